@@ -1,0 +1,39 @@
+# `make quickstart` and `make test` work from a fresh checkout: each makes its own environment.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# Tests run in as many processes as there are cores.
+WORKERS ?= auto
+
+.PHONY: quickstart test lint format lock clean
+
+quickstart: $(VENV)/ready
+	$(BIN)/python -m ssljax.main --config configs/simclr/digits.py --workdir runs/quickstart
+
+test: $(VENV)/ready
+	$(BIN)/python -m pytest -n $(WORKERS) -q
+
+lint: $(VENV)/ready
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(VENV)/ready
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+# The versions that are tested. Needs uv.
+lock:
+	uv pip compile --universal --python-version 3.11 --extra dev --no-emit-index-url \
+		--custom-compile-command "make lock" --quiet --output-file requirements.lock pyproject.toml
+
+$(VENV)/ready: pyproject.toml requirements.lock
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	touch $@
+
+clean:
+	rm -rf $(VENV) runs dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

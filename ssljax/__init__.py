@@ -1,0 +1,3 @@
+"""Self-supervised visual learning in JAX."""
+
+__version__ = "0.1.0"
