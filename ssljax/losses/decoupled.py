@@ -1,0 +1,109 @@
+"""Decoupled contrastive learning: the positive pair leaves the denominator."""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Float32
+
+from ssljax.losses.checks import check_positive
+from ssljax.losses.similarity import cosine_similarity_matrix, paired_cosine_similarity
+
+
+def dcl(
+    z1: Float[Array, "batch dim"],
+    z2: Float[Array, "batch dim"],
+    temperature: float | Float[Array, ""] = 0.1,
+) -> Float32[Array, ""]:
+    """Contrast two views with the positive pair left out of the denominator (DCL).
+
+    The denominator is one sum over both views of all other images. The two views' losses are
+    summed, each a mean over the images.
+
+    Args:
+        z1: projections of the first view.
+        z2: projections of the second view of the same images.
+        temperature: above 0.
+
+    Returns:
+        The loss in nats; it is not bounded below by 0.
+
+    Raises:
+        ValueError: if the shapes differ, the batch has one image, which has no negatives, or a
+            temperature or width is not above 0.
+
+    Reference:
+        Yeh et al., Decoupled Contrastive Learning, 2022, L_DC (the InfoNCE loss without its
+        negative-positive coupling).
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> x = jnp.ones((4, 3))
+        >>> print(f"{dcl(x, x):.4f}")
+        3.5835
+    """
+    positive = paired_cosine_similarity(z1, z2) / temperature
+    return _sum_over_views(positive, z1, z2, temperature)
+
+
+def dclw(
+    z1: Float[Array, "batch dim"],
+    z2: Float[Array, "batch dim"],
+    temperature: float | Float[Array, ""] = 0.1,
+    sigma: float | Float[Array, ""] = 0.5,
+) -> Float32[Array, ""]:
+    """DCL whose positive pairs weigh more the further apart they are (DCLW).
+
+    The weight is 2 - exp(cos/sigma) / mean(exp(cos/sigma)), of mean 1 over the global batch. As in
+    the paper's formula, the weight is part of the loss, and the gradient flows through it too.
+
+    Args:
+        z1: projections of the first view.
+        z2: projections of the second view of the same images.
+        temperature: above 0.
+        sigma: width of the weighting, above 0; as it grows, the weights go to 1.
+
+    Returns:
+        The loss in nats.
+
+    Raises:
+        ValueError: if the shapes differ, the batch has one image, which has no negatives, or a
+            temperature or width is not above 0.
+
+    Reference:
+        Yeh et al., Decoupled Contrastive Learning, 2022, L_DCW with the negative von
+        Mises-Fisher weighting.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> x = jnp.ones((4, 3))
+        >>> print(f"{dclw(x, x):.4f}")
+        3.5835
+    """
+    check_positive(sigma=sigma)
+    cosine = paired_cosine_similarity(z1, z2)
+    weight = 2.0 - z1.shape[0] * jax.nn.softmax(cosine / sigma)
+    return _sum_over_views(weight * cosine / temperature, z1, z2, temperature)
+
+
+def _sum_over_views(
+    positive: Float32[Array, "batch"],
+    z1: Float[Array, "batch dim"],
+    z2: Float[Array, "batch dim"],
+    temperature: float | Float[Array, ""],
+) -> Float32[Array, ""]:
+    check_positive(temperature=temperature)
+    batch = z1.shape[0]
+    if batch < 2:
+        raise ValueError(
+            "A contrastive batch needs two images or more: one alone has no negatives."
+        )
+    others = ~jnp.eye(batch, dtype=bool)
+
+    def negatives(
+        left: Float[Array, "batch dim"], right: Float[Array, "batch dim"], axis: int
+    ) -> Float32[Array, "batch"]:
+        logits = cosine_similarity_matrix(left, right) / temperature
+        return jax.nn.logsumexp(logits, axis=axis, where=others)
+
+    first = jnp.logaddexp(negatives(z1, z1, 1), negatives(z1, z2, 1))
+    second = jnp.logaddexp(negatives(z2, z2, 1), negatives(z1, z2, 0))
+    return jnp.mean(first + second - 2 * positive)

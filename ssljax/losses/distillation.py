@@ -1,0 +1,85 @@
+"""DINO: self-distillation from a centred and sharpened teacher."""
+
+from collections.abc import Sequence
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Float32
+
+from ssljax.losses.checks import check_positive
+from ssljax.losses.cross_view import cross_view_entropy
+
+
+def dino_loss(
+    student_logits: Sequence[Float[Array, "batch out"]] | Float[Array, "crops batch out"],
+    teacher_logits: Sequence[Float[Array, "batch out"]] | Float[Array, "views batch out"],
+    center: Float[Array, "out"],
+    student_temperature: float | Float[Array, ""] = 0.1,
+    teacher_temperature: float | Float[Array, ""] = 0.04,
+) -> Float32[Array, ""]:
+    """Cross-entropy of the student's crops against the teacher's global views.
+
+    Every pair of a teacher view and a student crop counts once, save those of the same view. The
+    teacher is a target: no gradient flows to it.
+
+    Args:
+        student_logits: one array per crop, the teacher's views first and in the same order.
+        teacher_logits: one array per global view, usually two.
+        center: running mean of the teacher's logits; see `update_center`.
+        student_temperature: above 0.
+        teacher_temperature: above 0; 0.04, or rising to 0.07 over the first 30 epochs.
+
+    Returns:
+        Mean over the pairs and the batch, in nats.
+
+    Raises:
+        ValueError: if there are fewer crops than views, no pair of different views, or the shapes
+            differ.
+
+    Reference:
+        Caron et al., Emerging Properties in Self-Supervised Vision Transformers, 2021, eq. 3 and
+        algorithm 1.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> student, teacher = jnp.zeros((4, 2, 8)), jnp.zeros((2, 2, 8))
+        >>> print(f"{dino_loss(student, teacher, jnp.zeros(8)):.4f}")
+        2.0794
+    """
+    check_positive(teacher_temperature=teacher_temperature)
+    center = center.astype(jnp.float32)[None, :]
+    targets = [
+        jax.nn.softmax((teacher_logits[view].astype(jnp.float32) - center) / teacher_temperature)
+        for view in range(len(teacher_logits))
+    ]
+    return cross_view_entropy(targets, student_logits, student_temperature)
+
+
+def update_center(
+    center: Float[Array, "out"],
+    teacher_logits: Sequence[Float[Array, "batch out"]] | Float[Array, "views batch out"],
+    momentum: float | Float[Array, ""] = 0.9,
+) -> Float32[Array, "out"]:
+    """Move the centre towards the mean of this batch's teacher logits, over all views.
+
+    The loss uses the centre from *before* this update.
+
+    Args:
+        center: the running mean.
+        teacher_logits: one array per global view.
+        momentum: in [0, 1); 0.9.
+
+    Returns:
+        The new centre.
+
+    Reference:
+        Caron et al., Emerging Properties in Self-Supervised Vision Transformers, 2021, eq. 4.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> print(update_center(jnp.zeros(2), jnp.ones((2, 4, 2)), momentum=0.75))
+        [0.25 0.25]
+    """
+    views = [teacher_logits[i].astype(jnp.float32) for i in range(len(teacher_logits))]
+    mean = sum(jnp.mean(view, axis=0) for view in views) / len(views)
+    return center.astype(jnp.float32) * momentum + mean * (1 - momentum)

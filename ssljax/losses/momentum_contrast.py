@@ -1,0 +1,131 @@
+"""Losses and queue of momentum contrast: MoCo v1 and v2 (queue), MoCo v3 (batch)."""
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jaxtyping import Array, Float, Float32, Int
+
+from ssljax.losses.checks import check_positive
+from ssljax.losses.similarity import cosine_similarity_matrix, paired_cosine_similarity
+
+
+def info_nce_queue(
+    query: Float[Array, "batch dim"],
+    key: Float[Array, "batch dim"],
+    queue: Float[Array, "size dim"],
+    temperature: float | Float[Array, ""] = 0.07,
+) -> Float32[Array, ""]:
+    """InfoNCE with one positive key per query and a queue of negatives (MoCo v1 and v2).
+
+    The loss is asymmetric and sees the queue as it was *before* this batch's keys enter. Key and
+    queue are targets: no gradient flows to them. All vectors are l2-normalised inside.
+
+    Args:
+        query: outputs of the trained encoder.
+        key: outputs of the momentum encoder for the other view of the same images.
+        queue: keys of earlier batches.
+        temperature: above 0; 0.07 in v1, 0.2 in v2.
+
+    Returns:
+        Mean cross-entropy over the batch, in nats.
+
+    Raises:
+        ValueError: if query and key differ in shape, or the temperature is not above 0.
+
+    Reference:
+        He et al., Momentum Contrast, 2020, eq. 1 and algorithm 1.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> x = jnp.eye(2)
+        >>> print(f"{info_nce_queue(x, x, -x, temperature=1.0):.4f}")
+        0.4076
+    """
+    check_positive(temperature=temperature)
+    key, queue = lax.stop_gradient((key, queue))
+    positive = paired_cosine_similarity(query, key) / temperature
+    negative = jax.nn.logsumexp(cosine_similarity_matrix(query, queue) / temperature, axis=1)
+    # -log(e^p / (e^p + Σ e^n)) without joining the two: softplus(logsumexp(n) - p).
+    return jnp.mean(jax.nn.softplus(negative - positive))
+
+
+def info_nce_batch(
+    query: Float[Array, "batch dim"],
+    key: Float[Array, "batch dim"],
+    temperature: float | Float[Array, ""] = 0.2,
+) -> Float32[Array, ""]:
+    """InfoNCE against the keys of the whole batch, times 2·temperature (MoCo v3).
+
+    Negatives are the other images' keys, taken from the other view only. The key is a target: no
+    gradient flows to it. A method adds both directions:
+    `info_nce_batch(q1, k2, t) + info_nce_batch(q2, k1, t)`.
+
+    Args:
+        query: predictor outputs for one view.
+        key: momentum-encoder outputs for the other view of the same images.
+        temperature: above 0; 0.2 for vision transformers, 1.0 for ResNets.
+
+    Returns:
+        Mean cross-entropy over the batch, in nats, times 2·temperature.
+
+    Raises:
+        ValueError: if query and key differ in shape, or the temperature is not above 0.
+
+    Reference:
+        Chen et al., An Empirical Study of Training Self-Supervised Vision Transformers, 2021,
+        algorithm 1.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> x = jnp.ones((4, 3))
+        >>> print(f"{info_nce_batch(x, x, temperature=0.5):.4f}")
+        1.3863
+    """
+    check_positive(temperature=temperature)
+    key = lax.stop_gradient(key)
+    positive = paired_cosine_similarity(query, key) / temperature
+    every = jax.nn.logsumexp(cosine_similarity_matrix(query, key) / temperature, axis=1)
+    return 2 * temperature * jnp.mean(every - positive)
+
+
+def enqueue(
+    queue: Float[Array, "size dim"],
+    pointer: Int[Array, ""],
+    keys: Float[Array, "batch dim"],
+) -> tuple[Float[Array, "size dim"], Int[Array, ""]]:
+    """Write a batch of keys over the oldest rows of a ring buffer.
+
+    A queue that starts at zeros is full as soon as its last row is not zero. The pointer is
+    rounded down to a multiple of the batch, so that no batch is cut at the end of the buffer when
+    the batch size changes between two runs.
+
+    Args:
+        queue: the buffer.
+        pointer: row where the oldest batch starts, in [0, size).
+        keys: rows to store, cast to the queue's type.
+
+    Returns:
+        The new queue, and the pointer to its oldest batch.
+
+    Raises:
+        ValueError: if the batch does not divide the size of the queue.
+
+    Reference:
+        He et al., Momentum Contrast, 2020, section 3.2 and algorithm 1.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> queue, pointer = jnp.zeros((4, 1)), jnp.int32(2)
+        >>> queue, pointer = enqueue(queue, pointer, jnp.array([[7.0], [8.0]]))
+        >>> print(queue[:, 0], pointer)
+        [0. 0. 7. 8.] 0
+    """
+    size, batch = queue.shape[0], keys.shape[0]
+    if size % batch:
+        raise ValueError(
+            f"A queue of {size} rows cannot be filled by batches of {batch}: "
+            "choose a queue size that is a multiple of the batch."
+        )
+    start = pointer // batch * batch
+    queue = lax.dynamic_update_slice_in_dim(queue, keys.astype(queue.dtype), start, axis=0)
+    return queue, (start + batch) % size

@@ -1,0 +1,75 @@
+"""NNCLR: the positive of an image is its nearest neighbour among earlier embeddings."""
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jaxtyping import Array, Float, Float32
+
+from ssljax.losses.checks import check_positive
+from ssljax.losses.similarity import cosine_similarity_matrix, paired_cosine_similarity
+
+
+def nearest_neighbors(
+    embeddings: Float[Array, "batch dim"], queue: Float[Array, "size dim"]
+) -> Float[Array, "batch dim"]:
+    """Pick the row of the queue that is nearest to each embedding.
+
+    Nearest in Euclidean distance between l2-normalised vectors, which is the highest cosine.
+
+    Args:
+        embeddings: projector outputs of one view.
+        queue: embeddings of earlier batches.
+
+    Returns:
+        Rows of the queue as they are stored, without gradient.
+
+    Reference:
+        Dwibedi et al., With a Little Help from My Friends, 2021, eq. 4.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> queue = jnp.array([[1.0, 0.0], [0.0, 1.0]])
+        >>> print(nearest_neighbors(jnp.array([[0.1, 5.0]]), queue))
+        [[0. 1.]]
+    """
+    index = jnp.argmax(cosine_similarity_matrix(embeddings, queue), axis=1)
+    return lax.stop_gradient(jnp.take(queue, index, axis=0))
+
+
+def nnclr(
+    neighbors: Float[Array, "batch dim"],
+    predictions: Float[Array, "batch dim"],
+    temperature: float | Float[Array, ""] = 0.1,
+) -> Float32[Array, ""]:
+    """Contrast the neighbours of one view with the predictions of the other.
+
+    Negatives are the predictions for the other images of the batch. The neighbours are targets:
+    no gradient flows to them. A method averages both directions:
+    `(nnclr(nn1, p2) + nnclr(nn2, p1)) / 2`, with `nn1 = nearest_neighbors(z1, queue)`.
+
+    Args:
+        neighbors: `nearest_neighbors` of the first view's projections.
+        predictions: predictor outputs for the second view of the same images.
+        temperature: above 0; 0.1 to 0.2.
+
+    Returns:
+        Mean cross-entropy over the batch, in nats.
+
+    Raises:
+        ValueError: if the shapes differ, or the temperature is not above 0.
+
+    Reference:
+        Dwibedi et al., With a Little Help from My Friends, 2021, eq. 3 with the prediction head
+        of section 3.2.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> x = jnp.ones((4, 3))
+        >>> print(f"{nnclr(x, x):.4f}")
+        1.3863
+    """
+    check_positive(temperature=temperature)
+    neighbors = lax.stop_gradient(neighbors)
+    positive = paired_cosine_similarity(neighbors, predictions) / temperature
+    every = jax.nn.logsumexp(cosine_similarity_matrix(neighbors, predictions) / temperature, axis=1)
+    return jnp.mean(every - positive)

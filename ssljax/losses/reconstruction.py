@@ -1,0 +1,51 @@
+"""Reconstruction of masked patches: the masked autoencoder."""
+
+import jax.numpy as jnp
+from jax import lax
+from jaxtyping import Array, Bool, Float, Float32, Num
+
+from ssljax.losses.checks import check_same_shape
+
+
+def masked_patch_mse(
+    prediction: Float[Array, "batch patches values"],
+    target: Float[Array, "batch patches values"],
+    mask: Bool[Array, "batch patches"] | Num[Array, "batch patches"],
+    normalize: bool = True,
+) -> Float32[Array, ""]:
+    """Mean squared error on the masked patches alone.
+
+    Args:
+        prediction: decoder outputs for every patch.
+        target: pixel values of every patch, in the image's own scale; gets no gradient.
+        mask: 1 (or True) where a patch was hidden from the encoder, else 0.
+        normalize: first give each target patch mean 0 and variance 1. The variance is unbiased
+            (divided by values - 1) and gets 1e-6 added.
+
+    Returns:
+        The error averaged over the hidden patches of the global batch; 0 if none is hidden.
+
+    Raises:
+        ValueError: if the shapes differ, or patches of a single value are to be normalised.
+
+    Reference:
+        He et al., Masked Autoencoders Are Scalable Vision Learners, 2022, section 3.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> target = jnp.array([[[0.0, 2.0], [5.0, 5.0]]])
+        >>> print(masked_patch_mse(target + 3, target, jnp.array([[1, 0]]), normalize=False))
+        9.0
+    """
+    check_same_shape(prediction=prediction, target=target)
+    prediction = prediction.astype(jnp.float32)
+    target = lax.stop_gradient(target).astype(jnp.float32)
+    if normalize:
+        if target.shape[-1] < 2:
+            raise ValueError("A patch of one value has no variance: pass normalize=False.")
+        mean = jnp.mean(target, axis=-1, keepdims=True)
+        variance = jnp.var(target, axis=-1, ddof=1, keepdims=True)
+        target = (target - mean) * lax.rsqrt(variance + 1e-6)
+    weight = mask.astype(jnp.float32)
+    error = jnp.mean(jnp.square(prediction - target), axis=-1)
+    return jnp.sum(error * weight) / jnp.maximum(jnp.sum(weight), 1.0)
