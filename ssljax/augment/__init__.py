@@ -1,0 +1,49 @@
+"""Pure augmentation of batches on the device, keyed per example.
+
+Every operation takes float32 images (batch, height, width, channels) in [0, 1] and, where it is
+random, one typed key per example.
+"""
+
+from ssljax.augment.blur import gaussian_blur
+from ssljax.augment.color import color_jitter, random_grayscale, solarize
+from ssljax.augment.crop import (
+    center_crop,
+    crop_and_resize,
+    random_crop_with_padding,
+    random_resized_crop,
+    sample_crop_boxes,
+)
+from ssljax.augment.geometry import affine_matrices, random_affine, random_flip, warp
+from ssljax.augment.keys import example_keys, fold_keys
+from ssljax.augment.pixels import normalize, to_float
+from ssljax.augment.policy import ViewPolicy, view_from_config
+from ssljax.augment.presets import simclr
+from ssljax.augment.resample import resize
+from ssljax.augment.views import augment_view, center_view, multi_crop
+
+__all__ = [
+    "ViewPolicy",
+    "affine_matrices",
+    "augment_view",
+    "center_crop",
+    "center_view",
+    "color_jitter",
+    "crop_and_resize",
+    "example_keys",
+    "fold_keys",
+    "gaussian_blur",
+    "multi_crop",
+    "normalize",
+    "random_affine",
+    "random_crop_with_padding",
+    "random_flip",
+    "random_grayscale",
+    "random_resized_crop",
+    "resize",
+    "sample_crop_boxes",
+    "simclr",
+    "solarize",
+    "to_float",
+    "view_from_config",
+    "warp",
+]

@@ -1,0 +1,96 @@
+"""Gaussian blur with a width of its own for each image."""
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int, Key
+
+from ssljax.augment.keys import bernoulli, check_probability, fold_keys, uniform
+from ssljax.augment.resample import apply_separable
+
+
+def blur_radius(height: int, kernel_size: int | None = None) -> int:
+    """Pixels on each side of the centre of the kernel.
+
+    Args:
+        height: Height of the images in pixels.
+        kernel_size: Odd size of the kernel, or None for a tenth of the height made odd.
+
+    Returns:
+        The radius.
+
+    Raises:
+        ValueError: If the size is even or not positive.
+    """
+    if kernel_size is None:
+        return height // 10 // 2
+    if kernel_size < 1 or kernel_size % 2 == 0:
+        raise ValueError(f"kernel_size must be odd and positive, got {kernel_size}.")
+    return kernel_size // 2
+
+
+def _blur_matrix(
+    sigma: Float[Array, " batch"], size: int, radius: int
+) -> Float[Array, "batch {size} {size}"]:
+    """Row o holds the kernel about pixel o, with what falls off an end reflected back."""
+    target, source = np.arange(size)[:, None], np.arange(size)[None, :]
+    before = np.where(source > 0, target + source, size + radius)
+    after = np.where(source < size - 1, 2 * (size - 1) - target - source, size + radius)
+
+    def gaussian(distance: Int[np.ndarray, "out in"]) -> Float[Array, "batch out in"]:
+        scaled = distance.astype(np.float32)[None] / sigma[:, None, None]
+        return jnp.where((distance <= radius)[None], jnp.exp(-0.5 * scaled**2), 0.0)
+
+    weights = gaussian(np.abs(target - source)) + gaussian(before) + gaussian(after)
+    return weights / jnp.sum(weights, axis=-1, keepdims=True)
+
+
+def gaussian_blur(
+    keys: Key[Array, " batch"],
+    images: Float[Array, "batch height width channels"],
+    kernel_size: int | None = None,
+    sigma: tuple[float, float] = (0.1, 2.0),
+    p: float = 0.5,
+) -> Float[Array, "batch height width channels"]:
+    """Blurs a random part of the images with a Gaussian of random width.
+
+    The border is reflected without repeating the edge. A kernel of one pixel does nothing and is
+    left out of the compiled program.
+
+    Args:
+        keys: One key per example.
+        images: Images of any range.
+        kernel_size: Odd size at which the kernel is cut off, in pixels; None stands for a tenth of
+            the height made odd, so images of less than 20 pixels stay as they are.
+        sigma: Range of the standard deviation in pixels.
+        p: Probability that an image is blurred.
+
+    Returns:
+        The images.
+
+    Raises:
+        ValueError: If the probability, the range or the kernel is impossible.
+
+    Reference:
+        Chen et al., A Simple Framework for Contrastive Learning of Visual Representations, 2020,
+        appendix A.
+    """
+    check_probability(p)
+    if not 0.0 < sigma[0] <= sigma[1]:
+        raise ValueError(f"sigma must be 0 < low <= high, got {sigma}.")
+    height, width = images.shape[1:3]
+    radius = blur_radius(height, kernel_size)
+    if radius >= min(height, width):
+        raise ValueError(
+            f"a kernel of {2 * radius + 1} pixels is too large for a {height}x{width} image."
+        )
+    if p == 0.0 or radius == 0:
+        return images
+    draw = uniform(fold_keys(keys, 0), 1)[:, 0]
+    width_of_kernel = sigma[0] + (sigma[1] - sigma[0]) * draw
+    rows = _blur_matrix(width_of_kernel, height, radius)
+    columns = rows if height == width else _blur_matrix(width_of_kernel, width, radius)
+    # Choosing between matrices rather than images keeps the compiler from making the input twice.
+    blurred = bernoulli(fold_keys(keys, 1), p)[:, None, None]
+    rows = jnp.where(blurred, rows, jnp.eye(height, dtype=rows.dtype)[None])
+    columns = jnp.where(blurred, columns, jnp.eye(width, dtype=rows.dtype)[None])
+    return apply_separable(images, rows, columns)

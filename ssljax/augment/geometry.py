@@ -1,0 +1,145 @@
+"""Flips and warps."""
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Key
+
+from ssljax.augment.keys import bernoulli, check_probability, uniform
+from ssljax.augment.planar import choose, from_planar, to_planar
+
+
+def random_flip(
+    keys: Key[Array, " batch"],
+    images: Float[Array, "batch height width channels"],
+    p: float = 0.5,
+) -> Float[Array, "batch height width channels"]:
+    """Mirrors a random part of the images left to right.
+
+    Args:
+        keys: One key per example.
+        images: Images of any range.
+        p: Probability that an image is mirrored.
+
+    Returns:
+        The images.
+
+    Raises:
+        ValueError: If the probability is impossible.
+    """
+    check_probability(p)
+    if p == 0.0:
+        return images
+    planes = to_planar(images)
+    return from_planar(choose(bernoulli(keys, p), planes[..., ::-1], planes))
+
+
+def warp(
+    images: Float[Array, "batch height width channels"],
+    matrices: Float[Array, "batch 3 3"],
+    fill: float = 0.0,
+) -> Float[Array, "batch height width channels"]:
+    """Warps each image by an affine map or a homography, with bilinear sampling.
+
+    Args:
+        images: Images of any range.
+        matrices: For each image the map from a pixel (x, y, 1) of the result to the place in the
+            image it is read from. Pixel centres lie at whole numbers. The third coordinate must
+            not vanish inside the frame.
+        fill: Value of everything outside the image.
+
+    Returns:
+        The warped images, of the same size.
+    """
+    batch, height, width, channels = images.shape
+    y, x = np.mgrid[:height, :width].astype(np.float32)
+    pixels = jnp.asarray(np.stack([x, y, np.ones_like(x)]))
+    # Elementwise rather than a matrix product, whose default precision would shift the pixels.
+    mapped = jnp.sum(matrices[:, :, :, None, None] * pixels[None, None], axis=2)
+    # One pixel outside the frame is as good as any number of them, and safe to turn to integers.
+    source_x = jnp.clip(mapped[:, 0] / mapped[:, 2], -1.0, width)
+    source_y = jnp.clip(mapped[:, 1] / mapped[:, 2], -1.0, height)
+    left, top = jnp.floor(source_x), jnp.floor(source_y)
+    flat = images.reshape(batch, height * width, channels)
+
+    result = jnp.zeros_like(images)
+    for down in (0.0, 1.0):
+        for right in (0.0, 1.0):
+            column, row = left + right, top + down
+            weight = (1.0 - jnp.abs(source_x - column)) * (1.0 - jnp.abs(source_y - row))
+            inside = (column >= 0) & (column < width) & (row >= 0) & (row < height)
+            index = jnp.where(inside, row * width + column, 0.0).astype(jnp.int32)
+            values = jnp.take_along_axis(flat, index.reshape(batch, -1, 1), axis=1)
+            values = jnp.where(inside[..., None], values.reshape(images.shape), fill)
+            result = result + weight[..., None] * values
+    return result
+
+
+def affine_matrices(
+    degrees: Float[Array, " batch"],
+    shift: Float[Array, "batch 2"],
+    scale: Float[Array, " batch"],
+    height: int,
+    width: int,
+) -> Float[Array, "batch 3 3"]:
+    """Matrices for `warp` that turn, zoom and then shift an image about its centre.
+
+    Args:
+        degrees: Angle, counter-clockwise as seen.
+        shift: Shift (right, down) in pixels.
+        scale: Zoom; 2 makes things twice as large.
+        height: Height of the images in pixels.
+        width: Width of the images in pixels.
+
+    Returns:
+        One matrix per example.
+    """
+    angle = jnp.deg2rad(degrees)
+    cosine, sine = jnp.cos(angle) / scale, jnp.sin(angle) / scale
+    centre_x, centre_y = (width - 1) / 2, (height - 1) / 2
+    x, y = centre_x + shift[:, 0], centre_y + shift[:, 1]
+    zero, one = jnp.zeros_like(scale), jnp.ones_like(scale)
+    rows = [
+        [cosine, -sine, centre_x - cosine * x + sine * y],
+        [sine, cosine, centre_y - sine * x - cosine * y],
+        [zero, zero, one],
+    ]
+    return jnp.stack([jnp.stack(row, axis=-1) for row in rows], axis=-2)
+
+
+def random_affine(
+    keys: Key[Array, " batch"],
+    images: Float[Array, "batch height width channels"],
+    degrees: float,
+    translate: tuple[float, float] = (0.0, 0.0),
+    scale: tuple[float, float] = (1.0, 1.0),
+    fill: float = 0.0,
+) -> Float[Array, "batch height width channels"]:
+    """Turns, zooms and shifts each image at random about its centre.
+
+    Args:
+        keys: One key per example.
+        images: Images of any range.
+        degrees: Largest angle, either way.
+        translate: Largest shift, either way, as fractions of the width and of the height.
+        scale: Range of the zoom.
+        fill: Value of what was outside the image.
+
+    Returns:
+        The images, of the same size.
+
+    Raises:
+        ValueError: If an amount is negative or the range of the zoom is empty.
+    """
+    if degrees < 0.0 or min(translate) < 0.0:
+        raise ValueError(f"degrees and translate must not be negative: {degrees}, {translate}.")
+    if not 0.0 < scale[0] <= scale[1]:
+        raise ValueError(f"scale must be 0 < low <= high, got {scale}.")
+    height, width = images.shape[1:3]
+    draws = uniform(keys, 4)
+    sides = 2.0 * draws[:, :3] - 1.0
+    reach = jnp.asarray([translate[0] * width, translate[1] * height], jnp.float32)
+    zoom = scale[0] + (scale[1] - scale[0]) * draws[:, 3]
+    matrices = affine_matrices(
+        degrees * sides[:, 0], sides[:, 1:] * reach[None], zoom, height, width
+    )
+    return warp(images, matrices, fill)

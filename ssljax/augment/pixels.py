@@ -1,0 +1,51 @@
+"""Pixel values: from bytes to floats, and to zero mean and unit variance."""
+
+from collections.abc import Sequence
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, UInt8
+
+
+def to_float(
+    images: UInt8[Array | np.ndarray, "batch height width channels"],
+) -> Float[Array, "batch height width channels"]:
+    """Turns bytes into float32 in [0, 1].
+
+    Args:
+        images: Images in 0 to 255.
+
+    Returns:
+        The images divided by 255.
+    """
+    return jnp.asarray(images).astype(jnp.float32) / 255.0
+
+
+def normalize(
+    images: Float[Array, "batch height width channels"],
+    mean: Sequence[float],
+    std: Sequence[float],
+) -> Float[Array, "batch height width channels"]:
+    """Subtracts a mean and divides by a standard deviation, channel by channel.
+
+    Args:
+        images: Images in [0, 1].
+        mean: One number per channel, in units of [0, 1].
+        std: The same; all positive.
+
+    Returns:
+        The normalised images.
+
+    Raises:
+        ValueError: If there is not one positive number per channel.
+    """
+    channels = images.shape[-1]
+    if len(mean) != channels or len(std) != channels:
+        raise ValueError(
+            f"mean and std need one number for each of {channels} channels, got {mean} and {std}."
+        )
+    if min(std) <= 0.0:
+        raise ValueError(f"std must be positive, got {std}.")
+    centre = jnp.asarray(mean, images.dtype).reshape(1, 1, 1, channels)
+    spread = jnp.asarray(std, images.dtype).reshape(1, 1, 1, channels)
+    return (images - centre) / spread

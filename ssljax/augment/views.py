@@ -1,0 +1,144 @@
+"""Views of a batch of images, as a policy has them."""
+
+from collections.abc import Sequence
+
+import jax
+import numpy as np
+from jaxtyping import Array, Float, Key, UInt8
+
+from ssljax.augment.blur import gaussian_blur
+from ssljax.augment.color import color_jitter, random_grayscale, solarize
+from ssljax.augment.crop import center_crop, random_crop_with_padding, random_resized_crop
+from ssljax.augment.geometry import random_flip
+from ssljax.augment.keys import example_keys, fold_keys
+from ssljax.augment.pixels import normalize, to_float
+from ssljax.augment.policy import ViewPolicy
+from ssljax.augment.resample import Interpolation, resize
+
+# The number of an operation picks its key: switching one off leaves the draws of the rest alone.
+_CROP, _FLIP, _JITTER, _GRAY, _BLUR, _SOLARIZE = range(6)
+
+
+def augment_view(
+    policy: ViewPolicy,
+    key: Key[Array, ""],
+    images: UInt8[Array | np.ndarray, "batch height width channels"],
+) -> Float[Array, "batch size size channels"]:
+    """Makes one view of every image.
+
+    The order is crop, flip, colour jitter, grey, blur, solarize, normalise. What happens to example
+    i is a function of the key, i and the example. An operation of probability or strength 0 leaves
+    no trace in the compiled program.
+
+    Args:
+        policy: What to do; static under `jax.jit`.
+        key: The key of this view at this step.
+        images: Images as bytes, the whole batch.
+
+    Returns:
+        Views of `policy.size` squared, in [0, 1] unless the policy normalises.
+
+    Raises:
+        ValueError: If the policy does not suit the images' size or channels.
+    """
+    keys = example_keys(key, images.shape[0])
+    views = to_float(images)
+    if policy.crop_scale is not None:
+        views = random_resized_crop(
+            fold_keys(keys, _CROP),
+            views,
+            policy.size,
+            policy.crop_scale,
+            policy.crop_ratio,
+            policy.interpolation,
+        )
+    else:
+        views = _fit(views, policy.size, policy.size, policy.interpolation)
+        views = random_crop_with_padding(fold_keys(keys, _CROP), views, policy.crop_padding)
+    views = random_flip(fold_keys(keys, _FLIP), views, policy.flip_p)
+    views = color_jitter(
+        fold_keys(keys, _JITTER),
+        views,
+        policy.brightness,
+        policy.contrast,
+        policy.saturation,
+        policy.hue,
+        policy.jitter_p,
+        policy.brightness_mode,
+    )
+    views = random_grayscale(fold_keys(keys, _GRAY), views, policy.gray_p)
+    views = gaussian_blur(
+        fold_keys(keys, _BLUR), views, policy.blur_kernel, policy.blur_sigma, policy.blur_p
+    )
+    views = solarize(
+        fold_keys(keys, _SOLARIZE), views, policy.solarize_p, policy.solarize_threshold
+    )
+    return _normalize(policy, views)
+
+
+def multi_crop(
+    key: Key[Array, ""],
+    images: UInt8[Array | np.ndarray, "batch height width channels"],
+    policies: Sequence[tuple[ViewPolicy, int]],
+) -> tuple[Float[Array, "batch _height _width channels"], ...]:
+    """Makes several views of every image, each with its own key.
+
+    Args:
+        key: The key of this step.
+        images: Images as bytes, the whole batch.
+        policies: Policies, and how many views of each.
+
+    Returns:
+        The views, in the order of the policies.
+
+    Raises:
+        ValueError: If a policy does not suit the images' size or channels.
+
+    Reference:
+        Caron et al., Unsupervised Learning of Visual Features by Contrasting Cluster Assignments,
+        2020, section 3.2.
+    """
+    views = [policy for policy, count in policies for _ in range(count)]
+    return tuple(
+        augment_view(policy, jax.random.fold_in(key, i), images) for i, policy in enumerate(views)
+    )
+
+
+def center_view(
+    policy: ViewPolicy,
+    images: UInt8[Array | np.ndarray, "batch height width channels"],
+    shorter_side: int | None = None,
+) -> Float[Array, "batch size size channels"]:
+    """Makes the one view that an evaluation sees: resized, cut in the centre, normalised.
+
+    Args:
+        policy: Gives the size, the interpolation and the normalisation.
+        images: Images as bytes.
+        shorter_side: Length in pixels to which the shorter side is resized first; None for
+            `policy.size`. The usual choice for views of 224 pixels is 256.
+
+    Returns:
+        Views of `policy.size` squared, in [0, 1] unless the policy normalises.
+
+    Raises:
+        ValueError: If the shorter side is smaller than the view.
+    """
+    views = _fit(to_float(images), shorter_side or policy.size, policy.size, policy.interpolation)
+    return _normalize(policy, views)
+
+
+def _fit(
+    images: Float[Array, "batch height width channels"],
+    shorter_side: int,
+    size: int,
+    interpolation: Interpolation,
+) -> Float[Array, "batch {size} {size} channels"]:
+    return center_crop(resize(images, shorter_side, interpolation), size)
+
+
+def _normalize(
+    policy: ViewPolicy, views: Float[Array, "batch height width channels"]
+) -> Float[Array, "batch height width channels"]:
+    if policy.mean is None or policy.std is None:
+        return views
+    return normalize(views, policy.mean, policy.std)

@@ -1,0 +1,73 @@
+"""Gaussian blur, against OpenCV."""
+
+import cv2
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy import stats
+
+from ssljax.augment import gaussian_blur
+
+
+def keys_for(count):
+    return jax.random.split(jax.random.key(0), count)
+
+
+@pytest.mark.parametrize(
+    ("shape", "kernel", "sigma"), [((12, 12), 3, 0.7), ((9, 14), 7, 0.1), ((6, 8), 11, 2.0)]
+)
+def test_blur_agrees_with_opencv(shape, kernel, sigma):
+    image = np.random.default_rng(0).random((*shape, 3), dtype=np.float32)
+    got = gaussian_blur(keys_for(1), jnp.asarray(image[None]), kernel, (sigma, sigma), p=1.0)
+    expected = cv2.GaussianBlur(image, (kernel, kernel), sigma, borderType=cv2.BORDER_REFLECT_101)
+    np.testing.assert_allclose(got[0], expected, atol=2e-6)
+
+
+@pytest.mark.parametrize(("height", "kernel"), [(20, 3), (39, 3), (40, 5)])
+def test_the_kernel_is_a_tenth_of_the_height_made_odd(height, kernel):
+    image = np.zeros((height, 30, 1), np.float32)
+    image[height // 2, 15] = 1.0
+    got = gaussian_blur(keys_for(1), jnp.asarray(image[None]), sigma=(2.0, 2.0), p=1.0)[0]
+    assert np.count_nonzero(got) == kernel**2
+    expected = cv2.GaussianBlur(image, (kernel, kernel), 2.0)
+    np.testing.assert_allclose(got[..., 0], expected, atol=1e-6)
+
+
+def test_each_image_has_a_width_of_its_own_from_the_range():
+    impulse = jnp.zeros((1000, 7, 7, 1)).at[:, 3, 3].set(1.0)
+    blur = jax.jit(lambda keys, x: gaussian_blur(keys, x, 3, (0.5, 2.0), p=0.6))
+    got = np.asarray(blur(keys_for(1000), impulse), np.float64)
+    got = got[got[:, 3, 3, 0] < 1]
+    sigma = 1 / np.sqrt(2 * np.log(got[:, 3, 3, 0] / got[:, 3, 4, 0]))
+    assert stats.kstest(sigma, "uniform", (0.5, 1.5)).pvalue > 1e-3
+
+
+def test_a_share_p_is_blurred_and_the_rest_left_exactly():
+    images = jax.random.uniform(jax.random.key(1), (1000, 4, 4, 1))
+    got = jax.jit(lambda keys, x: gaussian_blur(keys, x, 3, (1.0, 1.0), p=0.3))(
+        keys_for(1000), images
+    )
+    same = np.all(np.asarray(got) == np.asarray(images), axis=(1, 2, 3))
+    assert abs(np.mean(same) - 0.7) < 4 * np.sqrt(0.21 / 1000)
+
+
+def test_no_blur_is_no_operation():
+    images = jnp.ones((1, 19, 19, 1))
+    assert gaussian_blur(keys_for(1), images, p=1.0) is images
+    assert gaussian_blur(keys_for(1), images, 5, p=0.0) is images
+
+
+@pytest.mark.parametrize(
+    ("arguments", "match"),
+    [
+        ({"kernel_size": 4}, "odd"),
+        ({"kernel_size": 17}, "too large"),
+        ({"sigma": (0.0, 1.0)}, "sigma"),
+        ({"sigma": (2.0, 1.0)}, "sigma"),
+        ({"p": -0.1}, "p must"),
+    ],
+)
+def test_impossible_arguments_are_refused(arguments, match):
+    with pytest.raises(ValueError, match=match):
+        gaussian_blur(keys_for(1), jnp.ones((1, 8, 8, 1)), **arguments)
