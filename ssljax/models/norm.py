@@ -1,0 +1,112 @@
+"""Batch normalisation, over the global batch or over parts of it."""
+
+from collections.abc import Callable
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jax.typing import DTypeLike
+from jaxtyping import Array, Float
+
+NormFactory = Callable[..., nn.Module]
+"""Makes a norm from ``scale_init``, ``use_scale``, ``use_bias``, ``dtype`` and ``name``.
+
+The module that it returns is called as ``norm(x, train)``.
+"""
+
+
+class BatchNorm(nn.Module):
+    """Batch normalisation with float32 statistics, optionally over groups of the batch.
+
+    Under ``jit`` the batch is the global one, however it is sharded. With ``groups > 1`` the
+    examples ``g, g + groups, g + 2 * groups, ...`` are normalised by their own mean and variance:
+    this is the statistics split over devices that MoCo relies on, without the devices. The groups
+    are strided so that a sharded batch stays where it is when ``batch / groups`` is a multiple of
+    the number of devices. The running statistics are those of the groups, averaged.
+
+    Attributes:
+      groups: Number of groups; divides the batch in training. In evaluation it is of no account.
+      momentum: Share of the old value in each update of the running statistics.
+      epsilon: Added to the variance.
+      use_scale: Whether the channels have learned scales.
+      use_bias: Whether the channels have learned biases.
+      scale_init: Initialiser of the scales.
+      dtype: Type of the output. Statistics and arithmetic are float32 whatever it is.
+
+    Reference:
+      Ioffe & Szegedy, `Batch Normalization <https://arxiv.org/abs/1502.03167>`_, 2015. Groups: He
+      et al., `Momentum Contrast <https://arxiv.org/abs/1911.05722>`_, 2019, section 3.3.
+    """
+
+    groups: int = 1
+    momentum: float = 0.9
+    epsilon: float = 1e-5
+    use_scale: bool = True
+    use_bias: bool = True
+    scale_init: nn.initializers.Initializer = nn.initializers.ones
+    dtype: DTypeLike = jnp.float32
+
+    @nn.compact
+    def __call__(
+        self, x: Float[Array, "batch *spatial channels"], train: bool
+    ) -> Float[Array, "batch *spatial channels"]:
+        """Normalises each channel.
+
+        Args:
+          x: Activations, channels last.
+          train: Whether to use the statistics of this batch and update the running ones (collection
+            ``batch_stats``), or to use the running ones.
+
+        Returns:
+          Activations of the same shape, of type ``dtype``.
+
+        Raises:
+          ValueError: If ``groups`` does not divide the batch, or a group has one value per channel.
+        """
+        channels = x.shape[-1]
+        running_mean = self.variable("batch_stats", "mean", jnp.zeros, channels, jnp.float32)
+        running_var = self.variable("batch_stats", "var", jnp.ones, channels, jnp.float32)
+        # Initialisation only makes shapes and may see a batch smaller than the real one.
+        groups = self.groups if train and not self.is_initializing() else 1
+        grouped = self._split(x.astype(jnp.float32), groups)
+        if train and not self.is_initializing():
+            mean, var = _statistics(grouped)
+            keep = self.momentum
+            running_mean.value = keep * running_mean.value + (1 - keep) * jnp.mean(mean, axis=0)
+            running_var.value = keep * running_var.value + (1 - keep) * jnp.mean(var, axis=0)
+        else:
+            mean, var = running_mean.value[None], running_var.value[None]
+
+        per_group = (1, groups, *([1] * (x.ndim - 2)), channels)
+        factor = jax.lax.rsqrt(var + self.epsilon)
+        if self.use_scale:
+            factor = factor * self.param("scale", self.scale_init, (channels,), jnp.float32)[None]
+        y = (grouped - mean.reshape(per_group)) * factor.reshape(per_group)
+        y = y.reshape(x.shape)
+        if self.use_bias:
+            bias = self.param("bias", nn.initializers.zeros, (channels,), jnp.float32)
+            y = y + bias.reshape([1] * (x.ndim - 1) + [channels])
+        return y.astype(self.dtype)
+
+    def _split(
+        self, x: Float[Array, "batch *spatial channels"], groups: int
+    ) -> Float[Array, "rows groups *spatial channels"]:
+        batch, *rest = x.shape
+        if groups < 1 or batch % groups:
+            raise ValueError(f"A batch of {batch} cannot be split into {groups} equal norm groups.")
+        return x.reshape(batch // groups, groups, *rest)
+
+
+def _statistics(
+    x: Float[Array, "rows groups *spatial channels"],
+) -> tuple[Float[Array, "groups channels"], Float[Array, "groups channels"]]:
+    """Mean and biased variance of each group, by one pass over the values."""
+    axes = (0, *range(2, x.ndim - 1))
+    if x.size == x.shape[1] * x.shape[-1]:
+        raise ValueError(
+            "Batch norm in training needs more than one value per channel: "
+            f"{x.shape[1]} group(s) of one {'x'.join(map(str, x.shape[2:]))} activation have one."
+        )
+    mean = jnp.mean(x, axis=axes)
+    var = jnp.mean(x * x, axis=axes) - mean * mean
+    return mean, jnp.maximum(var, 0.0)

@@ -1,0 +1,165 @@
+"""Batch norm against float64 NumPy and against Flax, whole and in groups."""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.sharding import AxisType, NamedSharding, PartitionSpec
+
+from ssljax.models import BatchNorm
+
+
+def activations(*shape: int) -> np.ndarray:
+    """Values whose mean and spread differ from example to example."""
+    rng = np.random.default_rng(0)
+    offset = rng.normal(size=(shape[0],) + (1,) * (len(shape) - 1))
+    return (2 * rng.normal(size=shape) + 3 * offset + 1).astype(np.float32)
+
+
+def variables(channels: int, seed: int = 1):
+    rng = np.random.default_rng(seed)
+    vectors = rng.uniform(0.5, 1.5, size=(4, channels)).astype(np.float32)
+    scale, bias, mean, var = map(jnp.asarray, vectors)
+    return {"params": {"scale": scale, "bias": bias}, "batch_stats": {"mean": mean, "var": var}}
+
+
+def reference(x: np.ndarray, groups: int, start) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Output and running statistics in float64, group by group."""
+    x = x.astype(np.float64)
+    y = np.empty_like(x)
+    axes = tuple(range(x.ndim - 1))
+    means, variances = [], []
+    for group in range(groups):
+        part = x[group::groups]
+        mean, var = part.mean(axes), part.var(axes)
+        y[group::groups] = (part - mean) / np.sqrt(var + 1e-5)
+        means.append(mean)
+        variances.append(var)
+    y = y * np.float64(start["params"]["scale"]) + np.float64(start["params"]["bias"])
+    running = [
+        0.9 * np.float64(start["batch_stats"][name]) + 0.1 * np.mean(values, axis=0)
+        for name, values in (("mean", means), ("var", variances))
+    ]
+    return y, *running
+
+
+@pytest.mark.parametrize("groups", [1, 2, 4])
+@pytest.mark.parametrize("shape", [(8, 5), (8, 3, 2, 5)])
+def test_training_normalises_each_group_by_its_own_statistics(shape, groups):
+    x, start = activations(*shape), variables(5)
+    y, updated = BatchNorm(groups=groups).apply(start, jnp.asarray(x), True, mutable="batch_stats")
+    expected, mean, var = reference(x, groups, start)
+    np.testing.assert_allclose(y, expected, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(updated["batch_stats"]["mean"], mean, rtol=1e-5)
+    np.testing.assert_allclose(updated["batch_stats"]["var"], var, rtol=1e-5)
+
+
+def test_groups_do_not_see_each_other():
+    x, start = activations(8, 5), variables(5)
+    norm = BatchNorm(groups=2)
+    y, _ = norm.apply(start, jnp.asarray(x), True, mutable="batch_stats")
+    x[1::2] += 7 * activations(4, 5)
+    changed, _ = norm.apply(start, jnp.asarray(x), True, mutable="batch_stats")
+    np.testing.assert_array_equal(changed[::2], y[::2])
+    assert np.abs(changed[1::2] - y[1::2]).min() > 0
+
+
+@pytest.mark.parametrize("train", [True, False])
+def test_one_group_is_the_batch_norm_of_flax(train):
+    x, start = jnp.asarray(activations(6, 2, 2, 5)), variables(5)
+    of_flax = nn.BatchNorm(use_running_average=not train, momentum=0.9, epsilon=1e-5)
+
+    def value(norm, *args):
+        def loss(params, x):
+            given = start | {"params": params}
+            y, updated = norm.apply(given, x, *args, mutable="batch_stats")
+            return jnp.sum(jnp.sin(y)), (y, updated)
+
+        return jax.value_and_grad(loss, argnums=(0, 1), has_aux=True)(start["params"], x)
+
+    actual, expected = value(BatchNorm(), train), value(of_flax)
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5), actual, expected
+    )
+    assert jax.tree.structure(actual[0][1][1]) == jax.tree.structure(expected[0][1][1])
+
+
+@pytest.mark.parametrize("groups", [1, 4])
+def test_evaluation_uses_the_running_statistics_and_leaves_them(groups):
+    x, start = activations(3, 2, 2, 5), variables(5)
+    y, updated = BatchNorm(groups=groups).apply(start, jnp.asarray(x), False, mutable="batch_stats")
+    stats, params = (jax.tree.map(np.float64, start[name]) for name in ("batch_stats", "params"))
+    expected = (x - stats["mean"]) / np.sqrt(stats["var"] + 1e-5)
+    np.testing.assert_allclose(y, expected * params["scale"] + params["bias"], rtol=1e-4, atol=1e-5)
+    jax.tree.map(np.testing.assert_array_equal, updated["batch_stats"], start["batch_stats"])
+
+
+def test_bfloat16_activations_have_float32_statistics():
+    start = variables(5)
+    x = jnp.asarray(1 + activations(512, 5), jnp.bfloat16)
+    norm = BatchNorm(dtype=jnp.bfloat16)
+    y, updated = norm.apply(start, x, True, mutable="batch_stats")
+    expected, mean, var = reference(np.asarray(x, np.float32), 1, start)
+    assert y.dtype == jnp.bfloat16
+    np.testing.assert_allclose(np.asarray(y, np.float64), expected, rtol=2**-8, atol=1e-5)
+    np.testing.assert_allclose(updated["batch_stats"]["mean"], mean, rtol=1e-5)
+    np.testing.assert_allclose(updated["batch_stats"]["var"], var, rtol=1e-5)
+    initial = norm.init(jax.random.key(0), x, train=True)
+    assert {leaf.dtype for leaf in jax.tree.leaves(initial)} == {jnp.dtype("float32")}
+
+
+def test_a_channel_of_one_large_value_has_no_variance_and_no_nan():
+    x = jnp.full((16, 3), 1e4) * jnp.asarray([1.0, 1.1, 1.3])[None]
+    y, updated = BatchNorm().apply(variables(3), x, True, mutable="batch_stats")
+    assert np.all(np.isfinite(y))
+    assert np.all(np.asarray(updated["batch_stats"]["var"]) >= 0)
+
+
+@pytest.mark.parametrize("groups", [1, 2])
+def test_eight_devices_normalise_as_one(groups):
+    x, start = jnp.asarray(activations(16, 2, 2, 5)), variables(5)
+    mesh = jax.make_mesh((8,), ("data",), axis_types=(AxisType.Auto,))
+    sharded = jax.device_put(x, NamedSharding(mesh, PartitionSpec("data")))
+    norm = BatchNorm(groups=groups)
+
+    @jax.jit
+    def both(x):
+        def loss(x):
+            y, updated = norm.apply(start, x, True, mutable="batch_stats")
+            return jnp.sum(jnp.sin(y)), updated
+
+        return jax.value_and_grad(loss, has_aux=True)(x)
+
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5), both(sharded), both(x)
+    )
+    moves = both.lower(sharded).compile().as_text()
+    assert "all-gather" not in moves
+    assert "all-to-all" not in moves
+    assert "collective-permute" not in moves
+
+
+@pytest.mark.parametrize(("scale", "bias"), [(False, False), (True, False), (False, True)])
+def test_only_the_parameters_asked_for_are_made(scale, bias):
+    norm = BatchNorm(use_scale=scale, use_bias=bias)
+    params = norm.init(jax.random.key(0), jnp.ones((2, 3)), train=True).get("params", {})
+    assert set(params) == {name for name, on in (("scale", scale), ("bias", bias)) if on}
+
+
+def test_initialisation_does_not_need_the_whole_batch():
+    made = BatchNorm(groups=8).init(jax.random.key(0), jnp.ones((1, 3)), train=True)
+    np.testing.assert_array_equal(made["batch_stats"]["mean"], np.zeros(3))
+    np.testing.assert_array_equal(made["batch_stats"]["var"], np.ones(3))
+
+
+@pytest.mark.parametrize("groups", [0, 3, 16])
+def test_groups_that_do_not_divide_the_batch_are_refused(groups):
+    with pytest.raises(ValueError, match=f"batch of 8 cannot be split into {groups} equal"):
+        BatchNorm(groups=groups).apply(variables(5), jnp.ones((8, 5)), True, mutable="batch_stats")
+
+
+@pytest.mark.parametrize("shape", [(4, 5), (4, 1, 1, 5)])
+def test_groups_of_one_value_are_refused(shape):
+    with pytest.raises(ValueError, match="more than one value per channel"):
+        BatchNorm(groups=4).apply(variables(5), jnp.ones(shape), True, mutable="batch_stats")
