@@ -1,0 +1,37 @@
+"""Data: from a name to sharded uint8 batches, one direction, no way back.
+
+`open_source` finds a set, `Loader` streams it, `load_all` reads it into memory, and
+`ssljax.data.device` brings batches to the mesh.
+"""
+
+from ssljax.data.catalog import open_source
+from ssljax.data.decode import CorruptImage, decode
+from ssljax.data.device import DeviceCache, Prefetch, gather, put_on_devices, to_global
+from ssljax.data.digits import prepare_digits
+from ssljax.data.folder import FolderSource
+from ssljax.data.order import Order
+from ssljax.data.pipeline import Loader, index_batches, load_all
+from ssljax.data.sources import ArraySource, Record, Source
+from ssljax.data.tfds_source import TfdsSource, open_builder
+
+__all__ = [
+    "ArraySource",
+    "CorruptImage",
+    "DeviceCache",
+    "FolderSource",
+    "Loader",
+    "Order",
+    "Prefetch",
+    "Record",
+    "Source",
+    "TfdsSource",
+    "decode",
+    "gather",
+    "index_batches",
+    "load_all",
+    "open_builder",
+    "open_source",
+    "prepare_digits",
+    "put_on_devices",
+    "to_global",
+]

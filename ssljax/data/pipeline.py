@@ -1,0 +1,231 @@
+"""Batches on the host: order, read, decode and stack, in threads and ahead of time."""
+
+import contextlib
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import count
+
+import grain
+import numpy as np
+from jaxtyping import Int32
+
+from ssljax.data.decode import Resize
+from ssljax.data.order import Order
+from ssljax.data.reading import Reader
+from ssljax.data.sources import Source
+
+Batch = dict[str, np.ndarray]
+
+# Large enough to hide the cost of a task, small enough to keep every thread busy with one batch.
+_IMAGES_PER_TASK = 32
+
+
+class Loader:
+    """Streams the batches of a source, in an order that (seed, step) fixes.
+
+    The batches are built by Grain's threads. A corrupt image is replaced by the first sound one
+    after it in the source, whoever reads it, so the replacement is the same in every run.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        *,
+        batch_size: int,
+        seed: int,
+        image_size: int,
+        channels: int,
+        resize: Resize = "short_side",
+        batches_per_step: int = 1,
+        rows: slice = slice(None),
+        threads: int | None = None,
+        prefetch: int = 2,
+        max_corrupt: int = 0,
+    ) -> None:
+        """Plans the stream; nothing is read yet.
+
+        Args:
+          source: the images.
+          batch_size: samples in a global batch, over all processes.
+          seed: fixes the order; any integer from 0.
+          image_size: height and width, in pixels.
+          channels: 1 or 3.
+          resize: see `ssljax.data.decode.decode`.
+          batches_per_step: batches that one step uses, U.
+          rows: the places in the global batch that this process loads.
+          threads: how many threads read and decode; 0 for none. By default one for each CPU, at
+            most 16.
+          prefetch: steps that are kept ready, from 0.
+          max_corrupt: how many different images may be corrupt.
+
+        Raises:
+          UserError: the set is smaller than a batch.
+          ValueError: a number is out of its range.
+        """
+        self._order = Order(len(source), batch_size, seed, batches_per_step)
+        places = range(*rows.indices(batch_size))
+        if not places:
+            raise ValueError(f"rows {rows} picks none of the {batch_size} rows of a batch")
+        rows_per_task = max(1, _IMAGES_PER_TASK // batches_per_step)
+        self._tasks = [places[i : i + rows_per_task] for i in range(0, len(places), rows_per_task)]
+        self._threads = default_threads() if threads is None else threads
+        self._prefetch = prefetch
+        self._reader = Reader(
+            source,
+            image_size=image_size,
+            channels=channels,
+            resize=resize,
+            max_corrupt=max_corrupt,
+        )
+
+    @property
+    def batches_per_epoch(self) -> int:
+        """Whole batches in one pass over the source."""
+        return self._order.batches_per_epoch
+
+    @property
+    def corrupt(self) -> list[str]:
+        """The names of the corrupt images that this process has met so far."""
+        return self._reader.corrupt
+
+    def iterate(self, start_step: int = 0) -> Iterator[Batch]:
+        """Yields the batches of `start_step` and of all later steps, without end.
+
+        Args:
+          start_step: from 0.
+
+        Yields:
+          "image", uint8 (rows, U, H, W, C), and "label", int32 (rows, U), if the source has labels.
+
+        Raises:
+          UserError: too many images are corrupt, or one has the wrong size.
+        """
+        per_step = len(self._tasks)
+        ahead = max(self._prefetch * per_step, self._threads)
+        tasks = (
+            grain.MapDataset.range(start_step * per_step, sys.maxsize)
+            .map(self._load)
+            .to_iter_dataset(
+                grain.ReadOptions(num_threads=self._threads, prefetch_buffer_size=ahead)
+            )
+        )
+        with contextlib.closing(iter(tasks)) as parts:
+            while True:
+                yield _join([next(parts) for _ in range(per_step)])
+
+    def _load(self, task: int) -> Batch:
+        step, part = divmod(task, len(self._tasks))
+        indices = self._order.indices(step, self._tasks[part])
+        flat = indices.ravel().tolist()
+        records = self._reader.source.read_many(flat)
+        images = np.empty((len(flat), *self._reader.image_shape), np.uint8)
+        labels = np.empty(len(flat), np.int32)
+        for place, (index, record) in enumerate(zip(flat, records, strict=True)):
+            image, label = self._reader.read_or_next(index, record)
+            images[place] = image
+            labels[place] = -1 if label is None else label
+        batch: Batch = {"image": images.reshape(indices.shape + self._reader.image_shape)}
+        if self._reader.source.num_classes is not None:
+            batch["label"] = labels.reshape(indices.shape)
+        return batch
+
+
+def load_all(
+    source: Source,
+    *,
+    image_size: int,
+    channels: int,
+    resize: Resize = "short_side",
+    max_corrupt: int = 0,
+    limit: int | None = None,
+    threads: int | None = None,
+) -> Batch:
+    """Reads a whole source into memory, in its own order.
+
+    Corrupt images are left out, so the result may hold fewer images than the source.
+
+    Args:
+      source: the images.
+      image_size: height and width, in pixels.
+      channels: 1 or 3.
+      resize: see `ssljax.data.decode.decode`.
+      max_corrupt: how many images may be corrupt.
+      limit: read only the first so many records.
+      threads: how many threads read and decode, from 1. By default one for each CPU, at most 16.
+
+    Returns:
+      "image", uint8 (N, H, W, C), and "label", int32 (N,), if the source has labels.
+
+    Raises:
+      UserError: too many images are corrupt, or one has the wrong size.
+    """
+    size = len(source) if limit is None else min(limit, len(source))
+    reader = Reader(
+        source, image_size=image_size, channels=channels, resize=resize, max_corrupt=max_corrupt
+    )
+    images = np.zeros((size, *reader.image_shape), np.uint8)
+    labels = np.full(size, -1, np.int32)
+    is_sound = np.ones(size, bool)
+
+    def load(part: range) -> None:
+        for index, record in zip(part, source.read_many(part), strict=True):
+            image = reader.read(index, record)
+            if image is None:
+                is_sound[index] = False
+            else:
+                images[index] = image
+                labels[index] = -1 if record.label is None else record.label
+
+    parts = [range(i, min(i + _IMAGES_PER_TASK, size)) for i in range(0, size, _IMAGES_PER_TASK)]
+    with ThreadPoolExecutor(threads or default_threads()) as pool:
+        futures = [pool.submit(load, part) for part in parts]
+        try:
+            for future in futures:
+                future.result()
+        finally:
+            pool.shutdown(cancel_futures=True)
+    if not is_sound.all():
+        images, labels = images[is_sound], labels[is_sound]
+    return {"image": images} | ({} if source.num_classes is None else {"label": labels})
+
+
+def index_batches(
+    size: int,
+    *,
+    batch_size: int,
+    seed: int,
+    batches_per_step: int = 1,
+    rows: slice = slice(None),
+    start_step: int = 0,
+) -> Iterator[Int32[np.ndarray, "rows updates"]]:
+    """Yields the order of a `Loader` as plain indices, for a set that lives on the device.
+
+    Args:
+      size: number of samples.
+      batch_size: samples in a global batch, over all processes.
+      seed: fixes the order; any integer from 0.
+      batches_per_step: batches that one step uses, U.
+      rows: the places in the global batch that this process wants.
+      start_step: the first step.
+
+    Yields:
+      Indices, int32 (rows, U), for each step, without end.
+
+    Raises:
+      UserError: the set is smaller than a batch.
+    """
+    order = Order(size, batch_size, seed, batches_per_step)
+    return (order.indices(step, rows) for step in count(start_step))
+
+
+def default_threads() -> int:
+    """One thread for each CPU, at most 16."""
+    return min(16, os.cpu_count() or 1)
+
+
+def _join(parts: Sequence[Batch]) -> Batch:
+    if len(parts) == 1:
+        return parts[0]
+    return {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}

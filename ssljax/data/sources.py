@@ -1,0 +1,98 @@
+"""What a source of images is: records that are read at random places, and their names."""
+
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol, runtime_checkable
+
+import numpy as np
+
+
+class Record(NamedTuple):
+    """One image, an encoded file or uint8 pixels (H, W[, C]), and its class if it has one."""
+
+    image: bytes | np.ndarray
+    label: int | None
+
+
+@runtime_checkable
+class Source(Protocol):
+    """Images that are read at random places, from any thread.
+
+    Attributes:
+      name: what the user calls the set.
+      split: which part of it this is.
+      num_classes: how many classes there are, or None when the records carry no label.
+      class_names: a name for each class; empty when there are none.
+    """
+
+    name: str
+    split: str
+    num_classes: int | None
+    class_names: tuple[str, ...]
+
+    def __len__(self) -> int:
+        """The number of records."""
+        ...
+
+    def read(self, index: int) -> Record:
+        """Reads the record at `index`, from 0 to len - 1."""
+        ...
+
+    def describe(self, index: int) -> str:
+        """Names the record at `index` for a reader of an error message."""
+        ...
+
+    def read_many(self, indices: Sequence[int]) -> list[Record]:
+        """Reads several records, in the order asked for."""
+        return [self.read(i) for i in indices]
+
+
+class ArraySource(Source):
+    """Images that are in memory already."""
+
+    def __init__(
+        self,
+        images: np.ndarray,
+        labels: np.ndarray | None = None,
+        *,
+        name: str = "array",
+        split: str = "train",
+    ) -> None:
+        """Holds the arrays, without a copy.
+
+        Args:
+          images: uint8, (N, H, W) or (N, H, W, C).
+          labels: integers from 0, (N,).
+          name: what to call the set in messages.
+          split: which part of the set this is.
+
+        Raises:
+          ValueError: a type or a shape is not one of these.
+        """
+        if images.dtype != np.uint8 or images.ndim not in (3, 4):
+            raise ValueError(
+                f"images must be uint8 (N, H, W[, C]), got {images.dtype} {images.shape}"
+            )
+        if labels is not None and (
+            labels.shape != images.shape[:1] or not np.issubdtype(labels.dtype, np.integer)
+        ):
+            raise ValueError(
+                f"labels must be {len(images)} integers, got {labels.dtype} {labels.shape}"
+            )
+        self.name = name
+        self.split = split
+        self.num_classes = None if labels is None else int(labels.max(initial=-1)) + 1
+        self.class_names = tuple(str(k) for k in range(self.num_classes or 0))
+        self._images = images
+        self._labels = labels
+
+    def __len__(self) -> int:
+        return len(self._images)
+
+    def read(self, index: int) -> Record:
+        """Reads the record at `index`."""
+        label = None if self._labels is None else int(self._labels[index])
+        return Record(self._images[index], label)
+
+    def describe(self, index: int) -> str:
+        """Names a record by its place."""
+        return f"{self.name}/{self.split} #{index}"
