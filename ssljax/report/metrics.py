@@ -1,0 +1,106 @@
+"""Metrics of a run: JSON lines, TensorBoard, and Weights & Biases where it is asked for."""
+
+from __future__ import annotations
+
+import json
+import math
+import pathlib
+from collections.abc import Mapping
+from typing import Any
+
+import tensorboardX
+
+from ssljax.errors import UserError
+
+
+class MetricWriter:
+    """Writes scalars by step to `metrics.jsonl` and to TensorBoard files in `tensorboard/`.
+
+    A run that resumes at an earlier step than its last line cuts the lines from that step on, so
+    that no step stands twice.
+
+    Args:
+      workdir: The run's directory.
+      start_step: Finished steps as the run begins; later lines of a former attempt are cut.
+      tensorboard: Whether to write TensorBoard files.
+      wandb_project: Project of Weights & Biases to send the scalars to; empty for none.
+      enabled: False makes a writer that writes nothing, for all processes but the first.
+
+    Raises:
+      UserError: if Weights & Biases is asked for and not installed.
+    """
+
+    def __init__(
+        self,
+        workdir: pathlib.Path,
+        start_step: int = 0,
+        tensorboard: bool = True,
+        wandb_project: str = "",
+        enabled: bool = True,
+    ) -> None:
+        self._lines: Any = None
+        self._tensorboard: Any = None
+        self._wandb: Any = None
+        if not enabled:
+            return
+        workdir.mkdir(parents=True, exist_ok=True)
+        if wandb_project:
+            self._wandb = _start_wandb(wandb_project, workdir)
+        path = workdir / "metrics.jsonl"
+        if path.exists():
+            kept = [line for line in path.read_text().splitlines() if _is_before(line, start_step)]
+            # Written beside and renamed: a kill in between loses nothing.
+            rewritten = path.with_suffix(".tmp")
+            rewritten.write_text("".join(line + "\n" for line in kept))
+            rewritten.replace(path)
+        self._lines = path.open("a")
+        if tensorboard:
+            self._tensorboard = tensorboardX.SummaryWriter(
+                str(workdir / "tensorboard"), purge_step=start_step + 1
+            )
+
+    def write(self, step: int, scalars: Mapping[str, float]) -> None:
+        """Writes one line.
+
+        Args:
+          step: Finished train steps.
+          scalars: Values by name; one that is not finite is written as null.
+        """
+        finite = {name: float(x) if math.isfinite(x) else None for name, x in scalars.items()}
+        if self._lines is not None:
+            self._lines.write(json.dumps({"step": step, **finite}) + "\n")
+            self._lines.flush()
+        if self._tensorboard is not None:
+            for name, value in scalars.items():
+                self._tensorboard.add_scalar(name, value, step)
+            self._tensorboard.flush()
+        if self._wandb is not None:
+            self._wandb.log(dict(scalars), step=step)
+
+    def close(self) -> None:
+        """Closes the files."""
+        if self._lines is not None:
+            self._lines.close()
+        if self._tensorboard is not None:
+            self._tensorboard.close()
+        if self._wandb is not None:
+            self._wandb.finish()
+
+
+def _is_before(line: str, start_step: int) -> bool:
+    """Whether a line is whole, and of a step that will not be written again."""
+    try:
+        return json.loads(line)["step"] <= start_step
+    except (json.JSONDecodeError, KeyError, TypeError):
+        return False
+
+
+def _start_wandb(project: str, workdir: pathlib.Path) -> Any:
+    try:
+        import wandb
+    except ImportError as error:
+        raise UserError(
+            f"config.log.wandb={project!r} needs Weights & Biases: pip install 'ssljax[wandb]'."
+        ) from error
+    run = workdir.absolute().name
+    return wandb.init(project=project, dir=str(workdir), name=run, id=run, resume="allow")

@@ -1,0 +1,43 @@
+"""Tables of scores by network."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+_STD = "_std"
+
+
+def score_table(scores: Mapping[str, Mapping[str, float]]) -> str:
+    """Lays scores out as a Markdown table that reads well as plain text too.
+
+    Args:
+      scores: By network, then by score, in [0, 1]; a score "x_std" is shown beside "x".
+
+    Returns:
+      One row a network, one column a score, in per cent.
+    """
+    names = list(dict.fromkeys(name for row in scores.values() for name in row))
+    columns = [name for name in names if not name.endswith(_STD)]
+    rows = [["network", *columns], ["---"] + ["---:"] * len(columns)]
+    for network, by_name in scores.items():
+        rows.append([network, *(_cell(by_name, column) for column in columns)])
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    lines = []
+    for number, row in enumerate(rows):
+        cells = [
+            _rule(cell, width) if number == 1 else (cell.ljust if i == 0 else cell.rjust)(width)
+            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def _cell(row: Mapping[str, float], name: str) -> str:
+    if name not in row:
+        return ""
+    spread = row.get(name + _STD)
+    return f"{100 * row[name]:.1f}" + ("" if spread is None else f" ± {100 * spread:.1f}")
+
+
+def _rule(cell: str, width: int) -> str:
+    return "-" * (width - 1) + (":" if cell.endswith(":") else "-")
