@@ -1,0 +1,349 @@
+"""Optimizers against their formulas in float64, schedules, masks, and independence of the mesh."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from jax.sharding import AxisType, NamedSharding, PartitionSpec
+
+from ssljax import models, optimizers
+from ssljax.errors import UserError
+
+RUN = {"total_steps": 8, "steps_per_epoch": 4, "batch_size": 512}
+RULES = ["sgd", "lars", "adam", "adamw", "lamb"]
+
+
+def some_params(seed: int = 0) -> dict[str, dict[str, np.ndarray]]:
+    rng = np.random.default_rng(seed)
+    return {
+        "layer": {"bias": rng.normal(size=4), "kernel": rng.normal(size=(3, 4))},
+        "norm1": {"scale": 1 + 0.1 * rng.normal(size=4)},
+    }
+
+
+def some_gradients(steps: int) -> list[dict[str, dict[str, np.ndarray]]]:
+    return [some_params(seed) for seed in range(1, steps + 1)]
+
+
+def to_jax(tree):
+    return jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float32), tree)
+
+
+def trajectory(optimizer: optimizers.Optimizer, steps: int = 6):
+    """Parameters after each step on the given gradients."""
+    params = to_jax(some_params())
+    state = optimizer.tx.init(params)
+    update = jax.jit(optimizer.tx.update)
+    seen = []
+    for gradients in some_gradients(steps):
+        updates, state = update(to_jax(gradients), state, params)
+        params = optax.apply_updates(params, updates)
+        seen.append(params)
+    return seen
+
+
+def expected_trajectory(rule, steps: int = 6):
+    """The same in float64: `rule(param, gradient, memory, step, adapted) -> (param, memory)`."""
+    params = some_params()
+    paths = [("layer", "bias"), ("layer", "kernel"), ("norm1", "scale")]
+    memory = {path: (0.0, 0.0) for path in paths}
+    seen = []
+    for step, gradients in enumerate(some_gradients(steps)):
+        params = {module: dict(leaves) for module, leaves in params.items()}
+        for module, leaf in paths:
+            params[module][leaf], memory[module, leaf] = rule(
+                params[module][leaf],
+                gradients[module][leaf],
+                memory[module, leaf],
+                step,
+                leaf == "kernel",
+            )
+        seen.append(params)
+    return seen
+
+
+def assert_same(actual, expected, rtol: float = 2e-5):
+    for one, other in zip(actual, expected, strict=True):
+        jax.tree.map(
+            lambda a, b: np.testing.assert_allclose(a, b, rtol=rtol, atol=1e-6), one, other
+        )
+
+
+def rate(step: int, peak: float, warmup: int = 2, total: int = 8) -> float:
+    if step < warmup:
+        return peak * step / warmup
+    return peak * 0.5 * (1 + np.cos(np.pi * (step - warmup) / (total - warmup)))
+
+
+@pytest.mark.parametrize("nesterov", [False, True])
+@pytest.mark.parametrize("classic", [True, False])
+def test_lars_follows_its_formula(classic, nesterov):
+    config = {
+        "name": "lars",
+        "learning_rate": 3.0,
+        "scaling": "linear",
+        "warmup_steps": 2,
+        "weight_decay": 0.1,
+        "nesterov": nesterov,
+        "classic_momentum": classic,
+    }
+
+    def rule(param, gradient, memory, step, adapted):
+        trust = 1.0
+        if adapted:
+            gradient = gradient + 0.1 * param
+            trust = 0.001 * np.linalg.norm(param) / np.linalg.norm(gradient)
+        inside, outside = (rate(step, 6.0), 1.0) if classic else (1.0, rate(step, 6.0))
+        step_taken = inside * trust * gradient
+        velocity = 0.9 * memory[0] + step_taken
+        ahead = 0.9 * velocity + step_taken if nesterov else velocity
+        return param - outside * ahead, (velocity, 0.0)
+
+    assert_same(trajectory(optimizers.build(config, **RUN)), expected_trajectory(rule))
+
+
+def test_lars_with_classic_momentum_is_that_of_optax():
+    config = {"name": "lars", "learning_rate": 0.7, "weight_decay": 0.1, "exclude": ()}
+    optimizer = optimizers.build(config, **RUN)
+    of_optax = optimizers.Optimizer(
+        optax.lars(optimizer.schedule, weight_decay=0.1), optimizer.schedule
+    )
+    assert_same(trajectory(optimizer), trajectory(of_optax), rtol=1e-6)
+
+
+@pytest.mark.parametrize("nesterov", [False, True])
+def test_sgd_follows_its_formula(nesterov):
+    config = {
+        "name": "sgd",
+        "learning_rate": 0.02,
+        "scaling": "sqrt",
+        "warmup_epochs": 0.5,
+        "weight_decay": 0.1,
+        "nesterov": nesterov,
+    }
+    peak = 0.02 * np.sqrt(512)
+
+    def rule(param, gradient, memory, step, decayed):
+        gradient = gradient + 0.1 * param * decayed
+        velocity = 0.9 * memory[0] + gradient
+        ahead = 0.9 * velocity + gradient if nesterov else velocity
+        return param - rate(step, peak) * ahead, (velocity, 0.0)
+
+    assert_same(trajectory(optimizers.build(config, **RUN)), expected_trajectory(rule))
+
+
+@pytest.mark.parametrize("name", ["adam", "adamw", "lamb"])
+def test_adam_and_its_kin_follow_their_formulas(name):
+    weight_decay = 0.0 if name == "adam" else 0.1
+    config = {
+        "name": name,
+        "learning_rate": 0.1,
+        "schedule": "constant",
+        "warmup_steps": 2,
+        "weight_decay": weight_decay,
+        "b1": 0.5,
+        "b2": 0.9,
+    }
+
+    def rule(param, gradient, memory, step, included):
+        mean = 0.5 * memory[0] + 0.5 * gradient
+        square = 0.9 * memory[1] + 0.1 * gradient**2
+        corrected = mean / (1 - 0.5 ** (step + 1))
+        direction = corrected / (np.sqrt(square / (1 - 0.9 ** (step + 1))) + 1e-8)
+        if included:
+            direction = direction + weight_decay * param
+            if name == "lamb":
+                direction *= np.linalg.norm(param) / np.linalg.norm(direction)
+        return param - 0.1 * min(step / 2, 1) * direction, (mean, square)
+
+    assert_same(trajectory(optimizers.build(config, **RUN)), expected_trajectory(rule))
+
+
+def test_clipping_bounds_the_global_norm_and_leaves_small_gradients_alone():
+    gradients = some_gradients(1)[0]
+    norm = np.sqrt(sum(np.sum(leaf**2) for leaf in jax.tree.leaves(gradients)))
+    config = {"name": "sgd", "learning_rate": 1.0, "momentum": 0.0, "schedule": "constant"}
+    for limit, factor in ((norm / 4, 0.25), (norm * 4, 1.0)):
+        optimizer = optimizers.build(config | {"clip_norm": limit}, **RUN)
+        expected = jax.tree.map(lambda p, g, f=factor: p - f * g, some_params(), gradients)
+        assert_same(trajectory(optimizer, 1), [expected])
+
+
+def test_accumulating_is_an_update_on_the_average_at_the_large_batch_rate():
+    config = {"name": "lars", "learning_rate": 1.0, "scaling": "linear", "weight_decay": 0.1}
+    small = optimizers.build(config | {"accumulate": 2}, **RUN)
+    large = optimizers.build(config, total_steps=4, steps_per_epoch=2, batch_size=1024)
+    params = to_jax(some_params())
+    state = large.tx.init(params)
+    expected = []
+    gradients = [to_jax(tree) for tree in some_gradients(6)]
+    for first, second in zip(gradients[::2], gradients[1::2], strict=True):
+        average = jax.tree.map(lambda a, b: (a + b) / 2, first, second)
+        updates, state = large.tx.update(average, state, params)
+        expected.append(params)
+        params = optax.apply_updates(params, updates)
+        expected.append(params)
+    assert_same(trajectory(small), expected, rtol=1e-6)
+    rates = [float(small.schedule(step)) for step in range(8)]
+    np.testing.assert_allclose(
+        rates, np.repeat([large.schedule(i) for i in range(4)], 2), rtol=1e-6
+    )
+
+
+@pytest.mark.parametrize(("scaling", "factor"), [("none", 1), ("linear", 2), ("sqrt", 512**0.5)])
+def test_the_rate_climbs_then_falls_as_a_cosine(scaling, factor):
+    config = {"name": "sgd", "learning_rate": 0.3, "scaling": scaling, "warmup_steps": 2}
+    schedule = optimizers.build(config, **RUN).schedule
+    actual = [schedule(jnp.asarray(step)) for step in range(9)]
+    np.testing.assert_allclose(actual, [rate(i, 0.3 * factor) for i in range(9)], atol=1e-6)
+
+
+def test_the_cosine_ends_at_the_end_value_and_stays_there():
+    config = {"name": "sgd", "learning_rate": 0.3, "scaling": "linear", "end_value": 0.01}
+    schedule = optimizers.build(config, **RUN).schedule
+    np.testing.assert_allclose(schedule(0), 0.6, rtol=1e-6)
+    np.testing.assert_allclose(schedule(4), 0.305, rtol=1e-6)
+    np.testing.assert_allclose([schedule(8), schedule(50)], [0.01, 0.01], rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "where", [{"step_epochs": (1, 1.5)}, {"step_fractions": (0.75, 0.5)}], ids=["epochs", "parts"]
+)
+def test_the_step_schedule_drops_at_its_boundaries(where):
+    config = {"name": "sgd", "learning_rate": 1.0, "schedule": "step", "step_factor": 0.2} | where
+    schedule = optimizers.build(config | {"warmup_steps": 2}, **RUN).schedule
+    expected = [0, 0.5, 1, 1, 0.2, 0.2, 0.04, 0.04, 0.04]
+    np.testing.assert_allclose([schedule(step) for step in range(9)], expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_eight_devices_update_as_one(name):
+    config = {"name": name, "learning_rate": 0.5, "clip_norm": 1.0, "accumulate": 2}
+    optimizer = optimizers.build(
+        config | {"weight_decay": 0.0 if name == "adam" else 0.1, "warmup_steps": 1}, **RUN
+    )
+    rng = np.random.default_rng(0)
+    x = jnp.asarray(rng.normal(size=(16, 3)), jnp.float32)
+    y = jnp.asarray(rng.normal(size=(16, 4)), jnp.float32)
+
+    def loss(params, x, y):
+        predicted = x @ params["layer"]["kernel"] * params["norm1"]["scale"][None]
+        return jnp.mean((predicted + params["layer"]["bias"][None] - y) ** 2)
+
+    @jax.jit
+    def step(params, state, x, y):
+        updates, state = optimizer.tx.update(jax.grad(loss)(params, x, y), state, params)
+        return optax.apply_updates(params, updates), state
+
+    results = []
+    for devices in (1, 8):
+        mesh = jax.make_mesh(
+            (devices,), ("data",), axis_types=(AxisType.Auto,), devices=jax.devices()[:devices]
+        )
+        whole = NamedSharding(mesh, PartitionSpec())
+        parted = NamedSharding(mesh, PartitionSpec("data"))
+        params = jax.device_put(to_jax(some_params()), whole)
+        state = jax.device_put(optimizer.tx.init(params), whole)
+        for _ in range(4):
+            params, state = step(params, state, *jax.device_put((x, y), parted))
+        results.append(params)
+    jax.tree.map(lambda p, q: np.testing.assert_allclose(p, q, rtol=1e-5, atol=1e-6), *results)
+    moved = np.abs(results[0]["layer"]["kernel"] - some_params()["layer"]["kernel"]).max()
+    assert moved > 1e-4
+
+
+def network_params():
+    """Shapes of the parameters of a real encoder with a real head."""
+    encoder = models.build_encoder("resnet18", stem="cifar")
+    head = models.ProjectionHead(num_layers=2, last_batch_norm=False)
+
+    def init(key):
+        return {
+            "encoder": encoder.init(key, jnp.zeros((2, 32, 32, 3)), train=True)["params"],
+            "projector": head.init(key, jnp.zeros((2, 512)), train=True)["params"],
+        }
+
+    return jax.eval_shape(init, jax.random.key(0))
+
+
+def test_by_default_the_kernels_and_nothing_else_are_decayed():
+    params = network_params()
+    mask = optimizers.name_mask(optimizers.Settings("sgd", 0.1).exclude)(params)
+    paths = {
+        jax.tree_util.keystr(path, simple=True, separator="/"): kept
+        for path, kept in jax.tree_util.tree_leaves_with_path(mask)
+    }
+    convolutions = {
+        f"encoder/stage{stage}_block{block}/conv{conv}/kernel"
+        for stage in (1, 2, 3, 4)
+        for block in (1, 2)
+        for conv in (1, 2)
+    }
+    shortcuts = {f"encoder/stage{stage}_block1/shortcut_conv/kernel" for stage in (2, 3, 4)}
+    linear = {"projector/linear1/kernel", "projector/linear2/kernel"}
+    expected = {"encoder/stem_conv/kernel"} | convolutions | shortcuts | linear
+    assert {path for path, kept in paths.items() if kept} == expected
+    left_out = {path for path, kept in paths.items() if not kept}
+    assert len(left_out) == 2 * 20 + 2 + 1
+    assert {"projector/linear2/bias", "projector/norm1/scale"} < left_out
+    assert jax.tree.structure(mask) == jax.tree.structure(params)
+
+
+def test_norms_are_known_by_name_and_spectral_norm_is_none_of_them():
+    mask = optimizers.name_mask([optimizers.NORMS_AND_BIASES])
+    params = {
+        "BatchNorm_0": {"gamma": 1},
+        "layernorm": {"offset": 1},
+        "SpectralNorm_0": {"Dense_0": {"kernel": 1}},
+        "rescale": {"kernel": 1},
+    }
+    assert mask(params) == {
+        "BatchNorm_0": {"gamma": False},
+        "layernorm": {"offset": False},
+        "SpectralNorm_0": {"Dense_0": {"kernel": True}},
+        "rescale": {"kernel": True},
+    }
+
+
+@pytest.mark.parametrize("exclude", [["supervised/"], [optimizers.NORMS_AND_BIASES, "supervised/"]])
+def test_a_pattern_that_matches_nothing_is_told(exclude):
+    config = {"name": "lars", "learning_rate": 0.1, "exclude": exclude}
+    optimizer = optimizers.build(config, **RUN)
+    with pytest.raises(ValueError, match=r"'supervised/' matches none .*layer/bias"):
+        optimizer.tx.init(to_jax(some_params()))
+
+
+def test_nothing_is_excluded_when_nothing_is_named():
+    config = {"name": "sgd", "learning_rate": 1.0, "schedule": "constant", "momentum": 0.0}
+    optimizer = optimizers.build(config | {"weight_decay": 0.1, "exclude": ()}, **RUN)
+    expected = jax.tree.map(lambda p, g: p - g - 0.1 * p, some_params(), some_gradients(1)[0])
+    assert_same(trajectory(optimizer, 1), [expected])
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"nmae": "sgd"}, "no setting 'nmae': did you mean 'name'"),
+        ({"name": "sdg"}, "name is 'sdg': choose one of sgd"),
+        ({"scaling": "square"}, "scaling is 'square'"),
+        ({"schedule": "linear"}, "schedule is 'linear'"),
+        ({"learning_rate": -0.1}, "learning_rate is -0.1"),
+        ({"momentum": 1.0}, "momentum is 1.0"),
+        ({"accumulate": 0}, "accumulate is 0"),
+        ({"warmup_steps": 9}, "warm-up takes 9 steps but the run has only 8"),
+        ({"warmup_steps": 1, "warmup_epochs": 1.0}, "give one of them"),
+        ({"schedule": "step"}, "either step_epochs or step_fractions"),
+        ({"name": "adam", "weight_decay": 0.1}, "choose 'adamw'"),
+        ({"exclude": "bias"}, "give a list"),
+    ],
+)
+def test_mistakes_are_told_in_a_sentence(change, message):
+    config = {"name": "sgd", "learning_rate": 0.1} | change
+    with pytest.raises(UserError, match=message):
+        optimizers.build(config, **RUN)
+
+
+def test_a_missing_learning_rate_is_told():
+    with pytest.raises(UserError, match="lacks 'learning_rate'"):
+        optimizers.build({"name": "sgd"}, **RUN)
