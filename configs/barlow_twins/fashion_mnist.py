@@ -1,0 +1,19 @@
+"""Barlow Twins on Fashion-MNIST, on a CPU."""
+
+from ml_collections import ConfigDict
+
+from ssljax import recipes
+from ssljax.config import base_config
+
+
+def get_config() -> ConfigDict:
+    """A thin network on the 60,000 grey images of Fashion-MNIST.
+
+    python -m ssljax.main --config configs/barlow_twins/fashion_mnist.py --workdir DIR
+    """
+    config = base_config("barlow_twins")
+    recipes.fashion_mnist_cpu(config)
+    config.method.update(
+        projector_layers=2, projector_hidden_dim=512, projector_dim=512, bias_rate=1.0
+    )
+    return config

@@ -1,0 +1,47 @@
+"""BYOL on ImageNet."""
+
+from ml_collections import ConfigDict
+
+from ssljax.config import base_config
+
+# Learning rate, weight decay and first momentum of the target.
+_BY_EPOCHS = {
+    "1000": (0.2, 1.5e-6, 0.996),
+    "300": (0.3, 1e-6, 0.99),
+    "100": (0.45, 1e-6, 0.99),
+    "40": (0.45, 1e-6, 0.97),
+}
+
+
+def get_config(epochs: str = "1000") -> ConfigDict:
+    """The authors' settings: ResNet-50, batch 4096, LARS, 1000, 300, 100 or 40 epochs.
+
+        python -m ssljax.main --config configs/byol/imagenet.py --workdir DIR
+        python -m ssljax.main --config configs/byol/imagenet.py:100 --workdir DIR
+
+    Needs `imagenet2012`, prepared with TFDS as array_record, and an accelerator pod.
+
+    Args:
+      epochs: "1000", "300", "100" or "40".
+    """
+    learning_rate, weight_decay, momentum = _BY_EPOCHS[epochs]
+    config = base_config("byol")
+    config.batch_size = 4096
+    config.epochs = float(epochs)
+    config.data.name = "imagenet2012"
+    config.data.image_size = 256  # Crops of 224 pixels are taken from this on the device.
+    config.method.momentum = momentum
+    config.model.update(name="resnet50", stem="imagenet", dtype="bfloat16")
+    config.optimizer.update(
+        name="lars",
+        learning_rate=learning_rate,
+        scaling="linear",
+        warmup_epochs=10.0,
+        weight_decay=weight_decay,
+        classic_momentum=False,
+    )
+    config.evals.update(
+        every=31200, test_split="validation", baselines=False, few_label=(0.01, 0.1)
+    )
+    config.checkpoint.every = 3120
+    return config

@@ -1,0 +1,17 @@
+"""DCL on Fashion-MNIST, on a CPU."""
+
+from ml_collections import ConfigDict
+
+from ssljax import recipes
+from ssljax.config import base_config
+
+
+def get_config() -> ConfigDict:
+    """A thin network on the 60,000 grey images of Fashion-MNIST.
+
+    python -m ssljax.main --config configs/dcl/fashion_mnist.py --workdir DIR
+    """
+    config = base_config("dcl")
+    recipes.fashion_mnist_cpu(config)
+    config.method.temperature = 0.2
+    return config

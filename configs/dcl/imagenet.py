@@ -1,0 +1,33 @@
+"""DCL on ImageNet."""
+
+from ml_collections import ConfigDict
+
+from ssljax.config import base_config
+
+
+def get_config() -> ConfigDict:
+    """ResNet-50, batch 256, 200 epochs as in the paper; LARS as in lightly's reproduction.
+
+        python -m ssljax.main --config configs/dcl/imagenet.py --workdir DIR
+
+    Needs `imagenet2012`, prepared with TFDS as array_record, and several accelerators.
+    """
+    config = base_config("dcl")
+    config.batch_size = 256
+    config.epochs = 200.0
+    config.data.name = "imagenet2012"
+    config.data.image_size = 256  # Crops of 224 pixels are taken from this on the device.
+    config.model.update(name="resnet50", stem="imagenet", dtype="bfloat16")
+    config.optimizer.update(
+        name="lars",
+        learning_rate=0.075,
+        scaling="sqrt",
+        warmup_epochs=10.0,
+        weight_decay=1e-6,
+        classic_momentum=False,
+    )
+    config.evals.update(
+        every=25020, test_split="validation", baselines=False, few_label=(0.01, 0.1)
+    )
+    config.checkpoint.every = 5004
+    return config

@@ -1,0 +1,27 @@
+"""DINO on Fashion-MNIST, on a CPU."""
+
+from ml_collections import ConfigDict
+
+from ssljax import recipes
+from ssljax.config import base_config
+
+
+def get_config() -> ConfigDict:
+    """A thin network on the 60,000 grey images of Fashion-MNIST; two crops, no small ones.
+
+    python -m ssljax.main --config configs/dino/fashion_mnist.py --workdir DIR
+    """
+    config = base_config("dino")
+    recipes.fashion_mnist_cpu(config)
+    config.method.update(
+        momentum=0.99,
+        freeze_last_layer_epochs=0.2,
+        weight_decay_end=1e-4,
+        projector_layers=2,
+        projector_hidden_dim=256,
+        projector_batch_norm=True,
+        bottleneck_dim=64,
+        out_dim=1024,
+        local_crops=0,
+    )
+    return config

@@ -1,0 +1,22 @@
+"""MoCo v3 on Fashion-MNIST, on a CPU."""
+
+from ml_collections import ConfigDict
+
+from ssljax import recipes
+from ssljax.config import base_config
+
+
+def get_config() -> ConfigDict:
+    """A thin network on the 60,000 grey images of Fashion-MNIST.
+
+    python -m ssljax.main --config configs/moco_v3/fashion_mnist.py --workdir DIR
+    """
+    config = base_config("moco_v3")
+    recipes.fashion_mnist_cpu(config)
+    config.method.update(
+        temperature=0.2,
+        projector_hidden_dim=512,
+        projector_dim=128,
+        predictor_hidden_dim=512,
+    )
+    return config

@@ -1,0 +1,24 @@
+"""NNCLR on Fashion-MNIST, on a CPU."""
+
+from ml_collections import ConfigDict
+
+from ssljax import recipes
+from ssljax.config import base_config
+
+
+def get_config() -> ConfigDict:
+    """A thin network on the 60,000 grey images of Fashion-MNIST.
+
+    python -m ssljax.main --config configs/nnclr/fashion_mnist.py --workdir DIR
+    """
+    config = base_config("nnclr")
+    recipes.fashion_mnist_cpu(config)
+    config.method.update(
+        temperature=0.2,
+        queue_size=4096,
+        projector_layers=2,
+        projector_hidden_dim=512,
+        projector_dim=128,
+        predictor_hidden_dim=512,
+    )
+    return config

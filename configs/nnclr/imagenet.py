@@ -1,0 +1,32 @@
+"""NNCLR on ImageNet."""
+
+from ml_collections import ConfigDict
+
+from ssljax.config import base_config
+
+
+def get_config() -> ConfigDict:
+    """The paper's setting: ResNet-50, batch 4096, LARS, 1000 epochs.
+
+        python -m ssljax.main --config configs/nnclr/imagenet.py --workdir DIR
+
+    Needs `imagenet2012`, prepared with TFDS as array_record, and an accelerator pod.
+    """
+    config = base_config("nnclr")
+    config.batch_size = 4096
+    config.epochs = 1000.0
+    config.data.name = "imagenet2012"
+    config.data.image_size = 256  # Crops of 224 pixels are taken from this on the device.
+    config.model.update(name="resnet50", stem="imagenet", dtype="bfloat16")
+    config.optimizer.update(
+        name="lars",
+        learning_rate=0.3,
+        scaling="linear",
+        warmup_epochs=10.0,
+        weight_decay=1e-6,
+    )
+    config.evals.update(
+        every=31200, test_split="validation", baselines=False, few_label=(0.01, 0.1)
+    )
+    config.checkpoint.every = 3120
+    return config

@@ -1,0 +1,19 @@
+"""SimSiam on Fashion-MNIST, on a CPU."""
+
+from ml_collections import ConfigDict
+
+from ssljax import recipes
+from ssljax.config import base_config
+
+
+def get_config() -> ConfigDict:
+    """A thin network on the 60,000 grey images of Fashion-MNIST.
+
+    python -m ssljax.main --config configs/simsiam/fashion_mnist.py --workdir DIR
+    """
+    config = base_config("simsiam")
+    recipes.fashion_mnist_cpu(config)
+    config.method.update(
+        projector_layers=2, projector_hidden_dim=512, projector_dim=512, predictor_hidden_dim=128
+    )
+    return config

@@ -1,0 +1,23 @@
+"""SwAV on Fashion-MNIST, on a CPU."""
+
+from ml_collections import ConfigDict
+
+from ssljax import recipes
+from ssljax.config import base_config
+
+
+def get_config() -> ConfigDict:
+    """A thin network on the 60,000 grey images of Fashion-MNIST; two crops, no small ones.
+
+    python -m ssljax.main --config configs/swav/fashion_mnist.py --workdir DIR
+    """
+    config = base_config("swav")
+    recipes.fashion_mnist_cpu(config)
+    config.method.update(
+        prototypes=200,
+        freeze_prototypes_epochs=0.2,
+        projector_hidden_dim=256,
+        projector_dim=64,
+        local_crops=0,
+    )
+    return config

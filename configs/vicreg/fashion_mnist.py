@@ -1,0 +1,17 @@
+"""VICReg on Fashion-MNIST, on a CPU."""
+
+from ml_collections import ConfigDict
+
+from ssljax import recipes
+from ssljax.config import base_config
+
+
+def get_config() -> ConfigDict:
+    """A thin network on the 60,000 grey images of Fashion-MNIST.
+
+    python -m ssljax.main --config configs/vicreg/fashion_mnist.py --workdir DIR
+    """
+    config = base_config("vicreg")
+    recipes.fashion_mnist_cpu(config)
+    config.method.update(projector_layers=2, projector_hidden_dim=512, projector_dim=512)
+    return config

@@ -1,0 +1,258 @@
+"""The keys that every config has, and the checks that turn a mistake into a clear sentence."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import importlib.metadata
+import json
+import math
+import pathlib
+import platform
+import subprocess
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import jax
+from ml_collections import ConfigDict
+from ml_collections.config_flags import config_flags
+
+from ssljax import methods, models, optimizers
+from ssljax.errors import UserError
+
+_MAY_CHANGE = ("data.dir", "data.cache", "data.threads", "data.prefetch", "data.max_corrupt")
+_MAY_CHANGE_UNDER = ("evals.", "log.", "checkpoint.", "mesh.")
+"""What a run that goes on may change: where things run and what is reported, not what is learnt."""
+
+
+def base_config(method: str) -> ConfigDict:
+    """The config that every config file starts from.
+
+    Args:
+      method: Name of a method; its own keys stand under `method`.
+
+    Returns:
+      A config with every key that the command line accepts, at its default.
+    """
+    config = ConfigDict()
+    config.seed = 0
+    config.batch_size = 256
+    config.steps = 0  # Train steps; 0 means by epochs.
+    config.epochs = 100.0
+    config.data = ConfigDict(
+        dict(
+            name="",  # A TFDS name, "folder", or the name of a prepared directory in `dir`.
+            dir="",  # Empty: TFDS_DATA_DIR.
+            split="train",
+            cache="none",  # "device": the whole set lies on the devices.
+            image_size=32,
+            channels=3,
+            resize="short_side",  # "short_side", "exact" or "none".
+            image_key="",
+            label_key="",
+            threads=0,  # Of the host that read and decode; 0: one a core, at most 16.
+            prefetch=2,  # Batches placed on the devices ahead of the step.
+            max_corrupt=0,  # Images that may be unreadable before the run stops.
+        )
+    )
+    config.method = methods.default_config(method)
+    config.model = ConfigDict(
+        dict(
+            name="resnet18",
+            width=1,  # Multiplies a ResNet's channels.
+            stem="cifar",  # Of a ResNet: "cifar" (3x3, no pooling) or "imagenet".
+            zero_init_residual=False,
+            widths=(),  # Of the small network's stages; () for its default.
+            convs_per_stage=1,  # Of the small network.
+            dtype="float32",  # Compute type; parameters and statistics are float32.
+        )
+    )
+    config.optimizer = ConfigDict(
+        dataclasses.asdict(optimizers.Settings(name="sgd", learning_rate=0.3))
+    )
+    config.evals = ConfigDict(
+        dict(
+            every=0,  # Train steps between evaluations; 0: only at the end.
+            during=("knn",),  # Which of "knn", "linear", "few_label" run before the end.
+            final=("knn", "linear", "few_label"),
+            baselines=True,  # At the end, a random network and raw pixels as well.
+            name="",  # Empty: the training set.
+            dir="",
+            train_split="train",
+            test_split="test",
+            stage="features",
+            batch_size=512,
+            knn=((20, 0.07), (200, 0.1)),  # (k, temperature)
+            linear_epochs=20,
+            few_label=(1.0, 5.0, 10.0),  # Labels a class; below 1, a fraction of the labels.
+            few_label_seeds=5,
+        )
+    )
+    config.mesh = ConfigDict(dict(data=-1, fsdp=1))
+    config.log = ConfigDict(dict(every=50, tensorboard=True, wandb=""))
+    config.checkpoint = ConfigDict(dict(every=1000, keep=2, best=""))
+    return config
+
+
+def _positive(value: float) -> bool:
+    return math.isfinite(value) and value > 0
+
+
+def _not_negative(value: float) -> bool:
+    return math.isfinite(value) and value >= 0
+
+
+def _one_of(*names: Any) -> Callable[[Any], bool]:
+    return lambda value: value in names
+
+
+_EVALS = ("knn", "linear", "few_label")
+_RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "seed": (lambda value: 0 <= value < 2**32, "from 0 to 4294967295"),
+    "batch_size": (_positive, "a positive number"),
+    "steps": (_not_negative, "0 (by epochs) or more"),
+    "epochs": (_not_negative, "0 or more"),
+    "data.name": (bool, 'a data set\'s name, or "folder"'),
+    "data.cache": (_one_of("none", "device"), '"none" or "device"'),
+    "data.image_size": (_positive, "a positive number of pixels"),
+    "data.channels": (_one_of(1, 3), "1 or 3"),
+    "data.resize": (_one_of("short_side", "exact", "none"), '"short_side", "exact" or "none"'),
+    "data.threads": (_not_negative, "0 (one a core) or more"),
+    "data.prefetch": (_positive, "a positive number of batches"),
+    "data.max_corrupt": (_not_negative, "0 or more images"),
+    "method.temperature": (_positive, "a positive number"),
+    "model.dtype": (_one_of("float32", "bfloat16"), '"float32" or "bfloat16"'),
+    "evals.every": (_not_negative, "0 (at the end) or more steps"),
+    "evals.during": (lambda value: set(value) <= set(_EVALS), f"some of {_EVALS}"),
+    "evals.final": (lambda value: set(value) <= set(_EVALS), f"some of {_EVALS}"),
+    "evals.batch_size": (_positive, "a positive number"),
+    "log.every": (_positive, "a positive number of steps"),
+    "checkpoint.every": (_positive, "a positive number of steps"),
+    "checkpoint.keep": (_positive, "a positive number of checkpoints"),
+}
+
+
+def check(config: ConfigDict) -> None:
+    """Raises a `UserError` at the first value that no run could have."""
+    values = flatten(config)
+    for key, (holds, wanted) in _RULES.items():
+        if key in values and not holds(values[key]):
+            raise UserError(f"config.{key}={values[key]!r} is impossible: it must be {wanted}.")
+    if not config.steps and not config.epochs:
+        raise UserError("config.steps and config.epochs are both 0: set one of them.")
+    for key, names in (("method.name", methods.TABLE), ("model.name", models.ENCODERS)):
+        if values[key] not in names:
+            raise UserError(
+                f"config.{key}={values[key]!r} is not known; {_nearest(str(values[key]), names)}."
+            )
+
+
+def check_keys(path: str, arguments: Iterable[str]) -> None:
+    """Raises a `UserError` if the command line sets a key that the config file does not have.
+
+    Args:
+      path: The config file.
+      arguments: The command line.
+    """
+    config = _load(path)
+    keys = flatten(config)
+    for argument in arguments:
+        if not argument.lstrip("-").startswith(("config.", "noconfig.")):
+            continue
+        key = argument.split("=", 1)[0].split(".", 1)[1]
+        if key not in keys:
+            raise UserError(f"config.{key} is not a key of {path}; {_nearest(key, keys)}.")
+
+
+def _load(path: str) -> ConfigDict:
+    """Reads a config file, with every way in which that fails told in one sentence."""
+    if not pathlib.Path(path.split(":", 1)[0]).is_file():
+        raise UserError(f"There is no config file {path}: give --config the path of one.")
+    try:
+        config = config_flags.ConfigFileFlagParser("config").parse(path)
+    except Exception as error:  # A config file is code, and can fail in any way.
+        last_line = (str(error).strip().splitlines() or [""])[-1]
+        raise UserError(
+            f"The config file {path} fails: {type(error).__name__}: {last_line}"
+        ) from error
+    if not isinstance(config, ConfigDict):
+        raise UserError(f"The config file {path} must have a get_config that returns a ConfigDict.")
+    return config
+
+
+def _nearest(name: str, names: Iterable[str]) -> str:
+    """Names the nearest or, if none is near, all of them."""
+    names = sorted(names)
+    last = name.rsplit(".", 1)[-1]
+    near = difflib.get_close_matches(name, names, 1, 0.6) or [
+        key for key in names if key.rsplit(".", 1)[-1] == last
+    ]
+    return f"the nearest is {near[0]}" if near else f"there are: {', '.join(names)}"
+
+
+def flatten(config: ConfigDict) -> dict[str, Any]:
+    """Every value of a config by its dotted key."""
+    flat: dict[str, Any] = {}
+    for key, value in config.items():
+        if isinstance(value, ConfigDict):
+            flat |= {f"{key}.{inner}": x for inner, x in flatten(value).items()}
+        else:
+            flat[key] = value
+    return flat
+
+
+def record(config: ConfigDict, workdir: pathlib.Path) -> None:
+    """Writes the resolved config and what the run stands on into the workdir.
+
+    `config.json` holds every key; `environment.json` the versions, the devices and the commit.
+
+    Raises:
+      UserError: if the workdir was written by a config that would learn something else; the
+        message shows each difference.
+    """
+    path = workdir / "config.json"
+    now = json.loads(json.dumps(flatten(config)))
+    if path.exists():
+        before = json.loads(path.read_text())
+        differences = [
+            f"{key} was {before.get(key, 'absent')!r} and is {now.get(key, 'absent')!r}"
+            for key in sorted(before.keys() | now.keys())
+            if before.get(key, "absent") != now.get(key, "absent")
+            and key not in _MAY_CHANGE
+            and not key.startswith(_MAY_CHANGE_UNDER)
+        ]
+        if differences:
+            raise UserError(
+                f"{workdir} was written by another config ({'; '.join(differences)}): use the "
+                "same values, or another --workdir."
+            )
+    if jax.process_index() == 0:
+        workdir.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(now, indent=2) + "\n")
+        (workdir / "environment.json").write_text(json.dumps(_environment(), indent=2) + "\n")
+
+
+def _environment() -> dict[str, Any]:
+    packages = ("ssljax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "numpy")
+    versions: dict[str, str] = {}
+    for package in (*packages, "tensorflow-datasets", "opencv-python-headless"):
+        try:
+            versions[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            versions[package] = "absent"
+    here = pathlib.Path(__file__).parent
+    commit = subprocess.run(
+        ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],
+        cwd=here,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return {
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "versions": versions,
+        "processes": jax.process_count(),
+        "devices": [f"{device.device_kind} {device.id}" for device in jax.devices()],
+        "git": commit.stdout.strip() or "unknown",
+    }

@@ -1,0 +1,144 @@
+"""One run, put together from its config: mesh, data, method, and the state's place on the mesh."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import jax
+import numpy as np
+from jax.sharding import Mesh
+from ml_collections import ConfigDict
+
+from ssljax import data, mesh, methods, state
+from ssljax.errors import UserError
+from ssljax.methods.contract import Batch, Method, Task, TrainState
+
+PyTree = Any
+
+
+@dataclasses.dataclass(frozen=True)
+class Feed:
+    """Where the step's batches come from.
+
+    Attributes:
+      constants: Arrays that stay on the devices for the whole run; an argument of the step.
+      unpack: Makes the batch from (constants, what `batches` gives), inside the step.
+      batches: `batches(step)` iterates over placed batches from any train step on.
+    """
+
+    constants: PyTree
+    unpack: Callable[[PyTree, PyTree], Batch]
+    batches: Callable[[int], data.Prefetch]
+
+
+class Experiment:
+    """A run before it runs.
+
+    Args:
+      config: The resolved config.
+
+    Attributes:
+      config: The same.
+      mesh: The mesh of all devices.
+      source: The training images.
+      task: What the method was told of data and length.
+      method: The method.
+      updates: Fresh batches in one train step.
+      abstract_state: Shapes, types and shardings of the training state.
+
+    Raises:
+      UserError: for whatever in the config does not go with the data, the devices or the network.
+    """
+
+    def __init__(self, config: ConfigDict) -> None:
+        self.config = config
+        self.mesh: Mesh = mesh.make_mesh(config.mesh.data, config.mesh.fsdp)
+        self.source = data.open_source(
+            config.data.name,
+            config.data.split,
+            data_dir=config.data.dir or None,
+            image_key=config.data.image_key or None,
+            label_key=config.data.label_key or None,
+        )
+        self._rows = mesh.local_rows(self.mesh, config.batch_size)
+        self.updates = methods.TABLE[config.method.name].batches_per_step(config.method)
+        batches = len(self.source) // config.batch_size
+        side = config.data.image_size
+        self.task = Task(
+            image_shape=(side, side, config.data.channels),
+            batch_size=config.batch_size,
+            total_steps=config.steps or max(1, round(config.epochs * batches / self.updates)),
+            steps_per_epoch=max(1, batches // self.updates),
+            num_classes=self.source.num_classes,
+        )
+        try:
+            self.method: Method = methods.build(config, self.task)
+            abstract = jax.eval_shape(self._init)
+        except ValueError as error:
+            raise UserError(f"The config does not fit together: {error}") from error
+        self.shardings = mesh.state_shardings(self.mesh, abstract)
+        self.abstract_state: TrainState = jax.tree.map(
+            lambda x, s: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s),
+            abstract,
+            self.shardings,
+        )
+
+    def _init(self) -> TrainState:
+        return state.init_state(self.method, jax.random.key(self.config.seed))
+
+    def init(self) -> TrainState:
+        """The untrained state, made in place on the devices; the same for the same seed."""
+        return jax.jit(self._init, out_shardings=self.shardings)()
+
+    def load(self, source: data.Source) -> dict[str, np.ndarray]:
+        """Reads a whole source as the network is to see it: "image" and perhaps "label"."""
+        config = self.config.data
+        return data.load_all(
+            source,
+            image_size=config.image_size,
+            channels=config.channels,
+            resize=config.resize,
+            max_corrupt=config.max_corrupt,
+            threads=config.threads or None,
+        )
+
+    def feed(self) -> Feed:
+        """Opens the training data, streamed from the host or held on the devices."""
+        config = self.config.data
+        order: dict[str, Any] = dict(
+            batch_size=self.config.batch_size,
+            seed=self.config.seed,
+            batches_per_step=self.updates,
+            rows=self._rows,
+        )
+
+        def placed(host: Iterator[Any]) -> data.Prefetch:
+            place = functools.partial(data.to_global, self.mesh, spec=mesh.BATCH)
+            return data.Prefetch(host, place, config.prefetch)
+
+        if config.cache == "device":
+            arrays = self.load(self.source)
+            size = len(arrays["image"])
+            return Feed(
+                constants=data.put_on_devices(self.mesh, arrays),
+                unpack=data.gather,
+                batches=lambda step: placed(data.index_batches(size, start_step=step, **order)),
+            )
+        loader = data.Loader(
+            self.source,
+            image_size=config.image_size,
+            channels=config.channels,
+            resize=config.resize,
+            threads=config.threads or None,
+            prefetch=config.prefetch,
+            max_corrupt=config.max_corrupt,
+            **order,
+        )
+        return Feed(
+            constants=(),
+            unpack=lambda _, batch: batch,
+            batches=lambda step: placed(loader.iterate(step)),
+        )

@@ -1,0 +1,55 @@
+"""The methods, by the name that a config gives them."""
+
+from __future__ import annotations
+
+from ml_collections import ConfigDict
+
+from ssljax.methods import (
+    barlow_twins,
+    byol,
+    dcl,
+    dino,
+    mae,
+    moco,
+    moco_v3,
+    nnclr,
+    simclr,
+    simsiam,
+    swav,
+    vicreg,
+)
+from ssljax.methods.contract import Method, Task
+from ssljax.methods.online_probe import OnlineProbe
+
+TABLE: dict[str, type[Method]] = {
+    "barlow_twins": barlow_twins.BarlowTwins,
+    "byol": byol.BYOL,
+    "dcl": dcl.DCL,
+    "dino": dino.DINO,
+    "mae": mae.MAE,
+    "moco": moco.MoCo,
+    "moco_v3": moco_v3.MoCoV3,
+    "nnclr": nnclr.NNCLR,
+    "simclr": simclr.SimCLR,
+    "simsiam": simsiam.SimSiam,
+    "swav": swav.SwAV,
+    "vicreg": vicreg.VICReg,
+}
+
+
+def default_config(name: str) -> ConfigDict:
+    """The keys under `config.method` of a method, at the values of its paper."""
+    config = TABLE[name].default_config()
+    config.name = name
+    config.online_probe = False  # A linear classifier learnt beside it, for the log.
+    return config
+
+
+def build(config: ConfigDict, task: Task) -> Method:
+    """Builds the method that `config.method.name` names, with an online probe if it asks for one.
+
+    Raises:
+      ValueError: if the config does not fit together.
+    """
+    method = TABLE[config.method.name](config, task)
+    return OnlineProbe(method, task) if config.method.online_probe else method

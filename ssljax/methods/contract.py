@@ -1,0 +1,188 @@
+"""What a method is: a game of one or more players over one training state.
+
+A method names its players, its views and what happens after the step. The step itself, the loop,
+the checkpoints and the evaluations are the same for all methods and know none of them.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import optax
+from flax import struct
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
+from ml_collections import ConfigDict
+
+PyTree = Any
+Batch = Mapping[str, Array]
+"""Arrays with the batch axis first: "image" (uint8, NHWC) and, where there are any, "label"."""
+
+
+class TrainState(struct.PyTreeNode):
+    """All that a run carries from step to step, and all that a checkpoint holds.
+
+    Attributes:
+      step: Number of finished train steps, an int32 scalar.
+      params: Parameters by player.
+      variables: Mutable collections (batch statistics, ...) by player.
+      opt_state: Optimizer state by player.
+      memory: What the method carries beside parameters: target network, queue, centre, image pool.
+      key: The run's random key. It never changes; each step folds its own number into it.
+    """
+
+    # As for any pytree, transformations put shapes, shardings or None in the arrays' places.
+    step: Any
+    params: dict[str, PyTree]
+    variables: dict[str, PyTree]
+    opt_state: dict[str, PyTree]
+    memory: PyTree
+    key: Any
+
+
+class Aux(struct.PyTreeNode):
+    """What a loss gives beside its value.
+
+    Attributes:
+      variables: New mutable collections of the player's own networks; empty changes nothing.
+      metrics: Scalars to log.
+      carry: Arrays for the players that follow in the same step, and for `after_step`.
+    """
+
+    variables: dict[str, PyTree] = struct.field(default_factory=dict)
+    metrics: dict[str, Any] = struct.field(default_factory=dict)
+    carry: dict[str, PyTree] = struct.field(default_factory=dict)
+
+
+Loss = Callable[[PyTree, TrainState, PyTree, PRNGKeyArray, Mapping[str, PyTree]], tuple[Array, Aux]]
+"""`loss(params, state, views, key, carried) -> (scalar, Aux)`.
+
+`params` are the player's own and the only ones differentiated; the other players' are read from
+`state`, frozen. `carried` is what earlier players of this step put in their `carry`.
+"""
+
+
+@dataclasses.dataclass(frozen=True)
+class Player:
+    """One side of the game: a loss and the optimizer of the parameters that it owns.
+
+    Attributes:
+      name: Key of the player's entries in the state, and prefix of its metrics.
+      loss: See `Loss`.
+      tx: The optimizer.
+      schedule: Learning rate by train step, for the log; None if there is nothing to log.
+      updates: Updates in one train step, each on fresh data (five for a WGAN critic).
+      active: Whether the player moves at a given train step, a traced scalar; None is always. In a
+        step in which it rests its metrics and carry are zeros. See `every`.
+      project: Applied to the parameters before each update (WGAN's weight clipping).
+    """
+
+    name: str
+    loss: Loss
+    tx: optax.GradientTransformation
+    schedule: Callable[[Array], Float[Array, ""]] | None = None
+    updates: int = 1
+    active: Callable[[Int[Array, ""]], Bool[Array, ""]] | None = None
+    project: Callable[[PyTree], PyTree] | None = None
+
+
+def every(n: int) -> Callable[[Int[Array, ""]], Bool[Array, ""]]:
+    """Makes a player move in one train step of n: steps 0, n, 2n, ..."""
+    return lambda step: step % n == 0
+
+
+@dataclasses.dataclass(frozen=True)
+class Phase:
+    """A stretch of training with a graph of its own, such as one image size of ProGAN.
+
+    Attributes:
+      name: For the log.
+      steps: Its length in train steps; the last phase runs to the end of training.
+    """
+
+    name: str
+    steps: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Task:
+    """What a method is told of the data and the length of the run.
+
+    Attributes:
+      image_shape: (height, width, channels) of the batches' images.
+      batch_size: Images in the global batch of one update.
+      total_steps: Train steps of the whole run.
+      steps_per_epoch: Train steps in which the data set is seen once.
+      num_classes: Classes of the data set's labels; None without labels.
+    """
+
+    image_shape: tuple[int, int, int]
+    batch_size: int
+    total_steps: int
+    steps_per_epoch: int
+    num_classes: int | None = None
+
+
+class Method:
+    """Base of all methods. A subclass sets `players` and overrides what it needs.
+
+    Args:
+      config: The whole resolved config.
+      task: What is known of data and length.
+
+    Attributes:
+      players: In the order in which they move.
+      phases: Static schedule of graphs; empty if the graph never changes.
+      evaluated: The network that `features` reads, as it is named beside every score.
+    """
+
+    players: Sequence[Player] = ()
+    phases: Sequence[Phase] = ()
+    evaluated: str = "online encoder"
+
+    def __init__(self, config: ConfigDict, task: Task) -> None:
+        """Builds networks, losses and players."""
+
+    @staticmethod
+    def default_config() -> ConfigDict:
+        """The method's own keys, under `config.method`, at the values of its paper."""
+        return ConfigDict()
+
+    @classmethod
+    def batches_per_step(cls, config: ConfigDict) -> int:
+        """Fresh batches that one train step takes: the most `updates` of any player."""
+        return 1
+
+    def init(self, key: PRNGKeyArray) -> tuple[dict[str, PyTree], dict[str, PyTree], PyTree]:
+        """Makes (params by player, variables by player, memory) of an untrained method."""
+        raise TypeError(f"{type(self).__name__} does not define init")
+
+    def views(self, key: PRNGKeyArray, batch: Batch) -> PyTree:
+        """Makes the inputs of the losses from a raw batch; runs inside the jitted step."""
+        raise TypeError(f"{type(self).__name__} does not define views")
+
+    def after_step(self, state: TrainState, carried: Mapping[str, PyTree]) -> TrainState:
+        """Updates targets, queues and centres, once all players have moved. Pure."""
+        return state
+
+    def features(self, state: TrainState, images: Array) -> dict[str, Array]:
+        """Named features of raw images, layer by layer, in evaluation mode.
+
+        Args:
+          state: Training state.
+          images: uint8, (batch, height, width, channels).
+
+        Returns:
+          (batch, height, width, channels) or (batch, dim) by name; "features" is the one that
+          evaluations take by default.
+        """
+        raise TypeError(f"{type(self).__name__} does not define features")
+
+    def in_phase(self, phase: int) -> Method:
+        """The method with the graph of one of its `phases`; the state keeps its structure."""
+        return self
+
+    def enter_phase(self, phase: int, state: TrainState) -> TrainState:
+        """Changes the state as a phase begins, such as a fresh optimizer state. Pure."""
+        return state

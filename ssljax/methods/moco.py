@@ -1,0 +1,196 @@
+"""MoCo: a query finds its key, which a slower network makes, among the keys of earlier batches.
+
+He et al., Momentum Contrast for Unsupervised Visual Representation Learning, 2020 (v1), and Chen et
+al., Improved Baselines with Momentum Contrastive Learning, 2020 (v2: MLP head, more augmentation).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PRNGKeyArray
+from ml_collections import ConfigDict
+
+from ssljax import augment, losses, models
+from ssljax.augment import presets
+from ssljax.losses.similarity import l2_normalize
+from ssljax.methods import branch_pass, target_network
+from ssljax.methods.contract import Aux, Batch, Method, Task, TrainState
+
+PyTree = Any
+
+
+class MoCo(Method):
+    """One player, the query encoder; the key encoder and the queue of its keys are memory."""
+
+    @staticmethod
+    def default_config() -> ConfigDict:
+        """The values of v2 for ImageNet; v1 has one layer, temperature 0.07 and its own view."""
+        return ConfigDict(
+            dict(
+                temperature=0.2,
+                momentum=0.999,
+                queue_size=65536,
+                # v1: one linear layer; v2: two. The hidden layer is as wide as the features.
+                projector_layers=2,
+                projector_dim=128,
+                # Batch statistics are taken over parts of the batch, other parts for keys than for
+                # queries, or the statistics would tell which key belongs to a query. 1: the whole.
+                bn_groups=8,
+                # Whether either view is once the query and once the key; the losses are summed.
+                symmetric=False,
+                view=ConfigDict(dataclasses.asdict(presets.moco_v2(224))),
+            )
+        )
+
+    def __init__(self, config: ConfigDict, task: Task) -> None:
+        method = config.method
+        if method.queue_size % task.batch_size:
+            raise ValueError(
+                f"method.queue_size={method.queue_size} is not a multiple of the batch of "
+                f"{task.batch_size} images: change one of the two."
+            )
+        if task.batch_size % method.bn_groups:
+            raise ValueError(
+                f"method.bn_groups={method.bn_groups} does not divide the batch of "
+                f"{task.batch_size} images: change one of the two."
+            )
+        self.temperature = method.temperature
+        self.momentum = method.momentum
+        self.queue_shape = (method.queue_size, method.projector_dim)
+        self.groups = method.bn_groups
+        self.symmetric = method.symmetric
+        self.view = augment.view_from_config(method.view)
+        self.image_shape = (self.view.size, self.view.size, task.image_shape[-1])
+        split = {"norm": functools.partial(models.BatchNorm, groups=self.groups)}
+        self.network = models.Branch(
+            encoder=models.encoder_from_config(config.model, **split if self.groups > 1 else {}),
+            projector=models.ProjectionHead(
+                num_layers=method.projector_layers,
+                out_dim=method.projector_dim,
+                batch_norm=False,
+                last_batch_norm=False,
+                dtype=config.model.dtype,
+            ),
+        )
+        self.players = (branch_pass.online_player(self.loss, config, task),)
+
+    def init(self, key: PRNGKeyArray) -> tuple[dict[str, PyTree], dict[str, PyTree], PyTree]:
+        """Makes the query encoder, its copy, and a queue of random directions."""
+        network_key, queue_key = jax.random.split(key)
+        params, variables = branch_pass.init(self.network, network_key, self.image_shape)
+        target, target_variables = target_network.without_predictor(params, variables)
+        memory = {
+            "target": target,
+            "target_variables": target_variables,
+            "queue": l2_normalize(jax.random.normal(queue_key, self.queue_shape)),
+            "pointer": jnp.zeros((), jnp.int32),
+        }
+        return {"online": params}, {"online": variables}, memory
+
+    def views(self, key: PRNGKeyArray, batch: Batch) -> PyTree:
+        """Makes two independent views of every image: the query's and the key's."""
+        return augment.multi_crop(key, batch["image"], [(self.view, 2)])
+
+    def loss(
+        self,
+        params: PyTree,
+        state: TrainState,
+        views: PyTree,
+        key: PRNGKeyArray,
+        carried: Mapping[str, PyTree],
+    ) -> tuple[Array, Aux]:
+        """InfoNCE of each query with its key and the queue, as it was before this batch.
+
+        The key encoder takes its step towards the query encoder before it makes the keys.
+        """
+        memory = state.memory
+        queries, variables = branch_pass.forward_each(
+            self.network,
+            params,
+            state.variables["online"],
+            views if self.symmetric else views[:1],
+        )
+        target = target_network.follow(memory["target"], state.params["online"], self.momentum)
+        keys, target_variables = self.keys(
+            target, memory["target_variables"], views[::-1] if self.symmetric else views[1:]
+        )
+        directions = [
+            losses.info_nce_queue(query["projection"], key, memory["queue"], self.temperature)
+            for query, key in zip(queries, keys, strict=True)
+        ]
+        return jnp.sum(jnp.stack(directions)), Aux(
+            variables=variables,
+            metrics={"embedding_std": losses.normalized_std(queries[0]["projection"])},
+            carry={
+                "features": queries[0]["features"],
+                "target": target,
+                "target_variables": target_variables,
+                "keys": keys,
+            },
+        )
+
+    def keys(
+        self,
+        target: PyTree,
+        target_variables: Mapping[str, PyTree],
+        views: Sequence[Float[Array, "batch height width channels"]],
+    ) -> tuple[list[Float[Array, "batch dim"]], PyTree]:
+        """Makes the keys of each view, with batch statistics over other groups than the queries'.
+
+        Returns:
+          The keys at length 1, in the order of the images, and the key encoder's collections.
+        """
+        outputs, target_variables = branch_pass.forward_each(
+            self.network, target, target_variables, [regroup(view, self.groups) for view in views]
+        )
+        projections = [regroup(output["projection"], self.groups, back=True) for output in outputs]
+        return [l2_normalize(projection) for projection in projections], target_variables
+
+    def after_step(self, state: TrainState, carried: Mapping[str, PyTree]) -> TrainState:
+        """Keeps the key encoder as the loss moved it, and puts the keys over the oldest ones."""
+        queue, pointer = state.memory["queue"], state.memory["pointer"]
+        for keys in carried["keys"]:
+            queue, pointer = losses.enqueue(queue, pointer, keys)
+        memory = {
+            "target": carried["target"],
+            "target_variables": carried["target_variables"],
+            "queue": queue,
+            "pointer": pointer,
+        }
+        return state.replace(memory=memory)
+
+    def features(self, state: TrainState, images: Array) -> dict[str, Array]:
+        """Every output of the query encoder and its projector on the whole images."""
+        return branch_pass.features(
+            self.network, state.params["online"], state.variables["online"], self.view, images
+        )
+
+
+def regroup(x: Float[Array, "batch ..."], groups: int, back: bool = False) -> Array:
+    """Reorders a batch so that `BatchNorm(groups)` meets every image in other company.
+
+    Of the batch as rows of `groups` images, whose columns are the norm's groups, row r is turned by
+    r places: columns become diagonals. An image then shares its group with few of those that it had
+    beside it, as few as after MoCo's shuffling over devices, and no image changes its device if
+    `groups` divides each device's part of the batch.
+
+    Args:
+      x: Images or embeddings; `groups` divides the batch.
+      groups: Number of groups.
+      back: Whether to undo the reordering.
+
+    Returns:
+      The same rows in their new order.
+    """
+    rows = x.shape[0] // groups
+    shift = jnp.arange(rows)[:, None] * (-1 if back else 1)
+    source = (jnp.arange(groups)[None] + shift) % groups
+    grid = x.reshape(rows, groups, *x.shape[1:])
+    source = source.reshape(rows, groups, *[1] * (x.ndim - 1))
+    return jnp.take_along_axis(grid, source, axis=1).reshape(x.shape)

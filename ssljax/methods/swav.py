@@ -1,0 +1,183 @@
+"""SwAV: the cluster of one crop of an image is told from its other crops.
+
+Caron et al., Unsupervised Learning of Visual Features by Contrasting Cluster Assignments, 2020.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jaxtyping import Array, Float, PRNGKeyArray
+from ml_collections import ConfigDict
+
+from ssljax import augment, losses, models
+from ssljax.augment import presets
+from ssljax.losses.similarity import l2_normalize
+from ssljax.methods import branch_pass, optimization
+from ssljax.methods.contract import Aux, Batch, Method, Player, Task, TrainState
+
+PyTree = Any
+_CODED = 2
+"""Only the first two crops, which are large, get codes."""
+
+
+class SwAV(Method):
+    """One player: encoder, projection head and prototypes. A queue of embeddings is memory."""
+
+    @staticmethod
+    def default_config() -> ConfigDict:
+        """The paper's values for ImageNet at batch 4096, which needs no queue."""
+        return ConfigDict(
+            dict(
+                temperature=0.1,
+                epsilon=0.05,
+                sinkhorn_iterations=3,
+                prototypes=3000,
+                freeze_prototypes_epochs=1.0,
+                queue_size=0,  # 3840 for batches of some hundreds.
+                queue_start_epoch=15.0,
+                projector_hidden_dim=2048,
+                projector_dim=128,
+                local_crops=6,  # With 0, give `view` a crop_scale of (0.08, 1.0).
+                view=ConfigDict(dataclasses.asdict(presets.swav(224, (0.14, 1.0)))),
+                local_view=ConfigDict(dataclasses.asdict(presets.swav(96, (0.05, 0.14)))),
+            )
+        )
+
+    def __init__(self, config: ConfigDict, task: Task) -> None:
+        method = config.method
+        if method.queue_size % task.batch_size:
+            raise ValueError(
+                f"method.queue_size={method.queue_size} is not a multiple of the batch of "
+                f"{task.batch_size} images: change one of the two, or set 0 for no queue."
+            )
+        self.config = method
+        self.view = augment.view_from_config(method.view)
+        self.local_view = augment.view_from_config(method.local_view)
+        self.image_shape = (self.view.size, self.view.size, task.image_shape[-1])
+        self.batch_size = task.batch_size
+        self.queue_start = round(method.queue_start_epoch * task.steps_per_epoch)
+        self.queue_full = self.queue_start + method.queue_size // task.batch_size
+        self.network = models.Branch(
+            encoder=models.encoder_from_config(config.model),
+            projector=models.ProjectionHead(
+                num_layers=2,
+                hidden_dim=method.projector_hidden_dim,
+                out_dim=method.projector_dim,
+                last_batch_norm=False,
+                dtype=config.model.dtype,
+            ),
+        )
+        optimizer = optimization.build(
+            config.optimizer.to_dict(),
+            task,
+            late="^prototypes$",
+            late_steps=round(method.freeze_prototypes_epochs * task.steps_per_epoch),
+        )
+        self.players = (
+            Player(
+                "online",
+                self.loss,
+                optimizer.tx,
+                optimizer.schedule,
+                project=lambda params: params | {"prototypes": l2_normalize(params["prototypes"])},
+            ),
+        )
+
+    def init(self, key: PRNGKeyArray) -> tuple[dict[str, PyTree], dict[str, PyTree], PyTree]:
+        """Makes the encoder, the projector, random prototypes and an empty queue."""
+        network_key, prototypes_key = jax.random.split(key)
+        params, variables = branch_pass.init(self.network, network_key, self.image_shape)
+        dim = self.config.projector_dim
+        prototypes = jax.random.normal(prototypes_key, (self.config.prototypes, dim))
+        params = params | {"prototypes": l2_normalize(prototypes)}
+        size = self.config.queue_size
+        memory = {"queue": jnp.zeros((_CODED, size, dim))} if size else ()
+        return {"online": params}, {"online": variables}, memory
+
+    def views(self, key: PRNGKeyArray, batch: Batch) -> PyTree:
+        """Makes two large crops of every image, and then the small ones."""
+        policies = [(self.view, _CODED), (self.local_view, self.config.local_crops)]
+        return augment.multi_crop(key, batch["image"], policies)
+
+    def loss(
+        self,
+        params: PyTree,
+        state: TrainState,
+        views: PyTree,
+        key: PRNGKeyArray,
+        carried: Mapping[str, PyTree],
+    ) -> tuple[Array, Aux]:
+        """Predicts the codes of each large crop from all other crops."""
+        prototypes = params["prototypes"]
+        crops, variables = branch_pass.forward_crops(
+            self.network, params, state.variables["online"], views
+        )
+        embeddings = [l2_normalize(crop["projection"]) for crop in crops]
+        scores = [_scores(z, prototypes) for z in embeddings]
+        codes = [self._codes(scores[i], i, prototypes, state) for i in range(_CODED)]
+        loss = losses.swapped_prediction(scores, codes, self.config.temperature)
+        metrics = {
+            # Stuck at 0, with the loss at ln(prototypes), when all has collapsed.
+            "prototype_entropy": losses.prototype_entropy(scores[0]),
+            "embedding_std": losses.normalized_std(embeddings[0]),
+        }
+        carry = {"features": crops[0]["features"], "embeddings": embeddings[:_CODED]}
+        return loss, Aux(variables=variables, metrics=metrics, carry=carry)
+
+    def _codes(
+        self,
+        scores: Float[Array, "batch prototypes"],
+        crop: int,
+        prototypes: Float[Array, "prototypes dim"],
+        state: TrainState,
+    ) -> Float[Array, "batch prototypes"]:
+        """Balanced codes of one crop, over the batch and, once it is full, its queue."""
+
+        def codes(queue_scores: Array | None = None) -> Array:
+            return losses.sinkhorn_knopp(
+                scores, self.config.epsilon, self.config.sinkhorn_iterations, queue_scores
+            )
+
+        if not self.config.queue_size:
+            return codes()
+        # The queue holds embeddings, not scores: the prototypes have moved on since.
+        return lax.stop_gradient(
+            lax.cond(
+                state.step >= self.queue_full,
+                lambda: codes(_scores(state.memory["queue"][crop], prototypes)),
+                codes,
+            )
+        )
+
+    def after_step(self, state: TrainState, carried: Mapping[str, PyTree]) -> TrainState:
+        """Puts the embeddings of the large crops into the queue, from its first epoch on."""
+        if not self.config.queue_size:
+            return state
+        steps = jnp.maximum(state.step - self.queue_start, 0)
+        place = steps * self.batch_size % self.config.queue_size
+        queue = state.memory["queue"]
+        newer = [
+            losses.enqueue(queue[crop], place, carried["embeddings"][crop])[0]
+            for crop in range(_CODED)
+        ]
+        begun = state.step >= self.queue_start
+        return state.replace(memory={"queue": jnp.where(begun, jnp.stack(newer), queue)})
+
+    def features(self, state: TrainState, images: Array) -> dict[str, Array]:
+        """Every output of encoder and projector on the whole images."""
+        return branch_pass.features(
+            self.network, state.params["online"], state.variables["online"], self.view, images
+        )
+
+
+def _scores(
+    embeddings: Float[Array, "rows dim"], prototypes: Float[Array, "prototypes dim"]
+) -> Float[Array, "rows prototypes"]:
+    """Similarities of unit vectors. No gradient passes the prototypes' normalisation."""
+    return jnp.matmul(embeddings, prototypes.T, precision=lax.Precision.HIGHEST)

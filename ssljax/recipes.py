@@ -1,0 +1,36 @@
+"""Parts of a config that many methods share: one data set, one network, one budget."""
+
+from __future__ import annotations
+
+from ml_collections import ConfigDict
+
+
+def fashion_mnist_cpu(config: ConfigDict) -> None:
+    """Sets a deep and thin network on Fashion-MNIST, for minutes on two CPU cores.
+
+    Args:
+      config: What `base_config` made; every view of the method is set, its other keys are not.
+    """
+    config.batch_size = 256
+    config.epochs = 6.0
+    config.data.update(name="fashion_mnist", image_size=28, channels=1, cache="device")
+    config.model.update(name="small", widths=(16, 32, 64), convs_per_stage=5)
+    config.optimizer.update(
+        name="adamw", learning_rate=2e-3, warmup_epochs=0.5, weight_decay=1e-4, clip_norm=1.0
+    )
+    for key, view in config.method.items():
+        if key.startswith("view"):
+            view.update(
+                size=28,
+                crop_scale=(0.3, 1.0),
+                interpolation="bilinear",
+                brightness=0.4,
+                contrast=0.4,
+                saturation=0.0,
+                hue=0.0,
+                gray_p=0.0,
+                blur_p=0.0,
+                solarize_p=0.0,
+                mean=(0.286,),
+                std=(0.353,),
+            )

@@ -1,0 +1,199 @@
+"""Parameters that begin late, clipping one by one and scheduled decay, against float64 loops."""
+
+import dataclasses
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from ssljax import optimizers
+from ssljax.errors import UserError
+from ssljax.methods import optimization
+from ssljax.methods.contract import Task
+
+TASK = Task(image_shape=(8, 8, 1), batch_size=256, total_steps=8, steps_per_epoch=4)
+LATE, RATE, DECAY = 3, 0.1, 0.05
+RNG = np.random.default_rng(0)
+SHAPES = {"encoder/kernel": (3, 2), "encoder/bias": (2,), "prototypes": (4, 2)}
+START = {name: RNG.normal(size=shape) for name, shape in SHAPES.items()}
+GRADS = [{name: RNG.normal(size=shape) for name, shape in SHAPES.items()} for _ in range(6)]
+
+
+def nested(flat):
+    arrays = {name: jnp.asarray(x, jnp.float32) for name, x in flat.items()}
+    kernel, bias = arrays["encoder/kernel"], arrays["encoder/bias"]
+    return {"encoder": {"kernel": kernel, "bias": bias}, "prototypes": arrays["prototypes"]}
+
+
+def flat(tree):
+    return {
+        **{f"encoder/{k}": v for k, v in tree["encoder"].items()},
+        "prototypes": tree["prototypes"],
+    }
+
+
+def settings(**values):
+    given = {"name": "sgd", "learning_rate": RATE, "weight_decay": DECAY} | values
+    return dataclasses.asdict(optimizers.Settings(**given))
+
+
+def learn(optimizer, grads=GRADS):
+    """The parameters after each update."""
+    params = nested(START)
+    state = optimizer.tx.init(params)
+    update = jax.jit(optimizer.tx.update)
+    path = []
+    for gradient in grads:
+        updates, state = update(nested(gradient), state, params)
+        params = jax.tree.map(jnp.add, params, updates)
+        path.append({name: np.asarray(x) for name, x in flat(params).items()})
+    return path
+
+
+def cosine(start, end, step):
+    return end + (start - end) * (1 + math.cos(math.pi * step / TASK.total_steps)) / 2
+
+
+def reference(kind, exclude=("encoder/bias",), decay_end=DECAY, clip=0.0):
+    """The same as a loop that leaves a parameter out while it waits, as authors' code does."""
+    params = {name: x.copy() for name, x in START.items()}
+    memory = {name: {"count": 0, "m": 0.0, "v": 0.0} for name in params}
+    path = []
+    for step, gradient in enumerate(GRADS):
+        rate, decay = cosine(RATE, 0.0, step), cosine(DECAY, decay_end, step)
+        for name, p in params.items():
+            if name == "prototypes" and step < LATE:
+                continue
+            g, mine = gradient[name], memory[name]
+            if clip:
+                g = g * min(1.0, clip / (np.linalg.norm(g) + 1e-6))
+            decay_here = 0.0 if name in exclude else decay
+            mine["count"] += 1
+            if kind == "sgd":
+                mine["m"] = 0.9 * mine["m"] + g + decay_here * p
+                params[name] = p - rate * mine["m"]
+            elif kind == "larc":
+                trust = 0.001 * np.linalg.norm(p) / np.linalg.norm(g + decay_here * p)
+                mine["m"] = 0.9 * mine["m"] + trust * (g + decay_here * p)
+                params[name] = p - rate * mine["m"]
+            else:
+                mine["m"] = 0.9 * mine["m"] + 0.1 * g
+                mine["v"] = 0.999 * mine["v"] + 0.001 * g**2
+                first = mine["m"] / (1 - 0.9 ** mine["count"])
+                second = mine["v"] / (1 - 0.999 ** mine["count"])
+                params[name] = p - rate * (first / (np.sqrt(second) + 1e-8) + decay_here * p)
+        path.append(dict(params))
+    return path
+
+
+def assert_same(found, expected):
+    assert len(found) == len(expected)
+    for now, wanted in zip(found, expected, strict=True):
+        for name, value in wanted.items():
+            np.testing.assert_allclose(now[name], value, rtol=1e-5, atol=1e-6, err_msg=name)
+
+
+def build(values, **options):
+    return optimization.build(values, TASK, late="^prototypes$", late_steps=LATE, **options)
+
+
+@pytest.mark.parametrize("kind", ["sgd", "adamw"])
+def test_late_parameters_start_afresh_under_the_running_schedule(kind):
+    """No momentum is built up, no average, no decay; the learning rate has gone on."""
+    assert_same(learn(build(settings(name=kind))), reference(kind))
+
+
+def test_waiting_parameters_and_their_optimizer_state_do_not_change():
+    tx = build(settings(name="adamw")).tx
+    params = nested(START)
+    start = state = tx.init(params)
+    for gradient in GRADS[:LATE]:
+        updates, state = tx.update(nested(gradient), state, params)
+        assert not np.any(updates["prototypes"])
+        assert np.all(updates["encoder"]["kernel"])
+    pairs = zip(
+        jax.tree_util.tree_leaves_with_path(start.inner_states["late"]),
+        jax.tree.leaves(state.inner_states["late"]),
+        strict=True,
+    )
+    changed = [jax.tree_util.keystr(path) for (path, old), new in pairs if np.any(old != new)]
+    # The number of the step, for the wait and for the learning rate.
+    assert len(changed) == 2
+    assert changed[0].endswith(".step")
+    assert changed[1].endswith(".count")
+
+
+def test_larc_leaves_nothing_out():
+    """LARS with no exclusions and gradients in the momentum buffer is LARC without clipping."""
+    values = settings(name="lars", exclude=(), classic_momentum=False)
+    assert_same(learn(build(values)), reference("larc", exclude=()))
+
+
+def test_weight_decay_follows_its_schedule():
+    optimizer = build(settings(name="adamw"), weight_decay_end=0.4)
+    assert_same(learn(optimizer), reference("adamw", decay_end=0.4))
+
+
+def test_equal_ends_are_the_optimizers_own_weight_decay():
+    for name in ("sgd", "adamw"):
+        optimizer = build(settings(name=name), weight_decay_end=DECAY)
+        assert_same(learn(optimizer), reference(name))
+
+
+def test_only_adamw_has_scheduled_weight_decay():
+    with pytest.raises(ValueError, match=r"from 0\.05 to 0\.4, which only adamw can do"):
+        build(settings(name="sgd"), weight_decay_end=0.4)
+
+
+def test_each_gradient_is_clipped_on_its_own():
+    norms = [np.linalg.norm(g[name]) for g in GRADS for name in SHAPES]
+    assert min(norms) < 1.5 < max(norms)
+    assert_same(learn(build(settings(), clip_each=1.5)), reference("sgd", clip=1.5))
+
+
+def test_the_global_norm_is_over_late_parameters_too():
+    grads = [GRADS[0]]
+    whole = math.sqrt(sum(np.sum(g**2) for g in GRADS[0].values()))
+    (found,) = learn(build(settings(clip_norm=1.0, weight_decay=0.0)), grads)
+    expected = START["encoder/kernel"] - RATE * GRADS[0]["encoder/kernel"] / whole
+    np.testing.assert_allclose(found["encoder/kernel"], expected, rtol=1e-5)
+
+
+def test_accumulated_gradients_make_one_update_of_their_mean():
+    """Twice the steps with half the gradient each: the same path, at every second step."""
+    twice = [g for pair in zip(GRADS, GRADS, strict=True) for g in pair]
+    grads = [
+        {name: x * factor for name, x in g.items()}
+        for g, factor in zip(twice, [0.5, 1.5] * len(GRADS), strict=True)
+    ]
+    task = dataclasses.replace(TASK, total_steps=16, steps_per_epoch=8, batch_size=128)
+    values = settings(name="adamw", accumulate=2, scaling="linear")
+    optimizer = optimization.build(
+        values, task, late="^prototypes$", late_steps=2 * LATE, clip_each=1.5, weight_decay_end=0.4
+    )
+    with jax.numpy_dtype_promotion("standard"):  # As optax's accumulation needs it.
+        path = learn(optimizer, grads)
+    assert_same(path[1::2], reference("adamw", decay_end=0.4, clip=1.5))
+    assert_same(path[2::2], path[1:-1:2])
+    for step in range(16):
+        assert optimizer.schedule(step) == pytest.approx(cosine(RATE, 0.0, step // 2), abs=1e-7)
+
+
+@pytest.mark.parametrize("wrong", [{"accumulate": 0}, {"clip_norm": -1.0}, {"momentum": 1.0}])
+def test_impossible_settings_are_told(wrong):
+    with pytest.raises(UserError, match=f"The optimizer's {next(iter(wrong))} is"):
+        build(settings(**wrong))
+
+
+def test_a_pattern_that_matches_nothing_is_told():
+    optimizer = optimization.build(settings(), TASK, late="^prototype$", late_steps=1)
+    with pytest.raises(ValueError, match="matches none of the parameters"):
+        optimizer.tx.init(nested(START))
+
+
+@pytest.mark.parametrize(("step", "value"), [(0, 0.04), (50, 0.22), (100, 0.4), (130, 0.4)])
+def test_cosine_schedule(step, value):
+    schedule = optimization.cosine_schedule(0.04, 0.4, 100)
+    assert schedule(jnp.int32(step)) == pytest.approx(value, rel=1e-6)
