@@ -1,0 +1,37 @@
+"""Scores of generators: FID, KID, Inception score, precision and recall."""
+
+from ssljax.evals.generative.extractor import Extractor, digest_weights, inception_extractor
+from ssljax.evals.generative.fid import frechet_distance
+from ssljax.evals.generative.generator import evaluate_generator, to_pixels
+from ssljax.evals.generative.inception_score import inception_score
+from ssljax.evals.generative.kid import kernel_distance, squared_mmd
+from ssljax.evals.generative.precision_recall import precision_recall
+from ssljax.evals.generative.reference import (
+    ReferenceKey,
+    SetStatistics,
+    digest_images,
+    load_reference,
+    save_reference,
+)
+from ssljax.evals.generative.score import Score
+from ssljax.evals.generative.statistics import Moments
+
+__all__ = [
+    "Extractor",
+    "Moments",
+    "ReferenceKey",
+    "Score",
+    "SetStatistics",
+    "digest_images",
+    "digest_weights",
+    "evaluate_generator",
+    "frechet_distance",
+    "inception_extractor",
+    "inception_score",
+    "kernel_distance",
+    "load_reference",
+    "precision_recall",
+    "save_reference",
+    "squared_mmd",
+    "to_pixels",
+]
