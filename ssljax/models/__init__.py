@@ -1,33 +1,57 @@
-"""Networks: encoders, heads and their parts, and the table of encoders."""
+"""Networks: encoders, heads, generators, discriminators, and the tables of them."""
 
-import dataclasses
-import difflib
 from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 import flax.linen as nn
 
+from ssljax.models.autoencoder import AutoencoderDiscriminator, MLPAutoencoder, MLPGenerator
 from ssljax.models.branch import Branch
+from ssljax.models.classifier import Classifier
+from ssljax.models.conditional_norm import ConditionalBatchNorm, SelfModulatedBatchNorm
+from ssljax.models.dcgan import DCGANDiscriminator, DCGANGenerator
+from ssljax.models.gan import (
+    DISCRIMINATORS,
+    GENERATORS,
+    build_discriminator,
+    build_generator,
+)
 from ssljax.models.heads import ProjectionHead
 from ssljax.models.mae import MaskedAutoencoder
 from ssljax.models.norm import BatchNorm, NormFactory
 from ssljax.models.patches import patchify, unpatchify
 from ssljax.models.resnet import BasicBlock, Bottleneck, ResNet
 from ssljax.models.small import SmallConvNet
+from ssljax.models.sngan import ResNetDiscriminator, ResNetGenerator
+from ssljax.models.table import build, options_of
 from ssljax.models.vit import VisionTransformer
 
 __all__ = [
+    "DISCRIMINATORS",
     "ENCODERS",
+    "GENERATORS",
+    "AutoencoderDiscriminator",
     "BatchNorm",
     "Branch",
+    "Classifier",
+    "ConditionalBatchNorm",
+    "DCGANDiscriminator",
+    "DCGANGenerator",
+    "MLPAutoencoder",
+    "MLPGenerator",
     "MaskedAutoencoder",
     "NormFactory",
     "ProjectionHead",
     "ResNet",
+    "ResNetDiscriminator",
+    "ResNetGenerator",
+    "SelfModulatedBatchNorm",
     "SmallConvNet",
     "VisionTransformer",
+    "build_discriminator",
     "build_encoder",
+    "build_generator",
     "encoder_from_config",
     "patchify",
     "unpatchify",
@@ -65,19 +89,7 @@ def build_encoder(name: str, **options: Any) -> nn.Module:
     Raises:
       ValueError: If the name or an option is unknown.
     """
-    if name not in ENCODERS:
-        nearest = difflib.get_close_matches(name, ENCODERS, n=3, cutoff=0.0)
-        raise ValueError(
-            f"There is no encoder {name!r}; the nearest are {', '.join(nearest)}, "
-            f"and all are {', '.join(ENCODERS)}."
-        )
-    known = _options(ENCODERS[name])
-    unknown = sorted(set(options) - set(known))
-    if unknown:
-        raise ValueError(
-            f"The encoder {name!r} has no option {unknown[0]!r}; it has {', '.join(known)}."
-        )
-    return ENCODERS[name](**options)
+    return build("encoder", ENCODERS, name, options)
 
 
 def encoder_from_config(config: Any, **options: Any) -> nn.Module:
@@ -95,16 +107,6 @@ def encoder_from_config(config: Any, **options: Any) -> nn.Module:
     Raises:
       ValueError: If the name is unknown.
     """
-    known = _options(ENCODERS[config.name]) if config.name in ENCODERS else []
+    known = options_of(ENCODERS[config.name]) if config.name in ENCODERS else []
     chosen = {name: value for name, value in config.items() if name in known and value != ()}
     return build_encoder(config.name, **chosen | options)
-
-
-def _options(constructor: Callable[..., nn.Module]) -> list[str]:
-    """Names of the attributes that a constructor still takes."""
-    module: Any = constructor
-    given = 0
-    if isinstance(constructor, partial):
-        module, given = constructor.func, len(constructor.args)
-    names = [field.name for field in dataclasses.fields(module)]
-    return [name for name in names[given:] if name not in ("parent", "name")]
