@@ -50,11 +50,15 @@ def base_config(method: str) -> ConfigDict:
             resize="short_side",  # "short_side", "exact" or "none".
             image_key="",
             label_key="",
+            labels=0.0,  # Labels a class that are known; below 1, a fraction of them; 0: all.
+            labels_seed=0,  # Of their draw.
             threads=0,  # Of the host that read and decode; 0: one a core, at most 16.
             prefetch=2,  # Batches placed on the devices ahead of the step.
             max_corrupt=0,  # Images that may be unreadable before the run stops.
         )
     )
+    # The workdir of a run to start from, and its step; 0: its newest checkpoint.
+    config.init = ConfigDict(dict(workdir="", step=0))
     config.method = methods.default_config(method)
     config.model = ConfigDict(
         dict(
@@ -73,7 +77,9 @@ def base_config(method: str) -> ConfigDict:
     config.evals = ConfigDict(
         dict(
             every=0,  # Train steps between evaluations; 0: only at the end.
-            during=("knn",),  # Which of "knn", "linear", "few_label" run before the end.
+            # Before the end, which of "knn", "linear" and "few_label", on features, and
+            # "classifier", the method's own if it has one.
+            during=("knn",),
             final=("knn", "linear", "few_label"),
             baselines=True,  # At the end, a random network and raw pixels as well.
             name="",  # Empty: the training set.
@@ -106,13 +112,16 @@ def _one_of(*names: Any) -> Callable[[Any], bool]:
     return lambda value: value in names
 
 
-_EVALS = ("knn", "linear", "few_label")
+_EVALS = ("knn", "linear", "few_label", "classifier")
 _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "seed": (lambda value: 0 <= value < 2**32, "from 0 to 4294967295"),
     "batch_size": (_positive, "a positive number"),
     "steps": (_not_negative, "0 (by epochs) or more"),
     "epochs": (_not_negative, "0 or more"),
     "data.name": (bool, 'a data set\'s name, or "folder"'),
+    "data.labels": (_not_negative, "0 (all), a fraction, or a number a class"),
+    "data.labels_seed": (_not_negative, "0 or more"),
+    "init.step": (_not_negative, "0 (the newest) or more"),
     "data.cache": (_one_of("none", "device"), '"none" or "device"'),
     "data.image_size": (_positive, "a positive number of pixels"),
     "data.channels": (_one_of(1, 3), "1 or 3"),

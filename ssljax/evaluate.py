@@ -5,14 +5,14 @@ from __future__ import annotations
 import functools
 import json
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import jax
 import numpy as np
 from jaxtyping import Array
 from ml_collections import ConfigDict
 
-from ssljax import data, evals, report
+from ssljax import data, evals, parent, report
 from ssljax.checkpoint import Checkpoints
 from ssljax.errors import UserError
 from ssljax.experiment import Experiment
@@ -31,6 +31,7 @@ class Evaluator:
     def __init__(self, experiment: Experiment) -> None:
         self._experiment = experiment
         self._features = jax.jit(self._stage_features)
+        self._logits = jax.jit(self._class_logits)
 
     def _stage_features(self, state: TrainState, images: Array) -> Array:
         """Features of the stage that the config names, averaged over places; runs under jit."""
@@ -43,63 +44,90 @@ class Evaluator:
             )
         return evals.pool(outputs[stage])
 
+    def _class_logits(self, state: TrainState, images: Array) -> Array:
+        """Class scores of the method's own classifier; runs under jit."""
+        outputs = self._experiment.method.features(state, images)
+        if "logits" not in outputs:
+            raise UserError(
+                f"The method {self._experiment.config.method.name} has no classifier of its own: "
+                'take "classifier" out of config.evals.during and config.evals.final.'
+            )
+        return outputs["logits"].astype(np.float32)
+
     @functools.cached_property
-    def _sets(self) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray], int]:
-        """Images and labels to learn from, those to report on, and the number of classes."""
+    def _train(self) -> tuple[dict[str, np.ndarray], int]:
+        """Images and labels to learn from, and the number of classes."""
+        return self._read(self._experiment.config.evals.train_split)
+
+    @functools.cached_property
+    def _test(self) -> tuple[dict[str, np.ndarray], int]:
+        """Images and labels to report on, and the number of classes."""
+        return self._read(self._experiment.config.evals.test_split)
+
+    def _read(self, split: str) -> tuple[dict[str, np.ndarray], int]:
         config = self._experiment.config
         name, directory = config.evals.name or config.data.name, config.evals.dir or config.data.dir
-        loaded = []
-        num_classes = 0
-        for split in (config.evals.train_split, config.evals.test_split):
-            source = data.open_source(
-                name,
-                split,
-                data_dir=directory or None,
-                image_key=config.data.image_key or None,
-                label_key=config.data.label_key or None,
+        source = data.open_source(
+            name,
+            split,
+            data_dir=directory or None,
+            image_key=config.data.image_key or None,
+            label_key=config.data.label_key or None,
+        )
+        if source.num_classes is None:
+            raise UserError(
+                f"{name}/{split} has no labels, and a probe needs them: name the feature in "
+                "config.data.label_key, choose a labelled set in config.evals.name, or set "
+                "config.evals.during and config.evals.final to ()."
             )
-            if source.num_classes is None:
-                raise UserError(
-                    f"{name}/{split} has no labels, and a probe needs them: name the feature in "
-                    "config.data.label_key, choose a labelled set in config.evals.name, or set "
-                    "config.evals.during and config.evals.final to ()."
-                )
-            loaded.append(self._experiment.load(source))
-            num_classes = source.num_classes
-        return loaded[0], loaded[1], num_classes
+        return self._experiment.load(source), source.num_classes
 
     def check(self) -> None:
         """Raises a `UserError` now if an evaluation of this run will lack its data or labels."""
         config = self._experiment.config.evals
-        if config.final or (config.every and config.during):
-            _ = self._sets
+        which = {*config.final, *(config.during if config.every else ())}
+        if which:
+            _ = self._test
+            if which != {"classifier"}:
+                _ = self._train
             shape = (self._experiment.task.batch_size, *self._experiment.task.image_shape)
             images = jax.ShapeDtypeStruct(shape, np.uint8)
             jax.eval_shape(self._stage_features, self._experiment.abstract_state, images)
+            if "classifier" in which:
+                jax.eval_shape(self._class_logits, self._experiment.abstract_state, images)
 
     def scores(self, state: TrainState, which: Sequence[str]) -> Scores:
         """Scores the network of a state.
 
         Args:
           state: Training state.
-          which: Some of "knn", "linear" and "few_label".
+          which: Some of "knn", "linear", "few_label" and "classifier".
 
         Returns:
           Scores in [0, 1] by name.
         """
-        config = self._experiment.config.evals
-        extract = functools.partial(
-            evals.extract,
-            functools.partial(self._features, state),
-            mesh=self._experiment.mesh,
-            batch_size=config.batch_size,
-        )
-        train, test, _ = self._sets
-        return self._score(extract(train["image"]), extract(test["image"]), which)
+        test, _ = self._test
+
+        def extract(outputs: Callable[..., Array], images: np.ndarray) -> np.ndarray:
+            return evals.extract(
+                functools.partial(outputs, state),
+                images,
+                mesh=self._experiment.mesh,
+                batch_size=self._experiment.config.evals.batch_size,
+            )
+
+        scores: Scores = {}
+        if "classifier" in which:
+            logits = extract(self._logits, test["image"])
+            scores["classifier"] = evals.accuracy(logits, test["label"])
+        if set(which) != {"classifier"}:
+            train_x = extract(self._features, self._train[0]["image"])
+            scores |= self._score(train_x, extract(self._features, test["image"]), which)
+        return scores
 
     def _score(self, train_x: np.ndarray, test_x: np.ndarray, which: Sequence[str]) -> Scores:
         config = self._experiment.config.evals
-        train, test, num_classes = self._sets
+        (train, num_classes), (test, _) = self._train, self._test
         return evals.score_features(
             train_x,
             train["label"],
@@ -130,9 +158,10 @@ class Evaluator:
         which = config.evals.final
         table: dict[str, Scores] = {}
         if config.evals.baselines:
-            train, test, _ = self._sets
-            pixels = evals.raw_pixels(train["image"]), evals.raw_pixels(test["image"])
-            table["raw pixels"] = self._score(*pixels, which)
+            if set(which) != {"classifier"}:
+                (train, _), (test, _) = self._train, self._test
+                pixels = evals.raw_pixels(train["image"]), evals.raw_pixels(test["image"])
+                table["raw pixels"] = self._score(*pixels, which)
             table["random network"] = self.scores(self._experiment.init(), which)
         step = int(state.step)
         trained = self.scores(state, which)
@@ -167,7 +196,7 @@ def evaluate_checkpoint(config: ConfigDict, workdir: pathlib.Path) -> dict[str, 
     Raises:
       UserError: if there is no checkpoint, or it is of another model.
     """
-    experiment = Experiment(config)
+    experiment = Experiment(parent.resolve(config, workdir))
     checkpoints = Checkpoints(workdir / "checkpoints")
     state = checkpoints.restore(experiment.abstract_state)
     checkpoints.close()

@@ -12,7 +12,7 @@ import numpy as np
 from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
-from ssljax import data, mesh, methods, state
+from ssljax import data, evals, mesh, methods, parent, state
 from ssljax.errors import UserError
 from ssljax.methods.contract import Batch, Method, Task, TrainState
 
@@ -41,7 +41,7 @@ class Experiment:
       config: The resolved config.
 
     Attributes:
-      config: The same.
+      config: The same; `init` holds all that is known of the run that this one starts from.
       mesh: The mesh of all devices.
       source: The training images.
       task: What the method was told of data and length.
@@ -54,6 +54,7 @@ class Experiment:
     """
 
     def __init__(self, config: ConfigDict) -> None:
+        config = parent.resolve(config)
         self.config = config
         self.mesh: Mesh = mesh.make_mesh(config.mesh.data, config.mesh.fsdp)
         self.source = data.open_source(
@@ -63,6 +64,8 @@ class Experiment:
             image_key=config.data.image_key or None,
             label_key=config.data.label_key or None,
         )
+        if config.data.labels:
+            self.source = _with_few_labels(config, self.source)
         self._rows = mesh.local_rows(self.mesh, config.batch_size)
         self.updates = methods.TABLE[config.method.name].batches_per_step(config.method)
         batches = len(self.source) // config.batch_size
@@ -73,10 +76,14 @@ class Experiment:
             total_steps=config.steps or max(1, round(config.epochs * batches / self.updates)),
             steps_per_epoch=max(1, batches // self.updates),
             num_classes=self.source.num_classes,
+            source=parent.build(config),
         )
         try:
             self.method: Method = methods.build(config, self.task)
             abstract = jax.eval_shape(self._init)
+            if self.task.source is not None:
+                taken = parent.abstract_state(self.task.source)
+                jax.eval_shape(self._start_from, abstract, taken)
         except ValueError as error:
             raise UserError(f"The config does not fit together: {error}") from error
         self.shardings = mesh.state_shardings(self.mesh, abstract)
@@ -92,6 +99,17 @@ class Experiment:
     def init(self) -> TrainState:
         """The untrained state, made in place on the devices; the same for the same seed."""
         return jax.jit(self._init, out_shardings=self.shardings)()
+
+    def start(self) -> TrainState:
+        """The state at step 0: untrained, or what the method makes of the run it starts from."""
+        if self.task.source is None:
+            return self.init()
+        source = parent.restore(self.config, self.task.source, self.mesh)
+        return jax.jit(self._start_from, out_shardings=self.shardings)(self.init(), source)
+
+    def _start_from(self, state: TrainState, source_state: TrainState) -> TrainState:
+        assert self.task.source is not None
+        return self.method.start_from(state, self.task.source, source_state)
 
     def load(self, source: data.Source) -> dict[str, np.ndarray]:
         """Reads a whole source as the network is to see it: "image" and perhaps "label"."""
@@ -142,3 +160,27 @@ class Experiment:
             unpack=lambda _, batch: batch,
             batches=lambda step: placed(loader.iterate(step)),
         )
+
+
+def _with_few_labels(config: ConfigDict, source: data.Source) -> data.Source:
+    """The images whose labels are drawn or, if the method wants them, all with those labels."""
+    if source.num_classes is None:
+        raise UserError(
+            f"{source.name}/{source.split} has no labels of which config.data.labels could be "
+            "drawn: name the feature in config.data.label_key, or set config.data.labels=0."
+        )
+    rows = evals.labelled_rows(
+        data.read_labels(source, config.data.threads or None),
+        source.num_classes,
+        config.data.labels,
+        config.data.labels_seed,
+        key="config.data.labels",
+    )
+    if not methods.TABLE[config.method.name].sees_unlabelled:
+        return data.Subset(source, rows)
+    if config.method.online_probe:
+        raise UserError(
+            "config.method.online_probe learns from the labels of all images, and "
+            "config.data.labels keeps most of them back: set one of the two to its default."
+        )
+    return data.FewLabels(source, rows)

@@ -16,7 +16,7 @@ from jax.experimental import multihost_utils
 from ml_collections import ConfigDict
 
 from ssljax import config as configs
-from ssljax import mesh, report
+from ssljax import mesh, parent, report
 from ssljax.checkpoint import Checkpoints
 from ssljax.evaluate import Evaluator
 from ssljax.experiment import Experiment, Feed
@@ -44,15 +44,17 @@ def train(config: ConfigDict, workdir: pathlib.Path) -> bool:
       UserError: for a mistake in the input.
       DivergedError: if a loss becomes NaN or infinite; the checkpoints stay as they were.
     """
+    config = parent.resolve(config, workdir)
     experiment = Experiment(config)
     configs.record(config, workdir)
+    parent.record(experiment.task, workdir)
     checkpoints = Checkpoints(
         workdir / "checkpoints", config.checkpoint.keep, config.checkpoint.best
     )
     with contextlib.closing(checkpoints):
         state = checkpoints.restore(experiment.abstract_state)
         if state is None:
-            state = experiment.init()
+            state = experiment.start()
         start = int(state.step)
         if start:
             _log.info("Going on from step %d of %d.", start, experiment.task.total_steps)

@@ -12,18 +12,21 @@ from ssljax.data.folder import FolderSource
 from ssljax.data.order import Order
 from ssljax.data.pipeline import Loader, index_batches, load_all
 from ssljax.data.sources import ArraySource, Record, Source
+from ssljax.data.subset import FewLabels, Subset, read_labels
 from ssljax.data.tfds_source import TfdsSource, open_builder
 
 __all__ = [
     "ArraySource",
     "CorruptImage",
     "DeviceCache",
+    "FewLabels",
     "FolderSource",
     "Loader",
     "Order",
     "Prefetch",
     "Record",
     "Source",
+    "Subset",
     "TfdsSource",
     "decode",
     "gather",
@@ -33,5 +36,6 @@ __all__ = [
     "open_source",
     "prepare_digits",
     "put_on_devices",
+    "read_labels",
     "to_global",
 ]

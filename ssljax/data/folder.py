@@ -4,6 +4,7 @@ import hashlib
 import logging
 import os
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from ssljax.data.sources import Record, Source
@@ -75,12 +76,18 @@ class FolderSource(Source):
                 f"{self.describe(index)} cannot be read ({error.strerror}): restore it, or start"
                 " again so that the directory is listed anew."
             ) from error
-        label = self._class_index[file.split(os.sep, 1)[0]] if self._class_index else None
-        return Record(data, label)
+        return Record(data, self._label(file))
+
+    def read_labels(self, indices: Sequence[int]) -> list[int | None]:
+        """Reads the classes from the paths; no file is opened."""
+        return [self._label(self._files[i]) for i in indices]
 
     def describe(self, index: int) -> str:
         """The path of the file."""
         return str(self._root / self._files[index])
+
+    def _label(self, file: str) -> int | None:
+        return self._class_index[file.split(os.sep, 1)[0]] if self._class_index else None
 
 
 def _parse_split(split: str) -> tuple[str, str | None, str | None]:

@@ -45,6 +45,10 @@ class Source(Protocol):
         """Reads several records, in the order asked for."""
         return [self.read(i) for i in indices]
 
+    def read_labels(self, indices: Sequence[int]) -> list[int | None]:
+        """Reads the classes of several records, in the order asked for."""
+        return [record.label for record in self.read_many(indices)]
+
 
 class ArraySource(Source):
     """Images that are in memory already."""

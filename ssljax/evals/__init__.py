@@ -1,16 +1,18 @@
-"""Scores of frozen features: kNN, linear probe, few-label probe."""
+"""Scores of frozen features: kNN, linear probe, few-label probe; and of a classifier."""
 
-from ssljax.evals.few_label import few_label_probe
+from ssljax.evals.few_label import few_label_probe, labelled_rows
 from ssljax.evals.knn import knn_accuracies, knn_accuracy, knn_predict
 from ssljax.evals.linear import linear_probe, standardize
-from ssljax.evals.suite import extract, pool, raw_pixels, score_features
+from ssljax.evals.suite import accuracy, extract, pool, raw_pixels, score_features
 
 __all__ = [
+    "accuracy",
     "extract",
     "few_label_probe",
     "knn_accuracies",
     "knn_accuracy",
     "knn_predict",
+    "labelled_rows",
     "linear_probe",
     "pool",
     "raw_pixels",

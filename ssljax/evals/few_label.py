@@ -85,7 +85,11 @@ def few_label_probe(
 
 
 def labelled_rows(
-    train_y: Int[np.ndarray, "train"], num_classes: int, labels: float, seed: int
+    train_y: Int[np.ndarray, "train"],
+    num_classes: int,
+    labels: float,
+    seed: int,
+    key: str = "config.evals.few_label",
 ) -> Int[np.ndarray, "rows"]:
     """Draws the rows whose labels are known.
 
@@ -97,6 +101,7 @@ def labelled_rows(
       num_classes: Number of classes.
       labels: Rows of each class; below 1, the share of each class, rounded, at least one row.
       seed: Of the draw.
+      key: Where `labels` is set, for the message.
 
     Returns:
       Indices into `train_y`, grouped by class.
@@ -115,8 +120,8 @@ def labelled_rows(
             continue
         if len(rows) < labels:
             raise UserError(
-                f"The few-label probe wants {labels:g} labels a class, but class {label} has "
-                f"{len(rows)} in train: ask for at most {len(rows)} in config.evals.few_label."
+                f"{key} wants {labels:g} labels a class, but class {label} has {len(rows)} in "
+                f"train: ask for at most {len(rows)}."
             )
         chosen.append(rows[: int(labels) if labels >= 1 else max(round(labels * len(rows)), 1)])
     return np.concatenate(chosen)

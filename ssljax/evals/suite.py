@@ -59,6 +59,24 @@ def raw_pixels(
     return images.reshape(len(images), -1).astype(np.float32) / 255
 
 
+def accuracy(logits: Float[np.ndarray, "rows classes"], labels: Int[np.ndarray, "rows"]) -> float:
+    """Top-1 accuracy of a classifier.
+
+    Args:
+      logits: Score of each class.
+      labels: The true classes.
+
+    Returns:
+      The share of rows whose highest score is that of the true class, in [0, 1].
+
+    Raises:
+      ValueError: if a score is not finite.
+    """
+    if not np.isfinite(logits).all():
+        raise ValueError("Logits are not finite: an accuracy of them would mean nothing.")
+    return float(np.mean(np.argmax(logits, axis=1) == labels))
+
+
 def score_features(
     train_x: Float[np.ndarray, "train dim"],
     train_y: Int[np.ndarray, "train"],

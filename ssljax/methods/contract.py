@@ -115,6 +115,7 @@ class Task:
       total_steps: Train steps of the whole run.
       steps_per_epoch: Train steps in which the data set is seen once.
       num_classes: Classes of the data set's labels; None without labels.
+      source: The method of the run that this one starts from; None without one.
     """
 
     image_shape: tuple[int, int, int]
@@ -122,6 +123,7 @@ class Task:
     total_steps: int
     steps_per_epoch: int
     num_classes: int | None = None
+    source: Method | None = None
 
 
 class Method:
@@ -135,11 +137,14 @@ class Method:
       players: In the order in which they move.
       phases: Static schedule of graphs; empty if the graph never changes.
       evaluated: The network that `features` reads, as it is named beside every score.
+      sees_unlabelled: Whether images whose label `data.labels` leaves out are seen all the same,
+        with label -1, or not at all.
     """
 
     players: Sequence[Player] = ()
     phases: Sequence[Phase] = ()
     evaluated: str = "online encoder"
+    sees_unlabelled: bool = False
 
     def __init__(self, config: ConfigDict, task: Task) -> None:
         """Builds networks, losses and players."""
@@ -178,6 +183,32 @@ class Method:
           evaluations take by default.
         """
         raise TypeError(f"{type(self).__name__} does not define features")
+
+    def trained_weights(self, state: TrainState) -> tuple[PyTree, dict[str, PyTree]]:
+        """What another run may start from: the network that `features` reads.
+
+        Returns:
+          Its parameters and its other collections, each by module: "encoder", "projector", ...
+        """
+        return state.params["online"], state.variables["online"]
+
+    def start_from(self, state: TrainState, source: Method, source_state: TrainState) -> TrainState:
+        """Starts from another run. Pure.
+
+        Args:
+          state: The untrained state of this method.
+          source: The method of the other run.
+          source_state: Its trained state.
+
+        Returns:
+          The state at step 0, of the structure of `state`.
+
+        Raises:
+          ValueError: If the two do not fit.
+        """
+        raise ValueError(
+            f"{type(self).__name__} cannot start from another run: leave config.init.workdir empty."
+        )
 
     def in_phase(self, phase: int) -> Method:
         """The method with the graph of one of its `phases`; the state keeps its structure."""

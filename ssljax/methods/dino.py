@@ -238,3 +238,7 @@ class DINO(Method):
         )
         logits = ("projection", f"projector{self.config.projector_layers + 1}")
         return {name: x for name, x in outputs.items() if name not in logits}
+
+    def trained_weights(self, state: TrainState) -> tuple[PyTree, dict[str, PyTree]]:
+        """The teacher."""
+        return state.memory["teacher"], state.memory["teacher_variables"]

@@ -100,6 +100,14 @@ class OnlineProbe(Method):
         """The method's features."""
         return self.method.features(state, images)
 
+    def trained_weights(self, state: TrainState) -> tuple[PyTree, dict[str, PyTree]]:
+        """The method's network."""
+        return self.method.trained_weights(state)
+
+    def start_from(self, state: TrainState, source: Method, source_state: TrainState) -> TrainState:
+        """The method starts from another run; the probe does not."""
+        return self.method.start_from(state, source, source_state)
+
     def in_phase(self, phase: int) -> Method:
         """The probe on the method in that phase."""
         return OnlineProbe(self.method.in_phase(phase), self.task, self.learning_rate)

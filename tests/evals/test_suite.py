@@ -47,3 +47,10 @@ def test_scores_are_named_by_probe():
     }  # fmt: skip
     assert scores["knn5"] == scores["linear"] == scores["labels_2"] == 1.0
     assert evals.score_features(x, y, x, y, 3, which=("knn",), knn=((5, 0.07),)) == {"knn5": 1.0}
+
+
+def test_accuracy_is_the_share_of_rows_whose_class_scores_highest():
+    logits = np.array([[0.0, 2.0, 1.0], [3.0, -1.0, 0.0], [0.0, 0.5, 0.4], [9.0, 1.0, 1.0]])
+    assert evals.accuracy(logits.astype(np.float32), np.array([1, 0, 2, 1])) == 0.5
+    with pytest.raises(ValueError, match="not finite"):
+        evals.accuracy(np.full((2, 3), np.nan, np.float32), np.zeros(2, np.int32))

@@ -1,0 +1,27 @@
+"""Fine-tuning on Fashion-MNIST with 1 % of the labels, on a CPU."""
+
+from ml_collections import ConfigDict
+
+from ssljax import recipes
+from ssljax.config import base_config
+
+
+def get_config() -> ConfigDict:
+    """The network of configs/simclr/fashion_mnist.py, and 60 labelled images of each class.
+
+        python -m ssljax.main --config configs/finetune/fashion_mnist.py --workdir DIR \
+            --config.init.workdir=PRETRAINED
+
+    PRETRAINED is the workdir of a run of configs/simclr/fashion_mnist.py; without it the network
+    starts untrained, and ends at 65.6 %. Takes 1 minute on two busy CPU cores.
+    `--config.data.labels=0.1` takes a tenth of the labels.
+    """
+    config = base_config("finetune")
+    recipes.fashion_mnist_cpu(config)
+    config.method.view.update(brightness=0.0, contrast=0.0, crop_scale=(0.5, 1.0))
+    config.data.labels = 0.01
+    config.batch_size = 120
+    config.epochs = 60.0
+    config.optimizer.update(learning_rate=1e-3, weight_decay=0.0)
+    config.evals.update(during=("classifier",), final=("classifier",), baselines=False)
+    return config

@@ -1,0 +1,137 @@
+"""Distillation: a student learns the classes that a fine-tuned teacher sees in unlabelled images.
+
+Chen et al., Big Self-Supervised Models are Strong Semi-Supervised Learners (SimCLR v2), 2020,
+section 2. A student as large as its teacher is self-distilled; a distilled run may be the teacher
+of a smaller one.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import jax.numpy as jnp
+from jaxtyping import Array, PRNGKeyArray
+from ml_collections import ConfigDict
+
+from ssljax import augment, losses, models
+from ssljax.methods import branch_pass
+from ssljax.methods.contract import Aux, Batch, Method, Task, TrainState
+from ssljax.methods.finetune import Finetune, forward
+
+PyTree = Any
+
+
+class Distill(Method):
+    """One player, the student, an encoder with a linear classifier; the teacher lies in memory.
+
+    Student and teacher see the same view, the teacher in evaluation mode.
+    """
+
+    evaluated = "student"
+    sees_unlabelled = True
+
+    @staticmethod
+    def default_config() -> ConfigDict:
+        """The paper's values for a student that is smaller than its teacher."""
+        return ConfigDict(
+            dict(
+                temperature=1.0,  # Of both networks; 0.1 for self-distillation.
+                # Weight of the teacher's probabilities. Below 1 the true labels have the rest, on
+                # the images that `data.labels` leaves theirs; at 1 no label is read.
+                alpha=1.0,
+                view=ConfigDict(
+                    dataclasses.asdict(augment.ViewPolicy(224, interpolation="bicubic"))
+                ),
+            )
+        )
+
+    def __init__(self, config: ConfigDict, task: Task) -> None:
+        method = config.method
+        teacher = task.source
+        if not isinstance(teacher, Finetune | Distill):
+            raise ValueError(
+                "A student needs a teacher: set config.init.workdir to that of a finished run of "
+                'the method "finetune" or "distill", without method.online_probe.'
+            )
+        self.teacher = teacher
+        self.num_classes: int = teacher.num_classes
+        self.temperature, self.alpha = method.temperature, method.alpha
+        self.view = augment.view_from_config(method.view)
+        for key in ("mean", "std"):
+            own, wanted = getattr(self.view, key), getattr(teacher.view, key)
+            if own != wanted:
+                raise ValueError(
+                    f"method.view.{key} is {own} but the teacher's is {wanted}, and both see the "
+                    "same view: set it to the teacher's."
+                )
+        if not 0 <= self.alpha <= 1:
+            raise ValueError(f"method.alpha is {self.alpha}; it must be in [0, 1].")
+        if self.alpha < 1 and task.num_classes != self.num_classes:
+            raise ValueError(
+                f"The data set has {task.num_classes} classes and the teacher {self.num_classes}: "
+                "set method.alpha=1 to read no labels."
+            )
+        self.image_shape = (self.view.size, self.view.size, task.image_shape[-1])
+        self.network = models.Classifier(
+            encoder=models.encoder_from_config(config.model), num_classes=self.num_classes
+        )
+        self.players = (branch_pass.online_player(self.loss, config, task),)
+
+    def init(self, key: PRNGKeyArray) -> tuple[dict[str, PyTree], dict[str, PyTree], PyTree]:
+        """Makes the student, and an untrained teacher for `start_from` to replace."""
+        params, variables = branch_pass.init(self.network, key, self.image_shape)
+        teacher_params, teacher_variables = branch_pass.init(
+            self.teacher.network, key, self.teacher.image_shape
+        )
+        memory = {"teacher": teacher_params, "teacher_variables": teacher_variables}
+        return {"online": params}, {"online": variables}, memory
+
+    def start_from(self, state: TrainState, source: Method, source_state: TrainState) -> TrainState:
+        """Takes the teacher; the student stays untrained."""
+        params, variables = source.trained_weights(source_state)
+        return state.replace(memory={"teacher": params, "teacher_variables": variables})
+
+    def views(self, key: PRNGKeyArray, batch: Batch) -> PyTree:
+        """Makes one view of every image; labels stand beside them if they are read."""
+        views = {"image": augment.augment_view(self.view, key, batch["image"])}
+        return views | ({"label": batch["label"]} if self.alpha < 1 else {})
+
+    def loss(
+        self,
+        params: PyTree,
+        state: TrainState,
+        views: PyTree,
+        key: PRNGKeyArray,
+        carried: Mapping[str, PyTree],
+    ) -> tuple[Array, Aux]:
+        """Cross-entropy against the teacher's probabilities and, where wanted, the labels."""
+        memory: Any = state.memory
+        teacher: Any = self.teacher.network.apply(
+            {"params": memory["teacher"], **memory["teacher_variables"]},
+            views["image"],
+            train=False,
+        )
+        outputs, variables = forward(
+            self.network, params, state.variables["online"], views["image"], key
+        )
+        student, target = outputs["logits"], teacher["logits"]
+        if self.alpha < 1:
+            loss = losses.labelled_distillation(
+                student, target, views["label"], self.temperature, self.alpha
+            )
+        else:
+            loss = losses.soft_label_cross_entropy(student, target, self.temperature)
+        agrees = jnp.argmax(student, axis=1) == jnp.argmax(target, axis=1)
+        return loss, Aux(
+            variables=variables,
+            metrics={"agreement": jnp.mean(agrees.astype(jnp.float32))},
+            carry={"features": outputs["features"]},
+        )
+
+    def features(self, state: TrainState, images: Array) -> dict[str, Array]:
+        """Every output of the student on the whole images; "logits" are the classes' scores."""
+        return branch_pass.features(
+            self.network, state.params["online"], state.variables["online"], self.view, images
+        )

@@ -1,0 +1,150 @@
+"""The run that another run starts from, to fine-tune, distil or transfer what it has learnt.
+
+`config.init.workdir` names it. Its checkpoint is read once, before step 0; what is needed to build
+its method again is written into the new run's own `config.json`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import pathlib
+from typing import Any
+
+import jax
+from jax.sharding import Mesh
+from ml_collections import ConfigDict
+
+from ssljax import mesh, methods, state
+from ssljax.checkpoint import Checkpoints
+from ssljax.errors import UserError
+from ssljax.methods.contract import Method, Task, TrainState
+
+_TASK = "task.json"
+
+
+def record(task: Task, workdir: pathlib.Path) -> None:
+    """Writes what a run's method was told of its data, so that other runs can build it again."""
+    if jax.process_index() == 0:
+        known = {field.name: getattr(task, field.name) for field in dataclasses.fields(task)}
+        del known["source"]  # Its own workdir describes it, and config.json.
+        (workdir / _TASK).write_text(json.dumps(known, indent=2) + "\n")
+
+
+def resolve(config: ConfigDict, workdir: pathlib.Path | None = None) -> ConfigDict:
+    """Adds to `config.init` all that is known of the run that it names.
+
+    Args:
+      config: The config.
+      workdir: That of the new run. Where it has begun already, its `config.json` is read instead of
+        the other run, which need no longer be there.
+
+    Returns:
+      The config, with the `step` that is taken, and the other run's config and task under `run` and
+      `task`; the same config if it names no run or is resolved already.
+
+    Raises:
+      UserError: if there is no such run, or it has no checkpoint.
+    """
+    if not config.init.workdir or "run" in config.init:
+        return config
+    config = config.copy_and_resolve_references()
+    parent = pathlib.Path(config.init.workdir).expanduser().absolute()
+    with config.unlocked():
+        config.init.workdir = str(parent)
+        if workdir is not None and (workdir / "config.json").exists():
+            before = _read(workdir / "config.json").get("init", ConfigDict())
+            if before.get("workdir") == str(parent) and config.init.step in (0, before.step):
+                config.init = before
+                return config
+        if not (parent / "config.json").is_file() or not (parent / _TASK).is_file():
+            raise UserError(
+                f"There is no run in {parent}: config.init.workdir must be the --workdir of a run "
+                "that was trained."
+            )
+        config.init.run = _read(parent / "config.json")
+        config.init.task = _read(parent / _TASK)
+        with _checkpoints(parent) as checkpoints:
+            config.init.step = config.init.step or checkpoints.steps()[-1]
+    return config
+
+
+def build(config: ConfigDict) -> Method | None:
+    """Builds the method of the run that a resolved config starts from; None if it names none."""
+    if not config.init.workdir:
+        return None
+    run = config.init.run
+    try:
+        return methods.build(run, Task(**config.init.task, source=build(run)))
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise UserError(
+            f"The run in {config.init.workdir} cannot be built again, perhaps as another version "
+            f"of ssljax recorded it: {error}"
+        ) from error
+
+
+def abstract_state(method: Method) -> TrainState:
+    """Shapes and types of the training state of a method."""
+    return jax.eval_shape(lambda: state.init_state(method, jax.random.key(0)))
+
+
+def restore(config: ConfigDict, method: Method, on: Mesh) -> TrainState:
+    """Reads the trained state of the run that a resolved config starts from.
+
+    Args:
+      config: The resolved config of the new run.
+      method: What `build` made.
+      on: The mesh on which the state shall lie.
+
+    Returns:
+      The state at `config.init.step`.
+
+    Raises:
+      UserError: if the checkpoint is gone, damaged, or of another model.
+    """
+    abstract = abstract_state(method)
+    placed = jax.tree.map(
+        lambda x, s: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s),
+        abstract,
+        mesh.state_shardings(on, abstract),
+    )
+    with _checkpoints(pathlib.Path(config.init.workdir)) as checkpoints:
+        restored: TrainState = checkpoints.restore(placed, config.init.step)
+    return restored
+
+
+@contextlib.contextmanager
+def _checkpoints(workdir: pathlib.Path) -> Any:
+    """The checkpoints of a run that has some."""
+    # Opening would make the directory.
+    found = None
+    if (workdir / "checkpoints").is_dir():
+        found = Checkpoints(workdir / "checkpoints")
+    try:
+        if found is None or not found.steps():
+            raise UserError(
+                f"There is no checkpoint in {workdir}: train that run first, or name another one "
+                "in config.init.workdir."
+            )
+        yield found
+    finally:
+        if found is not None:
+            found.close()
+
+
+def _read(path: pathlib.Path) -> ConfigDict:
+    """A recorded config, whose keys are dotted, as it was before it was written."""
+    nested: dict[str, Any] = {}
+    for key, value in json.loads(path.read_text()).items():
+        *groups, last = key.split(".")
+        group = nested
+        for name in groups:
+            group = group.setdefault(name, {})
+        group[last] = _tuples(value)
+    return ConfigDict(nested)
+
+
+def _tuples(value: Any) -> Any:
+    """JSON's lists as the tuples that they were."""
+    return tuple(map(_tuples, value)) if isinstance(value, list) else value
