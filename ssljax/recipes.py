@@ -11,12 +11,12 @@ def fashion_mnist_cpu(config: ConfigDict) -> None:
     Args:
       config: What `base_config` made; every view of the method is set, its other keys are not.
     """
-    config.batch_size = 256
-    config.epochs = 6.0
+    config.batch_size = 128
+    config.epochs = 1.5
     config.data.update(name="fashion_mnist", image_size=28, channels=1, cache="device")
-    config.model.update(name="small", widths=(16, 32, 64), convs_per_stage=5)
+    config.model.update(name="small", widths=(8, 16, 32), convs_per_stage=5)
     config.optimizer.update(
-        name="adamw", learning_rate=2e-3, warmup_epochs=0.5, weight_decay=1e-4, clip_norm=1.0
+        name="adamw", learning_rate=2e-3, warmup_epochs=0.1, weight_decay=1e-4, clip_norm=1.0
     )
     for key, view in config.method.items():
         if key.startswith("view"):

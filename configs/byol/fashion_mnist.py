@@ -14,6 +14,8 @@ def get_config() -> ConfigDict:
     config = base_config("byol")
     recipes.fashion_mnist_cpu(config)
     config.method.update(
-        momentum=0.99, projector_hidden_dim=512, projector_dim=128, predictor_hidden_dim=512
+        momentum=0.97, projector_hidden_dim=512, projector_dim=128, predictor_hidden_dim=512
     )
+    # Without negatives Adam's steps lose the random network's features faster than they find others.
+    config.optimizer.update(name="sgd", learning_rate=0.1, weight_decay=5e-4)
     return config

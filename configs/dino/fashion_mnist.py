@@ -16,7 +16,7 @@ def get_config() -> ConfigDict:
     config.method.update(
         momentum=0.99,
         freeze_last_layer_epochs=0.2,
-        weight_decay_end=1e-4,
+        weight_decay_end=5e-4,
         projector_layers=2,
         projector_hidden_dim=256,
         projector_batch_norm=True,
@@ -24,4 +24,6 @@ def get_config() -> ConfigDict:
         out_dim=1024,
         local_crops=0,
     )
+    # Without negatives Adam's steps lose the random network's features faster than they find others.
+    config.optimizer.update(name="sgd", learning_rate=0.1, weight_decay=5e-4)
     return config

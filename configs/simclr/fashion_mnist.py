@@ -10,8 +10,6 @@ def get_config() -> ConfigDict:
     """A thin network on the 60,000 grey images of Fashion-MNIST.
 
     python -m ssljax.main --config configs/simclr/fashion_mnist.py --workdir DIR
-
-    Takes 7 minutes on two CPU cores. kNN (k 20) 80.6 %, random network 60.9 %, raw pixels 84.6 %.
     """
     config = base_config("simclr")
     recipes.fashion_mnist_cpu(config)

@@ -14,6 +14,8 @@ def get_config() -> ConfigDict:
     config = base_config("simsiam")
     recipes.fashion_mnist_cpu(config)
     config.method.update(
-        projector_layers=2, projector_hidden_dim=512, projector_dim=512, predictor_hidden_dim=128
+        projector_layers=2, projector_hidden_dim=256, projector_dim=256, predictor_hidden_dim=64
     )
+    # Without negatives Adam's steps lose the random network's features faster than they find others.
+    config.optimizer.update(name="sgd", learning_rate=0.05, weight_decay=5e-4)
     return config
