@@ -1,45 +1,115 @@
 """Losses of self-supervised learning: pure functions that stand on jax, optax and chex alone."""
 
+from ssljax.losses.adversarial import (
+    GAN_LOSSES,
+    GANLoss,
+    hinge_discriminator,
+    least_squares_discriminator,
+    least_squares_generator,
+    logistic_discriminator,
+    minimax_generator,
+    non_saturating_generator,
+    score_drift,
+    wasserstein_discriminator,
+    wasserstein_generator,
+)
 from ssljax.losses.clustering import prototype_entropy, sinkhorn_knopp, swapped_prediction
-from ssljax.losses.collapse import collapse_metrics, effective_rank
+from ssljax.losses.collapse import collapse_metrics, effective_rank, rankme
 from ssljax.losses.contrastive import nt_xent
 from ssljax.losses.decoupled import dcl, dclw
 from ssljax.losses.distillation import dino_loss, update_center
+from ssljax.losses.energy import (
+    ebgan_discriminator,
+    ebgan_generator,
+    pulling_away,
+    reconstruction_energy,
+)
+from ssljax.losses.gradient_penalty import (
+    clip_weights,
+    dragan_penalty,
+    interpolated_gradient_penalty,
+    zero_centered_penalty,
+)
 from ssljax.losses.koleo import koleo
 from ssljax.losses.momentum_contrast import enqueue, info_nce_batch, info_nce_queue
 from ssljax.losses.nearest_neighbor import nearest_neighbors, nnclr
 from ssljax.losses.reconstruction import masked_patch_mse
 from ssljax.losses.redundancy import barlow_twins, vicreg, vicreg_terms
 from ssljax.losses.regression import byol, byol_regression, negative_cosine, normalized_std, simsiam
+from ssljax.losses.rotation_pretext import (
+    in_four_orientations,
+    rotation_loss,
+    upright_only,
+    with_rotations,
+)
+from ssljax.losses.semi_supervised import (
+    feature_matching,
+    sgan_generator,
+    sgan_real_logits,
+    sgan_supervised,
+    sgan_unsupervised,
+)
+from ssljax.losses.soft_labels import labelled_distillation, soft_label_cross_entropy
 from ssljax.losses.transport import sinkhorn_distance, sinkhorn_plan, wasserstein_1d
 
 __all__ = [
+    "GAN_LOSSES",
+    "GANLoss",
     "barlow_twins",
     "byol",
     "byol_regression",
+    "clip_weights",
     "collapse_metrics",
     "dcl",
     "dclw",
     "dino_loss",
+    "dragan_penalty",
+    "ebgan_discriminator",
+    "ebgan_generator",
     "effective_rank",
     "enqueue",
+    "feature_matching",
+    "hinge_discriminator",
+    "in_four_orientations",
     "info_nce_batch",
     "info_nce_queue",
+    "interpolated_gradient_penalty",
     "koleo",
+    "labelled_distillation",
+    "least_squares_discriminator",
+    "least_squares_generator",
+    "logistic_discriminator",
     "masked_patch_mse",
+    "minimax_generator",
     "nearest_neighbors",
     "negative_cosine",
     "nnclr",
+    "non_saturating_generator",
     "normalized_std",
     "nt_xent",
     "prototype_entropy",
+    "pulling_away",
+    "rankme",
+    "reconstruction_energy",
+    "rotation_loss",
+    "score_drift",
+    "sgan_generator",
+    "sgan_real_logits",
+    "sgan_supervised",
+    "sgan_unsupervised",
     "simsiam",
     "sinkhorn_distance",
     "sinkhorn_knopp",
     "sinkhorn_plan",
+    "soft_label_cross_entropy",
     "swapped_prediction",
     "update_center",
+    "upright_only",
     "vicreg",
     "vicreg_terms",
     "wasserstein_1d",
+    "wasserstein_discriminator",
+    "wasserstein_generator",
+    "with_rotations",
+    "zero_centered_penalty",
 ]

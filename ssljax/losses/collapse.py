@@ -1,25 +1,66 @@
 """Gauges of collapse: how many directions a batch of embeddings uses. None of them is a loss."""
 
+import math
+
 import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float, Float32
 
+from ssljax.losses.clustering import prototype_entropy
 from ssljax.losses.regression import normalized_std
+
+_LEAST_SPREAD = 0.1
+_LEAST_ENTROPY = 0.05
+"""What still counts as healthy, as shares of the spread and of the entropy of even use."""
 
 
 def effective_rank(embeddings: Float[Array, "batch dim"]) -> Float32[Array, ""]:
-    """RankMe: exponential of the entropy of the normalised singular values.
+    """Number of directions in which embeddings vary: the participation ratio of their covariance.
 
-    The singular values are roots of the eigenvalues of the smaller Gram matrix, which costs little
-    beside a forward pass. In float32 that leaves those below about 0.002 times the largest to
-    rounding; they count as 0. The embeddings are not centred, as in the paper.
+    (Σλ)² / Σλ² over the covariance's eigenvalues λ, which are never computed: the sums are the
+    traces of the smaller Gram matrix and of its square. So it is cheap enough for every step.
 
     Args:
         embeddings: any embeddings.
 
     Returns:
-        A value in [1, min(batch, dim)]: 1 when all embeddings lie on one line, n when they spread
-        alike over n orthogonal directions. It is 1 for embeddings that are all zero.
+        A value in [1, min(batch - 1, dim)]: n when they vary alike in n orthogonal directions, 1
+        when they lie on one line or do not vary at all.
+
+    Reference:
+        Gao et al., A theory of multineuronal dimensionality, dynamics and measurement, 2017, eq. 5;
+        it is the exponential of the Rényi entropy of order 2, where `rankme` has Shannon's.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> x = jnp.concatenate([jnp.eye(4), -jnp.eye(4)])
+        >>> print(f"{effective_rank(x):.4f} {effective_rank(x[:, :1]):.4f}")
+        4.0000 1.0000
+    """
+    rows = embeddings.astype(jnp.float32)
+    # Scaled first: the fourth power of a large value would overflow.
+    tiny = jnp.finfo(jnp.float32).tiny
+    rows = rows / jnp.maximum(jnp.max(jnp.abs(rows)), tiny)
+    gram = _smaller_gram(rows - jnp.mean(rows, axis=0, keepdims=True))
+    total = jnp.trace(gram)
+    gram = gram / jnp.maximum(total, tiny)
+    return jnp.where(total > 0, 1 / jnp.maximum(jnp.sum(gram**2), tiny), 1.0)
+
+
+def rankme(embeddings: Float[Array, "batch dim"]) -> Float32[Array, ""]:
+    """RankMe: exponential of the entropy of the normalised singular values.
+
+    The singular values are roots of the eigenvalues of the smaller Gram matrix. In float32 that
+    leaves those below about 0.002 times the largest to rounding; they count as 0. The embeddings
+    are not centred, as in the paper. An eigenvalue problem is slow on accelerators: this is for
+    evaluations, `effective_rank` for every step.
+
+    Args:
+        embeddings: any embeddings.
+
+    Returns:
+        A value in [1, min(batch, dim)]: 1 when all embeddings lie on one line through 0, n when
+        they spread alike over n orthogonal directions. It is 1 for embeddings that are all zero.
 
     Reference:
         Garrido et al., RankMe: Assessing the Downstream Performance of Pretrained Self-Supervised
@@ -27,14 +68,10 @@ def effective_rank(embeddings: Float[Array, "batch dim"]) -> Float32[Array, ""]:
 
     Example:
         >>> import jax.numpy as jnp
-        >>> print(f"{effective_rank(jnp.eye(4)):.4f} {effective_rank(jnp.ones((4, 4))):.4f}")
+        >>> print(f"{rankme(jnp.eye(4)):.4f} {rankme(jnp.ones((4, 4))):.4f}")
         4.0000 1.0000
     """
-    batch, dim = embeddings.shape
-    rows = embeddings.astype(jnp.float32)
-    if batch < dim:
-        rows = rows.T
-    gram = jnp.matmul(rows.T, rows, precision=lax.Precision.HIGHEST)
+    gram = _smaller_gram(embeddings.astype(jnp.float32))
     # Identical rows add up equal rounding errors: eigenvalues of 0 were seen to come out as large
     # as 17 units in the last place of the largest.
     tiniest = 32 * jnp.finfo(jnp.float32).eps
@@ -46,15 +83,29 @@ def effective_rank(embeddings: Float[Array, "batch dim"]) -> Float32[Array, ""]:
     return jnp.exp(-jnp.sum(share * logarithm))
 
 
-def collapse_metrics(embeddings: Float[Array, "batch dim"]) -> dict[str, Float32[Array, ""]]:
-    """Both gauges of collapse, by the names that they have in a log.
+def _smaller_gram(rows: Float32[Array, "batch dim"]) -> Float32[Array, "n n"]:
+    """Products of all pairs of rows or, if they are fewer, of columns."""
+    if rows.shape[0] < rows.shape[1]:
+        rows = rows.T
+    return jnp.matmul(rows.T, rows, precision=lax.Precision.HIGHEST)
+
+
+def collapse_metrics(
+    embeddings: Float[Array, "batch dim"],
+    scores: Float[Array, "batch prototypes"] | None = None,
+) -> dict[str, Float32[Array, ""]]:
+    """All gauges of collapse, by the names that they have in a log.
 
     Args:
         embeddings: any embeddings.
+        scores: similarities to prototypes, of a method that assigns its images to them.
 
     Returns:
-        "embedding_std": `normalized_std`, which falls to 0 when all embeddings point the same way;
+        "embedding_std": `normalized_std`, which falls to 0 when all embeddings point the same way.
         "effective_rank": `effective_rank`, which also falls when they keep to a few directions.
+        "assignment_entropy", if there are scores: `prototype_entropy`, in nats.
+        "collapsed": 1 if the deviation is below a tenth of the 1/√dim of embeddings that spread
+        over the sphere, or the entropy below a twentieth of its largest value; otherwise 0.
 
     Reference:
         Jing et al., Understanding Dimensional Collapse in Contrastive Self-supervised Learning,
@@ -64,9 +115,15 @@ def collapse_metrics(embeddings: Float[Array, "batch dim"]) -> dict[str, Float32
         >>> import jax.numpy as jnp
         >>> x = jnp.array([[1.0, 0.0], [-1.0, 0.0]])
         >>> {name: round(float(value), 4) for name, value in collapse_metrics(x).items()}
-        {'embedding_std': 0.5, 'effective_rank': 1.0}
+        {'embedding_std': 0.5, 'effective_rank': 1.0, 'collapsed': 0.0}
     """
-    return {
+    metrics = {
         "embedding_std": normalized_std(embeddings),
         "effective_rank": effective_rank(embeddings),
     }
+    collapsed = metrics["embedding_std"] * math.sqrt(embeddings.shape[1]) < _LEAST_SPREAD
+    if scores is not None:
+        metrics["assignment_entropy"] = prototype_entropy(scores)
+        largest = math.log(min(scores.shape))
+        collapsed |= metrics["assignment_entropy"] < _LEAST_ENTROPY * largest
+    return metrics | {"collapsed": collapsed.astype(jnp.float32)}

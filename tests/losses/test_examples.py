@@ -7,19 +7,25 @@ import inspect
 import pytest
 
 MODULES = [
+    "adversarial",
     "checks",
     "clustering",
     "collapse",
     "cross_view",
     "decoupled",
     "distillation",
+    "energy",
+    "gradient_penalty",
     "koleo",
     "momentum_contrast",
     "nearest_neighbor",
     "reconstruction",
     "redundancy",
     "regression",
+    "rotation_pretext",
+    "semi_supervised",
     "similarity",
+    "soft_labels",
     "transport",
 ]
 

@@ -6,8 +6,6 @@ than the embeddings travels between devices.
 """
 
 import functools
-import math
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -15,7 +13,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from jax.sharding import AxisType, NamedSharding, PartitionSpec
+from jax.sharding import NamedSharding, PartitionSpec
+from sharded import collective_sizes, on_eight_devices
 
 from ssljax.losses.clustering import sinkhorn_knopp, swapped_prediction
 from ssljax.losses.decoupled import dcl, dclw
@@ -102,22 +101,6 @@ def arguments(name: str) -> list[jax.Array]:
         jnp.asarray((shared if shared.shape == shape else 0) + rng.normal(size=shape), jnp.float32)
         for shape in CASES[name].shapes
     ]
-
-
-def on_eight_devices(arrays: list[jax.Array], axis: int) -> list[jax.Array]:
-    mesh = jax.make_mesh((8,), ("data",), axis_types=(AxisType.Auto,))
-    spec = PartitionSpec(*[None] * axis, "data")
-    return [jax.device_put(array, NamedSharding(mesh, spec)) for array in arrays]
-
-
-def collective_sizes(text: str) -> list[int]:
-    """Number of elements of each array that a collective of the compiled program returns."""
-    pattern = r"= (.*?) (?:all-reduce|all-gather|all-to-all|collective-permute|reduce-scatter)\("
-    sizes = []
-    for shapes in re.findall(pattern, text):
-        for dims in re.findall(r"\[([\d,]*)\]", re.sub(r"\{[^}]*\}", "", shapes)):
-            sizes.append(math.prod(int(d) for d in dims.split(",") if d))
-    return sizes
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -1,0 +1,121 @@
+"""EBGAN: the discriminator is an autoencoder, and its reconstruction error an energy."""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Float32
+
+from ssljax.losses.checks import check_positive, check_same_shape
+from ssljax.losses.similarity import cosine_similarity_matrix
+
+
+def reconstruction_energy(
+    images: Float[Array, "batch *values"], reconstructions: Float[Array, "batch *values"]
+) -> Float32[Array, "batch"]:
+    """Euclidean distance of each image from its reconstruction, over all its pixels.
+
+    Args:
+        images: what the autoencoder was given.
+        reconstructions: what it returned.
+
+    Returns:
+        One energy per image, at least 0; for pixels in [-1, 1] at most 2 * sqrt(values).
+
+    Raises:
+        ValueError: if the shapes differ.
+
+    Reference:
+        Zhao et al., Energy-based Generative Adversarial Network, 2017, eq. 4.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> print(reconstruction_energy(jnp.zeros((1, 2, 1)), jnp.array([[[3.0], [4.0]]])))
+        [5.]
+    """
+    check_same_shape(images=images, reconstructions=reconstructions)
+    error = (reconstructions.astype(jnp.float32) - images.astype(jnp.float32)).reshape(
+        images.shape[0], -1
+    )
+    # Below the least length the gradient is 0, and not that of a root at 0.
+    return jnp.sqrt(jnp.maximum(jnp.sum(jnp.square(error), axis=1), 1e-12))
+
+
+def ebgan_discriminator(
+    real_energies: Float[Array, "real"],
+    fake_energies: Float[Array, "fake"],
+    margin: float,
+) -> Float32[Array, ""]:
+    """Lowers the energy of real images, and raises that of generated ones up to a margin.
+
+    Args:
+        real_energies: of real images, at least 0.
+        fake_energies: of generated images.
+        margin: the energy from which on generated images are left alone, above 0; 10 for MNIST.
+
+    Returns:
+        The loss, at least 0.
+
+    Raises:
+        ValueError: if the margin is not positive.
+
+    Reference:
+        Zhao et al., Energy-based Generative Adversarial Network, 2017, eq. 1.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> print(ebgan_discriminator(jnp.array([1.0]), jnp.array([4.0, 12.0]), margin=10))
+        4.0
+    """
+    check_positive(margin=margin)
+    real, fake = real_energies.astype(jnp.float32), fake_energies.astype(jnp.float32)
+    return jnp.mean(real) + jnp.mean(jax.nn.relu(margin - fake))
+
+
+def ebgan_generator(fake_energies: Float[Array, "fake"]) -> Float32[Array, ""]:
+    """Mean energy of the generated images. EBGAN-PT adds 0.1 times `pulling_away` of their codes.
+
+    Args:
+        fake_energies: of generated images.
+
+    Returns:
+        The loss, at least 0.
+
+    Reference:
+        Zhao et al., Energy-based Generative Adversarial Network, 2017, eq. 2.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> print(ebgan_generator(jnp.array([1.0, 3.0])))
+        2.0
+    """
+    return jnp.mean(fake_energies.astype(jnp.float32))
+
+
+def pulling_away(codes: Float[Array, "batch *values"]) -> Float32[Array, ""]:
+    """Mean squared cosine between the codes of different images of a batch.
+
+    A term of the generator's loss alone: it makes the generated images' codes orthogonal.
+
+    Args:
+        codes: the encoder's outputs for generated images; all values of an image are one vector.
+
+    Returns:
+        The term, in [0, 1]; 1 if all codes lie on one line.
+
+    Raises:
+        ValueError: if the batch has one image, which has no pair.
+
+    Reference:
+        Zhao et al., Energy-based Generative Adversarial Network, 2017, eq. 5.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> print(f"{pulling_away(jnp.array([[1.0, 0.0], [0.0, 2.0], [0.0, -1.0]])):.4f}")
+        0.3333
+    """
+    batch = codes.shape[0]
+    if batch < 2:
+        raise ValueError("The pulling-away term needs two images or more: one alone has no pair.")
+    flat = codes.reshape(batch, -1)
+    cosine = cosine_similarity_matrix(flat, flat)
+    pairs = jnp.where(jnp.eye(batch, dtype=bool), 0.0, jnp.square(cosine))
+    return jnp.sum(pairs) / (batch * (batch - 1))

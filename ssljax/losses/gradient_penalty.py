@@ -1,0 +1,174 @@
+"""What keeps a discriminator smooth: penalties on its input gradient, and weight clipping.
+
+A penalty calls the discriminator as `critic(images) -> (batch,)`, with its parameters bound, and is
+differentiated by them in turn. Each score must depend on its own image alone: no batch norm. The
+weight (lambda or gamma) is the caller's.
+"""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PRNGKeyArray, PyTree
+
+from ssljax.losses.checks import check_positive, check_same_shape
+
+Critic = Callable[[Array], Array]
+
+
+def interpolated_gradient_penalty(
+    critic: Critic,
+    real: Float[Array, "batch *values"],
+    fake: Float[Array, "batch *values"],
+    key: PRNGKeyArray,
+) -> Float[Array, ""]:
+    """WGAN-GP: slope 1 at random places on the lines between real and generated images.
+
+    Args:
+        critic: the discriminator, as above.
+        real: real images.
+        fake: generated images; row i is paired with row i of `real`.
+        key: draws one place per pair.
+
+    Returns:
+        Mean of (norm of the gradient by all values of an image - 1) ** 2. Its weight is 10.
+
+    Raises:
+        ValueError: if the shapes differ, or the critic does not give one score per image.
+
+    Reference:
+        Gulrajani et al., Improved Training of Wasserstein GANs, 2017, algorithm 1.
+
+    Example:
+        >>> import jax, jax.numpy as jnp
+        >>> critic = lambda x: 3 * x[:, 0]
+        >>> x = jnp.zeros((4, 2))
+        >>> print(interpolated_gradient_penalty(critic, x, x + 1, jax.random.key(0)))
+        4.0
+    """
+    check_same_shape(real=real, fake=fake)
+    return _distance_from_slope_one(critic, _between(real, fake, key))
+
+
+def dragan_penalty(
+    critic: Critic, real: Float[Array, "batch *values"], key: PRNGKeyArray
+) -> Float[Array, ""]:
+    """DRAGAN: slope 1 around real images.
+
+    As in the authors' code, noise is uniform in [0, s / 2), where s is the standard deviation of
+    all values of the batch, and the gradient is taken at a random place, one per image, on the line
+    from the image to the noisy one.
+
+    Args:
+        critic: the discriminator, as above.
+        real: real images.
+        key: draws the noise and the places.
+
+    Returns:
+        Mean of (norm of the gradient by all values of an image - 1) ** 2. Its weight is 10.
+
+    Raises:
+        ValueError: if the critic does not give one score per image.
+
+    Reference:
+        Kodali et al., On Convergence and Stability of GANs, 2017, algorithm 1.
+
+    Example:
+        >>> import jax, jax.numpy as jnp
+        >>> critic = lambda x: 3 * x[:, 0]
+        >>> print(dragan_penalty(critic, jnp.ones((4, 2)), jax.random.key(0)))
+        4.0
+    """
+    noise_key, place_key = jax.random.split(key)
+    exact = _exact(real)
+    noise = jax.random.uniform(noise_key, real.shape, exact.dtype)
+    noisy = exact + jnp.std(exact) / 2 * noise
+    return _distance_from_slope_one(critic, _between(real, noisy.astype(real.dtype), place_key))
+
+
+def zero_centered_penalty(
+    critic: Critic, images: Float[Array, "batch *values"]
+) -> Float[Array, ""]:
+    """R1 on real images, R2 on generated ones: half the squared norm of the gradient.
+
+    Args:
+        critic: the discriminator, as above.
+        images: where the gradient is taken.
+
+    Returns:
+        Half of the mean squared norm, by all values of an image. The weight is gamma.
+
+    Raises:
+        ValueError: if the critic does not give one score per image.
+
+    Reference:
+        Mescheder et al., Which Training Methods for GANs do actually Converge?, 2018, eq. 9-10.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> print(zero_centered_penalty(lambda x: 3 * x[:, 0], jnp.zeros((4, 2))))
+        4.5
+    """
+    return jnp.mean(_squared_slopes(critic, images)) / 2
+
+
+def clip_weights(params: PyTree, limit: float) -> PyTree:
+    """Clips every parameter to [-limit, limit].
+
+    Args:
+        params: the critic's parameters.
+        limit: above 0; 0.01 in WGAN, which clips before each update of the critic.
+
+    Returns:
+        The clipped parameters.
+
+    Raises:
+        ValueError: if the limit is not positive.
+
+    Reference:
+        Arjovsky et al., Wasserstein GAN, 2017, algorithm 1.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> print(clip_weights({"kernel": jnp.array([-2.0, 0.25])}, 0.5)["kernel"])
+        [-0.5   0.25]
+    """
+    check_positive(limit=limit)
+    return jax.tree.map(lambda weight: jnp.clip(weight, -limit, limit), params)
+
+
+def _between(
+    start: Float[Array, "batch *values"], end: Float[Array, "batch *values"], key: PRNGKeyArray
+) -> Float[Array, "batch *values"]:
+    """A random place on each line: one draw per example, the same for all its values."""
+    shape = (start.shape[0], *[1] * (start.ndim - 1))
+    low, high = _exact(start), _exact(end)
+    place = jax.random.uniform(key, shape, low.dtype)
+    return (low + place * (high - low)).astype(start.dtype)
+
+
+def _distance_from_slope_one(
+    critic: Critic, images: Float[Array, "batch *values"]
+) -> Float[Array, ""]:
+    # Where the critic is flat its gradient's norm has no derivative: 0 is taken.
+    slopes = jnp.sqrt(jnp.maximum(_squared_slopes(critic, images), 1e-12))
+    return jnp.mean(jnp.square(slopes - 1))
+
+
+def _squared_slopes(critic: Critic, images: Float[Array, "batch *values"]) -> Float[Array, "batch"]:
+    def total(images: Array) -> Array:
+        scores = critic(images)
+        if scores.shape != images.shape[:1]:
+            raise ValueError(
+                f"The critic gave scores of shape {scores.shape} for {images.shape[0]} images; "
+                "it must give one score per image."
+            )
+        return jnp.sum(scores)
+
+    gradient = _exact(jax.grad(total)(images)).reshape(images.shape[0], -1)
+    return jnp.sum(jnp.square(gradient), axis=1)
+
+
+def _exact(x: Float[Array, "..."]) -> Float[Array, "..."]:
+    """In float32 at least."""
+    return x if jnp.finfo(x.dtype).bits >= 32 else x.astype(jnp.float32)
