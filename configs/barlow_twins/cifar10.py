@@ -2,6 +2,7 @@
 
 from ml_collections import ConfigDict
 
+from ssljax import recipes
 from ssljax.config import base_config
 
 
@@ -11,17 +12,8 @@ def get_config() -> ConfigDict:
     python -m ssljax.main --config configs/barlow_twins/cifar10.py --workdir DIR
     """
     config = base_config("barlow_twins")
-    config.batch_size = 512
-    config.epochs = 200.0
-    config.data.update(name="cifar10", image_size=32, cache="device")
+    recipes.cifar10(config)
     config.method.update(
         projector_layers=2, projector_hidden_dim=2048, projector_dim=2048, bias_rate=1.0
     )
-    for view in (config.method.view1, config.method.view2):
-        view.update(size=32, blur_p=0.0)
-    config.model.update(name="resnet18", stem="cifar", dtype="bfloat16")
-    config.optimizer.update(
-        name="sgd", learning_rate=0.12, scaling="linear", weight_decay=5e-4, exclude=()
-    )
-    config.evals.every = 4850
     return config

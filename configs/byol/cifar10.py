@@ -2,6 +2,7 @@
 
 from ml_collections import ConfigDict
 
+from ssljax import recipes
 from ssljax.config import base_config
 
 
@@ -15,15 +16,6 @@ def get_config() -> ConfigDict:
     steps. Its momentum is 0.99 to the end; here it climbs to 1.
     """
     config = base_config("byol")
-    config.batch_size = 512
-    config.epochs = 200.0
-    config.data.update(name="cifar10", image_size=32, cache="device")
+    recipes.cifar10(config, learning_rate=0.03, weight_decay=2e-3)
     config.method.update(momentum=0.99, projector_hidden_dim=1024, predictor_hidden_dim=1024)
-    for view in (config.method.view1, config.method.view2):
-        view.update(size=32, blur_p=0.0)
-    config.model.update(name="resnet18", stem="cifar", dtype="bfloat16")
-    config.optimizer.update(
-        name="sgd", learning_rate=0.03, scaling="linear", weight_decay=2e-3, exclude=()
-    )
-    config.evals.every = 4850
     return config

@@ -2,6 +2,7 @@
 
 from ml_collections import ConfigDict
 
+from ssljax import recipes
 from ssljax.config import base_config
 
 # Learning rate, weight decay and first momentum of the target.
@@ -26,10 +27,9 @@ def get_config(epochs: str = "1000") -> ConfigDict:
     """
     learning_rate, weight_decay, momentum = _BY_EPOCHS[epochs]
     config = base_config("byol")
-    config.batch_size = 4096
-    config.epochs = float(epochs)
-    config.data.name = "imagenet2012"
-    config.data.image_size = 256  # Crops of 224 pixels are taken from this on the device.
+    recipes.imagenet(
+        config, batch_size=4096, epochs=float(epochs), eval_every=31200, save_every=3120
+    )
     config.method.momentum = momentum
     config.model.update(name="resnet50", stem="imagenet", dtype="bfloat16")
     config.optimizer.update(
@@ -40,8 +40,4 @@ def get_config(epochs: str = "1000") -> ConfigDict:
         weight_decay=weight_decay,
         classic_momentum=False,
     )
-    config.evals.update(
-        every=31200, test_split="validation", baselines=False, few_label=(0.01, 0.1)
-    )
-    config.checkpoint.every = 3120
     return config

@@ -2,6 +2,7 @@
 
 from ml_collections import ConfigDict
 
+from ssljax import recipes
 from ssljax.config import base_config
 
 
@@ -14,15 +15,6 @@ def get_config() -> ConfigDict:
     (0.06 at batch 128) and twice its weight decay make the same steps.
     """
     config = base_config("dcl")
-    config.batch_size = 512
-    config.epochs = 200.0
-    config.data.update(name="cifar10", image_size=32, cache="device")
-    config.method.view.update(
-        size=32, brightness=0.4, contrast=0.4, saturation=0.4, hue=0.1, blur_p=0.0
-    )
-    config.model.update(name="resnet18", stem="cifar", dtype="bfloat16")
-    config.optimizer.update(
-        name="sgd", learning_rate=0.06, scaling="linear", weight_decay=1e-3, exclude=()
-    )
-    config.evals.every = 4850
+    recipes.cifar10(config, learning_rate=0.06, weight_decay=1e-3)
+    config.method.view.update(brightness=0.4, contrast=0.4, saturation=0.4, hue=0.1)
     return config

@@ -2,6 +2,7 @@
 
 from ml_collections import ConfigDict
 
+from ssljax import recipes
 from ssljax.config import base_config
 
 
@@ -13,10 +14,7 @@ def get_config() -> ConfigDict:
     Needs `imagenet2012`, prepared with TFDS as array_record, and several accelerators.
     """
     config = base_config("dcl")
-    config.batch_size = 256
-    config.epochs = 200.0
-    config.data.name = "imagenet2012"
-    config.data.image_size = 256  # Crops of 224 pixels are taken from this on the device.
+    recipes.imagenet(config, batch_size=256, epochs=200.0, eval_every=25020, save_every=5004)
     config.model.update(name="resnet50", stem="imagenet", dtype="bfloat16")
     config.optimizer.update(
         name="lars",
@@ -26,8 +24,4 @@ def get_config() -> ConfigDict:
         weight_decay=1e-6,
         classic_momentum=False,
     )
-    config.evals.update(
-        every=25020, test_split="validation", baselines=False, few_label=(0.01, 0.1)
-    )
-    config.checkpoint.every = 5004
     return config

@@ -2,6 +2,7 @@
 
 from ml_collections import ConfigDict
 
+from ssljax import recipes
 from ssljax.config import base_config
 
 
@@ -15,9 +16,7 @@ def get_config() -> ConfigDict:
     layer are the paper's.
     """
     config = base_config("dino")
-    config.batch_size = 512
-    config.epochs = 200.0
-    config.data.update(name="cifar10", image_size=32, cache="device")
+    recipes.cifar10(config)
     config.method.update(
         teacher_temperature=0.07,
         teacher_warmup_epochs=30.0,
@@ -29,10 +28,5 @@ def get_config() -> ConfigDict:
         local_crops=0,
     )
     for view in (config.method.view1, config.method.view2):
-        view.update(size=32, interpolation="bilinear", blur_p=0.0)
-    config.model.update(name="resnet18", stem="cifar", dtype="bfloat16")
-    config.optimizer.update(
-        name="sgd", learning_rate=0.12, scaling="linear", weight_decay=5e-4, exclude=()
-    )
-    config.evals.every = 4850
+        view.interpolation = "bilinear"
     return config

@@ -24,6 +24,6 @@ def get_config() -> ConfigDict:
         out_dim=1024,
         local_crops=0,
     )
-    # Without negatives Adam's steps lose the random network's features faster than they find others.
+    # Without negatives Adam loses the random network's features faster than it finds others.
     config.optimizer.update(name="sgd", learning_rate=0.1, weight_decay=5e-4)
     return config

@@ -2,6 +2,7 @@
 
 from ml_collections import ConfigDict
 
+from ssljax import recipes
 from ssljax.config import base_config
 
 
@@ -17,10 +18,7 @@ def get_config() -> ConfigDict:
     layer whose gain is learnt, which is not offered here.
     """
     config = base_config("dino")
-    config.batch_size = 512
-    config.epochs = 100.0
-    config.data.name = "imagenet2012"
-    config.data.image_size = 256  # Crops of 224 pixels are taken from this on the device.
+    recipes.imagenet(config, batch_size=512, epochs=100.0, eval_every=25020, save_every=2502)
     config.model.update(name="vit_small", patch_size=16, drop_path=0.1, dtype="bfloat16")
     config.optimizer.update(
         name="adamw",
@@ -30,8 +28,4 @@ def get_config() -> ConfigDict:
         end_value=1e-6,
         weight_decay=0.04,
     )
-    config.evals.update(
-        every=25020, test_split="validation", baselines=False, few_label=(0.01, 0.1)
-    )
-    config.checkpoint.every = 2502
     return config

@@ -2,6 +2,7 @@
 
 from ml_collections import ConfigDict
 
+from ssljax import recipes
 from ssljax.config import base_config
 
 
@@ -15,10 +16,7 @@ def get_config() -> ConfigDict:
     been run to its end.
     """
     config = base_config("mae")
-    config.batch_size = 4096
-    config.epochs = 1600.0
-    config.data.name = "imagenet2012"
-    config.data.image_size = 256  # Crops of 224 pixels are taken from this on the device.
+    recipes.imagenet(config, batch_size=4096, epochs=1600.0, eval_every=62400, save_every=3120)
     config.model.update(name="vit_base", patch_size=16, dtype="bfloat16")
     config.optimizer.update(
         name="adamw",
@@ -28,8 +26,4 @@ def get_config() -> ConfigDict:
         weight_decay=0.05,
         b2=0.95,
     )
-    config.evals.update(
-        every=62400, test_split="validation", baselines=False, few_label=(0.01, 0.1)
-    )
-    config.checkpoint.every = 3120
     return config

@@ -4,6 +4,7 @@ import dataclasses
 
 from ml_collections import ConfigDict
 
+from ssljax import recipes
 from ssljax.augment import presets
 from ssljax.config import base_config
 
@@ -21,18 +22,11 @@ def get_config(variant: str = "") -> ConfigDict:
         rate that falls in two steps.
     """
     config = base_config("moco")
-    config.batch_size = 256
-    config.epochs = 200.0
-    config.data.name = "imagenet2012"
-    config.data.image_size = 256  # Crops of 224 pixels are taken from this on the device.
+    recipes.imagenet(config, batch_size=256, epochs=200.0, eval_every=25020, save_every=5004)
     config.model.update(name="resnet50", stem="imagenet", dtype="bfloat16")
     config.optimizer.update(name="sgd", learning_rate=0.03, weight_decay=1e-4, exclude=())
     if variant == "v1":
         config.method.update(temperature=0.07, projector_layers=1)
         config.method.view = ConfigDict(dataclasses.asdict(presets.moco_v1(224)))
         config.optimizer.update(schedule="step", step_epochs=(120.0, 160.0))
-    config.evals.update(
-        every=25020, test_split="validation", baselines=False, few_label=(0.01, 0.1)
-    )
-    config.checkpoint.every = 5004
     return config

@@ -2,6 +2,7 @@
 
 from ml_collections import ConfigDict
 
+from ssljax import recipes
 from ssljax.config import base_config
 
 
@@ -13,15 +14,8 @@ def get_config() -> ConfigDict:
     The authors give no values for CIFAR.
     """
     config = base_config("moco_v3")
-    config.batch_size = 512
-    config.epochs = 200.0
-    config.data.update(name="cifar10", image_size=32, cache="device")
+    recipes.cifar10(config)
     config.method.update(temperature=0.2, projector_hidden_dim=2048, predictor_hidden_dim=2048)
     for view in (config.method.view1, config.method.view2):
-        view.update(size=32, crop_scale=(0.08, 1.0), blur_p=0.0)
-    config.model.update(name="resnet18", stem="cifar", dtype="bfloat16")
-    config.optimizer.update(
-        name="sgd", learning_rate=0.12, scaling="linear", weight_decay=5e-4, exclude=()
-    )
-    config.evals.every = 4850
+        view.crop_scale = (0.08, 1.0)
     return config

@@ -2,6 +2,7 @@
 
 from ml_collections import ConfigDict
 
+from ssljax import recipes
 from ssljax.config import base_config
 
 
@@ -18,10 +19,7 @@ def get_config(variant: str = "") -> ConfigDict:
       variant: "" for ResNet-50; "vit_small" or "vit_base".
     """
     config = base_config("moco_v3")
-    config.batch_size = 4096
-    config.epochs = 100.0
-    config.data.name = "imagenet2012"
-    config.data.image_size = 256  # Crops of 224 pixels are taken from this on the device.
+    recipes.imagenet(config, batch_size=4096, epochs=100.0, eval_every=15600, save_every=3120)
     config.model.update(name="resnet50", stem="imagenet", zero_init_residual=True, dtype="bfloat16")
     config.optimizer.update(
         name="lars",
@@ -51,8 +49,4 @@ def get_config(variant: str = "") -> ConfigDict:
             weight_decay=0.1,
             exclude=("patch_embedding",),  # Without gradient it is frozen if nothing decays it.
         )
-    config.evals.update(
-        every=15600, test_split="validation", baselines=False, few_label=(0.01, 0.1)
-    )
-    config.checkpoint.every = 3120
     return config

@@ -2,6 +2,7 @@
 
 from ml_collections import ConfigDict
 
+from ssljax import recipes
 from ssljax.config import base_config
 
 
@@ -13,10 +14,7 @@ def get_config() -> ConfigDict:
     Needs `imagenet2012`, prepared with TFDS as array_record, and an accelerator pod.
     """
     config = base_config("nnclr")
-    config.batch_size = 4096
-    config.epochs = 1000.0
-    config.data.name = "imagenet2012"
-    config.data.image_size = 256  # Crops of 224 pixels are taken from this on the device.
+    recipes.imagenet(config, batch_size=4096, epochs=1000.0, eval_every=31200, save_every=3120)
     config.model.update(name="resnet50", stem="imagenet", dtype="bfloat16")
     config.optimizer.update(
         name="lars",
@@ -25,8 +23,4 @@ def get_config() -> ConfigDict:
         warmup_epochs=10.0,
         weight_decay=1e-6,
     )
-    config.evals.update(
-        every=31200, test_split="validation", baselines=False, few_label=(0.01, 0.1)
-    )
-    config.checkpoint.every = 3120
     return config

@@ -16,6 +16,6 @@ def get_config() -> ConfigDict:
     config.method.update(
         projector_layers=2, projector_hidden_dim=256, projector_dim=256, predictor_hidden_dim=64
     )
-    # Without negatives Adam's steps lose the random network's features faster than they find others.
+    # Without negatives Adam loses the random network's features faster than it finds others.
     config.optimizer.update(name="sgd", learning_rate=0.05, weight_decay=5e-4)
     return config

@@ -2,6 +2,7 @@
 
 from ml_collections import ConfigDict
 
+from ssljax import recipes
 from ssljax.config import base_config
 
 
@@ -13,16 +14,9 @@ def get_config() -> ConfigDict:
     Needs `imagenet2012`, prepared with TFDS as array_record, and several accelerators.
     """
     config = base_config("simsiam")
-    config.batch_size = 512
-    config.epochs = 100.0
-    config.data.name = "imagenet2012"
-    config.data.image_size = 256  # Crops of 224 pixels are taken from this on the device.
+    recipes.imagenet(config, batch_size=512, epochs=100.0, eval_every=25020, save_every=2502)
     config.model.update(name="resnet50", stem="imagenet", zero_init_residual=True, dtype="bfloat16")
     config.optimizer.update(
         name="sgd", learning_rate=0.05, scaling="linear", weight_decay=1e-4, exclude=()
     )
-    config.evals.update(
-        every=25020, test_split="validation", baselines=False, few_label=(0.01, 0.1)
-    )
-    config.checkpoint.every = 2502
     return config

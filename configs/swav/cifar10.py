@@ -2,6 +2,7 @@
 
 from ml_collections import ConfigDict
 
+from ssljax import recipes
 from ssljax.config import base_config
 
 
@@ -13,22 +14,9 @@ def get_config() -> ConfigDict:
     The optimizer is SGD, as for the other methods of that benchmark; its SwAV has Adam.
     """
     config = base_config("swav")
-    config.batch_size = 512
-    config.epochs = 200.0
-    config.data.update(name="cifar10", image_size=32, cache="device")
+    recipes.cifar10(config)
     config.method.update(prototypes=512, projector_hidden_dim=512, local_crops=0)
     config.method.view.update(
-        size=32,
-        crop_scale=(0.08, 1.0),
-        brightness=0.4,
-        contrast=0.4,
-        saturation=0.4,
-        hue=0.1,
-        blur_p=0.0,
+        crop_scale=(0.08, 1.0), brightness=0.4, contrast=0.4, saturation=0.4, hue=0.1
     )
-    config.model.update(name="resnet18", stem="cifar", dtype="bfloat16")
-    config.optimizer.update(
-        name="sgd", learning_rate=0.12, scaling="linear", weight_decay=5e-4, exclude=()
-    )
-    config.evals.every = 4850
     return config

@@ -2,6 +2,7 @@
 
 from ml_collections import ConfigDict
 
+from ssljax import recipes
 from ssljax.config import base_config
 
 
@@ -21,10 +22,7 @@ def get_config(variant: str = "") -> ConfigDict:
         alone and 400 epochs; "batch256" for batch 256 with a queue and 400 epochs.
     """
     config = base_config("swav")
-    config.batch_size = 4096
-    config.epochs = 800.0
-    config.data.name = "imagenet2012"
-    config.data.image_size = 256  # Crops of 224 pixels are taken from this on the device.
+    recipes.imagenet(config, batch_size=4096, epochs=800.0, eval_every=31200, save_every=3120)
     config.model.update(name="resnet50", stem="imagenet", dtype="bfloat16")
     config.optimizer.update(  # LARC without clipping.
         name="lars",
@@ -37,10 +35,6 @@ def get_config(variant: str = "") -> ConfigDict:
         weight_decay=1e-6,
         exclude=(),
     )
-    config.evals.update(
-        every=31200, test_split="validation", baselines=False, few_label=(0.01, 0.1)
-    )
-    config.checkpoint.every = 3120
     if variant == "2x224":
         config.epochs = 400.0
         config.method.local_crops = 0

@@ -2,6 +2,7 @@
 
 from ml_collections import ConfigDict
 
+from ssljax import recipes
 from ssljax.config import base_config
 
 
@@ -14,15 +15,6 @@ def get_config() -> ConfigDict:
     25th of its learning rate (0.06 at batch 128) and 25 times its weight decay make up for it.
     """
     config = base_config("vicreg")
-    config.batch_size = 512
-    config.epochs = 200.0
-    config.data.update(name="cifar10", image_size=32, cache="device")
+    recipes.cifar10(config, learning_rate=0.0048, weight_decay=0.0125)
     config.method.update(projector_layers=2, projector_hidden_dim=2048, projector_dim=2048)
-    for view in (config.method.view1, config.method.view2):
-        view.update(size=32, blur_p=0.0)
-    config.model.update(name="resnet18", stem="cifar", dtype="bfloat16")
-    config.optimizer.update(
-        name="sgd", learning_rate=0.0048, scaling="linear", weight_decay=0.0125, exclude=()
-    )
-    config.evals.every = 4850
     return config

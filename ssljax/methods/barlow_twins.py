@@ -15,15 +15,16 @@ import optax
 from jaxtyping import Array, PRNGKeyArray
 from ml_collections import ConfigDict
 
-from ssljax import augment, losses, models, optimizers
+from ssljax import losses, models, optimizers
 from ssljax.augment import presets
 from ssljax.methods import branch_pass
-from ssljax.methods.contract import Aux, Batch, Method, Task, TrainState
+from ssljax.methods.contract import Aux, Task, TrainState
+from ssljax.methods.two_view import TwoView
 
 PyTree = Any
 
 
-class BarlowTwins(Method):
+class BarlowTwins(TwoView):
     """One player, encoder and projector, and the correlation over the global batch."""
 
     @staticmethod
@@ -46,32 +47,18 @@ class BarlowTwins(Method):
     def __init__(self, config: ConfigDict, task: Task) -> None:
         method = config.method
         self.lambd = method.lambd
-        self.view1 = augment.view_from_config(method.view1)
-        self.view2 = augment.view_from_config(method.view2)
-        self.image_shape = (self.view1.size, self.view1.size, task.image_shape[-1])
-        self.network = models.Branch(
-            encoder=models.encoder_from_config(config.model),
-            projector=models.ProjectionHead(
-                num_layers=method.projector_layers,
-                hidden_dim=method.projector_hidden_dim,
-                out_dim=method.projector_dim,
-                last_batch_norm=False,
-                last_bias=False,
-                dtype=config.model.dtype,
-            ),
+        projector = models.ProjectionHead(
+            num_layers=method.projector_layers,
+            hidden_dim=method.projector_hidden_dim,
+            out_dim=method.projector_dim,
+            last_batch_norm=False,
+            last_bias=False,
+            dtype=config.model.dtype,
         )
-        player = branch_pass.online_player(self.loss, config, task)
+        super().__init__(config, task, projector)
+        (player,) = self.players
         slower = optax.masked(optax.scale(method.bias_rate), _norms_and_biases)
         self.players = (dataclasses.replace(player, tx=optax.chain(player.tx, slower)),)
-
-    def init(self, key: PRNGKeyArray) -> tuple[dict[str, PyTree], dict[str, PyTree], PyTree]:
-        """Makes the encoder and the projector."""
-        params, variables = branch_pass.init(self.network, key, self.image_shape)
-        return {"online": params}, {"online": variables}, ()
-
-    def views(self, key: PRNGKeyArray, batch: Batch) -> PyTree:
-        """Makes one view of either kind of every image."""
-        return augment.multi_crop(key, batch["image"], [(self.view1, 1), (self.view2, 1)])
 
     def loss(
         self,
@@ -88,14 +75,8 @@ class BarlowTwins(Method):
         loss = losses.barlow_twins(one["projection"], two["projection"], self.lambd)
         return loss, Aux(
             variables=variables,
-            metrics={"embedding_std": losses.normalized_std(one["projection"])},
+            metrics=losses.collapse_metrics(one["projection"]),
             carry={"features": one["features"]},
-        )
-
-    def features(self, state: TrainState, images: Array) -> dict[str, Array]:
-        """Every output of encoder and projector on the whole images."""
-        return branch_pass.features(
-            self.network, state.params["online"], state.variables["online"], self.view1, images
         )
 
 

@@ -28,13 +28,22 @@ def init(
     return variables.pop("params"), variables
 
 
-def online_player(loss: Loss, config: ConfigDict, task: Task) -> Player:
-    """The one player of a method: "online", with the optimizer of the config."""
-    optimizer = optimizers.build(
+def online_player(loss: Loss, config: ConfigDict, task: Task, **late: Any) -> Player:
+    """The one player of a method: "online", with the optimizer of the config.
+
+    Args:
+      loss: Its loss.
+      config: The whole resolved config.
+      task: What is known of data and length.
+      **late: For `optimizers.build_late`, where some of the parameters begin to move late.
+    """
+    make = optimizers.build_late if late else optimizers.build
+    optimizer = make(
         config.optimizer.to_dict(),
         total_steps=task.total_steps,
         steps_per_epoch=task.steps_per_epoch,
         batch_size=task.batch_size,
+        **late,
     )
     return Player("online", loss, optimizer.tx, optimizer.schedule)
 

@@ -6,22 +6,26 @@ Grill et al., Bootstrap Your Own Latent, 2020.
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Mapping
 from typing import Any
 
 from jaxtyping import Array, PRNGKeyArray
 from ml_collections import ConfigDict
 
-from ssljax import augment, losses, models
+from ssljax import losses, models
 from ssljax.augment import presets
 from ssljax.methods import branch_pass, target_network
-from ssljax.methods.contract import Aux, Batch, Method, Task, TrainState
+from ssljax.methods.contract import Aux, Task, TrainState
+from ssljax.methods.two_view import TwoView
 
 PyTree = Any
 
 
-class BYOL(Method):
+class BYOL(TwoView):
     """One player, the online network; the target network is memory."""
+
+    keeps_target = True
 
     @staticmethod
     def default_config() -> ConfigDict:
@@ -43,39 +47,20 @@ class BYOL(Method):
         method = config.method
         self.momentum = method.momentum
         self.total_steps = task.total_steps
-        self.view1 = augment.view_from_config(method.view1)
-        self.view2 = augment.view_from_config(method.view2)
-        self.image_shape = (self.view1.size, self.view1.size, task.image_shape[-1])
-        self.target_network = models.Branch(
-            encoder=models.encoder_from_config(config.model),
-            projector=self._head(method.projector_hidden_dim, config),
-        )
-        self.network = self.target_network.clone(
-            predictor=self._head(method.predictor_hidden_dim, config)
-        )
-        self.players = (branch_pass.online_player(self.loss, config, task),)
-
-    @staticmethod
-    def _head(hidden_dim: int, config: ConfigDict) -> models.ProjectionHead:
-        return models.ProjectionHead(
+        head = functools.partial(
+            models.ProjectionHead,
             num_layers=2,
-            hidden_dim=hidden_dim,
-            out_dim=config.method.projector_dim,
+            out_dim=method.projector_dim,
             last_batch_norm=False,
             last_bias=False,
             dtype=config.model.dtype,
         )
-
-    def init(self, key: PRNGKeyArray) -> tuple[dict[str, PyTree], dict[str, PyTree], PyTree]:
-        """Makes the online network, and the target as the copy of its encoder and projector."""
-        params, variables = branch_pass.init(self.network, key, self.image_shape)
-        target, target_variables = target_network.without_predictor(params, variables)
-        memory = {"target": target, "target_variables": target_variables}
-        return {"online": params}, {"online": variables}, memory
-
-    def views(self, key: PRNGKeyArray, batch: Batch) -> PyTree:
-        """Makes one view of either kind of every image."""
-        return augment.multi_crop(key, batch["image"], [(self.view1, 1), (self.view2, 1)])
+        super().__init__(
+            config,
+            task,
+            projector=head(hidden_dim=method.projector_hidden_dim),
+            predictor=head(hidden_dim=method.predictor_hidden_dim),
+        )
 
     def loss(
         self,
@@ -101,10 +86,8 @@ class BYOL(Method):
         )
         return loss, Aux(
             variables=variables,
-            metrics={
-                "embedding_std": losses.normalized_std(one["projection"]),
-                "momentum": self._momentum(state),
-            },
+            metrics=losses.collapse_metrics(one["projection"])
+            | {"momentum": self._momentum(state)},
             carry={"features": one["features"], "target_variables": target_variables},
         )
 
@@ -120,9 +103,3 @@ class BYOL(Method):
             "target_variables": carried["target_variables"],
         }
         return state.replace(memory=memory)
-
-    def features(self, state: TrainState, images: Array) -> dict[str, Array]:
-        """Every output of the online network on the whole images."""
-        return branch_pass.features(
-            self.network, state.params["online"], state.variables["online"], self.view1, images
-        )

@@ -7,13 +7,15 @@ the checkpoints and the evaluations are the same for all methods and know none o
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import optax
 from flax import struct
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 from ml_collections import ConfigDict
+
+from ssljax import models
 
 PyTree = Any
 Batch = Mapping[str, Array]
@@ -139,12 +141,14 @@ class Method:
       evaluated: The network that `features` reads, as it is named beside every score.
       sees_unlabelled: Whether images whose label `data.labels` leaves out are seen all the same,
         with label -1, or not at all.
+      generates: Whether the method draws images: it then has `latents` and `generate`.
     """
 
     players: Sequence[Player] = ()
     phases: Sequence[Phase] = ()
     evaluated: str = "online encoder"
     sees_unlabelled: bool = False
+    generates: bool = False
 
     def __init__(self, config: ConfigDict, task: Task) -> None:
         """Builds networks, losses and players."""
@@ -153,6 +157,36 @@ class Method:
     def default_config() -> ConfigDict:
         """The method's own keys, under `config.method`, at the values of its paper."""
         return ConfigDict()
+
+    @staticmethod
+    def default_model() -> ConfigDict:
+        """The keys under `config.model`: an encoder, and the options of all encoders.
+
+        What is empty, 0 or False stands for the encoder's own.
+        """
+        return ConfigDict(
+            dict(
+                name="resnet18",
+                width=1,  # Multiplies a ResNet's channels.
+                stem="cifar",  # Of a ResNet: "cifar" (3x3, no pooling) or "imagenet".
+                zero_init_residual=False,
+                widths=(),  # Of the small network's stages.
+                convs_per_stage=1,  # Of the small network.
+                patch_size=0,  # Of a ViT, in pixels.
+                heads=0,  # Of a ViT.
+                positions="",  # Of a ViT: "learned" or "sincos".
+                initializer="",  # Of a ViT: "normal" or "xavier".
+                freeze_patch_embedding=False,
+                pool="",  # What the features of a ViT are: the "class" token or the "mean".
+                drop_path=0.0,  # Probability that a ViT's last block is left out.
+                dtype="float32",  # Compute type; parameters and statistics are float32.
+            )
+        )
+
+    @staticmethod
+    def model_names() -> Collection[str]:
+        """What `config.model.name` may be."""
+        return models.ENCODERS
 
     @classmethod
     def batches_per_step(cls, config: ConfigDict) -> int:
@@ -183,6 +217,22 @@ class Method:
           evaluations take by default.
         """
         raise TypeError(f"{type(self).__name__} does not define features")
+
+    def latents(self, key: PRNGKeyArray, count: int) -> PyTree:
+        """Draws what images are made from: arrays with `count` rows each, noise, classes, ..."""
+        raise TypeError(f"{type(self).__name__} does not define latents")
+
+    def generate(self, state: TrainState, latents: PyTree) -> Float[Array, "count h w channels"]:
+        """Makes an image of each row of latents, in evaluation mode.
+
+        Args:
+          state: Training state.
+          latents: What `latents` draws, or mixtures of it.
+
+        Returns:
+          Images in [-1, 1].
+        """
+        raise TypeError(f"{type(self).__name__} does not define generate")
 
     def trained_weights(self, state: TrainState) -> tuple[PyTree, dict[str, PyTree]]:
         """What another run may start from: the network that `features` reads.

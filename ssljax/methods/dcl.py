@@ -13,14 +13,16 @@ import flax.linen as nn
 from jaxtyping import Array, PRNGKeyArray
 from ml_collections import ConfigDict
 
-from ssljax import augment, losses, models
+from ssljax import losses, models
+from ssljax.augment import presets
 from ssljax.methods import branch_pass
-from ssljax.methods.contract import Aux, Batch, Method, Task, TrainState
+from ssljax.methods.contract import Aux, Task, TrainState
+from ssljax.methods.two_view import TwoView
 
 PyTree = Any
 
 
-class DCL(Method):
+class DCL(TwoView):
     """One player, SimCLR's network, and the decoupled loss over the global batch."""
 
     @staticmethod
@@ -33,7 +35,7 @@ class DCL(Method):
                 sigma=0.5,  # Of the weights.
                 projector_layers=2,
                 projector_dim=128,
-                view=ConfigDict(dataclasses.asdict(augment.simclr(224))),
+                view=ConfigDict(dataclasses.asdict(presets.simclr(224))),
             )
         )
 
@@ -42,27 +44,13 @@ class DCL(Method):
         self.temperature = method.temperature
         self.weighted = method.weighted
         self.sigma = method.sigma
-        self.view = augment.view_from_config(method.view)
-        self.image_shape = (self.view.size, self.view.size, task.image_shape[-1])
-        self.network = models.Branch(
-            encoder=models.encoder_from_config(config.model),
-            projector=models.ProjectionHead(
-                num_layers=method.projector_layers,
-                out_dim=method.projector_dim,
-                kernel_init=nn.initializers.normal(0.01),
-                dtype=config.model.dtype,
-            ),
+        projector = models.ProjectionHead(
+            num_layers=method.projector_layers,
+            out_dim=method.projector_dim,
+            kernel_init=nn.initializers.normal(0.01),
+            dtype=config.model.dtype,
         )
-        self.players = (branch_pass.online_player(self.loss, config, task),)
-
-    def init(self, key: PRNGKeyArray) -> tuple[dict[str, PyTree], dict[str, PyTree], PyTree]:
-        """Makes the encoder and the projector."""
-        params, variables = branch_pass.init(self.network, key, self.image_shape)
-        return {"online": params}, {"online": variables}, ()
-
-    def views(self, key: PRNGKeyArray, batch: Batch) -> PyTree:
-        """Makes two independent views of every image."""
-        return augment.multi_crop(key, batch["image"], [(self.view, 2)])
+        super().__init__(config, task, projector)
 
     def loss(
         self,
@@ -83,12 +71,6 @@ class DCL(Method):
             loss = losses.dcl(z1, z2, self.temperature)
         return loss, Aux(
             variables=variables,
-            metrics={"embedding_std": losses.normalized_std(z1)},
+            metrics=losses.collapse_metrics(z1),
             carry={"features": one["features"]},
-        )
-
-    def features(self, state: TrainState, images: Array) -> dict[str, Array]:
-        """Every output of encoder and projector on the whole images."""
-        return branch_pass.features(
-            self.network, state.params["online"], state.variables["online"], self.view, images
         )

@@ -9,76 +9,16 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-import flax.linen as nn
 import jax.numpy as jnp
-from jax import lax
-from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 from ml_collections import ConfigDict
 
 from ssljax import augment, losses, models
 from ssljax.augment import presets
-from ssljax.losses.similarity import l2_normalize
-from ssljax.methods import branch_pass, optimization, target_network
-from ssljax.methods.contract import Aux, Batch, Method, Player, Task, TrainState
+from ssljax.methods import branch_pass, target_network
+from ssljax.methods.contract import Aux, Batch, Method, Task, TrainState
 
 PyTree = Any
-_KERNEL_INIT = nn.initializers.normal(0.02)
-
-
-class DinoHead(nn.Module):
-    """A perceptron down to a bottleneck of unit length, and a weight-normed layer without bias.
-
-    The gain of the weight norm is fixed at 1: the logits are cosines.
-
-    Attributes:
-      num_layers: Layers of the perceptron, at least 1; all but the last are followed by GELU.
-      hidden_dim: Width of its hidden layers.
-      bottleneck_dim: Width of its output.
-      out_dim: Number of logits.
-      batch_norm: Whether a norm precedes each GELU.
-      dtype: Type of the perceptron's arithmetic; bottleneck and logits are float32.
-
-    Reference:
-      Caron et al., DINO, 2021, appendix C; `DINOHead` in `vision_transformer.py` of
-      facebookresearch/dino.
-    """
-
-    num_layers: int = 3
-    hidden_dim: int = 2048
-    bottleneck_dim: int = 256
-    out_dim: int = 65536
-    batch_norm: bool = False
-    dtype: DTypeLike = jnp.float32
-
-    @nn.compact
-    def __call__(
-        self, x: Float[Array, "batch dim"], train: bool
-    ) -> list[Float[Array, "batch layer_dim"]]:
-        """Applies the layers.
-
-        Args:
-          x: Features.
-          train: Whether norms use and update batch statistics.
-
-        Returns:
-          The output of every layer; the last but one is the bottleneck, the last the logits.
-        """
-        outputs = []
-        for layer in range(1, self.num_layers):
-            x = self._linear(self.hidden_dim, layer)(x)
-            if self.batch_norm:
-                x = models.BatchNorm(dtype=self.dtype, name=f"norm{layer}")(x, train)
-            x = nn.gelu(x, approximate=False)
-            outputs.append(x)
-        bottleneck = l2_normalize(self._linear(self.bottleneck_dim, self.num_layers)(x))
-        shape = (self.out_dim, self.bottleneck_dim)
-        directions = l2_normalize(self.param("last_layer", nn.initializers.normal(1.0), shape))
-        logits = jnp.matmul(bottleneck, directions.T, precision=lax.Precision.HIGHEST)
-        return [*outputs, bottleneck, logits]
-
-    def _linear(self, features: int, layer: int) -> nn.Dense:
-        return nn.Dense(features, kernel_init=_KERNEL_INIT, dtype=self.dtype, name=f"linear{layer}")
 
 
 class DINO(Method):
@@ -126,7 +66,7 @@ class DINO(Method):
         size = method.view1.size
         self.image_shape = (size, size, task.image_shape[-1])
         encoder = models.encoder_from_config(config.model)
-        head = DinoHead(
+        head = models.DinoHead(
             num_layers=method.projector_layers,
             hidden_dim=method.projector_hidden_dim,
             bottleneck_dim=method.bottleneck_dim,
@@ -138,15 +78,16 @@ class DINO(Method):
         # The teacher drops no paths; batch norms are in training mode in both.
         whole = encoder.clone(drop_path=0.0) if hasattr(encoder, "drop_path") else encoder
         self.teacher = models.Branch(whole, head)
-        optimizer = optimization.build(
-            config.optimizer.to_dict(),
+        player = branch_pass.online_player(
+            self.loss,
+            config,
             task,
             late="^projector/last_layer$",
             late_steps=round(method.freeze_last_layer_epochs * task.steps_per_epoch),
             clip_each=method.clip_each,
             weight_decay_end=method.weight_decay_end,
         )
-        self.players = (Player("online", self.loss, optimizer.tx, optimizer.schedule),)
+        self.players = (player,)
 
     def init(self, key: PRNGKeyArray) -> tuple[dict[str, PyTree], dict[str, PyTree], PyTree]:
         """Makes the student, the teacher as its copy, and the centre at zero."""
@@ -191,11 +132,8 @@ class DINO(Method):
         if self.config.koleo_weight:
             spread = losses.koleo(crops[0]["features"]) + losses.koleo(crops[1]["features"])
             loss = loss + self.config.koleo_weight * spread
-        bottleneck = f"projector{self.config.projector_layers}"
-        metrics = {
-            "embedding_std": losses.normalized_std(crops[0][bottleneck]),
-            # 0 when the teacher puts all images into one class.
-            "teacher_entropy": losses.prototype_entropy(logits[0] - memory["center"][None]),
+        bottleneck = crops[0][f"projector{self.config.projector_layers}"]
+        metrics = losses.collapse_metrics(bottleneck, logits[0] - memory["center"][None]) | {
             "teacher_temperature": temperature,
             "momentum": self.momentum(state.step),
         }

@@ -87,7 +87,7 @@ class MAE(Method):
             outputs["prediction"], target, outputs["mask"], self.normalize_pixels
         )
         return loss, Aux(
-            metrics={"embedding_std": losses.normalized_std(outputs["features"])},
+            metrics=losses.collapse_metrics(outputs["features"]),
             carry={"features": outputs["features"]},
         )
 

@@ -16,17 +16,23 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 from ml_collections import ConfigDict
 
-from ssljax import augment, losses, models
+from ssljax import losses, models
 from ssljax.augment import presets
 from ssljax.losses.similarity import l2_normalize
-from ssljax.methods import branch_pass, target_network
-from ssljax.methods.contract import Aux, Batch, Method, Task, TrainState
+from ssljax.methods import branch_pass, embedding_queue, target_network
+from ssljax.methods.contract import Aux, Task, TrainState
+from ssljax.methods.two_view import TwoView
 
 PyTree = Any
 
 
-class MoCo(Method):
-    """One player, the query encoder; the key encoder and the queue of its keys are memory."""
+class MoCo(TwoView):
+    """One player, the query encoder; the key encoder and the queue of its keys are memory.
+
+    The query is of the first view, the key of the second.
+    """
+
+    keeps_target = True
 
     @staticmethod
     def default_config() -> ConfigDict:
@@ -50,11 +56,7 @@ class MoCo(Method):
 
     def __init__(self, config: ConfigDict, task: Task) -> None:
         method = config.method
-        if method.queue_size % task.batch_size:
-            raise ValueError(
-                f"method.queue_size={method.queue_size} is not a multiple of the batch of "
-                f"{task.batch_size} images: change one of the two."
-            )
+        embedding_queue.check_size(method.queue_size, task)
         if task.batch_size % method.bn_groups:
             raise ValueError(
                 f"method.bn_groups={method.bn_groups} does not divide the batch of "
@@ -65,37 +67,24 @@ class MoCo(Method):
         self.queue_shape = (method.queue_size, method.projector_dim)
         self.groups = method.bn_groups
         self.symmetric = method.symmetric
-        self.view = augment.view_from_config(method.view)
-        self.image_shape = (self.view.size, self.view.size, task.image_shape[-1])
-        split = {"norm": functools.partial(models.BatchNorm, groups=self.groups)}
-        self.network = models.Branch(
-            encoder=models.encoder_from_config(config.model, **split if self.groups > 1 else {}),
-            projector=models.ProjectionHead(
-                num_layers=method.projector_layers,
-                out_dim=method.projector_dim,
-                batch_norm=False,
-                last_batch_norm=False,
-                dtype=config.model.dtype,
-            ),
+        projector = models.ProjectionHead(
+            num_layers=method.projector_layers,
+            out_dim=method.projector_dim,
+            batch_norm=False,
+            last_batch_norm=False,
+            dtype=config.model.dtype,
         )
-        self.players = (branch_pass.online_player(self.loss, config, task),)
+        split: dict[str, Any] = {}
+        if self.groups > 1:
+            split["norm"] = functools.partial(models.BatchNorm, groups=self.groups)
+        super().__init__(config, task, projector, **split)
 
     def init(self, key: PRNGKeyArray) -> tuple[dict[str, PyTree], dict[str, PyTree], PyTree]:
         """Makes the query encoder, its copy, and a queue of random directions."""
         network_key, queue_key = jax.random.split(key)
-        params, variables = branch_pass.init(self.network, network_key, self.image_shape)
-        target, target_variables = target_network.without_predictor(params, variables)
-        memory = {
-            "target": target,
-            "target_variables": target_variables,
-            "queue": l2_normalize(jax.random.normal(queue_key, self.queue_shape)),
-            "pointer": jnp.zeros((), jnp.int32),
-        }
-        return {"online": params}, {"online": variables}, memory
-
-    def views(self, key: PRNGKeyArray, batch: Batch) -> PyTree:
-        """Makes two independent views of every image: the query's and the key's."""
-        return augment.multi_crop(key, batch["image"], [(self.view, 2)])
+        params, variables, memory = super().init(network_key)
+        queue = embedding_queue.random_directions(queue_key, *self.queue_shape)
+        return params, variables, memory | queue
 
     def loss(
         self,
@@ -126,7 +115,7 @@ class MoCo(Method):
         ]
         return jnp.sum(jnp.stack(directions)), Aux(
             variables=variables,
-            metrics={"embedding_std": losses.normalized_std(queries[0]["projection"])},
+            metrics=losses.collapse_metrics(queries[0]["projection"]),
             carry={
                 "features": queries[0]["features"],
                 "target": target,
@@ -147,7 +136,10 @@ class MoCo(Method):
           The keys at length 1, in the order of the images, and the key encoder's collections.
         """
         outputs, target_variables = branch_pass.forward_each(
-            self.network, target, target_variables, [regroup(view, self.groups) for view in views]
+            self.target_network,
+            target,
+            target_variables,
+            [regroup(view, self.groups) for view in views],
         )
         projections = [regroup(output["projection"], self.groups, back=True) for output in outputs]
         return [l2_normalize(projection) for projection in projections], target_variables
@@ -164,12 +156,6 @@ class MoCo(Method):
             "pointer": pointer,
         }
         return state.replace(memory=memory)
-
-    def features(self, state: TrainState, images: Array) -> dict[str, Array]:
-        """Every output of the query encoder and its projector on the whole images."""
-        return branch_pass.features(
-            self.network, state.params["online"], state.variables["online"], self.view, images
-        )
 
 
 def regroup(x: Float[Array, "batch ..."], groups: int, back: bool = False) -> Array:

@@ -12,16 +12,19 @@ from typing import Any
 from jaxtyping import Array, PRNGKeyArray
 from ml_collections import ConfigDict
 
-from ssljax import augment, losses, models
+from ssljax import losses, models
 from ssljax.augment import presets
 from ssljax.methods import branch_pass, target_network
-from ssljax.methods.contract import Aux, Batch, Method, Task, TrainState
+from ssljax.methods.contract import Aux, Task, TrainState
+from ssljax.methods.two_view import TwoView
 
 PyTree = Any
 
 
-class MoCoV3(Method):
+class MoCoV3(TwoView):
     """One player, encoder, projector and predictor; the momentum encoder is memory."""
+
+    keeps_target = True
 
     @staticmethod
     def default_config() -> ConfigDict:
@@ -49,42 +52,23 @@ class MoCoV3(Method):
         self.temperature = method.temperature
         self.momentum = method.momentum
         self.total_steps = task.total_steps
-        self.view1 = augment.view_from_config(method.view1)
-        self.view2 = augment.view_from_config(method.view2)
-        self.image_shape = (self.view1.size, self.view1.size, task.image_shape[-1])
-        self.target_network = models.Branch(
-            encoder=models.encoder_from_config(config.model),
-            projector=models.ProjectionHead(
-                num_layers=method.projector_layers,
-                hidden_dim=method.projector_hidden_dim,
-                out_dim=method.projector_dim,
-                last_bn_affine="none",
-                dtype=config.model.dtype,
-            ),
+        projector = models.ProjectionHead(
+            num_layers=method.projector_layers,
+            hidden_dim=method.projector_hidden_dim,
+            out_dim=method.projector_dim,
+            last_bn_affine="none",
+            dtype=config.model.dtype,
         )
-        self.network = self.target_network.clone(
-            predictor=models.ProjectionHead(
-                num_layers=2,
-                hidden_dim=method.predictor_hidden_dim,
-                out_dim=method.projector_dim,
-                last_batch_norm=method.predictor_last_bn,
-                last_bn_affine="none",
-                last_bias=False,
-                dtype=config.model.dtype,
-            )
+        predictor = models.ProjectionHead(
+            num_layers=2,
+            hidden_dim=method.predictor_hidden_dim,
+            out_dim=method.projector_dim,
+            last_batch_norm=method.predictor_last_bn,
+            last_bn_affine="none",
+            last_bias=False,
+            dtype=config.model.dtype,
         )
-        self.players = (branch_pass.online_player(self.loss, config, task),)
-
-    def init(self, key: PRNGKeyArray) -> tuple[dict[str, PyTree], dict[str, PyTree], PyTree]:
-        """Makes the network, and the momentum encoder as its copy."""
-        params, variables = branch_pass.init(self.network, key, self.image_shape)
-        target, target_variables = target_network.without_predictor(params, variables)
-        memory = {"target": target, "target_variables": target_variables}
-        return {"online": params}, {"online": variables}, memory
-
-    def views(self, key: PRNGKeyArray, batch: Batch) -> PyTree:
-        """Makes one view of either kind of every image."""
-        return augment.multi_crop(key, batch["image"], [(self.view1, 1), (self.view2, 1)])
+        super().__init__(config, task, projector, predictor)
 
     def loss(
         self,
@@ -113,10 +97,7 @@ class MoCoV3(Method):
         ) + losses.info_nce_batch(two["prediction"], key1["projection"], self.temperature)
         return loss, Aux(
             variables=variables,
-            metrics={
-                "embedding_std": losses.normalized_std(one["projection"]),
-                "momentum": momentum,
-            },
+            metrics=losses.collapse_metrics(one["projection"]) | {"momentum": momentum},
             carry={
                 "features": one["features"],
                 "target": target,
@@ -128,9 +109,3 @@ class MoCoV3(Method):
         """Keeps the momentum encoder as the loss moved it."""
         memory = {name: carried[name] for name in ("target", "target_variables")}
         return state.replace(memory=memory)
-
-    def features(self, state: TrainState, images: Array) -> dict[str, Array]:
-        """Every output of the network on the whole images."""
-        return branch_pass.features(
-            self.network, state.params["online"], state.variables["online"], self.view1, images
-        )

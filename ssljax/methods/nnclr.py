@@ -10,20 +10,20 @@ from collections.abc import Mapping
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 from jaxtyping import Array, PRNGKeyArray
 from ml_collections import ConfigDict
 
-from ssljax import augment, losses, models
+from ssljax import losses, models
 from ssljax.augment import presets
 from ssljax.losses.similarity import l2_normalize
-from ssljax.methods import branch_pass
-from ssljax.methods.contract import Aux, Batch, Method, Task, TrainState
+from ssljax.methods import branch_pass, embedding_queue
+from ssljax.methods.contract import Aux, Task, TrainState
+from ssljax.methods.two_view import TwoView
 
 PyTree = Any
 
 
-class NNCLR(Method):
+class NNCLR(TwoView):
     """One player, encoder, projector and predictor; the queue of projections is memory."""
 
     @staticmethod
@@ -45,48 +45,30 @@ class NNCLR(Method):
 
     def __init__(self, config: ConfigDict, task: Task) -> None:
         method = config.method
-        if method.queue_size % task.batch_size:
-            raise ValueError(
-                f"method.queue_size={method.queue_size} is not a multiple of the batch of "
-                f"{task.batch_size} images: change one of the two."
-            )
+        embedding_queue.check_size(method.queue_size, task)
         self.temperature = method.temperature
         self.queue_shape = (method.queue_size, method.projector_dim)
-        self.view1 = augment.view_from_config(method.view1)
-        self.view2 = augment.view_from_config(method.view2)
-        self.image_shape = (self.view1.size, self.view1.size, task.image_shape[-1])
-        self.network = models.Branch(
-            encoder=models.encoder_from_config(config.model),
-            projector=models.ProjectionHead(
-                num_layers=method.projector_layers,
-                hidden_dim=method.projector_hidden_dim,
-                out_dim=method.projector_dim,
-                last_bn_affine="full",
-                dtype=config.model.dtype,
-            ),
-            predictor=models.ProjectionHead(
-                num_layers=2,
-                hidden_dim=method.predictor_hidden_dim,
-                out_dim=method.projector_dim,
-                last_batch_norm=False,
-                dtype=config.model.dtype,
-            ),
+        projector = models.ProjectionHead(
+            num_layers=method.projector_layers,
+            hidden_dim=method.projector_hidden_dim,
+            out_dim=method.projector_dim,
+            last_bn_affine="full",
+            dtype=config.model.dtype,
         )
-        self.players = (branch_pass.online_player(self.loss, config, task),)
+        predictor = models.ProjectionHead(
+            num_layers=2,
+            hidden_dim=method.predictor_hidden_dim,
+            out_dim=method.projector_dim,
+            last_batch_norm=False,
+            dtype=config.model.dtype,
+        )
+        super().__init__(config, task, projector, predictor)
 
     def init(self, key: PRNGKeyArray) -> tuple[dict[str, PyTree], dict[str, PyTree], PyTree]:
         """Makes the network and a queue of random directions."""
         network_key, queue_key = jax.random.split(key)
-        params, variables = branch_pass.init(self.network, network_key, self.image_shape)
-        memory = {
-            "queue": l2_normalize(jax.random.normal(queue_key, self.queue_shape)),
-            "pointer": jnp.zeros((), jnp.int32),
-        }
-        return {"online": params}, {"online": variables}, memory
-
-    def views(self, key: PRNGKeyArray, batch: Batch) -> PyTree:
-        """Makes one view of either kind of every image."""
-        return augment.multi_crop(key, batch["image"], [(self.view1, 1), (self.view2, 1)])
+        params, variables, _ = super().init(network_key)
+        return params, variables, embedding_queue.random_directions(queue_key, *self.queue_shape)
 
     def loss(
         self,
@@ -107,7 +89,7 @@ class NNCLR(Method):
         loss += losses.nnclr(neighbors2, one["prediction"], self.temperature)
         return loss / 2, Aux(
             variables=variables,
-            metrics={"embedding_std": losses.normalized_std(one["projection"])},
+            metrics=losses.collapse_metrics(one["projection"]),
             carry={"features": one["features"], "projection": l2_normalize(one["projection"])},
         )
 
@@ -117,9 +99,3 @@ class NNCLR(Method):
             state.memory["queue"], state.memory["pointer"], carried["projection"]
         )
         return state.replace(memory={"queue": queue, "pointer": pointer})
-
-    def features(self, state: TrainState, images: Array) -> dict[str, Array]:
-        """Every output of the network on the whole images."""
-        return branch_pass.features(
-            self.network, state.params["online"], state.variables["online"], self.view1, images
-        )

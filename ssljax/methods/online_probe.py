@@ -14,7 +14,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, PRNGKeyArray
+from jaxtyping import Array, Float, PRNGKeyArray
 
 from ssljax import optimizers
 from ssljax.methods.contract import Aux, Batch, Loss, Method, Player, Task, TrainState
@@ -42,6 +42,7 @@ class OnlineProbe(Method):
         self.learning_rate = learning_rate
         self.phases = method.phases
         self.evaluated = method.evaluated
+        self.generates = method.generates
         optimizer = optimizers.build(
             {"name": "adam", "learning_rate": learning_rate, "schedule": "constant"},
             total_steps=task.total_steps,
@@ -99,6 +100,14 @@ class OnlineProbe(Method):
     def features(self, state: TrainState, images: Array) -> dict[str, Array]:
         """The method's features."""
         return self.method.features(state, images)
+
+    def latents(self, key: PRNGKeyArray, count: int) -> PyTree:
+        """The method's latents."""
+        return self.method.latents(key, count)
+
+    def generate(self, state: TrainState, latents: PyTree) -> Float[Array, "count h w channels"]:
+        """The method's images."""
+        return self.method.generate(state, latents)
 
     def trained_weights(self, state: TrainState) -> tuple[PyTree, dict[str, PyTree]]:
         """The method's network."""

@@ -14,14 +14,16 @@ import flax.linen as nn
 from jaxtyping import Array, PRNGKeyArray
 from ml_collections import ConfigDict
 
-from ssljax import augment, losses, models
+from ssljax import losses, models
+from ssljax.augment import presets
 from ssljax.methods import branch_pass
-from ssljax.methods.contract import Aux, Batch, Method, Task, TrainState
+from ssljax.methods.contract import Aux, Task, TrainState
+from ssljax.methods.two_view import TwoView
 
 PyTree = Any
 
 
-class SimCLR(Method):
+class SimCLR(TwoView):
     """One player, the encoder with its projection head, and NT-Xent over the global batch."""
 
     @staticmethod
@@ -33,33 +35,19 @@ class SimCLR(Method):
                 # v1: two layers; v2: three. The hidden layers are as wide as the features.
                 projector_layers=2,
                 projector_dim=128,
-                view=ConfigDict(dataclasses.asdict(augment.simclr(224))),
+                view=ConfigDict(dataclasses.asdict(presets.simclr(224))),
             )
         )
 
     def __init__(self, config: ConfigDict, task: Task) -> None:
         self.temperature = config.method.temperature
-        self.view = augment.view_from_config(config.method.view)
-        self.image_shape = (self.view.size, self.view.size, task.image_shape[-1])
-        self.network = models.Branch(
-            encoder=models.encoder_from_config(config.model),
-            projector=models.ProjectionHead(
-                num_layers=config.method.projector_layers,
-                out_dim=config.method.projector_dim,
-                kernel_init=nn.initializers.normal(0.01),
-                dtype=config.model.dtype,
-            ),
+        projector = models.ProjectionHead(
+            num_layers=config.method.projector_layers,
+            out_dim=config.method.projector_dim,
+            kernel_init=nn.initializers.normal(0.01),
+            dtype=config.model.dtype,
         )
-        self.players = (branch_pass.online_player(self.loss, config, task),)
-
-    def init(self, key: PRNGKeyArray) -> tuple[dict[str, PyTree], dict[str, PyTree], PyTree]:
-        """Makes the encoder and the projector."""
-        params, variables = branch_pass.init(self.network, key, self.image_shape)
-        return {"online": params}, {"online": variables}, ()
-
-    def views(self, key: PRNGKeyArray, batch: Batch) -> PyTree:
-        """Makes two independent views of every image."""
-        return augment.multi_crop(key, batch["image"], [(self.view, 2)])
+        super().__init__(config, task, projector)
 
     def loss(
         self,
@@ -76,12 +64,6 @@ class SimCLR(Method):
         loss = losses.nt_xent(one["projection"], two["projection"], self.temperature)
         return loss, Aux(
             variables=variables,
-            metrics={"embedding_std": losses.normalized_std(one["projection"])},
+            metrics=losses.collapse_metrics(one["projection"]),
             carry={"features": one["features"]},
-        )
-
-    def features(self, state: TrainState, images: Array) -> dict[str, Array]:
-        """Every output of encoder and projector on the whole images."""
-        return branch_pass.features(
-            self.network, state.params["online"], state.variables["online"], self.view, images
         )

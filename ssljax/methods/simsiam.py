@@ -13,15 +13,16 @@ import optax
 from jaxtyping import Array, PRNGKeyArray
 from ml_collections import ConfigDict
 
-from ssljax import augment, losses, models
+from ssljax import losses, models
 from ssljax.augment import presets
 from ssljax.methods import branch_pass
-from ssljax.methods.contract import Aux, Batch, Method, Player, Task, TrainState
+from ssljax.methods.contract import Aux, Player, Task, TrainState
+from ssljax.methods.two_view import TwoView
 
 PyTree = Any
 
 
-class SimSiam(Method):
+class SimSiam(TwoView):
     """One player, encoder, projector and predictor; no negatives and no second network."""
 
     @staticmethod
@@ -41,38 +42,24 @@ class SimSiam(Method):
 
     def __init__(self, config: ConfigDict, task: Task) -> None:
         method = config.method
-        self.view = augment.view_from_config(method.view)
-        self.image_shape = (self.view.size, self.view.size, task.image_shape[-1])
-        self.network = models.Branch(
-            encoder=models.encoder_from_config(config.model),
-            projector=models.ProjectionHead(
-                num_layers=method.projector_layers,
-                hidden_dim=method.projector_hidden_dim,
-                out_dim=method.projector_dim,
-                last_bn_affine="none",
-                dtype=config.model.dtype,
-            ),
-            predictor=models.ProjectionHead(
-                num_layers=2,
-                hidden_dim=method.predictor_hidden_dim,
-                out_dim=method.projector_dim,
-                last_batch_norm=False,
-                dtype=config.model.dtype,
-            ),
+        projector = models.ProjectionHead(
+            num_layers=method.projector_layers,
+            hidden_dim=method.projector_hidden_dim,
+            out_dim=method.projector_dim,
+            last_bn_affine="none",
+            dtype=config.model.dtype,
         )
-        player = branch_pass.online_player(self.loss, config, task)
+        predictor = models.ProjectionHead(
+            num_layers=2,
+            hidden_dim=method.predictor_hidden_dim,
+            out_dim=method.projector_dim,
+            last_batch_norm=False,
+            dtype=config.model.dtype,
+        )
+        super().__init__(config, task, projector, predictor)
         if method.predictor_constant_rate:
-            player = _with_constant_rate(player, config, task)
-        self.players = (player,)
-
-    def init(self, key: PRNGKeyArray) -> tuple[dict[str, PyTree], dict[str, PyTree], PyTree]:
-        """Makes encoder, projector and predictor."""
-        params, variables = branch_pass.init(self.network, key, self.image_shape)
-        return {"online": params}, {"online": variables}, ()
-
-    def views(self, key: PRNGKeyArray, batch: Batch) -> PyTree:
-        """Makes two independent views of every image."""
-        return augment.multi_crop(key, batch["image"], [(self.view, 2)])
+            (player,) = self.players
+            self.players = (_with_constant_rate(player, config, task),)
 
     def loss(
         self,
@@ -84,7 +71,7 @@ class SimSiam(Method):
     ) -> tuple[Array, Aux]:
         """Mean of both directions' negative cosine; either view has a pass of its own.
 
-        `embedding_std` is the gauge of collapse: 0 then, near 1 / sqrt(projector_dim) in health.
+        Collapse is gauged on the predictions: the norm that ends the projector hides it there.
         """
         (one, two), variables = branch_pass.forward_each(
             self.network, params, state.variables["online"], views
@@ -94,14 +81,8 @@ class SimSiam(Method):
         )
         return loss, Aux(
             variables=variables,
-            metrics={"embedding_std": losses.normalized_std(one["projection"])},
+            metrics=losses.collapse_metrics(one["prediction"]),
             carry={"features": one["features"]},
-        )
-
-    def features(self, state: TrainState, images: Array) -> dict[str, Array]:
-        """Every output of the network on the whole images."""
-        return branch_pass.features(
-            self.network, state.params["online"], state.variables["online"], self.view, images
         )
 
 

@@ -18,8 +18,8 @@ from ml_collections import ConfigDict
 from ssljax import augment, losses, models
 from ssljax.augment import presets
 from ssljax.losses.similarity import l2_normalize
-from ssljax.methods import branch_pass, optimization
-from ssljax.methods.contract import Aux, Batch, Method, Player, Task, TrainState
+from ssljax.methods import branch_pass, embedding_queue
+from ssljax.methods.contract import Aux, Batch, Method, Task, TrainState
 
 PyTree = Any
 _CODED = 2
@@ -51,11 +51,7 @@ class SwAV(Method):
 
     def __init__(self, config: ConfigDict, task: Task) -> None:
         method = config.method
-        if method.queue_size % task.batch_size:
-            raise ValueError(
-                f"method.queue_size={method.queue_size} is not a multiple of the batch of "
-                f"{task.batch_size} images: change one of the two, or set 0 for no queue."
-            )
+        embedding_queue.check_size(method.queue_size, task)
         self.config = method
         self.view = augment.view_from_config(method.view)
         self.local_view = augment.view_from_config(method.local_view)
@@ -73,21 +69,14 @@ class SwAV(Method):
                 dtype=config.model.dtype,
             ),
         )
-        optimizer = optimization.build(
-            config.optimizer.to_dict(),
+        player = branch_pass.online_player(
+            self.loss,
+            config,
             task,
             late="^prototypes$",
             late_steps=round(method.freeze_prototypes_epochs * task.steps_per_epoch),
         )
-        self.players = (
-            Player(
-                "online",
-                self.loss,
-                optimizer.tx,
-                optimizer.schedule,
-                project=lambda params: params | {"prototypes": l2_normalize(params["prototypes"])},
-            ),
-        )
+        self.players = (dataclasses.replace(player, project=_project),)
 
     def init(self, key: PRNGKeyArray) -> tuple[dict[str, PyTree], dict[str, PyTree], PyTree]:
         """Makes the encoder, the projector, random prototypes and an empty queue."""
@@ -122,11 +111,7 @@ class SwAV(Method):
         scores = [_scores(z, prototypes) for z in embeddings]
         codes = [self._codes(scores[i], i, prototypes, state) for i in range(_CODED)]
         loss = losses.swapped_prediction(scores, codes, self.config.temperature)
-        metrics = {
-            # Stuck at 0, with the loss at ln(prototypes), when all has collapsed.
-            "prototype_entropy": losses.prototype_entropy(scores[0]),
-            "embedding_std": losses.normalized_std(embeddings[0]),
-        }
+        metrics = losses.collapse_metrics(embeddings[0], scores[0])
         carry = {"features": crops[0]["features"], "embeddings": embeddings[:_CODED]}
         return loss, Aux(variables=variables, metrics=metrics, carry=carry)
 
@@ -174,6 +159,11 @@ class SwAV(Method):
         return branch_pass.features(
             self.network, state.params["online"], state.variables["online"], self.view, images
         )
+
+
+def _project(params: PyTree) -> PyTree:
+    """The parameters with prototypes of length 1."""
+    return params | {"prototypes": l2_normalize(params["prototypes"])}
 
 
 def _scores(

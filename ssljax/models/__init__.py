@@ -11,6 +11,7 @@ from ssljax.models.branch import Branch
 from ssljax.models.classifier import Classifier
 from ssljax.models.conditional_norm import ConditionalBatchNorm, SelfModulatedBatchNorm
 from ssljax.models.dcgan import DCGANDiscriminator, DCGANGenerator
+from ssljax.models.dino_head import DinoHead
 from ssljax.models.gan import (
     DISCRIMINATORS,
     GENERATORS,
@@ -38,6 +39,7 @@ __all__ = [
     "ConditionalBatchNorm",
     "DCGANDiscriminator",
     "DCGANGenerator",
+    "DinoHead",
     "MLPAutoencoder",
     "MLPGenerator",
     "MaskedAutoencoder",
@@ -98,7 +100,7 @@ def encoder_from_config(config: Any, **options: Any) -> nn.Module:
     Args:
       config: A `ConfigDict` with ``name`` and the options of all encoders. Those that this one does
         not have are left unread, so that another one can be chosen on the command line; so are
-        empty tuples, which stand for the encoder's default.
+        empty ones, 0 and False, which stand for the encoder's default.
       **options: Attributes that are not in the config, such as ``norm``.
 
     Returns:
@@ -108,5 +110,5 @@ def encoder_from_config(config: Any, **options: Any) -> nn.Module:
       ValueError: If the name is unknown.
     """
     known = options_of(ENCODERS[config.name]) if config.name in ENCODERS else []
-    chosen = {name: value for name, value in config.items() if name in known and value != ()}
+    chosen = {name: value for name, value in config.items() if name in known and value}
     return build_encoder(config.name, **chosen | options)

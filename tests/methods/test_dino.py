@@ -7,7 +7,6 @@ import math
 import pathlib
 from typing import NamedTuple
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -20,7 +19,7 @@ from ssljax import losses, methods, models, optimizers
 from ssljax.augment import ViewPolicy
 from ssljax.methods import branch_pass
 from ssljax.methods.contract import Aux, Task, TrainState
-from ssljax.methods.dino import DINO, DinoHead
+from ssljax.methods.dino import DINO
 from ssljax.state import init_state, make_step
 
 BATCH, WIDTH, DIM, OUT, EPOCH, STEPS = 8, 8, 16, 12, 2, 8
@@ -186,7 +185,7 @@ def test_loss_is_the_papers_in_float64_with_the_centre_of_before(start, at_start
     np.testing.assert_allclose(at_start.loss, np.mean(terms), rtol=1e-5)
     chosen = np.bincount(targets[0].argmax(axis=1)) / BATCH
     entropy = -np.sum(chosen[chosen > 0] * np.log(chosen[chosen > 0]))
-    np.testing.assert_allclose(at_start.aux.metrics["teacher_entropy"], entropy, rtol=1e-5)
+    np.testing.assert_allclose(at_start.aux.metrics["assignment_entropy"], entropy, rtol=1e-5)
 
 
 def test_embedding_std_is_that_of_the_unit_bottleneck(at_start):
@@ -194,7 +193,15 @@ def test_embedding_std_is_that_of_the_unit_bottleneck(at_start):
     np.testing.assert_allclose(np.linalg.norm(z, axis=1), 1.0, atol=1e-5)
     found = at_start.aux.metrics["embedding_std"]
     np.testing.assert_allclose(found, z.std(axis=0).mean(), rtol=1e-4)
+    assert float(at_start.aux.metrics["collapsed"]) == 0.0
     assert at_start.aux.carry["features"].shape == (BATCH, WIDTH)
+
+
+def test_images_that_are_all_alike_are_told_as_collapsed(method, start):
+    alike = tuple(jnp.broadcast_to(view[:1], view.shape) for view in VIEWS)
+    _, aux = jax.jit(method.loss)(start.params["online"], start, alike, jax.random.key(0), {})
+    assert float(aux.metrics["collapsed"]) == 1.0
+    assert float(aux.metrics["assignment_entropy"]) == 0.0
 
 
 def test_centre_moves_to_the_mean_of_both_teacher_crops(start, at_start):
@@ -318,65 +325,6 @@ def test_teacher_drops_no_paths_and_the_student_does(monkeypatch):
     )
     assert abs(float(one - two)) > 1e-4
     np.testing.assert_array_equal(aux1.carry["center"], aux2.carry["center"])
-
-
-def test_head_is_a_perceptron_and_cosines():
-    head = DinoHead(num_layers=3, hidden_dim=6, bottleneck_dim=4, out_dim=5)
-    x = jax.random.normal(jax.random.key(0), (3, 7))
-    params = jax.jit(lambda: head.init(jax.random.key(1), x, False)["params"])()
-    params = jax.tree.map(lambda p: 30 * p + 0.1, params)
-    found = jax.jit(lambda: head.apply({"params": params}, x, True))()
-
-    flat, y = leaves(params), np.asarray(x, np.float64)
-    for layer in (1, 2):
-        y = y @ flat[f"linear{layer}/kernel"] + flat[f"linear{layer}/bias"]
-        y = y * (1 + np.vectorize(math.erf)(y / math.sqrt(2))) / 2
-        np.testing.assert_allclose(found[layer - 1], y, rtol=1e-4, atol=1e-5)
-    y = y @ flat["linear3/kernel"] + flat["linear3/bias"]
-    y /= np.linalg.norm(y, axis=1, keepdims=True)
-    last = flat["last_layer"] / np.linalg.norm(flat["last_layer"], axis=1, keepdims=True)
-    np.testing.assert_allclose(found[2], y, rtol=1e-4, atol=1e-5)
-    np.testing.assert_allclose(found[3], y @ last.T, rtol=1e-4, atol=1e-5)
-
-
-def test_heads_last_layer_has_no_length_to_learn():
-    head = DinoHead(hidden_dim=6, bottleneck_dim=4, out_dim=5)
-    x = jax.random.normal(jax.random.key(0), (3, 7))
-
-    @jax.jit
-    def compute():
-        params = head.init(jax.random.key(1), x, False)["params"]
-        cubes = jax.grad(lambda params: jnp.sum(head.apply({"params": params}, x, True)[-1] ** 3))
-        return params, cubes(params)
-
-    params, gradient = compute()
-    along = np.sum(np.asarray(gradient["last_layer"]) * np.asarray(params["last_layer"]), axis=1)
-    assert np.abs(gradient["last_layer"]).max() > 1e-2
-    np.testing.assert_allclose(along, 0.0, atol=1e-5)
-
-
-def test_default_head_is_the_papers():
-    """For ViT-S: 384 to 2048, 2048, 256 and 65536, as the official code counts its parameters."""
-    x = jnp.zeros((1, 384))
-    shapes = jax.eval_shape(functools.partial(DinoHead().init, train=True), jax.random.key(0), x)
-    weights = 384 * 2048 + 2048 * 2048 + 2048 * 256 + 256 * 65536
-    assert sum(leaf.size for leaf in jax.tree.leaves(shapes)) == weights + 2048 + 2048 + 256
-
-
-def test_head_with_batch_norm_has_one_norm_a_hidden_layer():
-    head = DinoHead(num_layers=2, hidden_dim=6, bottleneck_dim=4, out_dim=5, batch_norm=True)
-    x = jax.random.normal(jax.random.key(0), (8, 7))
-
-    @jax.jit
-    def compute():
-        variables = head.init(jax.random.key(1), x, False)
-        return variables, head.apply(variables, x, True, mutable=["batch_stats"])[0]
-
-    variables, (hidden, *_) = compute()
-    assert set(variables["batch_stats"]) == {"norm1"}
-    before = np.asarray(x, np.float64) @ np.asarray(variables["params"]["linear1"]["kernel"])
-    standard = (before - before.mean(axis=0)) / np.sqrt(before.var(axis=0) + 1e-5)
-    np.testing.assert_allclose(hidden, nn.gelu(standard, approximate=False), atol=1e-4)
 
 
 def test_eight_devices_learn_what_one_learns(method, start, run):

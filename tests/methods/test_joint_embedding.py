@@ -19,6 +19,7 @@ from ssljax.methods import (
     moco,
     moco_v3,
     nnclr,
+    simclr,
     simsiam,
     vicreg,
 )
@@ -26,6 +27,7 @@ from ssljax.methods.contract import Task
 from ssljax.state import init_state, make_step
 
 NAMES = {
+    "simclr": simclr.SimCLR,
     "moco": moco.MoCo,
     "moco_v3": moco_v3.MoCoV3,
     "byol": byol.BYOL,
@@ -96,7 +98,19 @@ def test_no_gradient_reaches_the_targets(tiny, first_steps, kind):
 def test_embeddings_of_an_untrained_network_are_spread_over_the_sphere(first_steps, kind):
     _, _, metrics = first_steps(kind)
     # Sixteen dimensions: at most 1/4; a collapsed network has 0.
-    assert 0.02 < float(metrics[0]["online/embedding_std"]) <= 0.25 + 1e-6
+    assert 0.025 < float(metrics[0]["online/embedding_std"]) <= 0.25 + 1e-6
+    assert float(metrics[0]["online/collapsed"]) == 0.0
+    assert 1.5 < float(metrics[0]["online/effective_rank"]) < 15.0
+
+
+@pytest.mark.parametrize("kind", METHODS)
+def test_a_network_to_which_all_images_are_alike_is_told_as_collapsed(tiny, first_steps, kind):
+    method, states, _ = first_steps(kind)
+    views = [jnp.broadcast_to(view[:1], view.shape) for view in tiny.views()]
+    _, aux = tiny.loss(method, states[0], tuple(views))
+    assert float(aux.metrics["collapsed"]) == 1.0
+    assert float(aux.metrics["embedding_std"]) < 1e-3
+    assert float(aux.metrics["effective_rank"]) == pytest.approx(1.0, abs=1e-3)
 
 
 def test_views_passed_one_by_one_have_their_own_statistics(tiny, first_steps, close):
@@ -114,14 +128,17 @@ def test_views_passed_one_by_one_have_their_own_statistics(tiny, first_steps, cl
     assert not np.allclose(joint["projection"], alone1["projection"], atol=1e-3)
 
 
-def test_embedding_std_is_that_of_the_first_views_directions(tiny, first_steps, unit):
-    method, states, _ = first_steps(simsiam.SimSiam)
+@pytest.mark.parametrize(
+    ("kind", "output"), [(byol.BYOL, "projection"), (simsiam.SimSiam, "prediction")]
+)
+def test_embedding_std_is_that_of_the_first_views_directions(tiny, first_steps, unit, kind, output):
+    method, states, _ = first_steps(kind)
     state, views = states[0], tiny.views()
     _, aux = tiny.loss(method, state, views)
     outputs, _ = tiny.outputs(
         method.network, state.params["online"], state.variables["online"], views[0]
     )
-    expected = np.mean(np.std(unit(outputs["projection"]), axis=0))
+    expected = np.mean(np.std(unit(outputs[output]), axis=0))
     np.testing.assert_allclose(aux.metrics["embedding_std"], expected, rtol=1e-4)
 
 

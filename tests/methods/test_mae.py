@@ -141,6 +141,7 @@ def test_loss_is_the_error_of_the_hidden_patches_in_float64(painted):
     z = np.asarray(outputs["features"], np.float64)
     z /= np.linalg.norm(z, axis=1, keepdims=True)
     np.testing.assert_allclose(aux.metrics["embedding_std"], z.std(axis=0).mean(), rtol=1e-4)
+    assert float(aux.metrics["collapsed"]) == 0.0
 
 
 def test_every_example_and_every_step_hides_other_patches(painted):

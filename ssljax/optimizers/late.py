@@ -1,4 +1,4 @@
-"""What single methods ask of an optimizer beyond `ssljax.optimizers`: they begin late, clip, decay.
+"""Optimizers beyond `build`: parameters that begin late, clipping one by one, scheduled decay.
 
 SwAV and DINO keep the last layer as it started for the first steps. Its gradients are *dropped*: a
 gradient that is set to zero would still let momentum, Adam's averages and weight decay go on.
@@ -14,29 +14,33 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Int
 
-from ssljax import optimizers
-from ssljax.methods.contract import Task
+from ssljax.optimizers.build import Optimizer, build, under_standard_promotion
+from ssljax.optimizers.masks import name_mask
 
 PyTree = Any
 Schedule = Callable[[Array], Float[Array, ""]]
 
 
-def build(
+def build_late(
     settings: Mapping[str, Any],
-    task: Task,
     *,
+    total_steps: int,
+    steps_per_epoch: float,
+    batch_size: int,
     late: str,
     late_steps: int,
     clip_each: float = 0.0,
     weight_decay_end: float | None = None,
-) -> optimizers.Optimizer:
+) -> Optimizer:
     """Makes the optimizer of a config, with parameters that begin to move late.
 
     Args:
       settings: `config.optimizer`, whole. Its `exclude` is about the other parameters: the late
         ones have weight decay and, under LARS, a trust ratio.
-      task: Length of the run and size of the batch.
-      late: Regular expression, searched in the path of each parameter; see `optimizers.name_mask`.
+      total_steps: Train steps of the run.
+      steps_per_epoch: Train steps of one pass over the data.
+      batch_size: Images of one train step, over all devices.
+      late: Regular expression, searched in the path of each parameter; see `name_mask`.
       late_steps: Train steps in which these parameters and their optimizer's state do not change.
       clip_each: Greatest norm of each parameter's gradient; 0 for no limit.
       weight_decay_end: Weight decay at the end, to which it goes along half a cosine; None to leave
@@ -46,11 +50,11 @@ def build(
       The transformation, and the learning rate by train step.
 
     Raises:
-      UserError: as `optimizers.build` does.
+      UserError: as `build` does.
       ValueError: if weight decay is to change and the optimizer is not AdamW.
     """
     every = max(settings["accumulate"], 1)
-    total = max(1, task.total_steps // every)
+    total = max(1, total_steps // every)
     # The parts count updates. What concerns all gradients at once is done before they part; what is
     # out of range goes on to where it is told.
     inner = dict(settings) | {
@@ -69,25 +73,25 @@ def build(
         decay = cosine_schedule(settings["weight_decay"], weight_decay_end, total)
         inner["weight_decay"] = 0.0
 
-    def part(**changes: Any) -> optimizers.Optimizer:
+    def part(**changes: Any) -> Optimizer:
         chosen = inner | changes
-        made = optimizers.build(
+        made = build(
             chosen,
             total_steps=total,
-            steps_per_epoch=task.steps_per_epoch / every,
-            batch_size=task.batch_size * every,
+            steps_per_epoch=steps_per_epoch / every,
+            batch_size=batch_size * every,
         )
         if decay is None:
             return made
-        mask = optimizers.name_mask(chosen["exclude"])
+        mask = name_mask(chosen["exclude"])
         decayed = scheduled_weight_decay(lambda step: made.schedule(step) * decay(step), mask)
-        return optimizers.Optimizer(optax.chain(made.tx, decayed), made.schedule)
+        return Optimizer(optax.chain(made.tx, decayed), made.schedule)
 
     now = part()
     tx = optax.partition(
         {"now": now.tx, "late": begin_late(part(exclude=()).tx, -(-late_steps // every))},
         lambda params: jax.tree.map(
-            lambda kept: "now" if kept else "late", optimizers.name_mask([late])(params)
+            lambda kept: "now" if kept else "late", name_mask([late])(params)
         ),
     )
     if clip_each:
@@ -96,7 +100,7 @@ def build(
         tx = optax.chain(optax.clip_by_global_norm(settings["clip_norm"]), tx)
     if every > 1:
         tx = optax.MultiSteps(tx, every).gradient_transformation()
-    return optimizers.Optimizer(tx, lambda step: now.schedule(step // every))
+    return Optimizer(under_standard_promotion(tx), lambda step: now.schedule(step // every))
 
 
 class LateState(NamedTuple):

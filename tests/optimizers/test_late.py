@@ -10,10 +10,9 @@ import pytest
 
 from ssljax import optimizers
 from ssljax.errors import UserError
-from ssljax.methods import optimization
-from ssljax.methods.contract import Task
+from ssljax.optimizers.late import cosine_schedule
 
-TASK = Task(image_shape=(8, 8, 1), batch_size=256, total_steps=8, steps_per_epoch=4)
+RUN = {"total_steps": 8, "steps_per_epoch": 4, "batch_size": 256}
 LATE, RATE, DECAY = 3, 0.1, 0.05
 RNG = np.random.default_rng(0)
 SHAPES = {"encoder/kernel": (3, 2), "encoder/bias": (2,), "prototypes": (4, 2)}
@@ -53,7 +52,7 @@ def learn(optimizer, grads=GRADS):
 
 
 def cosine(start, end, step):
-    return end + (start - end) * (1 + math.cos(math.pi * step / TASK.total_steps)) / 2
+    return end + (start - end) * (1 + math.cos(math.pi * step / RUN["total_steps"])) / 2
 
 
 def reference(kind, exclude=("encoder/bias",), decay_end=DECAY, clip=0.0):
@@ -96,7 +95,7 @@ def assert_same(found, expected):
 
 
 def build(values, **options):
-    return optimization.build(values, TASK, late="^prototypes$", late_steps=LATE, **options)
+    return optimizers.build_late(values, **RUN, late="^prototypes$", late_steps=LATE, **options)
 
 
 @pytest.mark.parametrize("kind", ["sgd", "adamw"])
@@ -168,13 +167,17 @@ def test_accumulated_gradients_make_one_update_of_their_mean():
         {name: x * factor for name, x in g.items()}
         for g, factor in zip(twice, [0.5, 1.5] * len(GRADS), strict=True)
     ]
-    task = dataclasses.replace(TASK, total_steps=16, steps_per_epoch=8, batch_size=128)
+    run = {"total_steps": 16, "steps_per_epoch": 8, "batch_size": 128}
     values = settings(name="adamw", accumulate=2, scaling="linear")
-    optimizer = optimization.build(
-        values, task, late="^prototypes$", late_steps=2 * LATE, clip_each=1.5, weight_decay_end=0.4
+    optimizer = optimizers.build_late(
+        values,
+        **run,
+        late="^prototypes$",
+        late_steps=2 * LATE,
+        clip_each=1.5,
+        weight_decay_end=0.4,
     )
-    with jax.numpy_dtype_promotion("standard"):  # As optax's accumulation needs it.
-        path = learn(optimizer, grads)
+    path = learn(optimizer, grads)
     assert_same(path[1::2], reference("adamw", decay_end=0.4, clip=1.5))
     assert_same(path[2::2], path[1:-1:2])
     for step in range(16):
@@ -188,12 +191,12 @@ def test_impossible_settings_are_told(wrong):
 
 
 def test_a_pattern_that_matches_nothing_is_told():
-    optimizer = optimization.build(settings(), TASK, late="^prototype$", late_steps=1)
+    optimizer = optimizers.build_late(settings(), **RUN, late="^prototype$", late_steps=1)
     with pytest.raises(ValueError, match="matches none of the parameters"):
         optimizer.tx.init(nested(START))
 
 
 @pytest.mark.parametrize(("step", "value"), [(0, 0.04), (50, 0.22), (100, 0.4), (130, 0.4)])
 def test_cosine_schedule(step, value):
-    schedule = optimization.cosine_schedule(0.04, 0.4, 100)
+    schedule = cosine_schedule(0.04, 0.4, 100)
     assert schedule(jnp.int32(step)) == pytest.approx(value, rel=1e-6)

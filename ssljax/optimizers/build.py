@@ -1,0 +1,144 @@
+"""Update rules and learning-rate schedules, built from a config."""
+
+import math
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import chex
+import jax
+import jax.numpy as jnp
+import optax
+
+from ssljax.errors import UserError
+from ssljax.optimizers.masks import name_mask
+from ssljax.optimizers.settings import Settings, read
+
+
+class Optimizer(NamedTuple):
+    """What ``build`` makes.
+
+    Attributes:
+      tx: The gradient transformation.
+      schedule: Learning rate by train step, for the log: the one that ``tx`` applies.
+    """
+
+    tx: optax.GradientTransformation
+    schedule: optax.Schedule
+
+
+def build(
+    config: Mapping[str, Any], *, total_steps: int, steps_per_epoch: float, batch_size: int
+) -> Optimizer:
+    """Makes an optimizer and its learning-rate schedule.
+
+    SimCLR's own is ``{"name": "lars", "learning_rate": 0.3, "scaling": "linear",
+    "warmup_epochs": 10, "weight_decay": 1e-6}``, or 0.075 with ``"scaling": "sqrt"``.
+
+    Args:
+      config: Keys and values of ``Settings``; ``name`` and ``learning_rate`` are required.
+      total_steps: Train steps of the run.
+      steps_per_epoch: Train steps of one pass over the data.
+      batch_size: Images of one train step, over all devices.
+
+    Returns:
+      The transformation and the schedule. The transformation raises ValueError when it meets
+      parameters of which a pattern in ``exclude`` matches none: a filter that silently does nothing
+      trains another model than was asked for.
+
+    Raises:
+      UserError: If a key is unknown or missing, or a value is out of range.
+
+    Reference:
+      You et al., `LARS <https://arxiv.org/abs/1708.03888>`_, 2017, and `LAMB
+      <https://arxiv.org/abs/1904.00962>`_, 2019; exclusion and classic momentum as in
+      ``lars_optimizer.py`` of google-research/simclr.
+    """
+    settings = read(config)
+    every = settings.accumulate
+    by_step = _schedule(settings, total_steps, steps_per_epoch, batch_size * every)
+    tx = _rule(settings, lambda update: by_step(update * every))
+    if settings.clip_norm:
+        tx = optax.chain(optax.clip_by_global_norm(settings.clip_norm), tx)
+    if every > 1:
+        tx = optax.MultiSteps(tx, every).gradient_transformation()
+    return Optimizer(under_standard_promotion(tx), lambda step: by_step(step // every * every))
+
+
+def _rule(settings: Settings, rate: optax.Schedule) -> optax.GradientTransformation:
+    mask = name_mask(settings.exclude) if settings.exclude else True
+    decay = (
+        optax.add_decayed_weights(settings.weight_decay, mask)
+        if settings.weight_decay
+        else optax.identity()
+    )
+    scale = optax.scale_by_learning_rate(rate)
+    adam = optax.scale_by_adam(settings.b1, settings.b2, settings.eps)
+    momentum = (
+        optax.trace(settings.momentum, settings.nesterov) if settings.momentum else optax.identity()
+    )
+    if settings.name == "sgd":
+        return optax.chain(decay, momentum, scale)
+    if settings.name in ("adam", "adamw"):
+        return optax.chain(adam, decay, scale)
+    if settings.name == "lamb":
+        return optax.chain(adam, decay, optax.masked(optax.scale_by_trust_ratio(), mask), scale)
+    if settings.name == "rmsprop":
+        squares = optax.scale_by_rms(settings.decay, settings.eps, eps_in_sqrt=False)
+        return optax.chain(squares, scale)
+    trust = optax.masked(
+        optax.scale_by_trust_ratio(trust_coefficient=settings.trust_coefficient), mask
+    )
+    if settings.classic_momentum:
+        return optax.chain(decay, trust, scale, momentum)
+    return optax.chain(decay, trust, momentum, scale)
+
+
+def under_standard_promotion(tx: optax.GradientTransformation) -> optax.GradientTransformation:
+    """Lets programs that forbid implicit type promotion use optax, whose Adam relies on it."""
+
+    def init(params: optax.Params) -> optax.OptState:
+        with jax.numpy_dtype_promotion("standard"):
+            return tx.init(params)
+
+    def update(
+        updates: optax.Updates, state: optax.OptState, params: optax.Params | None = None
+    ) -> tuple[optax.Updates, optax.OptState]:
+        with jax.numpy_dtype_promotion("standard"):
+            return tx.update(updates, state, params)
+
+    return optax.GradientTransformation(init, update)
+
+
+def _schedule(
+    settings: Settings, total_steps: int, steps_per_epoch: float, batch_size: int
+) -> optax.Schedule:
+    """Learning rate by train step."""
+    factor = {"linear": batch_size / 256, "sqrt": math.sqrt(batch_size), "none": 1.0}
+    peak = settings.learning_rate * factor[settings.scaling]
+    warmup = settings.warmup_steps or round(settings.warmup_epochs * steps_per_epoch)
+    if warmup > total_steps:
+        raise UserError(
+            f"The optimizer's warm-up takes {warmup} steps but the run has only {total_steps}: "
+            "shorten warmup_steps or warmup_epochs, or train longer."
+        )
+    boundaries = [epoch * steps_per_epoch for epoch in settings.step_epochs]
+    boundaries += [fraction * total_steps for fraction in settings.step_fractions]
+    boundaries.sort()
+
+    def after_warmup(step: jax.Array) -> jax.Array:
+        progress = jnp.clip((step - warmup) / max(total_steps - warmup, 1), 0.0, 1.0)
+        if settings.schedule == "cosine":
+            left = 0.5 * (1 + jnp.cos(jnp.pi * progress))
+            return settings.end_value + (peak - settings.end_value) * left
+        if settings.schedule == "linear":
+            return settings.end_value + (peak - settings.end_value) * (1 - progress)
+        if settings.schedule == "constant":
+            return jnp.full_like(step, peak)
+        passed = jnp.searchsorted(jnp.asarray(boundaries, jnp.float32), step, side="right")
+        return peak * settings.step_factor ** passed.astype(jnp.float32)
+
+    def schedule(step: chex.Numeric) -> jax.Array:
+        now = jnp.asarray(step, jnp.float32)
+        return jnp.where(now < warmup, peak * now / max(warmup, 1), after_warmup(now))
+
+    return schedule

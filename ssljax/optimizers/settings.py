@@ -1,0 +1,125 @@
+"""What the optimizer's part of a config may say, and what is wrong with it."""
+
+import dataclasses
+import difflib
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ssljax.errors import UserError
+from ssljax.optimizers.masks import NORMS_AND_BIASES
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """What an optimizer's config may say.
+
+    A key that the chosen optimizer or schedule has no use for is left unread, so that another one
+    can be chosen on the command line.
+
+    Attributes:
+      name: The update rule: ``sgd``, ``lars``, ``adam``, ``adamw``, ``lamb`` or ``rmsprop``.
+      learning_rate: Base learning rate, before ``scaling``.
+      scaling: ``linear``: times batch / 256. ``sqrt``: times the root of the batch. The batch is
+        what one update sees, ``batch_size * accumulate``. ``none``: as it is.
+      schedule: What follows the warm-up: ``cosine`` or ``linear`` (down to ``end_value`` at the
+        last step), ``constant`` or ``step``.
+      warmup_steps: Train steps in which the rate climbs linearly from 0.
+      warmup_epochs: The same in epochs; give one of the two.
+      end_value: Last learning rate of ``cosine`` and ``linear``, not scaled by the batch.
+      step_epochs: For ``step``: the epochs at which the rate is multiplied by ``step_factor``.
+      step_fractions: The same as fractions of the run; give one of the two.
+      step_factor: For ``step``: the factor.
+      momentum: For ``sgd`` and ``lars``, in [0, 1).
+      nesterov: For ``sgd`` and ``lars``: whether to look ahead.
+      classic_momentum: For ``lars``: whether the momentum buffer holds steps, learning rate
+        included (SimCLR), or gradients (BYOL, MoCo v3). They part when the rate changes.
+      trust_coefficient: For ``lars``: step length as a share of the parameter's norm.
+      b1: For ``adam``, ``adamw`` and ``lamb``: decay of the gradients' average.
+      b2: For the same: decay of the squares' average.
+      decay: For ``rmsprop``: decay of the squares' average.
+      eps: For all four: added to the root of the squares' average.
+      weight_decay: Added to the gradient (``sgd``, ``lars``) or to the step (``adamw``, ``lamb``).
+      exclude: Regular expressions, searched in the path of each parameter, such as
+        ``encoder/stage1_block1/norm1/scale``. Parameters that one matches have no weight decay and
+        no trust ratio.
+      clip_norm: Greatest global norm of the gradient; 0 for no limit.
+      accumulate: Train steps whose gradients are averaged for one update.
+    """
+
+    name: str
+    learning_rate: float
+    scaling: str = "none"
+    schedule: str = "cosine"
+    warmup_steps: int = 0
+    warmup_epochs: float = 0.0
+    end_value: float = 0.0
+    step_epochs: Sequence[float] = ()
+    step_fractions: Sequence[float] = ()
+    step_factor: float = 0.1
+    momentum: float = 0.9
+    nesterov: bool = False
+    classic_momentum: bool = True
+    trust_coefficient: float = 0.001
+    b1: float = 0.9
+    b2: float = 0.999
+    decay: float = 0.99
+    eps: float = 1e-8
+    weight_decay: float = 0.0
+    exclude: Sequence[str] = (NORMS_AND_BIASES,)
+    clip_norm: float = 0.0
+    accumulate: int = 1
+
+
+def read(config: Mapping[str, Any]) -> Settings:
+    """Reads settings from keys and values.
+
+    Raises:
+      UserError: If a key is unknown or missing, or a value is out of range.
+    """
+    fields = dataclasses.fields(Settings)
+    known = [field.name for field in fields]
+    for key in config:
+        if key not in known:
+            nearest = difflib.get_close_matches(key, known, n=1, cutoff=0.0)[0]
+            raise UserError(f"The optimizer has no setting {key!r}: did you mean {nearest!r}?")
+    for key in ("name", "learning_rate"):
+        if key not in config:
+            raise UserError(f"The optimizer's config lacks {key!r}: give it.")
+    settings = Settings(**config)
+    _check_choice("name", settings.name, ("sgd", "lars", "adam", "adamw", "lamb", "rmsprop"))
+    _check_choice("scaling", settings.scaling, ("linear", "sqrt", "none"))
+    _check_choice("schedule", settings.schedule, ("cosine", "linear", "constant", "step"))
+    for key, low, high in (
+        ("learning_rate", 0.0, math.inf),
+        ("warmup_steps", 0, math.inf),
+        ("warmup_epochs", 0.0, math.inf),
+        ("momentum", 0.0, 1.0),
+        ("weight_decay", 0.0, math.inf),
+        ("clip_norm", 0.0, math.inf),
+        ("accumulate", 1, math.inf),
+    ):
+        value = getattr(settings, key)
+        if not low <= value < high:
+            raise UserError(f"The optimizer's {key} is {value}: it must be in [{low}, {high}).")
+    if isinstance(settings.exclude, str):
+        raise UserError(
+            f"The optimizer's exclude is {settings.exclude!r}: give a list of patterns."
+        )
+    if settings.warmup_steps and settings.warmup_epochs:
+        raise UserError("The optimizer has both warmup_steps and warmup_epochs: give one of them.")
+    if settings.schedule == "step" and bool(settings.step_epochs) == bool(settings.step_fractions):
+        raise UserError(
+            "The optimizer's schedule is 'step': give either step_epochs or step_fractions."
+        )
+    if settings.name in ("adam", "rmsprop") and settings.weight_decay:
+        raise UserError(
+            f"The optimizer is {settings.name!r}, which has no weight decay: choose 'adamw', or "
+            "set weight_decay to 0."
+        )
+    return settings
+
+
+def _check_choice(key: str, value: str, choices: Sequence[str]) -> None:
+    if value not in choices:
+        raise UserError(f"The optimizer's {key} is {value!r}: choose one of {', '.join(choices)}.")
