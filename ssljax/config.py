@@ -10,18 +10,18 @@ import math
 import pathlib
 import platform
 import subprocess
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
 import jax
 from ml_collections import ConfigDict
 from ml_collections.config_flags import config_flags
 
-from ssljax import methods, models, optimizers
+from ssljax import methods, optimizers
 from ssljax.errors import UserError
 
 _MAY_CHANGE = ("data.dir", "data.cache", "data.threads", "data.prefetch", "data.max_corrupt")
-_MAY_CHANGE_UNDER = ("evals.", "log.", "checkpoint.", "mesh.")
+_MAY_CHANGE_UNDER = ("evals.", "samples.", "log.", "checkpoint.", "mesh.")
 """What a run that goes on may change: where things run and what is reported, not what is learnt."""
 
 
@@ -60,25 +60,16 @@ def base_config(method: str) -> ConfigDict:
     # The workdir of a run to start from, and its step; 0: its newest checkpoint.
     config.init = ConfigDict(dict(workdir="", step=0))
     config.method = methods.default_config(method)
-    config.model = ConfigDict(
-        dict(
-            name="resnet18",
-            width=1,  # Multiplies a ResNet's channels.
-            stem="cifar",  # Of a ResNet: "cifar" (3x3, no pooling) or "imagenet".
-            zero_init_residual=False,
-            widths=(),  # Of the small network's stages; () for its default.
-            convs_per_stage=1,  # Of the small network.
-            dtype="float32",  # Compute type; parameters and statistics are float32.
-        )
-    )
+    config.model = methods.TABLE[method].default_model()
     config.optimizer = ConfigDict(
         dataclasses.asdict(optimizers.Settings(name="sgd", learning_rate=0.3))
     )
     config.evals = ConfigDict(
         dict(
             every=0,  # Train steps between evaluations; 0: only at the end.
-            # Before the end, which of "knn", "linear" and "few_label", on features, and
-            # "classifier", the method's own if it has one.
+            # Before the end, which of "knn", "linear" and "few_label", on features, "classifier",
+            # the method's own if it has one, and, of generators, "fid", "kid", "inception_score"
+            # and "precision_recall".
             during=("knn",),
             final=("knn", "linear", "few_label"),
             baselines=True,  # At the end, a random network and raw pixels as well.
@@ -92,8 +83,19 @@ def base_config(method: str) -> ConfigDict:
             linear_epochs=20,
             few_label=(1.0, 5.0, 10.0),  # Labels a class; below 1, a fraction of the labels.
             few_label_seeds=5,
+            generator=ConfigDict(
+                dict(
+                    # A safetensors file of the Inception network, or the workdir of a run.
+                    extractor="",
+                    cache="",  # Keeps features of real images; empty: beside the extractor.
+                    count=10000,  # Images that are generated.
+                    split="test",  # Real images that they are compared with.
+                    neighbors=50000,  # Training images among which pictures show the nearest.
+                )
+            ),
         )
     )
+    config.samples = ConfigDict(dict(count=64))  # Images that --mode=sample writes.
     config.mesh = ConfigDict(dict(data=-1, fsdp=1))
     config.log = ConfigDict(dict(every=50, tensorboard=True, wandb=""))
     config.checkpoint = ConfigDict(dict(every=1000, keep=2, best=""))
@@ -112,7 +114,10 @@ def _one_of(*names: Any) -> Callable[[Any], bool]:
     return lambda value: value in names
 
 
-_EVALS = ("knn", "linear", "few_label", "classifier")
+GENERATOR_EVALS = ("fid", "kid", "inception_score", "precision_recall")
+"""Scores of methods that generate images."""
+
+_EVALS = ("knn", "linear", "few_label", "classifier", *GENERATOR_EVALS)
 _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "seed": (lambda value: 0 <= value < 2**32, "from 0 to 4294967295"),
     "batch_size": (_positive, "a positive number"),
@@ -135,8 +140,15 @@ _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "evals.during": (lambda value: set(value) <= set(_EVALS), f"some of {_EVALS}"),
     "evals.final": (lambda value: set(value) <= set(_EVALS), f"some of {_EVALS}"),
     "evals.batch_size": (_positive, "a positive number"),
+    "evals.generator.count": (_positive, "a positive number of images"),
+    "evals.generator.neighbors": (_positive, "a positive number of images"),
+    "samples.count": (_positive, "a positive number of images"),
     "log.every": (_positive, "a positive number of steps"),
     "checkpoint.every": (_positive, "a positive number of steps"),
+    "checkpoint.best": (
+        lambda value: not value.startswith(("fid", "kid", "class_kl")),
+        "a score of which more is better",
+    ),
     "checkpoint.keep": (_positive, "a positive number of checkpoints"),
 }
 
@@ -149,11 +161,16 @@ def check(config: ConfigDict) -> None:
             raise UserError(f"config.{key}={values[key]!r} is impossible: it must be {wanted}.")
     if not config.steps and not config.epochs:
         raise UserError("config.steps and config.epochs are both 0: set one of them.")
-    for key, names in (("method.name", methods.TABLE), ("model.name", models.ENCODERS)):
-        if values[key] not in names:
-            raise UserError(
-                f"config.{key}={values[key]!r} is not known; {_nearest(str(values[key]), names)}."
-            )
+    _check_known("method.name", values, methods.TABLE)
+    if "model.name" in values:
+        _check_known("model.name", values, methods.TABLE[values["method.name"]].model_names())
+
+
+def _check_known(key: str, values: Mapping[str, Any], names: Collection[str]) -> None:
+    if values[key] not in names:
+        raise UserError(
+            f"config.{key}={values[key]!r} is not known; {_nearest(str(values[key]), names)}."
+        )
 
 
 def check_keys(path: str, arguments: Iterable[str]) -> None:

@@ -1,6 +1,7 @@
 """The command line.
 
-python -m ssljax.main --config FILE --workdir DIR [--config.key=value ...] [--mode=train|evaluate]
+python -m ssljax.main --config FILE --workdir DIR [--config.key=value ...]
+    [--mode=train|evaluate|sample]
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from absl import flags
 from ml_collections.config_flags import config_flags
 
 from ssljax import config as configs
-from ssljax import evaluate, mesh, train
+from ssljax import evaluate, mesh, sample, train
 from ssljax.errors import UserError
 
 _USAGE_STATUS = 2
@@ -46,8 +47,9 @@ def parse(arguments: list[str]) -> flags.FlagValues:
     flags.DEFINE_enum(
         "mode",
         "train",
-        ["train", "evaluate"],
-        "train: train, or go on, and evaluate at the end. evaluate: score the newest checkpoint.",
+        ["train", "evaluate", "sample"],
+        "train: train, or go on, and evaluate at the end. evaluate: score the newest checkpoint. "
+        "sample: write images that its generator draws.",
         flag_values=values,
     )
     flags.DEFINE_bool(
@@ -81,6 +83,9 @@ def _run(options: flags.FlagValues) -> int:
     workdir = pathlib.Path(options.workdir).absolute()
     if options.mode == "evaluate":
         evaluate.evaluate_checkpoint(options.config, workdir)
+        return 0
+    if options.mode == "sample":
+        sample.sample_checkpoint(options.config, workdir)
         return 0
     return 0 if train.train(options.config, workdir) else _TERMINATED_STATUS
 

@@ -67,17 +67,22 @@ def train(config: ConfigDict, workdir: pathlib.Path) -> bool:
             wandb_project=config.log.wandb,
             enabled=jax.process_index() == 0,
         )
+        watch = report.CollapseWatch(enabled=jax.process_index() == 0)
         with contextlib.closing(writer):
             with _Termination() as termination:
-                state = _Loop(experiment, checkpoints, writer, evaluator).run(state, termination)
+                loop = _Loop(experiment, checkpoints, writer, evaluator, watch)
+                state = loop.run(state, termination)
                 checkpoints.wait()
             # From here on all is saved, and SIGTERM ends the process at once.
             if int(state.step) < experiment.task.total_steps:
                 _log.info("Terminated: the state of step %d is saved.", int(state.step))
                 return False
+            if start < int(state.step):
+                evaluator.draw(state, writer)
             if config.evals.final:
                 # A run that was already finished has its scores among the metrics.
                 evaluator.report(state, workdir, writer if start < int(state.step) else None)
+            watch.remind()
     return True
 
 
@@ -90,11 +95,13 @@ class _Loop:
         checkpoints: Checkpoints,
         writer: report.MetricWriter,
         evaluator: Evaluator,
+        watch: report.CollapseWatch,
     ) -> None:
         self._experiment = experiment
         self._checkpoints = checkpoints
         self._writer = writer
         self._evaluator = evaluator
+        self._watch = watch
 
     def run(self, state: TrainState, termination: _Termination) -> TrainState:
         """Runs from the state's step to the last, or until termination is asked for."""
@@ -175,10 +182,12 @@ class _Loop:
             values |= throughput.read()
             self._writer.write(done, values)
             progress.update(done, values)
+            self._watch.update(done, values)
 
     def _evaluate(self, state: TrainState, step: int) -> Mapping[str, float]:
         scores = self._evaluator.scores(state, self._experiment.config.evals.during)
         self._writer.write(step, {f"eval/{name}": value for name, value in scores.items()})
+        self._evaluator.draw(state, self._writer)
         return scores
 
 

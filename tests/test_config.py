@@ -4,9 +4,11 @@ import json
 import pathlib
 
 import pytest
+from ml_collections import ConfigDict
 from ml_collections.config_flags import config_flags
 
 from ssljax import config as configs
+from ssljax import methods, models
 from ssljax.errors import UserError
 
 CONFIGS = sorted((pathlib.Path(__file__).parent.parent / "configs").glob("*/*.py"))
@@ -53,7 +55,10 @@ def test_known_keys_pass():
         ("data.channels", 2, "1 or 3"),
         ("data.cache", "gpu", '"none" or "device"'),
         ("data.name", "", "a data set's name"),
-        ("evals.final", ("knn", "fid"), "some of"),
+        ("evals.final", ("knn", "fit"), "some of"),
+        ("evals.generator.count", 0, "a positive number of images"),
+        ("samples.count", -1, "a positive number of images"),
+        ("checkpoint.best", "fid_x", "a score of which more is better"),
         ("model.name", "resnet51", "the nearest is resnet50"),
         ("method.name", "simclrr", "the nearest is simclr"),
         ("log.every", 0, "a positive number of steps"),
@@ -66,6 +71,58 @@ def test_an_impossible_value_is_told_with_what_is_possible(key, value, wanted):
     with pytest.raises(UserError, match=f"config.{key}=") as error:
         configs.check(config)
     assert wanted in str(error.value)
+
+
+def test_untouched_model_keys_leave_every_encoder_as_it_is():
+    model = configs.base_config("simclr").model
+    for name in models.ENCODERS:
+        model.name = name
+        given = {"width": 1, "stem": "cifar", "convs_per_stage": 1, "dtype": "float32"}
+        options = {
+            key: given[key] for key in models.options_of(models.ENCODERS[name]) if key in given
+        }
+        assert models.encoder_from_config(model) == models.build_encoder(name, **options)
+
+
+def test_options_of_a_vision_transformer_are_keys_of_the_command_line():
+    model = configs.base_config("dino").model
+    model.update(name="vit_small", patch_size=8, heads=12, positions="sincos", pool="mean")
+    model.update(initializer="xavier", freeze_patch_embedding=True, drop_path=0.1)
+    encoder = models.encoder_from_config(model)
+    assert (encoder.dim, encoder.patch_size, encoder.heads) == (384, 8, 12)
+    assert (encoder.positions, encoder.initializer, encoder.pool) == ("sincos", "xavier", "mean")
+    assert (encoder.freeze_patch_embedding, encoder.drop_path) == (True, 0.1)
+    with pytest.raises(UserError, match=r"nearest is model\.patch_size"):
+        configs.check_keys(DIGITS, ["--config.model.patchsize=8"])
+
+
+def test_a_method_says_what_its_model_is(monkeypatch):
+    class Other(methods.TABLE["simclr"]):
+        @staticmethod
+        def default_model():
+            return ConfigDict(dict(name="first", depth=3))
+
+        @staticmethod
+        def model_names():
+            return ("first", "second")
+
+    class Without(methods.TABLE["simclr"]):
+        @staticmethod
+        def default_model():
+            return ConfigDict()
+
+    monkeypatch.setitem(methods.TABLE, "simclr", Other)
+    config = configs.base_config("simclr")
+    config.data.name = "digits"
+    assert config.model.to_dict() == {"name": "first", "depth": 3}
+    configs.check(config)
+    config.model.name = "secnd"
+    with pytest.raises(UserError, match=r"config\.model\.name='secnd' .* nearest is second"):
+        configs.check(config)
+    monkeypatch.setitem(methods.TABLE, "simclr", Without)
+    config = configs.base_config("simclr")
+    config.data.name = "digits"
+    configs.check(config)
 
 
 def test_a_missing_or_failing_config_file_is_one_sentence(tmp_path):

@@ -1,4 +1,4 @@
-"""Whole runs: the same anywhere, stopped anywhere, exported for the accelerators."""
+"""Whole runs: the same anywhere, stopped anywhere, and told when something is wrong."""
 
 import json
 import os
@@ -6,31 +6,23 @@ import signal
 import socket
 import time
 
-import jax
-import jax.export
 import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
 import runs
+from ml_collections import ConfigDict
 
-from ssljax import config as configs
 from ssljax import main
+from ssljax.checkpoint import Checkpoints
 from ssljax.experiment import Experiment
 from ssljax.methods import TABLE
 from ssljax.methods.contract import Aux, Method, Phase, Player
-from ssljax.train import compile_step
 
 
 def _losses(workdir) -> list[float]:
     lines = (workdir / "metrics.jsonl").read_text().splitlines()
     return [json.loads(line)["online/loss"] for line in lines]
-
-
-def _experiment(workdir, **changes) -> Experiment:
-    config = main.parse(runs.arguments(workdir, **changes)).config
-    configs.check(config)
-    return Experiment(config)
 
 
 def test_one_device_eight_devices_and_two_processes_give_the_same_losses(tmp_path):
@@ -66,13 +58,24 @@ def test_one_device_eight_devices_and_two_processes_give_the_same_losses(tmp_pat
         np.testing.assert_allclose(losses, finished[0], rtol=1e-4)
 
 
-def test_killed_three_times_a_run_ends_bit_for_bit_as_if_it_never_was(tmp_path):
-    changes = dict(steps=300, checkpoint__every=7, log__every=10)
+MOCO = dict(
+    config=runs.ROOT / "configs" / "moco" / "fashion_mnist.py",
+    data__name="digits",
+    model__convs_per_stage=1,
+    method__queue_size=64,
+    method__projector_dim=16,
+    optimizer__learning_rate=1e-4,
+)
+
+
+@pytest.mark.parametrize(("times", "method"), [(3, {}), (1, MOCO)], ids=["simclr", "moco"])
+def test_killed_a_run_ends_bit_for_bit_as_if_it_never_was(tmp_path, times, method):
+    changes = dict(steps=300, checkpoint__every=7, log__every=10, **method)
     whole = runs.arguments(tmp_path / "whole", **changes)
     runs.finish(runs.start(whole))
     killed = runs.arguments(tmp_path / "killed", **changes)
     rng = np.random.default_rng()
-    for _ in range(3):
+    for _ in range(times):
         process = runs.start(killed)
         before = _saved(tmp_path / "killed")
         while process.poll() is None and _saved(tmp_path / "killed") == before:
@@ -127,56 +130,6 @@ def test_another_seed_gives_another_run(tmp_path):
     assert _losses(tmp_path / "0") != _losses(tmp_path / "1")
 
 
-@pytest.mark.parametrize("platform", ["tpu", "cuda"])
-def test_the_step_exports_for_accelerators_that_are_not_here(tmp_path, platform):
-    experiment = _experiment(tmp_path, model__dtype="bfloat16")
-    feed = experiment.feed()
-    batch = next(iter(feed.batches(0)))
-    exported = jax.export.export(compile_step(experiment, feed), platforms=[platform])(
-        experiment.abstract_state, feed.constants, batch
-    )
-    assert exported.platforms == (platform,)
-    assert exported.nr_devices == 8
-
-
-def test_no_images_travel_between_devices(tmp_path):
-    """Only gradients, statistics and embeddings may cross: nothing as large as the views."""
-    experiment = _experiment(
-        tmp_path,
-        batch_size=512,
-        data__image_size=16,
-        method__view__size=16,
-        method__projector_dim=16,
-    )
-    feed = experiment.feed()
-    batch = next(iter(feed.batches(0)))
-    text = (
-        compile_step(experiment, feed)
-        .lower(experiment.abstract_state, feed.constants, batch)
-        .compile()
-        .as_text()
-    )
-    sizes = _collective_sizes(text)
-    assert sizes, "no collective at all: the batch is not sharded"
-    embeddings = 2 * 512 * 16
-    assert max(sizes) <= embeddings
-    assert embeddings < 512 * 16 * 16  # one view of all images
-
-
-def _collective_sizes(hlo: str) -> list[int]:
-    """Elements of the result of every collective of a compiled program."""
-    import re
-
-    kinds = "all-reduce|all-gather|collective-permute|all-to-all|reduce-scatter"
-    sizes = []
-    for line in hlo.splitlines():
-        found = re.search(rf"= (.*?) (?:{kinds})(?:-start)?\(", line)
-        if found:
-            for shape in re.findall(r"\w+\[([\d,]*)\]", found.group(1)):
-                sizes.append(int(np.prod([int(n) for n in shape.split(",") if n])))
-    return sizes
-
-
 def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_checkpoint(tmp_path, capsys):
     changes = dict(steps=40, checkpoint__every=2, optimizer__name="sgd")
     command = runs.arguments(tmp_path, optimizer__learning_rate=0.0, **changes | {"steps": 4})
@@ -195,23 +148,61 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_checkpoint(tmp_pa
     assert all(int(saved) <= step for saved in _saved(tmp_path / "lost"))
 
 
-class Phased(Method):
-    """Counts in its memory in which phase each step ran, and how often a phase was entered."""
+TOY = """
+from ssljax.config import base_config
 
-    phases = (Phase("a", 2), Phase("b", 3), Phase("c", 1))
 
-    def __init__(self, config, task, phase=0):
-        self._args, self._phase = (config, task), phase
+def get_config():
+    config = base_config("toy")
+    config.data.update(name="digits", channels=1, resize="exact", cache="device")
+    return config
+"""
+
+
+class Toy(Method):
+    """Plain descent on the square of one number."""
+
+    def __init__(self, config, task):
         self.players = (Player("online", self.loss, optax.sgd(0.1)),)
 
+    @staticmethod
+    def default_config():
+        return ConfigDict({"view": {"size": 8}})
+
     def init(self, key):
-        return {"online": jnp.ones(())}, {}, {"steps": jnp.zeros(3), "entered": jnp.zeros(3)}
+        return {"online": jnp.ones(())}, {}, ()
 
     def views(self, key, batch):
         return ()
 
     def loss(self, params, state, views, key, carried):
         return params**2, Aux()
+
+
+@pytest.fixture
+def toy(tmp_path, monkeypatch):
+    """The command line of a run of a toy method."""
+    file = tmp_path / "toy.py"
+    file.write_text(TOY)
+
+    def arguments(method, **changes):
+        monkeypatch.setitem(TABLE, "toy", method)
+        return runs.arguments(tmp_path / "run", file, **changes)
+
+    return arguments
+
+
+class Phased(Toy):
+    """Counts in its memory in which phase each step ran, and how often a phase was entered."""
+
+    phases = (Phase("a", 2), Phase("b", 3), Phase("c", 1))
+
+    def __init__(self, config, task, phase=0):
+        super().__init__(config, task)
+        self._args, self._phase = (config, task), phase
+
+    def init(self, key):
+        return {"online": jnp.ones(())}, {}, {"steps": jnp.zeros(3), "entered": jnp.zeros(3)}
 
     def after_step(self, state, carried):
         steps = state.memory["steps"].at[self._phase].add(1.0)
@@ -225,32 +216,54 @@ class Phased(Method):
         return state.replace(memory=state.memory | {"entered": entered})
 
 
-def test_phases_change_the_graph_at_their_steps_also_across_a_restart(tmp_path, monkeypatch):
-    monkeypatch.setitem(TABLE, "simclr", Phased)
-    config = tmp_path / "phased.py"
-    config.write_text(runs.DIGITS.read_text().replace('base_config("simclr")', 'base()').replace(
-        "def get_config", """def base():
-    from ssljax.methods.simclr import SimCLR
-    config = base_config("simclr")
-    with config.unlocked():
-        config.method = SimCLR.default_config()
-        config.method.name = "simclr"
-        config.method.online_probe = False
-    return config
-
-
-def get_config"""))  # fmt: skip
-    command = runs.arguments(tmp_path / "run", config=config, steps=7, checkpoint__every=1)
+def test_phases_change_the_graph_at_their_steps_also_across_a_restart(tmp_path, toy):
+    command = toy(Phased, steps=7, checkpoint__every=1)
     assert main.main(command) == 0
-    parsed = main.parse(command).config
-    state = Experiment(parsed).init()
-    assert state.memory["steps"].tolist() == [0, 0, 0]
-    from ssljax.checkpoint import Checkpoints
-
-    experiment = Experiment(parsed)
+    experiment = Experiment(main.parse(command).config)
+    assert experiment.init().memory["steps"].tolist() == [0, 0, 0]
     checkpoints = Checkpoints(tmp_path / "run" / "checkpoints")
     final = checkpoints.restore(experiment.abstract_state)
     checkpoints.close()
     # Steps 0-1, 2-4, and the last phase runs to the end: 5 and 6.
     assert final.memory["steps"].tolist() == [2, 3, 2]
     assert final.memory["entered"].tolist() == [1, 1, 1]
+
+
+class Collapsing(Toy):
+    """Says that it has collapsed after the third step."""
+
+    def loss(self, params, state, views, key, carried):
+        collapsed = (state.step >= 2).astype(jnp.float32)
+        metrics = {"collapsed": collapsed, "embedding_std": 0.25 * (1 - collapsed)}
+        return params**2, Aux(metrics=metrics)
+
+
+def test_a_collapse_is_told_once_and_again_at_the_end(toy, capsys):
+    assert main.main(toy(Collapsing, steps=7)) == 0
+    lines = [line for line in capsys.readouterr().err.splitlines() if "collapsed" in line]
+    assert lines == [
+        "W step 4: online has collapsed (embedding_std 0)",
+        "W At the end, step 7, online is still collapsed (embedding_std 0)",
+    ]
+
+
+class SlowCopy(Toy):
+    """Has two stages to evaluate."""
+
+    evaluated = "slow copy of the encoder"
+
+    def features(self, state, images):
+        pixels = images.astype(jnp.float32) / 255
+        return {"features": pixels, "rows": jnp.mean(pixels, axis=2)}
+
+
+def test_the_table_says_which_network_was_read_and_at_which_stage(tmp_path, toy, capsys):
+    command = toy(SlowCopy, evals__final="('knn',)", evals__stage="rows")
+    assert main.main(command) == 0
+    said = "Read: slow copy of the encoder, stage rows, at step 6. Scored on digits, in per cent."
+    caption, empty, *table = (tmp_path / "run" / "scores.md").read_text().splitlines()
+    assert (caption, empty) == (said, "")
+    assert [row.split("|")[1].strip() for row in table[2:]] == [
+        "raw pixels", "random network", "trained network",
+    ]  # fmt: skip
+    assert said in capsys.readouterr().out

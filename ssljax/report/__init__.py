@@ -1,8 +1,23 @@
-"""What a run tells: metrics, progress, speed and tables."""
+"""What a run tells: metrics, pictures, progress, speed, collapse and tables."""
 
+from ssljax.report.collapse import CollapseWatch
 from ssljax.report.metrics import MetricWriter
+from ssljax.report.pictures import Picture, beside, encode_png, grid
 from ssljax.report.progress import Progress
-from ssljax.report.table import score_table
+from ssljax.report.table import figure_table, score_table
 from ssljax.report.throughput import Throughput, flops, peak_flops
 
-__all__ = ["MetricWriter", "Progress", "Throughput", "flops", "peak_flops", "score_table"]
+__all__ = [
+    "CollapseWatch",
+    "MetricWriter",
+    "Picture",
+    "Progress",
+    "Throughput",
+    "beside",
+    "encode_png",
+    "figure_table",
+    "flops",
+    "grid",
+    "peak_flops",
+    "score_table",
+]

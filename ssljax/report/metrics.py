@@ -1,4 +1,4 @@
-"""Metrics of a run: JSON lines, TensorBoard, and Weights & Biases where it is asked for."""
+"""Metrics and pictures of a run: JSON lines, PNG files, TensorBoard, and Weights & Biases."""
 
 from __future__ import annotations
 
@@ -9,12 +9,16 @@ from collections.abc import Mapping
 from typing import Any
 
 import tensorboardX
+from tensorboardX.proto.summary_pb2 import Summary
 
 from ssljax.errors import UserError
+from ssljax.report.pictures import Picture, encode_png
 
 
 class MetricWriter:
     """Writes scalars by step to `metrics.jsonl` and to TensorBoard files in `tensorboard/`.
+
+    Pictures go to `pictures/` and to TensorBoard.
 
     A run that resumes at an earlier step than its last line cuts the lines from that step on, so
     that no step stands twice.
@@ -41,6 +45,7 @@ class MetricWriter:
         self._lines: Any = None
         self._tensorboard: Any = None
         self._wandb: Any = None
+        self._pictures = workdir / "pictures"
         if not enabled:
             return
         workdir.mkdir(parents=True, exist_ok=True)
@@ -76,6 +81,30 @@ class MetricWriter:
             self._tensorboard.flush()
         if self._wandb is not None:
             self._wandb.log(dict(scalars), step=step)
+
+    def write_pictures(self, step: int, pictures: Mapping[str, Picture]) -> None:
+        """Writes pictures as `pictures/<name>_<step>.png`.
+
+        Args:
+          step: Finished train steps.
+          pictures: By name.
+        """
+        if self._lines is None:
+            return
+        self._pictures.mkdir(exist_ok=True)
+        for name, picture in pictures.items():
+            png = encode_png(picture)
+            (self._pictures / f"{name}_{step}.png").write_bytes(png)
+            if self._tensorboard is not None:
+                # Its `add_image` would encode once more, with Pillow.
+                height, width, channels = picture.shape
+                image = Summary.Image(
+                    height=height, width=width, colorspace=channels, encoded_image_string=png
+                )
+                summary = Summary(value=[Summary.Value(tag=f"pictures/{name}", image=image)])
+                self._tensorboard.file_writer.add_summary(summary, step)
+        if self._tensorboard is not None:
+            self._tensorboard.flush()
 
     def close(self) -> None:
         """Closes the files."""

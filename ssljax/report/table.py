@@ -21,6 +21,27 @@ def score_table(scores: Mapping[str, Mapping[str, float]]) -> str:
     rows = [["network", *columns], ["---"] + ["---:"] * len(columns)]
     for network, by_name in scores.items():
         rows.append([network, *(_cell(by_name, column) for column in columns)])
+    return _lay_out(rows)
+
+
+def figure_table(scores: Mapping[str, Mapping[str, float]]) -> str:
+    """Lays figures of any size and long names out as such a table, as they are.
+
+    Args:
+      scores: By network, then by score; a score "x_std" is shown beside "x".
+
+    Returns:
+      One row a score, one column a network.
+    """
+    names = list(dict.fromkeys(name for row in scores.values() for name in row))
+    rows = [["score", *scores], ["---"] + ["---:"] * len(scores)]
+    for name in names:
+        if not name.endswith(_STD):
+            rows.append([name, *(_figure(by_name, name) for by_name in scores.values())])
+    return _lay_out(rows)
+
+
+def _lay_out(rows: list[list[str]]) -> str:
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     lines = []
     for number, row in enumerate(rows):
@@ -30,6 +51,13 @@ def score_table(scores: Mapping[str, Mapping[str, float]]) -> str:
         ]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
+
+
+def _figure(row: Mapping[str, float], name: str) -> str:
+    if name not in row:
+        return ""
+    spread = row.get(name + _STD)
+    return f"{row[name]:.4g}" + ("" if spread is None else f" ± {spread:.2g}")
 
 
 def _cell(row: Mapping[str, float], name: str) -> str:

@@ -1,10 +1,12 @@
-"""Scores of generators: FID, KID, Inception score, precision and recall."""
+"""Scores of generators: FID, KID, Inception score, precision and recall, classes covered."""
 
+from ssljax.evals.generative.coverage import class_coverage
 from ssljax.evals.generative.extractor import Extractor, digest_weights, inception_extractor
 from ssljax.evals.generative.fid import frechet_distance
 from ssljax.evals.generative.generator import evaluate_generator, to_pixels
 from ssljax.evals.generative.inception_score import inception_score
 from ssljax.evals.generative.kid import kernel_distance, squared_mmd
+from ssljax.evals.generative.neighbors import nearest_rows
 from ssljax.evals.generative.precision_recall import precision_recall
 from ssljax.evals.generative.reference import (
     ReferenceKey,
@@ -22,6 +24,7 @@ __all__ = [
     "ReferenceKey",
     "Score",
     "SetStatistics",
+    "class_coverage",
     "digest_images",
     "digest_weights",
     "evaluate_generator",
@@ -30,6 +33,7 @@ __all__ = [
     "inception_score",
     "kernel_distance",
     "load_reference",
+    "nearest_rows",
     "precision_recall",
     "save_reference",
     "squared_mmd",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
 
 import jax
@@ -10,9 +10,10 @@ import jax.numpy as jnp
 import numpy as np
 from jax.experimental import multihost_utils
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
-from jaxtyping import Array, Float, PRNGKeyArray, UInt8
+from jaxtyping import Array, Float, Int, PRNGKeyArray, UInt8
 
 from ssljax.errors import UserError
+from ssljax.evals.generative.coverage import class_coverage
 from ssljax.evals.generative.extractor import Extractor
 from ssljax.evals.generative.fid import frechet_distance
 from ssljax.evals.generative.inception_score import inception_score
@@ -31,6 +32,7 @@ from ssljax.evals.generative.statistics import Moments
 Images = UInt8[np.ndarray, "batch height width channels"]
 Sample = Callable[[PRNGKeyArray, int], UInt8[Array | np.ndarray, "batch height width channels"]]
 
+_METRICS = ("fid", "kid", "precision", "recall", "is", "class_kl", "classes_hit")
 _NEIGHBOR = 3
 _SUBSETS, _SUBSET_SIZE = 100, 1000
 
@@ -61,6 +63,8 @@ def evaluate_generator(
     mesh: Mesh,
     batch_size: int = 256,
     cache: Path | None = None,
+    classes: tuple[Int[np.ndarray, "rows"], int] | None = None,
+    metrics: Collection[str] = _METRICS,
 ) -> dict[str, Score]:
     """Scores a generator against real images, in one pass over each set.
 
@@ -75,11 +79,13 @@ def evaluate_generator(
       mesh: The devices; a batch is split over all axes.
       batch_size: Images that are drawn and passed through the extractor at once.
       cache: A directory in which the features of the real images are kept.
+      classes: Classes of the real images, where they are known, and how many there are.
+      metrics: Which of the scores are wanted.
 
     Returns:
       Scores by metric: "fid"; "kid" over 100 subsets of 1,000 images, or of all where a set has
-      fewer; "precision" and "recall" by 3 neighbours; and "is" over 10 parts, where the extractor
-      has logits.
+      fewer; "precision" and "recall" by 3 neighbours; "is" over 10 parts, where the extractor has
+      logits; "class_kl" and "classes_hit", as `class_coverage` gives them, where classes are known.
 
     Raises:
       UserError: if a set has fewer images than the extractor has features, of which a covariance
@@ -110,19 +116,23 @@ def evaluate_generator(
             spread=spread,
         )
 
-    distance = frechet_distance(real.mean, real.covariance, fake.mean, fake.covariance)
-    size = min(_SUBSET_SIZE, count, len(reference_images))
-    kernel = kernel_distance(fake.features, real.features, _SUBSETS, size)
-    precision, recall = precision_recall(fake.features, real.features, _NEIGHBOR)
-    scores = [
-        score("fid", distance),
-        score("kid", *kernel),
-        score("precision", precision),
-        score("recall", recall),
-    ]
-    if logits is not None:
+    scores = []
+    if "fid" in metrics:
+        distance = frechet_distance(real.mean, real.covariance, fake.mean, fake.covariance)
+        scores.append(score("fid", distance))
+    if "kid" in metrics:
+        size = min(_SUBSET_SIZE, count, len(reference_images))
+        kernel = kernel_distance(fake.features, real.features, _SUBSETS, size)
+        scores.append(score("kid", *kernel))
+    if {"precision", "recall"} & set(metrics):
+        precision, recall = precision_recall(fake.features, real.features, _NEIGHBOR)
+        scores += [score("precision", precision), score("recall", recall)]
+    if {"class_kl", "classes_hit"} & set(metrics) and classes is not None:
+        divergence, hit = class_coverage(fake.features, real.features, *classes)
+        scores += [score("class_kl", divergence), score("classes_hit", float(hit))]
+    if "is" in metrics and logits is not None:
         scores.append(score("is", *inception_score(logits)))
-    return {result.metric: result for result in scores}
+    return {result.metric: result for result in scores if result.metric in metrics}
 
 
 def _feature_count(extractor: Extractor, shape: tuple[int, ...]) -> int:

@@ -84,4 +84,6 @@ def kernel_distance(
 def _kernel(
     x: Float[np.ndarray, "rows dim"], y: Float[np.ndarray, "others dim"]
 ) -> Float[np.ndarray, "rows others"]:
-    return (x @ y.T / x.shape[1] + 1.0) ** 3
+    values = x @ y.T / x.shape[1] + 1.0
+    # NumPy's power takes ten times as long.
+    return values * values * values

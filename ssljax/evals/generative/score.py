@@ -11,7 +11,8 @@ class Score:
     """One figure and what it was measured with.
 
     Attributes:
-      metric: ``"fid"``, ``"kid"``, ``"is"``, ``"precision"`` or ``"recall"``.
+      metric: ``"fid"``, ``"kid"``, ``"is"``, ``"precision"``, ``"recall"``, ``"class_kl"`` or
+        ``"classes_hit"``.
       value: The figure.
       count: Number of generated images.
       reference_count: Number of real images; 0 for the Inception score, which uses none.

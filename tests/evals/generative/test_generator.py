@@ -76,6 +76,15 @@ def drawn(count=50):
     return np.concatenate([np.asarray(_twenty(key)) for key in keys])[:count]
 
 
+def test_classes_of_the_real_images_give_a_coverage_and_only_what_is_wanted_comes():
+    labels = np.arange(70) % 3
+    named = generative.class_coverage(extract(drawn()), extract(reals()), labels, 3)
+    scores = evaluate(classes=(labels, 3), metrics=("class_kl", "classes_hit", "recall"))
+    assert set(scores) == {"class_kl", "classes_hit", "recall"}
+    assert (scores["class_kl"].value, scores["classes_hit"].value) == named
+    assert set(evaluate(metrics=("fid", "class_kl"))) == {"fid"}
+
+
 def test_scores_are_those_of_the_features_of_both_sets():
     fake, real = extract(drawn()), extract(reals())
     exact = [x.astype(np.float64) for x in (real, fake)]

@@ -1,0 +1,53 @@
+"""Pictures of many images, and their files."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+from jaxtyping import UInt8
+
+Picture = UInt8[np.ndarray, "rows columns channels"]
+_WHITE = 255
+
+
+def grid(
+    images: UInt8[np.ndarray, "count height width channels"], columns: int, gap: int = 1
+) -> Picture:
+    """Lays images out in rows, from left to right.
+
+    Args:
+      images: At least one.
+      columns: Images in a row; the places that stay free in the last row are white.
+      gap: Width in pixels of the white lines between images.
+
+    Returns:
+      The picture, without a border.
+    """
+    count, height, width, channels = images.shape
+    rows = -(-count // columns)
+    padding = [(0, rows * columns - count), (0, gap), (0, gap), (0, 0)]
+    cells = np.pad(images, padding, constant_values=_WHITE)
+    table = cells.reshape(rows, columns, height + gap, width + gap, channels)
+    picture = table.swapaxes(1, 2).reshape(rows * (height + gap), -1, channels)
+    return picture[: picture.shape[0] - gap, : picture.shape[1] - gap]
+
+
+def beside(pictures: Sequence[UInt8[np.ndarray, "rows _ channels"]], gap: int = 8) -> Picture:
+    """Puts pictures of one height side by side, with white between them.
+
+    Args:
+      pictures: From left to right.
+      gap: Width of the white, in pixels.
+    """
+    height, _, channels = pictures[0].shape
+    white = np.full((height, gap, channels), _WHITE, np.uint8)
+    parts = [part for picture in pictures for part in (white, picture)]
+    return np.concatenate(parts[1:], axis=1)
+
+
+def encode_png(picture: Picture) -> bytes:
+    """Encodes a picture of 1 or 3 (red, green, blue) channels, without loss."""
+    # OpenCV's channels are blue, green, red.
+    return cv2.imencode(".png", np.ascontiguousarray(picture[..., ::-1]))[1].tobytes()

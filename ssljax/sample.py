@@ -1,0 +1,58 @@
+"""Images that a trained generator draws, as files."""
+
+from __future__ import annotations
+
+import logging
+import math
+import pathlib
+
+import jax
+import numpy as np
+from jax.experimental import multihost_utils
+from ml_collections import ConfigDict
+
+from ssljax import generators, methods, parent, report
+from ssljax.errors import UserError
+from ssljax.evaluate import newest_state
+from ssljax.experiment import Experiment
+
+_log = logging.getLogger(__name__)
+
+
+def sample_checkpoint(config: ConfigDict, workdir: pathlib.Path) -> list[pathlib.Path]:
+    """Draws images from the newest checkpoint of a workdir.
+
+    Args:
+      config: The resolved config: of the same seed, checkpoint and `samples.count` come the same
+        images.
+      workdir: That of the training run; the files are written to `samples/` in it.
+
+    Returns:
+      The files: `sample_<step>_<number>.png` and, of all of them, `grid_<step>.png`.
+
+    Raises:
+      UserError: if the method generates no images, or there is no checkpoint, or it is of another
+        model.
+    """
+    if not methods.TABLE[config.method.name].generates:
+        raise UserError(
+            f"The method {config.method.name} generates no images: --mode=sample is for generators."
+        )
+    experiment = Experiment(parent.resolve(config, workdir))
+    state, count = newest_state(experiment, workdir), config.samples.count
+    key = generators.picture_key(config.seed)
+    drawn = generators.make_sampler(experiment)(state, key, count)
+    images = np.asarray(multihost_utils.process_allgather(drawn, tiled=True))
+    pictures = {
+        f"sample_{int(state.step)}_{number:0{len(str(count - 1))}d}": image
+        for number, image in enumerate(images)
+    }
+    pictures[f"grid_{int(state.step)}"] = report.grid(images, math.ceil(math.sqrt(count)))
+    directory = workdir / "samples"
+    files = [directory / f"{name}.png" for name in pictures]
+    if jax.process_index() == 0:
+        directory.mkdir(exist_ok=True)
+        for file, picture in zip(files, pictures.values(), strict=True):
+            file.write_bytes(report.encode_png(picture))
+        _log.info("Wrote %d images and a grid of them to %s.", count, directory)
+    return files

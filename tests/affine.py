@@ -1,0 +1,78 @@
+"""A method that generates, small enough to work out by hand: a mean and a spread for each class."""
+
+import contextlib
+
+import jax
+import jax.numpy as jnp
+import optax
+import pytest
+import runs
+from ml_collections import ConfigDict
+
+from ssljax import methods
+from ssljax.methods.contract import Aux, Method, Player
+
+CONFIG = """
+from ssljax.config import base_config
+
+
+def get_config():
+    config = base_config("affine")
+    config.data.update(name="digits", channels=1, resize="exact", cache="device")
+    return config
+"""
+
+
+class Affine(Method):
+    """G(noise, class) = mean[class] + spread[class] * noise, learnt from labelled images."""
+
+    generates = True
+    evaluated = "pixels"
+
+    def __init__(self, config, task):
+        self.shape, self.classes = task.image_shape, task.num_classes or 1
+        self.players = (Player("generator", self.loss, optax.rmsprop(0.02)),)
+
+    @staticmethod
+    def default_config():
+        return ConfigDict({"view": {"size": 8}})
+
+    def init(self, key):
+        mean, spread = (jnp.full((self.classes, *self.shape), value) for value in (0.5, 0.1))
+        return {"generator": {"mean": mean, "spread": spread}}, {}, ()
+
+    def views(self, key, batch):
+        images = batch["image"].astype(jnp.float32) / 127.5 - 1.0
+        return images, batch.get("label", jnp.zeros(len(images), jnp.int32))
+
+    def loss(self, params, state, views, key, carried):
+        images, labels = views
+        away = images - params["mean"][labels]
+        wide = jnp.abs(jax.lax.stop_gradient(away)) - params["spread"][labels]
+        return jnp.mean(away**2) + jnp.mean(wide**2), Aux()
+
+    def latents(self, key, count):
+        noise = jax.random.normal(key, (count, *self.shape))
+        return {"noise": noise, "class": jnp.arange(count) % self.classes}
+
+    def generate(self, state, latents):
+        params, named = state.params["generator"], latents["class"]
+        return params["mean"][named] + params["spread"][named] * latents["noise"]
+
+    def features(self, state, images):
+        return {"features": images.reshape(len(images), -1).astype(jnp.float32) / 255}
+
+
+@contextlib.contextmanager
+def listed():
+    """Puts the method into the table for as long as it is needed."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(methods.TABLE, "affine", Affine)
+        yield
+
+
+def arguments(folder, name="affine", **changes):
+    """A command line of a tiny run of it, in a workdir in the folder."""
+    file = folder / "affine.py"
+    file.write_text(CONFIG)
+    return runs.arguments(folder / name, file, **changes)
