@@ -1,10 +1,12 @@
 """Trains a family of methods on real images, and writes what each of them learnt as a table.
 
     python -m benchmarks.evidence --family joint --data_dir DIR [--methods simclr,byol] [--seeds 5]
+    python -m benchmarks.evidence --family adversarial --data_dir DIR
 
 Every run is the command line of its config, in a process of its own; a run that is already in the
-output directory is not repeated. The table has the scores at the last step, beside those of the
-same network with random weights and of the raw pixels.
+output directory is not repeated. All scores are those of the last step. An encoder stands beside
+the same network with random weights and the raw pixels; a generator beside one with random weights
+and held-out real images, all compared by the features of one encoder, which is trained first.
 """
 
 from __future__ import annotations
@@ -26,9 +28,12 @@ FAMILIES = {
         "simclr", "moco", "moco_v3", "byol", "simsiam", "swav", "dino",
         "barlow_twins", "vicreg", "nnclr", "dcl", "mae",
     ),
+    "adversarial": ("dcgan", "wgan", "wgan_gp", "sngan", "ebgan", "cgan", "sgan", "ssgan"),
 }  # fmt: skip
 SEEDS = {"simclr": 3, "byol": 3, "swav": 3}
 """Runs of a method where there is more than one."""
+EXTRACTOR = "simclr"
+"""Method of the encoder by whose features generators are compared."""
 _ROOT = pathlib.Path(__file__).parent.parent
 
 _FAMILY = flags.DEFINE_enum("family", None, list(FAMILIES), "Which methods.", required=True)
@@ -39,7 +44,7 @@ _SEEDS = flags.DEFINE_integer("seeds", 0, "Runs of each method, seeds 0, 1, ...;
 _OUT = flags.DEFINE_string("out", "runs/evidence", "Where runs and table are written.")
 
 
-def _run(method: str, seed: int, out: pathlib.Path) -> dict:
+def _run(method: str, seed: int, out: pathlib.Path, *changes: str) -> dict:
     """Trains one method with one seed; returns its scores and the seconds it took."""
     workdir = out / _CONFIG.value / f"{method}_{seed}"
     result = workdir / "evidence.json"
@@ -48,7 +53,7 @@ def _run(method: str, seed: int, out: pathlib.Path) -> dict:
         command = [
             sys.executable, "-m", "ssljax.main", "--workdir", str(workdir),
             "--config", f"configs/{method}/{_CONFIG.value}.py",
-            f"--config.seed={seed}", f"--config.data.dir={_DATA_DIR.value}",
+            f"--config.seed={seed}", f"--config.data.dir={_DATA_DIR.value}", *changes,
         ]  # fmt: skip
         subprocess.run(command, cwd=_ROOT, check=True)
         scores = json.loads((workdir / "scores.json").read_text())
@@ -95,22 +100,71 @@ def table(results: dict[str, list[dict]]) -> str:
     return "\n".join(lines)
 
 
+def generator_table(results: dict[str, list[dict]]) -> str:
+    """Lays the results of generators out as Markdown.
+
+    Args:
+      results: By method, the contents of `scores.json` of each seed, with "seconds".
+
+    Returns:
+      A row a method; "way" is the share of the way from the random generator to the held-out real
+      images that training has gone, by FID, in per cent.
+    """
+    first = next(iter(results.values()))[0]["scores"]
+    names = [
+        next(name for name in first["trained generator"] if name.startswith(metric))
+        for metric in ("fid_", "kid_")
+    ]
+    floor = [first["held-out reals"][name] for name in names]
+    lines = [
+        "| method | FID random | FID trained | way | KID random | KID trained | seeds | minutes |",
+        "|---|---:|---:|---:|---:|---:|---:|---:|",
+        f"| held-out reals | | {floor[0]:.2f} | 100 | | {floor[1]:.4f} | | |",
+    ]
+    for method, runs in results.items():
+        means = {
+            (network, name): statistics.mean(run["scores"][network][name] for run in runs)
+            for network in ("random generator", "trained generator")
+            for name in names
+        }
+        random, trained = (means[f"{kind} generator", names[0]] for kind in ("random", "trained"))
+        way = 100 * (random - trained) / (random - floor[0])
+        kid = [means[f"{kind} generator", names[1]] for kind in ("random", "trained")]
+        minutes = statistics.mean(run["seconds"] for run in runs) / 60
+        lines.append(
+            f"| {method} | {random:.1f} | **{trained:.2f}** | {way:.0f} | {kid[0]:.3f} | "
+            f"**{kid[1]:.4f}** | {len(runs)} | {minutes:.1f} |"
+        )
+    return "\n".join([*lines, "", f"Scores: `{names[0]}`, `{names[1]}`."])
+
+
 def main(_: list[str]) -> None:
     """Runs what is missing and writes the table."""
     out = pathlib.Path(_OUT.value).absolute()
+    changes: list[str] = []
+    if _FAMILY.value == "adversarial":
+        _run(EXTRACTOR, 0, out)
+        extractor = out / _CONFIG.value / f"{EXTRACTOR}_0"
+        changes = [
+            f"--config.evals.generator.extractor={extractor}",
+            "--config.evals.final=('fid', 'kid')",
+            "--config.evals.baselines=True",
+        ]
     results: dict[str, list[dict]] = {}
     for method in _METHODS.value or FAMILIES[_FAMILY.value]:
         seeds = range(_SEEDS.value or SEEDS.get(method, 1))
-        results[method] = [_run(method, seed, out) for seed in seeds]
+        results[method] = [_run(method, seed, out, *changes) for seed in seeds]
     commit = subprocess.run(
         ["git", "rev-parse", "--short", "HEAD"], cwd=_ROOT, capture_output=True, text=True
     ).stdout.strip()
     text = (
         f"{_CONFIG.value}, {datetime.date.today()}, {len(os.sched_getaffinity(0))} core(s) of "
-        f"{platform.machine()}, commit {commit}; trained / random network, per cent, at the last "
-        "step.\n\n"
-        f"{table(results)}\n"
+        f"{platform.machine()}, commit {commit}; at the last step.\n\n"
     )
+    if _FAMILY.value == "adversarial":
+        text += generator_table(results) + "\n"
+    else:
+        text += "Trained / random network, per cent.\n\n" + table(results) + "\n"
     (out / f"{_FAMILY.value}.md").write_text(text)
     print(text)
 

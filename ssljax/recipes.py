@@ -34,3 +34,87 @@ def fashion_mnist_cpu(config: ConfigDict) -> None:
                 mean=(0.286,),
                 std=(0.353,),
             )
+
+
+def cifar10(config: ConfigDict, learning_rate: float = 0.12, weight_decay: float = 5e-4) -> None:
+    """Sets ResNet-18 on CIFAR-10 for 200 epochs with SGD, as lightly's benchmark of methods has it.
+
+    Args:
+      config: What `base_config` made; every view of the method is set, its other keys are not.
+      learning_rate: For a batch of 256 images.
+      weight_decay: Of all parameters.
+    """
+    config.batch_size = 512
+    config.epochs = 200.0
+    config.data.update(name="cifar10", image_size=32, cache="device")
+    for key, view in config.method.items():
+        if key.startswith("view"):
+            view.update(size=32, blur_p=0.0)
+    config.model.update(name="resnet18", stem="cifar", dtype="bfloat16")
+    config.optimizer.update(
+        name="sgd",
+        learning_rate=learning_rate,
+        scaling="linear",
+        weight_decay=weight_decay,
+        exclude=(),
+    )
+    config.evals.every = 4850
+
+
+def imagenet(
+    config: ConfigDict, *, batch_size: int, epochs: float, eval_every: int, save_every: int
+) -> None:
+    """Sets the data, the length and what is evaluated of a run on ImageNet.
+
+    Args:
+      config: What `base_config` made.
+      batch_size: Images of a train step.
+      epochs: Length of the run.
+      eval_every: Train steps between evaluations.
+      save_every: Train steps between checkpoints.
+    """
+    config.batch_size = batch_size
+    config.epochs = epochs
+    config.data.name = "imagenet2012"
+    config.data.image_size = 256  # Crops of 224 pixels are taken from this on the device.
+    config.evals.update(
+        every=eval_every, test_split="validation", baselines=False, few_label=(0.01, 0.1)
+    )
+    config.checkpoint.every = save_every
+
+
+def imagenet_barlow_twins(config: ConfigDict) -> None:
+    """Sets ResNet-50 and LARS on ImageNet as Barlow Twins has them, and VICReg after it.
+
+    Args:
+      config: What `base_config` made.
+    """
+    imagenet(config, batch_size=2048, epochs=1000.0, eval_every=62550, save_every=6255)
+    config.model.update(name="resnet50", stem="imagenet", zero_init_residual=True, dtype="bfloat16")
+    config.optimizer.update(
+        name="lars",
+        learning_rate=0.2,
+        scaling="linear",
+        warmup_epochs=10.0,
+        end_value=0.0016,  # A thousandth of the highest.
+        weight_decay=1e-6,
+        classic_momentum=False,
+    )
+
+
+def fashion_mnist_gan_cpu(config: ConfigDict) -> None:
+    """Sets two thin networks on Fashion-MNIST, for minutes on two CPU cores.
+
+    Args:
+      config: What `base_config` made of an adversarial method.
+    """
+    config.batch_size = 64
+    config.steps = 1000
+    config.data.update(name="fashion_mnist", image_size=28, channels=1, cache="device")
+    config.method.update(latent_dim=64, ema_decay=0.99)
+    config.method.generator.width = 0.25
+    config.method.discriminator.width = 0.25
+    config.optimizer.update(
+        name="adam", learning_rate=5e-4, schedule="constant", b1=0.5, b2=0.999, exclude=()
+    )
+    config.evals.stage = "block2"  # Its "features" are the activations of all places.

@@ -7,18 +7,26 @@ from ml_collections import ConfigDict
 from ssljax.methods import (
     barlow_twins,
     byol,
+    cgan,
+    dcgan,
     dcl,
     dino,
     distill,
+    ebgan,
     finetune,
     mae,
     moco,
     moco_v3,
     nnclr,
+    sgan,
     simclr,
     simsiam,
+    sngan,
+    ssgan,
     swav,
     vicreg,
+    wgan,
+    wgan_gp,
 )
 from ssljax.methods.contract import Method, Task
 from ssljax.methods.online_probe import OnlineProbe
@@ -26,18 +34,26 @@ from ssljax.methods.online_probe import OnlineProbe
 TABLE: dict[str, type[Method]] = {
     "barlow_twins": barlow_twins.BarlowTwins,
     "byol": byol.BYOL,
+    "cgan": cgan.CGAN,
+    "dcgan": dcgan.DCGAN,
     "dcl": dcl.DCL,
     "dino": dino.DINO,
     "distill": distill.Distill,
+    "ebgan": ebgan.EBGAN,
     "finetune": finetune.Finetune,
     "mae": mae.MAE,
     "moco": moco.MoCo,
     "moco_v3": moco_v3.MoCoV3,
     "nnclr": nnclr.NNCLR,
+    "sgan": sgan.SGAN,
     "simclr": simclr.SimCLR,
     "simsiam": simsiam.SimSiam,
+    "sngan": sngan.SNGAN,
+    "ssgan": ssgan.SSGAN,
     "swav": swav.SwAV,
     "vicreg": vicreg.VICReg,
+    "wgan": wgan.WGAN,
+    "wgan_gp": wgan_gp.WGANGP,
 }
 
 

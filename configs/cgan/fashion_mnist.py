@@ -1,0 +1,19 @@
+"""The conditional GAN on Fashion-MNIST, on a CPU."""
+
+from ml_collections import ConfigDict
+
+from ssljax import recipes
+from ssljax.config import base_config
+
+
+def get_config() -> ConfigDict:
+    """Two convolutional networks of a quarter of the published width, told the classes.
+
+    python -m ssljax.main --config configs/cgan/fashion_mnist.py --workdir DIR
+    """
+    config = base_config("cgan")
+    recipes.fashion_mnist_gan_cpu(config)
+    config.method.generator.name = "dcgan"
+    config.method.discriminator.name = "dcgan"
+    config.method.update(discriminator_steps=1, generator_batch=1)
+    return config

@@ -1,0 +1,16 @@
+"""DCGAN on Fashion-MNIST, on a CPU."""
+
+from ml_collections import ConfigDict
+
+from ssljax import recipes
+from ssljax.config import base_config
+
+
+def get_config() -> ConfigDict:
+    """Two convolutional networks of a quarter of the published width.
+
+    python -m ssljax.main --config configs/dcgan/fashion_mnist.py --workdir DIR
+    """
+    config = base_config("dcgan")
+    recipes.fashion_mnist_gan_cpu(config)
+    return config

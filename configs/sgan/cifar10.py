@@ -1,0 +1,28 @@
+"""SGAN on CIFAR-10."""
+
+from ml_collections import ConfigDict
+
+from ssljax.config import base_config
+
+
+def get_config() -> ConfigDict:
+    """The authors' settings for 400 labels a class: feature matching, 1200 epochs.
+
+        python -m ssljax.main --config configs/sgan/cifar10.py --workdir DIR
+
+    The networks are DCGAN's, where the authors have a deeper discriminator with weight norm and
+    dropout, and the learning rate does not fall. For the same network on the same labels alone add
+    `--config.method.supervised_only=True`. This config has not been run to its end.
+    """
+    config = base_config("sgan")
+    config.batch_size = 100
+    config.epochs = 1200.0
+    config.data.update(name="cifar10", image_size=32, cache="device", labels=400.0)
+    config.method.bank_size = 4000
+    config.optimizer.update(
+        name="adam", learning_rate=3e-4, schedule="constant", b1=0.5, exclude=()
+    )
+    config.evals.update(
+        every=10_000, during=("classifier",), final=("classifier",), baselines=False
+    )
+    return config

@@ -1,0 +1,19 @@
+"""SGAN on Fashion-MNIST, on a CPU."""
+
+from ml_collections import ConfigDict
+
+from ssljax import recipes
+from ssljax.config import base_config
+
+
+def get_config() -> ConfigDict:
+    """Ten labels a class, and all images without.
+
+    python -m ssljax.main --config configs/sgan/fashion_mnist.py --workdir DIR
+    """
+    config = base_config("sgan")
+    recipes.fashion_mnist_gan_cpu(config)
+    config.data.labels = 10.0
+    config.method.discriminator_ema_decay = 0.99
+    config.evals.update(during=("classifier",), final=("classifier",), baselines=False)
+    return config

@@ -1,0 +1,24 @@
+"""SNGAN on CIFAR-10."""
+
+from ml_collections import ConfigDict
+
+from ssljax.config import base_config
+
+
+def get_config() -> ConfigDict:
+    """The authors' residual networks without labels: 50,000 train steps of five discriminator updates.
+
+        python -m ssljax.main --config configs/sngan/cifar10.py --workdir DIR
+
+    The authors add noise of less than a grey level to real images; here there is none. This config
+    has not been run to its end.
+    """
+    config = base_config("sngan")
+    config.batch_size = 64
+    config.steps = 50_000
+    config.data.update(name="cifar10", image_size=32, cache="device")
+    config.optimizer.update(
+        name="adam", learning_rate=2e-4, schedule="linear", b1=0.0, b2=0.9, exclude=()
+    )
+    config.evals.update(every=10_000)
+    return config

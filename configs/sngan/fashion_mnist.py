@@ -1,0 +1,19 @@
+"""SNGAN on Fashion-MNIST, on a CPU."""
+
+from ml_collections import ConfigDict
+
+from ssljax import recipes
+from ssljax.config import base_config
+
+
+def get_config() -> ConfigDict:
+    """Two convolutional networks of a quarter of the published width.
+
+    python -m ssljax.main --config configs/sngan/fashion_mnist.py --workdir DIR
+    """
+    config = base_config("sngan")
+    recipes.fashion_mnist_gan_cpu(config)
+    config.method.generator.name = "dcgan"
+    config.method.discriminator.name = "dcgan"
+    config.method.update(discriminator_steps=1, generator_batch=1)
+    return config

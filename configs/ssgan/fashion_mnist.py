@@ -1,0 +1,18 @@
+"""SSGAN on Fashion-MNIST, on a CPU."""
+
+from ml_collections import ConfigDict
+
+from ssljax import recipes
+from ssljax.config import base_config
+
+
+def get_config() -> ConfigDict:
+    """Two convolutional networks of a quarter of the published width.
+
+    python -m ssljax.main --config configs/ssgan/fashion_mnist.py --workdir DIR
+    """
+    config = base_config("ssgan")
+    recipes.fashion_mnist_gan_cpu(config)
+    config.method.generator.name = "dcgan"
+    config.method.discriminator.name = "dcgan"
+    return config

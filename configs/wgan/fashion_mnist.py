@@ -1,0 +1,17 @@
+"""WGAN on Fashion-MNIST, on a CPU."""
+
+from ml_collections import ConfigDict
+
+from ssljax import recipes
+from ssljax.config import base_config
+
+
+def get_config() -> ConfigDict:
+    """Two convolutional networks of a quarter of the published width.
+
+    python -m ssljax.main --config configs/wgan/fashion_mnist.py --workdir DIR
+    """
+    config = base_config("wgan")
+    recipes.fashion_mnist_gan_cpu(config)
+    config.optimizer.update(name="rmsprop", learning_rate=5e-4)
+    return config

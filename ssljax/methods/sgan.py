@@ -1,0 +1,140 @@
+"""SGAN: the discriminator is a classifier, and learns from few labels and from generated images.
+
+Salimans et al., Improved Techniques for Training GANs, 2016, section 5.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, PRNGKeyArray
+from ml_collections import ConfigDict
+
+from ssljax import losses
+from ssljax.methods import labelled_bank
+from ssljax.methods.adversarial import Adversarial, collapsed, keys_beside, to_tanh_range
+from ssljax.methods.contract import Aux, Batch, Task, TrainState
+
+PyTree = Any
+
+
+class SGAN(Adversarial):
+    """K logits, whose log-sum-exp tells real from generated images.
+
+    `data.labels` says how many labels are known. Labelled images are drawn from those met so far,
+    as many as there are images in a batch. Evaluated is the average of the discriminator's weights.
+    """
+
+    evaluated = "averaged discriminator"
+    sees_unlabelled = True
+
+    @staticmethod
+    def default_config() -> ConfigDict:
+        """The paper's values."""
+        config = Adversarial.default_config()
+        config.update(latent_dim=100, prior="uniform")
+        config.discriminator.update(norm="none")
+        config.bank_size = 100  # Labelled images that are kept; no fewer than there are.
+        config.feature_matching = True  # The generator's loss; False: the plain one.
+        config.discriminator_ema_decay = 0.9999
+        # The same network on the same labels, without a game: for comparison.
+        config.supervised_only = False
+        return config
+
+    def __init__(self, config: ConfigDict, task: Task) -> None:
+        method = config.method
+        if task.num_classes is None:
+            raise ValueError("method.name='sgan' needs a data set with labels.")
+        super().__init__(config, task, "minimax", out_dim=task.num_classes)
+        self.bank_size, self.feature_matching = method.bank_size, method.feature_matching
+        self.averages["discriminator"] = method.discriminator_ema_decay
+        self.supervised_only = method.supervised_only
+        if self.supervised_only:
+            discriminator, generator = self.players
+            resting = dataclasses.replace(generator, active=lambda step: step < 0)
+            self.players = (discriminator, resting)
+
+    def init(self, key: PRNGKeyArray) -> tuple[dict[str, PyTree], dict[str, PyTree], PyTree]:
+        """Makes the networks, their averages and an empty bank of labelled images."""
+        params, variables, memory = super().init(key)
+        bank = labelled_bank.empty(self.bank_size, self.image_shape)
+        return params, variables, memory | {"labelled": bank}
+
+    def views(self, key: PRNGKeyArray, batch: Batch) -> PyTree:
+        """Scales the real images to [-1, 1], beside their labels, -1 where there is none."""
+        return {"image": to_tanh_range(batch["image"]), "label": batch["label"]}
+
+    def discriminator_loss(
+        self,
+        params: PyTree,
+        state: TrainState,
+        views: PyTree,
+        key: PRNGKeyArray,
+        carried: Mapping[str, PyTree],
+    ) -> tuple[Array, Aux]:
+        """Names the classes of labelled images, and tells all real from generated ones."""
+        draw_key, fake_key = jax.random.split(key)
+        labelled, labels = labelled_bank.draw(
+            state.memory["labelled"], keys_beside(draw_key, views["image"])
+        )
+        own = state.variables["discriminator"]
+        named, variables = self.judge(params, own, labelled, turn=True)
+        loss = losses.sgan_supervised(named["class_logits"], labels)
+        hits = jnp.argmax(named["class_logits"], axis=1).astype(labels.dtype) == labels
+        metrics = {"supervised_loss": loss, "accuracy_labelled": jnp.mean(hits.astype(jnp.float32))}
+        carry = {"newcomer": labelled_bank.newcomer(views["image"], views["label"])}
+        if self.supervised_only:
+            return loss, Aux(variables=variables, metrics=metrics, carry=carry)
+        frozen = state.params["generator"], state.variables["generator"]
+        fake, _, _ = self.imagine(*frozen, views, fake_key)
+        turned = own | variables
+        real, changed = self.judge(params, turned, views["image"])
+        false, _ = self.judge(params, turned, fake)
+        loss += losses.sgan_unsupervised(real["class_logits"], false["class_logits"])
+        return loss, Aux(
+            variables=variables | changed,
+            metrics=metrics
+            | self.scores(real["logits"], false["logits"])
+            | {"collapsed": collapsed(fake, views["image"])},
+            carry=carry | {"features": real["features"]},
+        )
+
+    def generator_loss(
+        self,
+        params: PyTree,
+        state: TrainState,
+        views: PyTree,
+        key: PRNGKeyArray,
+        carried: Mapping[str, PyTree],
+    ) -> tuple[Array, Aux]:
+        """Makes images whose mean features are the real ones', or that are taken for real."""
+        own = state.variables["generator"]
+        fake, _, variables = self.imagine(params, own, views, key, self.generator_batch, turn=True)
+        frozen = state.params["discriminator"], state.variables["discriminator"]
+        false, _ = self.judge(*frozen, fake)
+        if self.feature_matching:
+            real, _ = self.judge(*frozen, views["image"])
+            loss = losses.feature_matching(real["features"], false["features"])
+        else:
+            loss = losses.sgan_generator(false["class_logits"])
+        return loss, Aux(variables=variables)
+
+    def after_step(self, state: TrainState, carried: Mapping[str, PyTree]) -> TrainState:
+        """Moves the averages, and keeps a labelled image that is new."""
+        state = super().after_step(state, carried)
+        bank = labelled_bank.remember(state.memory["labelled"], carried["newcomer"])
+        return state.replace(memory=state.memory | {"labelled": bank})
+
+    def features(self, state: TrainState, images: Array) -> dict[str, Array]:
+        """The averaged discriminator's activations; "logits" are the classes' scores."""
+        class_logits = self.judgement(state, images)["class_logits"]
+        return super().features(state, images) | {"logits": class_logits}
+
+    def trained_weights(self, state: TrainState) -> tuple[PyTree, dict[str, PyTree]]:
+        """The averaged discriminator."""
+        average = dict(state.memory["discriminator"])
+        return average.pop("params"), average

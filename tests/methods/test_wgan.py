@@ -1,0 +1,83 @@
+"""WGAN: weights are clipped before each critic step, and the generator waits for the critic."""
+
+import gans
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from ssljax.methods import wgan
+from ssljax.methods.wgan import WGAN
+
+
+def generator_steps(train_steps, critic_steps=5):
+    """Train steps in which the generator moves, by the loop of the authors' code."""
+    moves, done, generator_updates = [], 0, 0
+    while done < train_steps:
+        long = generator_updates < 25 or generator_updates % 500 == 0
+        done += (100 if long else critic_steps) // critic_steps
+        moves.append(done - 1)
+        generator_updates += 1
+    return [step for step in moves if step < train_steps]
+
+
+def test_the_generator_moves_when_it_does_in_the_authors_loop():
+    method = gans.build(WGAN)
+    critic, generator = method.players
+    assert critic.active is None
+    assert critic.updates == 5
+    moves = np.flatnonzero(np.asarray(generator.active(jnp.arange(2200))))
+    expected = generator_steps(2200)
+    assert expected[:3] == [19, 39, 59]
+    assert expected[24:27] == [499, 500, 501]
+    assert moves.tolist() == expected
+
+
+def test_resting_it_does_not_change(monkeypatch):
+    monkeypatch.setattr(wgan, "LONG", 2)
+    method = gans.build(WGAN, discriminator_steps=1)
+    states, metrics = gans.run(method, 2)
+    kernels = [np.asarray(s.params["generator"]["dense"]["kernel"]) for s in states]
+    np.testing.assert_array_equal(kernels[1], kernels[0])
+    assert metrics[0]["generator/loss"] == 0
+    assert np.any(kernels[2] != kernels[1])
+
+
+def test_weights_are_clipped_before_the_step_and_not_after_it(close):
+    method = gans.build(WGAN, discriminator_steps=1)
+    method.players = method.players[:1]
+    start, after = gans.run(method, 1)[0]
+    critic = start.params["discriminator"]
+    clipped = jax.tree.map(lambda x: np.clip(x, -0.01, 0.01), critic)
+    assert max(np.abs(x).max() for x in jax.tree.leaves(critic)) == 1.0  # The norms' scales.
+    _, players_key = jax.random.split(jax.random.fold_in(start.key, 0))
+    key = jax.random.fold_in(jax.random.fold_in(players_key, 0), 0)
+    player, views = method.players[0], gans.views(method)
+    grads, _ = gans.jit(jax.grad(
+        lambda params: player.loss(params, start, views, key, {}), has_aux=True
+    ))(clipped)  # fmt: skip
+    expected = jax.tree.map(lambda p, g: p - gans.RATE * g, clipped, grads)
+    close(after.params["discriminator"], expected)
+    assert any(np.any(np.abs(x) > 0.01) for x in jax.tree.leaves(after.params["discriminator"]))
+
+
+def test_the_loss_and_the_estimate_are_mean_scores():
+    method = gans.build(WGAN)
+    state, views = gans.start(method), gans.views(method)
+    fake = gans.imagine(method, state, views, jax.random.split(gans.KEY)[0])
+    real = np.asarray(gans.judge(method, state, views["image"])["logits"], np.float64).mean()
+    false = np.asarray(gans.judge(method, state, fake)["logits"], np.float64).mean()
+    loss, aux = gans.loss(method, "discriminator", state, views)
+    np.testing.assert_allclose(loss, false - real, rtol=1e-4)
+    np.testing.assert_allclose(aux.metrics["wasserstein"], real - false, rtol=1e-4)
+
+
+def test_defaults_are_the_papers():
+    method = WGAN.default_config()
+    assert (method.clip, method.discriminator_steps) == (0.01, 5)
+
+
+def test_a_clip_of_zero_is_told():
+    method = gans.build(WGAN, clip=0.0)
+    with pytest.raises(ValueError, match="limit is 0"):
+        method.players[0].project({"w": jnp.ones(2)})
