@@ -119,7 +119,7 @@ def generator_table(results: dict[str, list[dict]]) -> str:
     lines = [
         "| method | FID random | FID trained | way | KID random | KID trained | seeds | minutes |",
         "|---|---:|---:|---:|---:|---:|---:|---:|",
-        f"| held-out reals | | {floor[0]:.2f} | 100 | | {floor[1]:.4f} | | |",
+        f"| held-out reals | | {floor[0]:.4f} | 100 | | {floor[1]:.4f} | | |",
     ]
     for method, runs in results.items():
         means = {
@@ -132,7 +132,7 @@ def generator_table(results: dict[str, list[dict]]) -> str:
         kid = [means[f"{kind} generator", names[1]] for kind in ("random", "trained")]
         minutes = statistics.mean(run["seconds"] for run in runs) / 60
         lines.append(
-            f"| {method} | {random:.1f} | **{trained:.2f}** | {way:.0f} | {kid[0]:.3f} | "
+            f"| {method} | {random:.2f} | **{trained:.3f}** | {way:.0f} | {kid[0]:.3f} | "
             f"**{kid[1]:.4f}** | {len(runs)} | {minutes:.1f} |"
         )
     return "\n".join([*lines, "", f"Scores: `{names[0]}`, `{names[1]}`."])
