@@ -6,7 +6,7 @@ from ssljax.config import base_config
 
 
 def get_config() -> ConfigDict:
-    """The paper's settings; it has no images of 32 pixels, for which a layer is left out of each network.
+    """The paper's settings, with networks for images of 32 pixels, which it does not have.
 
         python -m ssljax.main --config configs/dcgan/cifar10.py --workdir DIR
 

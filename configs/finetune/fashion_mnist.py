@@ -12,8 +12,9 @@ def get_config() -> ConfigDict:
         python -m ssljax.main --config configs/finetune/fashion_mnist.py --workdir DIR \
             --config.init.workdir=PRETRAINED
 
-    PRETRAINED is the workdir of a run of configs/simclr/fashion_mnist.py; without it the network
-    starts untrained, and ends at 65.6 %. Takes 1 minute on two busy CPU cores.
+    PRETRAINED is the workdir of a run of configs/simclr/fashion_mnist.py: 69.1 % of the test set
+    right; without it the network starts untrained and ends at 59.4 %. Takes a minute on two CPU
+    cores.
     `--config.data.labels=0.1` takes a tenth of the labels.
     """
     config = base_config("finetune")

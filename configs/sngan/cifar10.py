@@ -6,7 +6,7 @@ from ssljax.config import base_config
 
 
 def get_config() -> ConfigDict:
-    """The authors' residual networks without labels: 50,000 train steps of five discriminator updates.
+    """The authors' residual networks: 50,000 train steps of five discriminator updates.
 
         python -m ssljax.main --config configs/sngan/cifar10.py --workdir DIR
 

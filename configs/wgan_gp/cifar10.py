@@ -6,7 +6,7 @@ from ssljax.config import base_config
 
 
 def get_config() -> ConfigDict:
-    """The paper's residual networks without labels, five critic updates in each of 100,000 train steps.
+    """The paper's residual networks: 100,000 train steps of five critic updates.
 
         python -m ssljax.main --config configs/wgan_gp/cifar10.py --workdir DIR
 

@@ -115,11 +115,6 @@ class Adversarial(Method):
         """What both networks have in common; the rest stands in the method's own keys."""
         return ConfigDict(dict(dtype="float32"))
 
-    @staticmethod
-    def default_model() -> ConfigDict:
-        """Nothing: `method.generator` and `method.discriminator` describe the networks."""
-        return ConfigDict()
-
     @classmethod
     def batches_per_step(cls, config: ConfigDict) -> int:
         """One fresh batch for each of the discriminator's updates."""

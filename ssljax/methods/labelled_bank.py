@@ -65,7 +65,7 @@ def remember(bank: Bank, new: dict[str, Array]) -> Bank:
     return {
         "image": bank["image"].at[place].set(new["image"], mode="drop"),
         "label": bank["label"].at[place].set(new["label"], mode="drop"),
-        "count": bank["count"] + (place < size),
+        "count": bank["count"] + (place < size).astype(jnp.int32),
     }
 
 
