@@ -9,6 +9,8 @@ def get_config() -> ConfigDict:
     """A thin vision transformer on the 60,000 grey images of Fashion-MNIST, in patches of 4x4.
 
     python -m ssljax.main --config configs/mae/fashion_mnist.py --workdir DIR
+
+    Seed 0: kNN (k 20) 78.8 %, random network 71.8 %, raw pixels 84.6 %.
     """
     config = base_config("mae")
     config.batch_size = 256

@@ -10,6 +10,9 @@ def get_config() -> ConfigDict:
     """A thin network on the 60,000 grey images of Fashion-MNIST; two crops, no small ones.
 
     python -m ssljax.main --config configs/swav/fashion_mnist.py --workdir DIR
+
+    Takes 4 minutes on one CPU core, with the evaluations. Seed 0: kNN (k 20) 71.1 %, random network
+    49.8 %, raw pixels 84.6 %.
     """
     config = base_config("swav")
     recipes.fashion_mnist_cpu(config)
