@@ -7,12 +7,14 @@ from ssljax.config import base_config
 
 
 def get_config() -> ConfigDict:
-    """Two convolutional networks, with layer norm in the critic.
+    """Two convolutional networks of a quarter of the published width, two critic updates a step.
 
     python -m ssljax.main --config configs/wgan_gp/fashion_mnist.py --workdir DIR
     """
     config = base_config("wgan_gp")
     recipes.fashion_mnist_gan_cpu(config)
     config.method.generator.name = "dcgan"
-    config.method.discriminator.update(name="dcgan", norm="layer")
+    config.method.discriminator.name = "dcgan"
+    config.method.update(discriminator_steps=2, generator_batch=1)
+    config.optimizer.update(b1=0.0, b2=0.9)
     return config

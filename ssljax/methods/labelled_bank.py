@@ -44,8 +44,13 @@ def newcomer(
     Returns:
       "image" (height, width, channels) and "label" (), which is -1 if none is labelled.
     """
-    first = jnp.argmax(labels >= 0)
-    return {"image": images[first], "label": labels[first].astype(jnp.int32)}
+    labels = labels.astype(jnp.int32)
+    chosen = jnp.arange(labels.shape[0]) == jnp.argmax(labels >= 0)
+    # A sum of which one term is not 0: indexing would bring all images to every device.
+    return {
+        "image": jnp.sum(jnp.where(chosen[:, None, None, None], images, 0.0), axis=0),
+        "label": jnp.sum(jnp.where(chosen, labels, 0)),
+    }
 
 
 def remember(bank: Bank, new: dict[str, Array]) -> Bank:

@@ -89,10 +89,10 @@ class DiscriminatorNorm(nn.Module):
             reduction_axes=axes,
             feature_axes=-1,
             use_fast_variance=False,
-            dtype=self.dtype,
+            dtype=jnp.float32,
             name="layer",
         )
-        return norm(x)
+        return norm(x.astype(jnp.float32)).astype(self.dtype)
 
 
 class DiscriminatorHeads(nn.Module):
