@@ -5,6 +5,8 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
+from ssljax.models.convolution import conv_general_dilated
+
 KAIMING_FAN_OUT = nn.initializers.variance_scaling(2.0, "fan_out", "normal")
 """He et al. (2015), Eq. 14: normal, variance 2 / (kernel area * output channels)."""
 
@@ -34,6 +36,7 @@ def conv(features: int, kernel: int, stride: int, dtype: DTypeLike, name: str) -
         kernel_init=KAIMING_FAN_OUT,
         dtype=dtype,
         name=name,
+        conv_general_dilated=conv_general_dilated,
     )
 
 

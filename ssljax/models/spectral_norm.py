@@ -8,6 +8,8 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Int
 
+from ssljax.models.convolution import conv_general_dilated
+
 DCGAN_INIT = nn.initializers.normal(0.02)
 """Radford et al. (2015), section 3: zero-centred normal, standard deviation 0.02."""
 
@@ -89,7 +91,7 @@ class Conv(nn.Module):
         """Applies the convolution."""
         kernel = _kernel(self, (self.size, self.size, x.shape[-1], self.features), train)
         margin = (self.size - self.stride + 1) // 2
-        y = jax.lax.conv_general_dilated(
+        y = conv_general_dilated(
             x.astype(self.dtype),
             kernel.astype(self.dtype),
             window_strides=(self.stride, self.stride),
