@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable, Generator, Mapping
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 from jax.sharding import Mesh
+from jaxtyping import Int
 from ml_collections import ConfigDict
 
 from ssljax import data, evals, mesh, methods, parent, state
@@ -44,6 +46,7 @@ class Experiment:
       config: The same; `init` holds all that is known of the run that this one starts from.
       mesh: The mesh of all devices.
       source: The training images.
+      labelled: Of these the labelled ones, for a method that has batches of them; else None.
       task: What the method was told of data and length.
       method: The method.
       updates: Fresh batches in one train step.
@@ -64,10 +67,16 @@ class Experiment:
             image_key=config.data.image_key or None,
             label_key=config.data.label_key or None,
         )
-        if config.data.labels:
-            self.source = _with_few_labels(config, self.source)
+        self.labelled: data.Source | None = None
+        kind = methods.TABLE[config.method.name]
+        rows = _labelled_rows(config, self.source) if config.data.labels else None
+        if kind.labelled_batches:
+            self.labelled = _at_least(config.batch_size, self.source, rows)
+        if rows is not None:
+            few = data.FewLabels if kind.sees_unlabelled else data.Subset
+            self.source = few(self.source, rows)
         self._rows = mesh.local_rows(self.mesh, config.batch_size)
-        self.updates = methods.TABLE[config.method.name].batches_per_step(config.method)
+        self.updates = kind.batches_per_step(config.method)
         batches = len(self.source) // config.batch_size
         side = config.data.image_size
         self.task = Task(
@@ -125,28 +134,44 @@ class Experiment:
 
     def feed(self) -> Feed:
         """Opens the training data, streamed from the host or held on the devices."""
+        streams = {"": self._stream(self.source, self.config.seed)}
+        if self.labelled is not None:
+            streams["labelled_"] = self._stream(self.labelled, self.config.seed + 1)
+
+        def unpack(constants: PyTree, placed: PyTree) -> Batch:
+            return {
+                prefix + key: array
+                for prefix, stream in streams.items()
+                for key, array in stream.unpack(constants[prefix], placed[prefix]).items()
+            }
+
+        def batches(step: int) -> data.Prefetch:
+            host = _together({prefix: stream.host(step) for prefix, stream in streams.items()})
+            place = functools.partial(data.to_global, self.mesh, spec=mesh.BATCH)
+            return data.Prefetch(host, place, self.config.data.prefetch)
+
+        constants = {prefix: stream.constants for prefix, stream in streams.items()}
+        return Feed(constants, unpack, batches)
+
+    def _stream(self, source: data.Source, seed: int) -> _Stream:
+        """Opens one set."""
         config = self.config.data
         order: dict[str, Any] = dict(
             batch_size=self.config.batch_size,
-            seed=self.config.seed,
+            seed=seed,
             batches_per_step=self.updates,
             rows=self._rows,
         )
-
-        def placed(host: Iterator[Any]) -> data.Prefetch:
-            place = functools.partial(data.to_global, self.mesh, spec=mesh.BATCH)
-            return data.Prefetch(host, place, config.prefetch)
-
         if config.cache == "device":
-            arrays = self.load(self.source)
+            arrays = self.load(source)
             size = len(arrays["image"])
-            return Feed(
-                constants=data.put_on_devices(self.mesh, arrays),
-                unpack=data.gather,
-                batches=lambda step: placed(data.index_batches(size, start_step=step, **order)),
+            return _Stream(
+                data.put_on_devices(self.mesh, arrays),
+                data.gather,
+                lambda step: data.index_batches(size, start_step=step, **order),
             )
         loader = data.Loader(
-            self.source,
+            source,
             image_size=config.image_size,
             channels=config.channels,
             resize=config.resize,
@@ -155,32 +180,54 @@ class Experiment:
             max_corrupt=config.max_corrupt,
             **order,
         )
-        return Feed(
-            constants=(),
-            unpack=lambda _, batch: batch,
-            batches=lambda step: placed(loader.iterate(step)),
-        )
+        return _Stream((), lambda _, batch: batch, loader.iterate)
 
 
-def _with_few_labels(config: ConfigDict, source: data.Source) -> data.Source:
-    """The images whose labels are drawn or, if the method wants them, all with those labels."""
+class _Stream(NamedTuple):
+    """One set of a feed: see `Feed`, but that `host` gives what is not placed yet."""
+
+    constants: PyTree
+    unpack: Callable[[PyTree, PyTree], Batch]
+    host: Callable[[int], Generator[PyTree, None, None]]
+
+
+def _together(
+    hosts: Mapping[str, Generator[PyTree, None, None]],
+) -> Generator[dict[str, PyTree], None, None]:
+    """Takes one item of each at a time, without end, and closes them all."""
+    with contextlib.ExitStack() as stack:
+        for host in hosts.values():
+            stack.enter_context(contextlib.closing(host))
+        while True:
+            yield {name: next(host) for name, host in hosts.items()}
+
+
+def _labelled_rows(config: ConfigDict, source: data.Source) -> Int[np.ndarray, "labelled"]:
+    """Draws the images whose labels are known."""
     if source.num_classes is None:
         raise UserError(
             f"{source.name}/{source.split} has no labels of which config.data.labels could be "
             "drawn: name the feature in config.data.label_key, or set config.data.labels=0."
         )
-    rows = evals.labelled_rows(
+    kind = methods.TABLE[config.method.name]
+    if kind.sees_unlabelled and config.method.online_probe:
+        raise UserError(
+            "config.method.online_probe learns from the labels of all images, and "
+            "config.data.labels keeps most of them back: set one of the two to its default."
+        )
+    return evals.labelled_rows(
         data.read_labels(source, config.data.threads or None),
         source.num_classes,
         config.data.labels,
         config.data.labels_seed,
         key="config.data.labels",
     )
-    if not methods.TABLE[config.method.name].sees_unlabelled:
-        return data.Subset(source, rows)
-    if config.method.online_probe:
-        raise UserError(
-            "config.method.online_probe learns from the labels of all images, and "
-            "config.data.labels keeps most of them back: set one of the two to its default."
-        )
-    return data.FewLabels(source, rows)
+
+
+def _at_least(
+    batch_size: int, source: data.Source, rows: Int[np.ndarray, "labelled"] | None
+) -> data.Source:
+    """The labelled images, each as often as it takes to fill a batch."""
+    if rows is None:
+        return source
+    return data.Subset(source, np.tile(rows, -(-batch_size // len(rows))))

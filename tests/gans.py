@@ -76,11 +76,14 @@ def start(method: Method) -> TrainState:
 
 
 def batch(seed: int, updates: int = 1) -> dict[str, jax.Array]:
-    """Random images and labels of one train step."""
+    """Random images and labels of one train step, and labelled images beside them."""
     rng = np.random.default_rng(seed)
-    images = rng.integers(0, 256, (BATCH, updates, SIDE, SIDE, 1), dtype=np.uint8)
-    labels = rng.integers(0, CLASSES, (BATCH, updates), dtype=np.int32)
-    return {"image": jnp.asarray(images), "label": jnp.asarray(labels)}
+    drawn = {}
+    for prefix in ("", "labelled_"):
+        images = rng.integers(0, 256, (BATCH, updates, SIDE, SIDE, 1), dtype=np.uint8)
+        labels = rng.integers(0, CLASSES, (BATCH, updates), dtype=np.int32)
+        drawn |= {f"{prefix}image": jnp.asarray(images), f"{prefix}label": jnp.asarray(labels)}
+    return drawn
 
 
 def views(method: Method, seed: int = 0) -> Any:

@@ -18,7 +18,6 @@ def get_config() -> ConfigDict:
     config.batch_size = 100
     config.epochs = 1200.0
     config.data.update(name="cifar10", image_size=32, cache="device", labels=400.0)
-    config.method.bank_size = 4000
     config.optimizer.update(
         name="adam", learning_rate=3e-4, schedule="constant", b1=0.5, exclude=()
     )

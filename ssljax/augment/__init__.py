@@ -15,7 +15,7 @@ from ssljax.augment.crop import (
 )
 from ssljax.augment.geometry import affine_matrices, random_affine, random_flip, warp
 from ssljax.augment.keys import example_keys, fold_keys
-from ssljax.augment.pixels import normalize, to_float
+from ssljax.augment.pixels import normalize, to_float, to_tanh_range
 from ssljax.augment.policy import ViewPolicy, view_from_config
 from ssljax.augment.presets import simclr
 from ssljax.augment.resample import resize
@@ -44,6 +44,7 @@ __all__ = [
     "simclr",
     "solarize",
     "to_float",
+    "to_tanh_range",
     "view_from_config",
     "warp",
 ]

@@ -21,6 +21,20 @@ def to_float(
     return jnp.asarray(images).astype(jnp.float32) / 255.0
 
 
+def to_tanh_range(
+    images: UInt8[Array | np.ndarray, "batch height width channels"],
+) -> Float[Array, "batch height width channels"]:
+    """Turns bytes into float32 in [-1, 1], where a generator's images lie.
+
+    Args:
+        images: Images in 0 to 255.
+
+    Returns:
+        The images scaled so that 0 becomes -1 and 255 becomes 1.
+    """
+    return 2.0 * to_float(images) - 1.0
+
+
 def normalize(
     images: Float[Array, "batch height width channels"],
     mean: Sequence[float],

@@ -3,7 +3,7 @@
 import contextlib
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import count
 
@@ -90,7 +90,7 @@ class Loader:
         """The names of the corrupt images that this process has met so far."""
         return self._reader.corrupt
 
-    def iterate(self, start_step: int = 0) -> Iterator[Batch]:
+    def iterate(self, start_step: int = 0) -> Generator[Batch, None, None]:
         """Yields the batches of `start_step` and of all later steps, without end.
 
         Args:
@@ -199,7 +199,7 @@ def index_batches(
     batches_per_step: int = 1,
     rows: slice = slice(None),
     start_step: int = 0,
-) -> Iterator[Int32[np.ndarray, "rows updates"]]:
+) -> Generator[Int32[np.ndarray, "rows updates"], None, None]:
     """Yields the order of a `Loader` as plain indices, for a set that lives on the device.
 
     Args:

@@ -14,7 +14,7 @@ from ssljax.losses.adversarial import (
     wasserstein_generator,
 )
 from ssljax.losses.clustering import prototype_entropy, sinkhorn_knopp, swapped_prediction
-from ssljax.losses.collapse import collapse_metrics, effective_rank, rankme
+from ssljax.losses.collapse import collapse_metrics, effective_rank, generator_collapsed, rankme
 from ssljax.losses.contrastive import nt_xent
 from ssljax.losses.decoupled import dcl, dclw
 from ssljax.losses.distillation import dino_loss, update_center
@@ -69,6 +69,7 @@ __all__ = [
     "effective_rank",
     "enqueue",
     "feature_matching",
+    "generator_collapsed",
     "hinge_discriminator",
     "in_four_orientations",
     "info_nce_batch",

@@ -12,6 +12,8 @@ from ssljax.losses.regression import normalized_std
 _LEAST_SPREAD = 0.1
 _LEAST_ENTROPY = 0.05
 """What still counts as healthy, as shares of the spread and of the entropy of even use."""
+_LEAST_PIXEL_SPREAD = 0.05
+"""Share of the real images' spread below which the generated ones are all the same."""
 
 
 def effective_rank(embeddings: Float[Array, "batch dim"]) -> Float32[Array, ""]:
@@ -127,3 +129,35 @@ def collapse_metrics(
         largest = math.log(min(scores.shape))
         collapsed |= metrics["assignment_entropy"] < _LEAST_ENTROPY * largest
     return metrics | {"collapsed": collapsed.astype(jnp.float32)}
+
+
+def generator_collapsed(
+    fake: Float[Array, "fake height width channels"],
+    real: Float[Array, "real height width channels"],
+) -> Float32[Array, ""]:
+    """Tells whether a generator makes one image whatever its latents.
+
+    Args:
+        fake: generated images, at least two.
+        real: real images, at least two.
+
+    Returns:
+        1 if the standard deviation of the generated images, by pixel and over the batch, is below a
+        twentieth of the real ones'; otherwise 0.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> real = jnp.arange(4.0).reshape(4, 1, 1, 1)
+        >>> print(generator_collapsed(0.01 * real, real), generator_collapsed(real, real))
+        1.0 0.0
+    """
+    return (_spread(fake) < _LEAST_PIXEL_SPREAD * _spread(real)).astype(jnp.float32)
+
+
+def _spread(images: Float[Array, "batch height width channels"]) -> Float32[Array, ""]:
+    """Root of a pixel's mean variance over the batch.
+
+    It comes from the differences of neighbours, so that no whole image leaves its device.
+    """
+    pairs = images[: images.shape[0] // 2 * 2].reshape(-1, 2, *images.shape[1:])
+    return jnp.sqrt(jnp.mean(jnp.square(pairs[:, 0] - pairs[:, 1])) / 2)

@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 import optax
 from jax.experimental.shard_alike import shard_alike
-from jaxtyping import Array, Float, Float32, Key, PRNGKeyArray, UInt8
+from jaxtyping import Array, Float, Key, PRNGKeyArray
 from ml_collections import ConfigDict
 
 from ssljax import augment, losses, models, optimizers
@@ -27,8 +27,6 @@ Outputs = dict[str, Array]
 """Named outputs of a discriminator; see `models.build_discriminator`."""
 
 _JUDGEMENTS = ("logits", "class_logits", "rotation", "reconstruction")
-_LEAST_SPREAD = 0.05
-"""Share of the real images' spread below which the generated ones are all the same."""
 _PRIORS: dict[str, Callable[..., Array]] = {
     "normal": jax.random.normal,
     "uniform": lambda key, shape: jax.random.uniform(key, shape, minval=-1.0, maxval=1.0),
@@ -142,7 +140,7 @@ class Adversarial(Method):
 
     def views(self, key: PRNGKeyArray, batch: Batch) -> PyTree:
         """Scales the real images to [-1, 1]; classes stand beside them if they are read."""
-        views = {"image": to_tanh_range(batch["image"])}
+        views = {"image": augment.to_tanh_range(batch["image"])}
         return views if self.num_classes is None else views | {"label": batch["label"]}
 
     def latents(self, key: PRNGKeyArray, count: int) -> PyTree:
@@ -250,7 +248,7 @@ class Adversarial(Method):
             variables=variables,
             metrics=terms
             | self.scores(real["logits"], false["logits"])
-            | {"collapsed": collapsed(fake, views["image"])},
+            | {"collapsed": losses.generator_collapsed(fake, views["image"])},
             carry={"features": real["features"]},
         )
 
@@ -299,7 +297,7 @@ class Adversarial(Method):
         """All that the discriminator gives for raw images, in evaluation mode."""
         params, variables = self.trained_weights(state)
         outputs: Any = self.discriminator.apply(
-            {"params": params, **variables}, to_tanh_range(images), False
+            {"params": params, **variables}, augment.to_tanh_range(images), False
         )
         return outputs
 
@@ -312,36 +310,6 @@ class Adversarial(Method):
     def trained_weights(self, state: TrainState) -> tuple[PyTree, dict[str, PyTree]]:
         """The discriminator."""
         return state.params["discriminator"], state.variables["discriminator"]
-
-
-def to_tanh_range(images: UInt8[Array, "batch height width channels"]) -> Images:
-    """Turns bytes into float32 in [-1, 1], where generators' images lie."""
-    return 2.0 * augment.to_float(images) - 1.0
-
-
-def collapsed(fake: Images, real: Images) -> Float32[Array, ""]:
-    """Tells whether a generator makes one image whatever its latents: 1, or else 0.
-
-    It is a metric of the discriminator, whose fakes it takes: a generator may rest.
-
-    Args:
-      fake: Generated images, two at least.
-      real: Real ones.
-
-    Returns:
-      1 if the standard deviation of the generated images, by pixel and over the batch, is below a
-      twentieth of the real ones'.
-    """
-    return (_spread(fake) < _LEAST_SPREAD * _spread(real)).astype(jnp.float32)
-
-
-def _spread(images: Images) -> Float32[Array, ""]:
-    """Root of a pixel's mean variance over the batch.
-
-    It comes from the differences of neighbours, so that no whole image leaves its device.
-    """
-    pairs = images[: images.shape[0] // 2 * 2].reshape(-1, 2, *images.shape[1:])
-    return jnp.sqrt(jnp.mean(jnp.square(pairs[:, 0] - pairs[:, 1])) / 2)
 
 
 def keys_beside(key: PRNGKeyArray, images: Images, each: int = 1) -> Key[Array, " count"]:

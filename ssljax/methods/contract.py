@@ -141,6 +141,8 @@ class Method:
       evaluated: The network that `features` reads, as it is named beside every score.
       sees_unlabelled: Whether images whose label `data.labels` leaves out are seen all the same,
         with label -1, or not at all.
+      labelled_batches: Whether there is beside each batch one as large of labelled images alone,
+        "labelled_image" and "labelled_label", in an order of their own.
       generates: Whether the method draws images: it then has `latents` and `generate`.
     """
 
@@ -148,6 +150,7 @@ class Method:
     phases: Sequence[Phase] = ()
     evaluated: str = "online encoder"
     sees_unlabelled: bool = False
+    labelled_batches: bool = False
     generates: bool = False
 
     def __init__(self, config: ConfigDict, task: Task) -> None:

@@ -13,7 +13,7 @@ from jaxtyping import Array, PRNGKeyArray
 from ml_collections import ConfigDict
 
 from ssljax import losses
-from ssljax.methods.adversarial import Adversarial, collapsed
+from ssljax.methods.adversarial import Adversarial
 from ssljax.methods.contract import Aux, Task, TrainState
 
 PyTree = Any
@@ -61,7 +61,7 @@ class EBGAN(Adversarial):
             metrics={
                 "energy_real": jnp.mean(real_energy),
                 "energy_fake": jnp.mean(fake_energy),
-                "collapsed": collapsed(fake, views["image"]),
+                "collapsed": losses.generator_collapsed(fake, views["image"]),
             },
             carry={"features": real["features"]},
         )

@@ -9,14 +9,12 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, PRNGKeyArray
 from ml_collections import ConfigDict
 
-from ssljax import losses
-from ssljax.methods import labelled_bank
-from ssljax.methods.adversarial import Adversarial, collapsed, keys_beside, to_tanh_range
+from ssljax import augment, losses
+from ssljax.methods.adversarial import Adversarial
 from ssljax.methods.contract import Aux, Batch, Task, TrainState
 
 PyTree = Any
@@ -25,12 +23,13 @@ PyTree = Any
 class SGAN(Adversarial):
     """K logits, whose log-sum-exp tells real from generated images.
 
-    `data.labels` says how many labels are known. Labelled images are drawn from those met so far,
-    as many as there are images in a batch. Evaluated is the average of the discriminator's weights.
+    `data.labels` says how many labels are known. Beside each batch of all images stands one of
+    labelled images. Evaluated is the average of the discriminator's weights.
     """
 
     evaluated = "averaged discriminator"
     sees_unlabelled = True
+    labelled_batches = True
 
     @staticmethod
     def default_config() -> ConfigDict:
@@ -38,7 +37,6 @@ class SGAN(Adversarial):
         config = Adversarial.default_config()
         config.update(latent_dim=100, prior="uniform")
         config.discriminator.update(norm="none")
-        config.bank_size = 100  # Labelled images that are kept; no fewer than there are.
         config.feature_matching = True  # The generator's loss; False: the plain one.
         config.discriminator_ema_decay = 0.9999
         # The same network on the same labels, without a game: for comparison.
@@ -50,7 +48,7 @@ class SGAN(Adversarial):
         if task.num_classes is None:
             raise ValueError("method.name='sgan' needs a data set with labels.")
         super().__init__(config, task, "minimax", out_dim=task.num_classes)
-        self.bank_size, self.feature_matching = method.bank_size, method.feature_matching
+        self.feature_matching = method.feature_matching
         self.averages["discriminator"] = method.discriminator_ema_decay
         self.supervised_only = method.supervised_only
         if self.supervised_only:
@@ -58,15 +56,13 @@ class SGAN(Adversarial):
             resting = dataclasses.replace(generator, active=lambda step: step < 0)
             self.players = (discriminator, resting)
 
-    def init(self, key: PRNGKeyArray) -> tuple[dict[str, PyTree], dict[str, PyTree], PyTree]:
-        """Makes the networks, their averages and an empty bank of labelled images."""
-        params, variables, memory = super().init(key)
-        bank = labelled_bank.empty(self.bank_size, self.image_shape)
-        return params, variables, memory | {"labelled": bank}
-
     def views(self, key: PRNGKeyArray, batch: Batch) -> PyTree:
-        """Scales the real images to [-1, 1], beside their labels, -1 where there is none."""
-        return {"image": to_tanh_range(batch["image"]), "label": batch["label"]}
+        """Scales the real images to [-1, 1]; of the labelled ones alone is the label read."""
+        return {
+            "image": augment.to_tanh_range(batch["image"]),
+            "labelled": augment.to_tanh_range(batch["labelled_image"]),
+            "label": batch["labelled_label"],
+        }
 
     def discriminator_loss(
         self,
@@ -77,20 +73,15 @@ class SGAN(Adversarial):
         carried: Mapping[str, PyTree],
     ) -> tuple[Array, Aux]:
         """Names the classes of labelled images, and tells all real from generated ones."""
-        draw_key, fake_key = jax.random.split(key)
-        labelled, labels = labelled_bank.draw(
-            state.memory["labelled"], keys_beside(draw_key, views["image"])
-        )
-        own = state.variables["discriminator"]
-        named, variables = self.judge(params, own, labelled, turn=True)
+        own, labels = state.variables["discriminator"], views["label"]
+        named, variables = self.judge(params, own, views["labelled"], turn=True)
         loss = losses.sgan_supervised(named["class_logits"], labels)
         hits = jnp.argmax(named["class_logits"], axis=1).astype(labels.dtype) == labels
         metrics = {"supervised_loss": loss, "accuracy_labelled": jnp.mean(hits.astype(jnp.float32))}
-        carry = {"newcomer": labelled_bank.newcomer(views["image"], views["label"])}
         if self.supervised_only:
-            return loss, Aux(variables=variables, metrics=metrics, carry=carry)
+            return loss, Aux(variables=variables, metrics=metrics)
         frozen = state.params["generator"], state.variables["generator"]
-        fake, _, _ = self.imagine(*frozen, views, fake_key)
+        fake, _, _ = self.imagine(*frozen, views, key)
         turned = own | variables
         real, changed = self.judge(params, turned, views["image"])
         false, _ = self.judge(params, turned, fake)
@@ -99,8 +90,8 @@ class SGAN(Adversarial):
             variables=variables | changed,
             metrics=metrics
             | self.scores(real["logits"], false["logits"])
-            | {"collapsed": collapsed(fake, views["image"])},
-            carry=carry | {"features": real["features"]},
+            | {"collapsed": losses.generator_collapsed(fake, views["image"])},
+            carry={"features": real["features"]},
         )
 
     def generator_loss(
@@ -122,12 +113,6 @@ class SGAN(Adversarial):
         else:
             loss = losses.sgan_generator(false["class_logits"])
         return loss, Aux(variables=variables)
-
-    def after_step(self, state: TrainState, carried: Mapping[str, PyTree]) -> TrainState:
-        """Moves the averages, and keeps a labelled image that is new."""
-        state = super().after_step(state, carried)
-        bank = labelled_bank.remember(state.memory["labelled"], carried["newcomer"])
-        return state.replace(memory=state.memory | {"labelled": bank})
 
     def features(self, state: TrainState, images: Array) -> dict[str, Array]:
         """The averaged discriminator's activations; "logits" are the classes' scores."""

@@ -12,7 +12,7 @@ from jaxtyping import Array, PRNGKeyArray
 from ml_collections import ConfigDict
 
 from ssljax import losses
-from ssljax.methods.adversarial import Adversarial, collapsed
+from ssljax.methods.adversarial import Adversarial
 from ssljax.methods.contract import Aux, Task, TrainState
 
 PyTree = Any
@@ -64,7 +64,10 @@ class SSGAN(Adversarial):
         loss = self.gan_weight * self.game.discriminator(*logits) + self.beta * rotation
         return loss, Aux(
             variables=variables,
-            metrics={"rotation_loss": rotation, "collapsed": collapsed(fake, views["image"])}
+            metrics={
+                "rotation_loss": rotation,
+                "collapsed": losses.generator_collapsed(fake, views["image"]),
+            }
             | self.scores(*logits),
             carry={"features": losses.upright_only(real["features"])},
         )

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
-from ssljax.losses.collapse import collapse_metrics, effective_rank, rankme
+from ssljax.losses.collapse import collapse_metrics, effective_rank, generator_collapsed, rankme
 
 
 def spectrum(singular_values, batch, dim, seed=0):
@@ -128,3 +128,10 @@ def test_eight_devices_measure_what_one_does():
         one, eight = program(z), program(jax.device_put(z, place))
         for name in one:
             assert eight[name] == pytest.approx(float(one[name]), rel=1e-5)
+
+
+@pytest.mark.parametrize(("spread", "expected"), [(0.0, 1.0), (0.04, 1.0), (0.06, 0.0), (1.0, 0.0)])
+def test_collapse_is_a_twentieth_of_the_real_spread(spread, expected):
+    real = jnp.asarray(np.random.default_rng(0).uniform(-1, 1, (64, 4, 4, 1)), jnp.float32)
+    fake = 0.3 + spread * real
+    assert float(generator_collapsed(fake, real)) == expected

@@ -96,11 +96,19 @@ class Steps:
             labels[BATCH:] = -1
         feed = Feed(
             constants=data.put_on_devices(self.mesh, {"image": images, "label": labels}),
-            unpack=data.gather,
+            unpack=self.unpack,
             batches=lambda step: self.batch(step),
         )
         self.jitted = compile_step(self.experiment, feed)
         self.arguments = (feed.constants, self.batch(0))
+
+    def unpack(self, constants: data.DeviceCache, places: jax.Array) -> dict[str, jax.Array]:
+        """The batch; the first images of the set are those that are always labelled."""
+        batch = data.gather(constants, places)
+        if self.experiment.method.labelled_batches:
+            labelled = data.gather(constants, places % BATCH)
+            batch |= {f"labelled_{key}": array for key, array in labelled.items()}
+        return batch
 
     def batch(self, number: int) -> jax.Array:
         """Places in the set of one step's images."""
