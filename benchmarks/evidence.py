@@ -11,17 +11,10 @@ and held-out real images, all compared by the features of one encoder, which is 
 
 from __future__ import annotations
 
-import datetime
-import json
-import os
-import pathlib
-import platform
 import statistics
-import subprocess
-import sys
-import time
+from typing import Any
 
-from absl import app, flags
+from benchmarks import runs
 
 FAMILIES = {
     "joint": (
@@ -34,32 +27,6 @@ SEEDS = {"simclr": 3, "byol": 3, "swav": 3}
 """Runs of a method where there is more than one."""
 EXTRACTOR = "simclr"
 """Method of the encoder by whose features generators are compared."""
-_ROOT = pathlib.Path(__file__).parent.parent
-
-_FAMILY = flags.DEFINE_enum("family", None, list(FAMILIES), "Which methods.", required=True)
-_METHODS = flags.DEFINE_list("methods", [], "Only these methods of the family.")
-_CONFIG = flags.DEFINE_string("config", "fashion_mnist", "Name of the config of each method.")
-_DATA_DIR = flags.DEFINE_string("data_dir", "", "TFDS directory; empty for TFDS_DATA_DIR.")
-_SEEDS = flags.DEFINE_integer("seeds", 0, "Runs of each method, seeds 0, 1, ...; 0: see SEEDS.")
-_OUT = flags.DEFINE_string("out", "runs/evidence", "Where runs and table are written.")
-
-
-def _run(method: str, seed: int, out: pathlib.Path, *changes: str) -> dict:
-    """Trains one method with one seed; returns its scores and the seconds it took."""
-    workdir = out / _CONFIG.value / f"{method}_{seed}"
-    result = workdir / "evidence.json"
-    if not result.exists():
-        start = time.perf_counter()
-        command = [
-            sys.executable, "-m", "ssljax.main", "--workdir", str(workdir),
-            "--config", f"configs/{method}/{_CONFIG.value}.py",
-            f"--config.seed={seed}", f"--config.data.dir={_DATA_DIR.value}", *changes,
-        ]  # fmt: skip
-        subprocess.run(command, cwd=_ROOT, check=True)
-        scores = json.loads((workdir / "scores.json").read_text())
-        scores["seconds"] = time.perf_counter() - start
-        result.write_text(json.dumps(scores, indent=2) + "\n")
-    return json.loads(result.read_text())
 
 
 def _cell(values: list[float]) -> str:
@@ -84,18 +51,18 @@ def table(results: dict[str, list[dict]]) -> str:
         "|---|" + "---:|" * (len(columns) + 3),
         "| raw pixels | " + " | ".join(pixels) + " | | | |",
     ]
-    for method, runs in results.items():
+    for method, trials in results.items():
         cells = []
         for column in columns:
-            trained = _cell([run["scores"]["trained network"][column] for run in runs])
-            chance = _cell([run["scores"]["random network"][column] for run in runs])
+            trained = _cell([run["scores"]["trained network"][column] for run in trials])
+            chance = _cell([run["scores"]["random network"][column] for run in trials])
             cells.append(f"**{trained}** / {chance}")
         gain = [
             run["scores"]["trained network"]["knn20"] - run["scores"]["random network"]["knn20"]
-            for run in runs
+            for run in trials
         ]
-        minutes = statistics.mean(run["seconds"] for run in runs) / 60
-        cells += [f"+{_cell(gain)}", str(len(runs)), f"{minutes:.1f}"]
+        minutes = statistics.mean(run["seconds"] for run in trials) / 60
+        cells += [f"+{_cell(gain)}", str(len(trials)), f"{minutes:.1f}"]
         lines.append(f"| {method} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
@@ -121,53 +88,62 @@ def generator_table(results: dict[str, list[dict]]) -> str:
         "|---|---:|---:|---:|---:|---:|---:|---:|",
         f"| held-out reals | | {floor[0]:.4f} | 100 | | {floor[1]:.4f} | | |",
     ]
-    for method, runs in results.items():
+    for method, trials in results.items():
         means = {
-            (network, name): statistics.mean(run["scores"][network][name] for run in runs)
+            (network, name): statistics.mean(run["scores"][network][name] for run in trials)
             for network in ("random generator", "trained generator")
             for name in names
         }
         random, trained = (means[f"{kind} generator", names[0]] for kind in ("random", "trained"))
         way = 100 * (random - trained) / (random - floor[0])
         kid = [means[f"{kind} generator", names[1]] for kind in ("random", "trained")]
-        minutes = statistics.mean(run["seconds"] for run in runs) / 60
+        minutes = statistics.mean(run["seconds"] for run in trials) / 60
         lines.append(
             f"| {method} | {random:.2f} | **{trained:.3f}** | {way:.0f} | {kid[0]:.3f} | "
-            f"**{kid[1]:.4f}** | {len(runs)} | {minutes:.1f} |"
+            f"**{kid[1]:.4f}** | {len(trials)} | {minutes:.1f} |"
         )
     return "\n".join([*lines, "", f"Scores: `{names[0]}`, `{names[1]}`."])
 
 
-def main(_: list[str]) -> None:
+def main() -> None:
     """Runs what is missing and writes the table."""
-    out = pathlib.Path(_OUT.value).absolute()
+    parser = runs.parser(__doc__, "runs/evidence")
+    parser.add_argument("--family", choices=list(FAMILIES), required=True, help="which methods")
+    parser.add_argument("--methods", default="", help="only these of the family, with commas")
+    parser.add_argument(
+        "--seeds", type=int, default=0, help="runs of each method, from seed 0; 0: one, or SEEDS"
+    )
+    asked = parser.parse_args()
+
+    def run(method: str, seed: int, *changes: str) -> dict[str, Any]:
+        return runs.run(
+            f"configs/{method}/{asked.config}.py",
+            asked.out / asked.config / f"{method}_{seed}",
+            f"--config.seed={seed}",
+            f"--config.data.dir={asked.data_dir}",
+            *changes,
+        )
+
     changes: list[str] = []
-    if _FAMILY.value == "adversarial":
-        _run(EXTRACTOR, 0, out)
-        extractor = out / _CONFIG.value / f"{EXTRACTOR}_0"
+    if asked.family == "adversarial":
+        run(EXTRACTOR, 0)
         changes = [
-            f"--config.evals.generator.extractor={extractor}",
+            f"--config.evals.generator.extractor={asked.out / asked.config / EXTRACTOR}_0",
             "--config.evals.final=('fid', 'kid')",
             "--config.evals.baselines=True",
         ]
-    results: dict[str, list[dict]] = {}
-    for method in _METHODS.value or FAMILIES[_FAMILY.value]:
-        seeds = range(_SEEDS.value or SEEDS.get(method, 1))
-        results[method] = [_run(method, seed, out, *changes) for seed in seeds]
-    commit = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"], cwd=_ROOT, capture_output=True, text=True
-    ).stdout.strip()
-    text = (
-        f"{_CONFIG.value}, {datetime.date.today()}, {len(os.sched_getaffinity(0))} core(s) of "
-        f"{platform.machine()}, commit {commit}; at the last step.\n\n"
-    )
-    if _FAMILY.value == "adversarial":
+    results = {
+        method: [run(method, seed, *changes) for seed in range(asked.seeds or SEEDS.get(method, 1))]
+        for method in (asked.methods.split(",") if asked.methods else FAMILIES[asked.family])
+    }
+    text = f"{asked.config}, {runs.circumstances()}; at the last step.\n\n"
+    if asked.family == "adversarial":
         text += generator_table(results) + "\n"
     else:
         text += "Trained / random network, per cent.\n\n" + table(results) + "\n"
-    (out / f"{_FAMILY.value}.md").write_text(text)
+    (asked.out / f"{asked.family}.md").write_text(text)
     print(text)
 
 
 if __name__ == "__main__":
-    app.run(main)
+    main()

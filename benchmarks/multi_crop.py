@@ -9,6 +9,7 @@ a large one's pixels: (2 + 4 / 4) / 2 = 1.5 times the time is what the convoluti
 
 from __future__ import annotations
 
+import argparse
 import datetime
 import os
 import pathlib
@@ -18,7 +19,6 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
-from absl import app, flags
 from ml_collections import ConfigDict
 from ml_collections.config_flags import config_flags
 
@@ -28,12 +28,6 @@ from ssljax.train import compile_step
 
 _ROOT = pathlib.Path(__file__).parent.parent
 _LARGE, _SMALL, _SMALL_CROPS = 32, 16, 4
-
-_DATA = flags.DEFINE_string("data", "cifar10", "TFDS name of the images.")
-_DATA_DIR = flags.DEFINE_string("data_dir", "", "TFDS directory; empty for TFDS_DATA_DIR.")
-_BATCH_SIZE = flags.DEFINE_integer("batch_size", 16, "Images in a batch.")
-_DTYPE = flags.DEFINE_enum("dtype", "float32", ["float32", "bfloat16"], "Compute type.")
-_ROUNDS = flags.DEFINE_integer("rounds", 10, "Steps of each that are timed.")
 
 
 def multi_crop_config(small_crops: int) -> ConfigDict:
@@ -48,11 +42,11 @@ def multi_crop_config(small_crops: int) -> ConfigDict:
     return config
 
 
-def _experiment(small_crops: int) -> Experiment:
+def _experiment(small_crops: int, asked: argparse.Namespace) -> Experiment:
     """That run on the data that the command line names."""
     config = multi_crop_config(small_crops)
-    config.batch_size, config.model.dtype = _BATCH_SIZE.value, _DTYPE.value
-    config.data.update(name=_DATA.value, dir=_DATA_DIR.value, cache="none")
+    config.batch_size, config.model.dtype = asked.batch_size, asked.dtype
+    config.data.update(name=asked.data, dir=asked.data_dir, cache="none")
     return Experiment(config)
 
 
@@ -81,20 +75,27 @@ def compare(first: Callable[[], float], second: Callable[[], float], rounds: int
     return [statistics.median(times) for times in zip(*pairs, strict=True)]
 
 
-def main(_: list[str]) -> None:
+def main() -> None:
     """Measures and prints both times and their ratio."""
-    alone, more = _experiment(0), _experiment(_SMALL_CROPS)
+    parser = argparse.ArgumentParser(description="The cost of SwAV's small crops.")
+    parser.add_argument("--data", default="cifar10", help="TFDS name of the images")
+    parser.add_argument("--data_dir", default="", help="TFDS directory; empty for TFDS_DATA_DIR")
+    parser.add_argument("--batch_size", type=int, default=16, help="images in a batch")
+    parser.add_argument("--dtype", default="float32", choices=["float32", "bfloat16"])
+    parser.add_argument("--rounds", type=int, default=10, help="steps of each that are timed")
+    asked = parser.parse_args()
+    alone, more = (_experiment(crops, asked) for crops in (0, _SMALL_CROPS))
     state = alone.init()  # Of both: crops bring no parameters.
     first, second = (make_step(each, jax.tree.map(jnp.copy, state)) for each in (alone, more))
-    two, six = compare(first, second, _ROUNDS.value)
+    two, six = compare(first, second, asked.rounds)
     device = jax.devices()[0].device_kind
     print(
         f"{datetime.date.today()}, {jax.device_count()} x {device}, {os.cpu_count()} cores, "
-        f"ResNet-18 {_DTYPE.value}, batch {_BATCH_SIZE.value}, median of {_ROUNDS.value} steps: "
+        f"ResNet-18 {asked.dtype}, batch {asked.batch_size}, median of {asked.rounds} steps: "
         f"2x{_LARGE} {two:.3f} s, 2x{_LARGE} + {_SMALL_CROPS}x{_SMALL} {six:.3f} s, "
         f"ratio {six / two:.2f}"
     )
 
 
 if __name__ == "__main__":
-    app.run(main)
+    main()

@@ -1,0 +1,24 @@
+"""A discriminator's network on ever new tasks, on CIFAR-10, on a CPU."""
+
+from ml_collections import ConfigDict
+
+from ssljax.config import base_config
+
+
+def get_config() -> ConfigDict:
+    """Two rounds of one class against the rest, 1000 steps each, by a thin network.
+
+        python -m ssljax.main --config configs/one_vs_rest/cifar10_cpu.py --workdir DIR
+
+    `--config.method.rotation_weight=0` leaves the rotations out, for comparison.
+    """
+    config = base_config("one_vs_rest")
+    config.batch_size = 64
+    config.steps = 20_000
+    config.data.update(name="cifar10", image_size=32, cache="device")
+    config.method.discriminator.update(name="dcgan", width=0.125)
+    config.optimizer.update(
+        name="adam", learning_rate=2e-4, schedule="constant", b1=0.0, b2=0.9, exclude=()
+    )
+    config.evals.stage = "block2"  # Its "features" are the activations of all places.
+    return config

@@ -1,0 +1,25 @@
+"""A discriminator's network on ever new tasks, on Fashion-MNIST, on a CPU."""
+
+from ml_collections import ConfigDict
+
+from ssljax.config import base_config
+
+
+def get_config() -> ConfigDict:
+    """Three rounds of one class against the rest, 300 steps each, by a thin network.
+
+        python -m ssljax.main --config configs/one_vs_rest/fashion_mnist.py --workdir DIR
+
+    `--config.method.rotation_weight=0` leaves the rotations out, for comparison.
+    """
+    config = base_config("one_vs_rest")
+    config.batch_size = 64
+    config.steps = 9000
+    config.data.update(name="fashion_mnist", image_size=28, channels=1, cache="device")
+    config.method.block = 300
+    config.method.discriminator.update(name="dcgan", width=0.125)
+    config.optimizer.update(
+        name="adam", learning_rate=5e-4, schedule="constant", b1=0.5, b2=0.999, exclude=()
+    )
+    config.evals.stage = "block2"  # Its "features" are the activations of all places.
+    return config
