@@ -10,8 +10,8 @@ def get_config() -> ConfigDict:
 
         python -m ssljax.main --config configs/sgan/cifar10.py --workdir DIR
 
-    The networks are DCGAN's, where the authors have a deeper discriminator with weight norm and
-    dropout, and the learning rate does not fall. For the same network on the same labels alone add
+    The networks are DCGAN's, where the authors have a deeper discriminator with weight norm, and
+    the learning rate does not fall. For the same network on the same labels alone add
     `--config.method.supervised_only=True`. This config has not been run to its end.
     """
     config = base_config("sgan")

@@ -191,6 +191,7 @@ class Adversarial(Method):
         images: Images,
         labels: Array | None = None,
         turn: bool = False,
+        dropout: PRNGKeyArray | None = None,
     ) -> tuple[Outputs, dict[str, PyTree]]:
         """One pass of the discriminator in training mode, with statistics of these images alone.
 
@@ -200,11 +201,13 @@ class Adversarial(Method):
           images: Real or generated ones, never both.
           labels: Their classes, for a conditional discriminator.
           turn: Whether the spectral vectors turn: in one pass of each of its own updates.
+          dropout: Key of what is dropped, for a discriminator that has dropout.
 
         Returns:
           The outputs, and the collections that the pass changed.
         """
-        return _pass(self.discriminator, params, variables, turn, images, labels)
+        rngs = None if dropout is None else {"dropout": dropout}
+        return _pass(self.discriminator, params, variables, turn, images, labels, rngs)
 
     def penalties(
         self, critic: Callable[[Array], Array], real: Images, fake: Images, key: PRNGKeyArray
@@ -357,11 +360,12 @@ def _pass(
     turn: bool,
     inputs: Array,
     labels: Array | None,
+    rngs: dict[str, PRNGKeyArray] | None = None,
 ) -> tuple[Any, dict[str, PyTree]]:
     """One pass in training mode: (outputs, the collections that it changed)."""
     mutable = [name for name in variables if turn or name != "spectral"]
     outputs, changed = network.apply(
-        {"params": params, **variables}, inputs, True, labels, mutable=mutable
+        {"params": params, **variables}, inputs, True, labels, mutable=mutable, rngs=rngs
     )
     return outputs, dict(changed)
 

@@ -9,6 +9,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, PRNGKeyArray
 from ml_collections import ConfigDict
@@ -33,10 +34,10 @@ class SGAN(Adversarial):
 
     @staticmethod
     def default_config() -> ConfigDict:
-        """The paper's values."""
+        """The paper's values, with the dropout of its CIFAR-10 discriminator."""
         config = Adversarial.default_config()
         config.update(latent_dim=100, prior="uniform")
-        config.discriminator.update(norm="none")
+        config.discriminator.update(norm="none", dropout=0.5, input_dropout=0.2)
         config.feature_matching = True  # The generator's loss; False: the plain one.
         config.discriminator_ema_decay = 0.9999
         # The same network on the same labels, without a game: for comparison.
@@ -74,17 +75,20 @@ class SGAN(Adversarial):
     ) -> tuple[Array, Aux]:
         """Names the classes of labelled images, and tells all real from generated ones."""
         own, labels = state.variables["discriminator"], views["label"]
-        named, variables = self.judge(params, own, views["labelled"], turn=True)
+        fake_key, *drop_keys = jax.random.split(key, 4)
+        named, variables = self.judge(
+            params, own, views["labelled"], turn=True, dropout=drop_keys[0]
+        )
         loss = losses.sgan_supervised(named["class_logits"], labels)
         hits = jnp.argmax(named["class_logits"], axis=1).astype(labels.dtype) == labels
         metrics = {"supervised_loss": loss, "accuracy_labelled": jnp.mean(hits.astype(jnp.float32))}
         if self.supervised_only:
             return loss, Aux(variables=variables, metrics=metrics)
         frozen = state.params["generator"], state.variables["generator"]
-        fake, _, _ = self.imagine(*frozen, views, key)
+        fake, _, _ = self.imagine(*frozen, views, fake_key)
         turned = own | variables
-        real, changed = self.judge(params, turned, views["image"])
-        false, _ = self.judge(params, turned, fake)
+        real, changed = self.judge(params, turned, views["image"], dropout=drop_keys[1])
+        false, _ = self.judge(params, turned, fake, dropout=drop_keys[2])
         loss += losses.sgan_unsupervised(real["class_logits"], false["class_logits"])
         return loss, Aux(
             variables=variables | changed,
@@ -104,11 +108,14 @@ class SGAN(Adversarial):
     ) -> tuple[Array, Aux]:
         """Makes images whose mean features are the real ones', or that are taken for real."""
         own = state.variables["generator"]
-        fake, _, variables = self.imagine(params, own, views, key, self.generator_batch, turn=True)
+        fake_key, *drop_keys = jax.random.split(key, 3)
+        fake, _, variables = self.imagine(
+            params, own, views, fake_key, self.generator_batch, turn=True
+        )
         frozen = state.params["discriminator"], state.variables["discriminator"]
-        false, _ = self.judge(*frozen, fake)
+        false, _ = self.judge(*frozen, fake, dropout=drop_keys[0])
         if self.feature_matching:
-            real, _ = self.judge(*frozen, views["image"])
+            real, _ = self.judge(*frozen, views["image"], dropout=drop_keys[1])
             loss = losses.feature_matching(real["features"], false["features"])
         else:
             loss = losses.sgan_generator(false["class_logits"])

@@ -110,6 +110,9 @@ class DCGANDiscriminator(nn.Module):
       num_classes: Number of classes of the labels.
       conditional: None or ``"projection"``.
       out_dim: Classes of a semi-supervised discriminator.
+      dropout: Share of the activations that is dropped in training, after every convolution; if it
+        is not 0, training needs the key "dropout".
+      input_dropout: The same of the images.
       dtype: Type of activations and arithmetic. Parameters, statistics, features and logits are
         float32 whatever it is.
 
@@ -124,6 +127,8 @@ class DCGANDiscriminator(nn.Module):
     num_classes: int | None = None
     conditional: str | None = None
     out_dim: int | None = None
+    dropout: float = 0.0
+    input_dropout: float = 0.0
     dtype: DTypeLike = jnp.float32
 
     @nn.compact
@@ -150,7 +155,7 @@ class DCGANDiscriminator(nn.Module):
             or options contradict each other.
         """
         x, blocks = convolutions(
-            images,
+            nn.Dropout(self.input_dropout)(images, deterministic=not train),
             train,
             channels=[
                 scaled(BASE_CHANNELS * 2**stage, self.width)
@@ -159,6 +164,7 @@ class DCGANDiscriminator(nn.Module):
             size=KERNEL,
             norm=self.norm,
             spectral_norm=self.spectral_norm,
+            dropout=self.dropout,
             dtype=self.dtype,
         )
         heads = DiscriminatorHeads(
@@ -180,6 +186,7 @@ def convolutions(
     size: int,
     norm: str,
     spectral_norm: bool,
+    dropout: float = 0.0,
     dtype: DTypeLike,
 ) -> tuple[Float[Array, "batch h w c"], dict[str, Float[Array, "batch _ _ _"]]]:
     """Applies convolutions of stride 2, norms and LeakyReLUs, inside a compact method.
@@ -191,6 +198,7 @@ def convolutions(
       size: Side of the kernels.
       norm: Kind of the norm that follows all but the first.
       spectral_norm: Whether the convolutions have spectral norm.
+      dropout: Share of the activations that is dropped in training, after each of them.
       dtype: Type of activations and arithmetic.
 
     Returns:
@@ -212,7 +220,7 @@ def convolutions(
         x = conv(x, train)
         if normed:
             x = DiscriminatorNorm(norm, dtype, name=f"norm{stage}")(x, train)
-        x = nn.leaky_relu(x, 0.2)
+        x = nn.Dropout(dropout)(nn.leaky_relu(x, 0.2), deterministic=not train)
         blocks[f"block{stage}"] = x
     return x, blocks
 
