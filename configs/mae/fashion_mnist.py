@@ -17,7 +17,11 @@ def get_config() -> ConfigDict:
     config.epochs = 5.0
     config.data.update(name="fashion_mnist", image_size=28, channels=1, cache="device")
     config.method.update(
-        normalize_pixels=False, decoder_dim=64, decoder_depth=1, decoder_heads=2
+        mask_ratio=0.5,  # Of 49 patches; the paper's images have 196.
+        normalize_pixels=False,
+        decoder_dim=64,
+        decoder_depth=1,
+        decoder_heads=2,
     )
     config.method.view.update(
         size=28, crop_scale=(0.5, 1.0), interpolation="bilinear", mean=None, std=None
@@ -25,6 +29,6 @@ def get_config() -> ConfigDict:
     # The class token has no loss of its own.
     config.model.update(name="vit_mini", patch_size=4, pool="mean")
     config.optimizer.update(
-        name="adamw", learning_rate=2e-3, warmup_epochs=0.5, weight_decay=0.05, b2=0.95
+        name="adamw", learning_rate=3e-3, warmup_epochs=0.5, weight_decay=0.05, b2=0.95
     )
     return config
