@@ -17,7 +17,7 @@ def get_config() -> ConfigDict:
     config = base_config("byol")
     recipes.fashion_mnist_cpu(config)
     config.method.update(
-        momentum=0.97, projector_hidden_dim=512, projector_dim=128, predictor_hidden_dim=512
+        momentum=0.9, projector_hidden_dim=512, projector_dim=128, predictor_hidden_dim=512
     )
     # Without negatives Adam loses the random network's features faster than it finds others.
     config.optimizer.update(name="sgd", learning_rate=0.1, weight_decay=5e-4)
