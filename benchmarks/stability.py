@@ -23,7 +23,6 @@ VARIANTS = {
 SPECTRAL_NORM = (True, False)
 DECAYS = ((0.0, 0.9), (0.5, 0.999))
 """Adam's β1 and β2."""
-DISCRIMINATOR_STEPS = (1, 2)
 Cell = tuple[bool, tuple[float, float], int]
 EXTRACTOR = "simclr"
 
@@ -57,13 +56,16 @@ def main() -> None:
     parser = runs.parser(__doc__, "runs/stability")
     parser.add_argument("--steps", type=int, default=500, help="train steps of each run")
     parser.add_argument("--extractor", default="", help="workdir of an encoder that is trained")
+    parser.add_argument(
+        "--discriminator_steps", type=int, nargs="+", default=[1, 2], help="part of the grid"
+    )
     asked = parser.parse_args()
     where, extractor = f"--config.data.dir={asked.data_dir}", asked.extractor
     if not extractor:
         extractor = str(asked.out / EXTRACTOR)
         runs.run(f"configs/{EXTRACTOR}/{asked.config}.py", asked.out / EXTRACTOR, where)
     figures: dict[str, dict[Cell, float]] = {name: {} for name in VARIANTS}
-    for cell in itertools.product(SPECTRAL_NORM, DECAYS, DISCRIMINATOR_STEPS):
+    for cell in itertools.product(SPECTRAL_NORM, DECAYS, asked.discriminator_steps):
         spectral, (b1, b2), steps = cell
         for name, changes in VARIANTS.items():
             scores = runs.run(
