@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import itertools
 import statistics
+from collections.abc import Mapping
 
 from benchmarks import runs
 
@@ -25,6 +26,11 @@ DECAYS = ((0.0, 0.9), (0.5, 0.999))
 """Adam's β1 and β2."""
 Cell = tuple[bool, tuple[float, float], int]
 EXTRACTOR = "simclr"
+
+
+def fid(scores: Mapping[str, float]) -> tuple[str, float]:
+    """The FID among a generator's scores: its full name and its value."""
+    return next((name, value) for name, value in scores.items() if name.startswith("fid_"))
 
 
 def table(figures: dict[str, dict[Cell, float]]) -> str:
@@ -82,8 +88,7 @@ def main() -> None:
                 "--config.evals.baselines=False",
                 *changes,
             )
-            (figures[name][cell],) = scores["scores"]["trained generator"].values()
-    (full_name,) = scores["scores"]["trained generator"]
+            full_name, figures[name][cell] = fid(scores["scores"]["trained generator"])
     text = (
         f"ssgan/{asked.config}, {asked.steps} train steps, one seed, {runs.circumstances()}: "
         f"`{full_name}`.\n\n{table(figures)}\n"

@@ -64,6 +64,11 @@ def test_the_grid_is_told_with_its_mean_spread_and_worst():
     assert "| worst | | | | **3.000** | **0.500** |" in text
 
 
+def test_fid_is_found_among_a_generators_scores():
+    scores = {"class_kl_x": 2.0, "fid_x_n10": 0.5, "classes_hit_x": 10.0}
+    assert stability.fid(scores) == ("fid_x_n10", 0.5)
+
+
 def test_probes_are_read_by_train_step(tmp_path):
     (tmp_path / "scores.json").write_text('{"scores": {"random network": {"linear": 0.25}}}')
     (tmp_path / "metrics.jsonl").write_text(
