@@ -11,7 +11,7 @@ def get_config() -> ConfigDict:
 
     python -m ssljax.main --config configs/simsiam/fashion_mnist.py --workdir DIR
 
-    Takes 4 minutes on one CPU core, with the evaluations. Seed 0: kNN (k 20) 61.6 %, random network
+    Takes 4 minutes on one CPU core, with the evaluations. Seed 0: kNN (k 20) 70.3 %, random network
     49.0 %, raw pixels 84.6 %.
     """
     config = base_config("simsiam")
