@@ -3,8 +3,8 @@
     python -m benchmarks.discriminator_probe --data_dir DIR [--every 250]
 
 Both are the networks of `configs/ssgan`; the GAN has the weights of both rotation losses at 0. The
-linear probe and kNN read the activations that the config names, averaged over places, of the
-discriminator as it is every so many train steps. Writes a plot and a table.
+linear probe reads the activations that the config names, averaged over places, of the discriminator
+as it is every so many train steps. Writes a plot and a table.
 
 Reference: Chen et al., Self-Supervised GANs via Auxiliary Rotation Loss, 2019, section 5.4.
 """

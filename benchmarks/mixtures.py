@@ -16,13 +16,10 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import datetime
 import functools
 import json
 import math
-import os
 import pathlib
-import platform
 import statistics
 import time
 from collections.abc import Callable, Mapping
@@ -34,6 +31,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from benchmarks import runs
 from ssljax import losses, optimizers
 from ssljax.methods.contract import Aux, Batch, Method, Player, TrainState
 from ssljax.state import init_state, make_step
@@ -361,7 +359,7 @@ def table(results: Mapping[str, Mapping[str, list[dict[str, float]]]]) -> str:
             for kind in MIXTURES
             for column in columns
         ]
-        seconds = sum(run["seconds"] for runs in by_mixture.values() for run in runs)
+        seconds = sum(run["seconds"] for trials in by_mixture.values() for run in trials)
         lines.append(f"| {name} | " + " | ".join(cells) + f" | {seconds:.0f} |")
     return "\n".join(lines)
 
@@ -384,7 +382,7 @@ def main() -> None:
     results = {name: play(name, asked.seeds, STEPS) for name in asked.losses.split(",")}
     text = (
         f"{STEPS} generator steps of {BATCH} points, {asked.seeds} seed(s), "
-        f"{datetime.date.today()}, {os.cpu_count()} cores of {platform.machine()}.\n\n"
+        f"{runs.circumstances()}.\n\n"
         f"{table(results)}\n"
     )
     (asked.out / "mixtures.json").write_text(json.dumps(results, indent=2) + "\n")

@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import datetime
 import os
-import pathlib
 import statistics
 import time
 from collections.abc import Callable
@@ -22,17 +21,17 @@ import jax.numpy as jnp
 from ml_collections import ConfigDict
 from ml_collections.config_flags import config_flags
 
+from benchmarks import runs
 from ssljax.experiment import Experiment
 from ssljax.methods.contract import TrainState
 from ssljax.train import compile_step
 
-_ROOT = pathlib.Path(__file__).parent.parent
 _LARGE, _SMALL, _SMALL_CROPS = 32, 16, 4
 
 
 def multi_crop_config(small_crops: int) -> ConfigDict:
     """SwAV's config for CIFAR-10, with so many small crops beside the two large ones."""
-    path = _ROOT / "configs" / "swav" / "cifar10.py"
+    path = runs.ROOT / "configs" / "swav" / "cifar10.py"
     config = config_flags.ConfigFileFlagParser("config").parse(str(path))
     with config.unlocked():
         config.method.local_crops = small_crops
