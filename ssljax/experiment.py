@@ -85,6 +85,7 @@ class Experiment:
             total_steps=config.steps or max(1, round(config.epochs * batches / self.updates)),
             steps_per_epoch=max(1, batches // self.updates),
             num_classes=self.source.num_classes,
+            num_images=len(self.source),
             source=parent.build(config),
         )
         try:

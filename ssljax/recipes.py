@@ -83,6 +83,27 @@ def imagenet(
     config.checkpoint.every = save_every
 
 
+def imagenet_swav(config: ConfigDict) -> None:
+    """Sets ResNet-50 and LARC on ImageNet as SwAV has them, and DeepCluster-v2 beside it.
+
+    Args:
+      config: What `base_config` made.
+    """
+    imagenet(config, batch_size=4096, epochs=800.0, eval_every=31200, save_every=3120)
+    config.model.update(name="resnet50", stem="imagenet", dtype="bfloat16")
+    config.optimizer.update(  # LARC without clipping.
+        name="lars",
+        learning_rate=0.3,
+        scaling="linear",
+        warmup_epochs=10.0,
+        end_value=0.0048,
+        classic_momentum=False,
+        trust_coefficient=0.001,
+        weight_decay=1e-6,
+        exclude=(),
+    )
+
+
 def imagenet_barlow_twins(config: ConfigDict) -> None:
     """Sets ResNet-50 and LARS on ImageNet as Barlow Twins has them, and VICReg after it.
 

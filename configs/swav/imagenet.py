@@ -22,19 +22,7 @@ def get_config(variant: str = "") -> ConfigDict:
         alone and 400 epochs; "batch256" for batch 256 with a queue and 400 epochs.
     """
     config = base_config("swav")
-    recipes.imagenet(config, batch_size=4096, epochs=800.0, eval_every=31200, save_every=3120)
-    config.model.update(name="resnet50", stem="imagenet", dtype="bfloat16")
-    config.optimizer.update(  # LARC without clipping.
-        name="lars",
-        learning_rate=0.3,
-        scaling="linear",
-        warmup_epochs=10.0,
-        end_value=0.0048,
-        classic_momentum=False,
-        trust_coefficient=0.001,
-        weight_decay=1e-6,
-        exclude=(),
-    )
+    recipes.imagenet_swav(config)
     if variant == "2x224":
         config.epochs = 400.0
         config.method.local_crops = 0

@@ -71,10 +71,13 @@ def gather(cache: DeviceCache, indices: Int[Array, "*batch"]) -> dict[str, Array
       indices: places in the set, of any shape, sharded like the batch is to be.
 
     Returns:
-      "image", uint8 (*batch, H, W, C), and "label", (*batch), if the set has labels.
+      "image", uint8 (*batch, H, W, C); "index", the indices; and "label", (*batch), if the set has
+      labels.
     """
     fields = {key: array for key, array in cache._asdict().items() if array is not None}
-    return {key: array.at[indices].get(mode="promise_in_bounds") for key, array in fields.items()}
+    return {"index": indices} | {
+        key: array.at[indices].get(mode="promise_in_bounds") for key, array in fields.items()
+    }
 
 
 def to_global(mesh: Mesh, batch: Any, spec: PartitionSpec) -> Any:

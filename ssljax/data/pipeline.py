@@ -97,7 +97,8 @@ class Loader:
           start_step: from 0.
 
         Yields:
-          "image", uint8 (rows, U, H, W, C), and "label", int32 (rows, U), if the source has labels.
+          "image", uint8 (rows, U, H, W, C); "index", int32 (rows, U), the places in the source; and
+          "label", int32 (rows, U), if the source has labels.
 
         Raises:
           UserError: too many images are corrupt, or one has the wrong size.
@@ -126,7 +127,10 @@ class Loader:
             image, label = self._reader.read_or_next(index, record)
             images[place] = image
             labels[place] = -1 if label is None else label
-        batch: Batch = {"image": images.reshape(indices.shape + self._reader.image_shape)}
+        batch: Batch = {
+            "image": images.reshape(indices.shape + self._reader.image_shape),
+            "index": indices,
+        }
         if self._reader.source.num_classes is not None:
             batch["label"] = labels.reshape(indices.shape)
         return batch

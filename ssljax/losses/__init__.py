@@ -17,6 +17,7 @@ from ssljax.losses.clustering import prototype_entropy, sinkhorn_knopp, swapped_
 from ssljax.losses.collapse import collapse_metrics, effective_rank, generator_collapsed, rankme
 from ssljax.losses.contrastive import nt_xent
 from ssljax.losses.decoupled import dcl, dclw
+from ssljax.losses.deep_cluster import deep_cluster, spherical_kmeans
 from ssljax.losses.distillation import dino_loss, update_center
 from ssljax.losses.energy import (
     ebgan_discriminator,
@@ -62,6 +63,7 @@ __all__ = [
     "collapse_metrics",
     "dcl",
     "dclw",
+    "deep_cluster",
     "dino_loss",
     "dragan_penalty",
     "ebgan_discriminator",
@@ -103,6 +105,7 @@ __all__ = [
     "sinkhorn_knopp",
     "sinkhorn_plan",
     "soft_label_cross_entropy",
+    "spherical_kmeans",
     "swapped_prediction",
     "update_center",
     "upright_only",

@@ -19,7 +19,11 @@ from ssljax import models
 
 PyTree = Any
 Batch = Mapping[str, Array]
-"""Arrays with the batch axis first: "image" (uint8, NHWC) and, where there are any, "label"."""
+"""Arrays with the batch axis first.
+
+"image" (uint8, NHWC), "index", the image's place in the training set, and, where there are any,
+"label".
+"""
 
 
 class TrainState(struct.PyTreeNode):
@@ -117,6 +121,7 @@ class Task:
       total_steps: Train steps of the whole run.
       steps_per_epoch: Train steps in which the data set is seen once.
       num_classes: Classes of the data set's labels; None without labels.
+      num_images: Images of the training set.
       source: The method of the run that this one starts from; None without one.
     """
 
@@ -125,6 +130,7 @@ class Task:
     total_steps: int
     steps_per_epoch: int
     num_classes: int | None = None
+    num_images: int = 0
     source: Method | None = None
 
 

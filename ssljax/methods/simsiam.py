@@ -20,6 +20,7 @@ from ssljax.methods.contract import Aux, Player, Task, TrainState
 from ssljax.methods.two_view import TwoView
 
 PyTree = Any
+_PREDICTOR = {"encoder": False, "projector": False, "predictor": True}
 
 
 class SimSiam(TwoView):
@@ -36,6 +37,9 @@ class SimSiam(TwoView):
                 predictor_hidden_dim=512,
                 # Whether the predictor keeps the highest learning rate from the first step on.
                 predictor_constant_rate=True,
+                # The predictor's learning rate over that of the others. Short runs need more than
+                # 1: the others must not be faster than it (BYOL's paper: 10 without a target).
+                predictor_rate=1.0,
                 view=ConfigDict(dataclasses.asdict(presets.moco_v2(224))),
             )
         )
@@ -57,9 +61,11 @@ class SimSiam(TwoView):
             dtype=config.model.dtype,
         )
         super().__init__(config, task, projector, predictor)
+        (player,) = self.players
         if method.predictor_constant_rate:
-            (player,) = self.players
-            self.players = (_with_constant_rate(player, config, task),)
+            player = _with_constant_rate(player, config, task)
+        faster = optax.masked(optax.scale(method.predictor_rate), _PREDICTOR)
+        self.players = (dataclasses.replace(player, tx=optax.chain(player.tx, faster)),)
 
     def loss(
         self,
@@ -101,6 +107,6 @@ def _with_constant_rate(player: Player, config: ConfigDict, task: Task) -> Playe
         falling, highest = (schedule(step) for schedule in schedules if schedule is not None)
         return falling / highest
 
-    others = {"encoder": True, "projector": True, "predictor": False}
+    others = {name: not chosen for name, chosen in _PREDICTOR.items()}
     slower = optax.masked(optax.scale_by_schedule(share), others)
     return dataclasses.replace(player, tx=optax.chain(steady.tx, slower))

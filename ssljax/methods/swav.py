@@ -15,60 +15,42 @@ from jax import lax
 from jaxtyping import Array, Float, PRNGKeyArray
 from ml_collections import ConfigDict
 
-from ssljax import augment, losses, models
-from ssljax.augment import presets
+from ssljax import losses
 from ssljax.losses.similarity import l2_normalize
 from ssljax.methods import branch_pass, embedding_queue
-from ssljax.methods.contract import Aux, Batch, Method, Task, TrainState
+from ssljax.methods.contract import Aux, Batch, Task, TrainState
+from ssljax.methods.multi_crop import MultiCrop
 
 PyTree = Any
 _CODED = 2
 """Only the first two crops, which are large, get codes."""
 
 
-class SwAV(Method):
+class SwAV(MultiCrop):
     """One player: encoder, projection head and prototypes. A queue of embeddings is memory."""
 
     @staticmethod
     def default_config() -> ConfigDict:
         """The paper's values for ImageNet at batch 4096, which needs no queue."""
-        return ConfigDict(
-            dict(
-                temperature=0.1,
-                epsilon=0.05,
-                sinkhorn_iterations=3,
-                prototypes=3000,
-                freeze_prototypes_epochs=1.0,
-                queue_size=0,  # 3840 for batches of some hundreds.
-                queue_start_epoch=15.0,
-                projector_hidden_dim=2048,
-                projector_dim=128,
-                local_crops=6,  # With 0, give `view` a crop_scale of (0.08, 1.0).
-                view=ConfigDict(dataclasses.asdict(presets.swav(224, (0.14, 1.0)))),
-                local_view=ConfigDict(dataclasses.asdict(presets.swav(96, (0.05, 0.14)))),
-            )
+        config = MultiCrop.default_config()
+        config.update(
+            temperature=0.1,
+            epsilon=0.05,
+            sinkhorn_iterations=3,
+            prototypes=3000,
+            freeze_prototypes_epochs=1.0,
+            queue_size=0,  # 3840 for batches of some hundreds.
+            queue_start_epoch=15.0,
         )
+        return config
 
     def __init__(self, config: ConfigDict, task: Task) -> None:
-        method = config.method
+        super().__init__(config, task)
+        method = self.config
         embedding_queue.check_size(method.queue_size, task)
-        self.config = method
-        self.view = augment.view_from_config(method.view)
-        self.local_view = augment.view_from_config(method.local_view)
-        self.image_shape = (self.view.size, self.view.size, task.image_shape[-1])
         self.batch_size = task.batch_size
         self.queue_start = round(method.queue_start_epoch * task.steps_per_epoch)
         self.queue_full = self.queue_start + method.queue_size // task.batch_size
-        self.network = models.Branch(
-            encoder=models.encoder_from_config(config.model),
-            projector=models.ProjectionHead(
-                num_layers=2,
-                hidden_dim=method.projector_hidden_dim,
-                out_dim=method.projector_dim,
-                last_batch_norm=False,
-                dtype=config.model.dtype,
-            ),
-        )
         player = branch_pass.online_player(
             self.loss,
             config,
@@ -91,8 +73,7 @@ class SwAV(Method):
 
     def views(self, key: PRNGKeyArray, batch: Batch) -> PyTree:
         """Makes two large crops of every image, and then the small ones."""
-        policies = [(self.view, _CODED), (self.local_view, self.config.local_crops)]
-        return augment.multi_crop(key, batch["image"], policies)
+        return self.crops(key, batch)
 
     def loss(
         self,
@@ -153,12 +134,6 @@ class SwAV(Method):
         ]
         begun = state.step >= self.queue_start
         return state.replace(memory={"queue": jnp.where(begun, jnp.stack(newer), queue)})
-
-    def features(self, state: TrainState, images: Array) -> dict[str, Array]:
-        """Every output of encoder and projector on the whole images."""
-        return branch_pass.features(
-            self.network, state.params["online"], state.variables["online"], self.view, images
-        )
 
 
 def _project(params: PyTree) -> PyTree:

@@ -53,7 +53,7 @@ def test_the_batch_is_sharded_as_the_indices_are(mesh, arrays):
 
 def test_a_set_without_labels_gives_none(mesh, arrays):
     cache = put_on_devices(mesh, {"image": arrays["image"]})
-    assert gather(cache, jnp.arange(3)).keys() == {"image"}
+    assert gather(cache, jnp.arange(3)).keys() == {"image", "index"}
 
 
 def test_the_set_is_on_every_device(mesh, arrays):

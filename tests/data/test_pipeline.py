@@ -64,7 +64,7 @@ def test_batches_are_uint8_images_and_int32_labels():
 
 def test_no_labels_no_key():
     source = ArraySource(np.zeros((6, 4, 4, 3), np.uint8))
-    assert _take(Loader(source, **_SETTINGS), 0, 1)[0].keys() == {"image"}
+    assert _take(Loader(source, **_SETTINGS), 0, 1)[0].keys() == {"image", "index"}
 
 
 @pytest.mark.parametrize("updates", [1, 3])
@@ -105,7 +105,7 @@ def test_the_cached_set_gives_the_images_of_the_stream(digits_dir):
     loader = Loader(source, image_size=8, channels=1, threads=2, **order)
     streamed = _take(loader, 6, 4)
     indices = itertools.islice(index_batches(len(source), start_step=6, **order), 4)
-    _assert_same(streamed, [{k: v[i] for k, v in arrays.items()} for i in indices])
+    _assert_same(streamed, [{k: v[i] for k, v in arrays.items()} | {"index": i} for i in indices])
 
 
 def test_load_all_keeps_the_order_of_the_source():

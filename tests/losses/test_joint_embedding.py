@@ -18,6 +18,7 @@ from sharded import collective_sizes, on_eight_devices
 
 from ssljax.losses.clustering import sinkhorn_knopp, swapped_prediction
 from ssljax.losses.decoupled import dcl, dclw
+from ssljax.losses.deep_cluster import deep_cluster
 from ssljax.losses.distillation import dino_loss, update_center
 from ssljax.losses.koleo import koleo
 from ssljax.losses.momentum_contrast import enqueue, info_nce_batch, info_nce_queue
@@ -45,6 +46,10 @@ def _nnclr(z1: jax.Array, z2: jax.Array, p1: jax.Array, p2: jax.Array) -> jax.Ar
 def _swav(scores: jax.Array, targets: jax.Array) -> jax.Array:
     codes = [sinkhorn_knopp(targets[view], 0.5, queue_scores=_queue()) for view in (0, 1)]
     return swapped_prediction(scores, codes, 0.5)
+
+
+def _deep_cluster(scores: jax.Array, targets: jax.Array) -> jax.Array:
+    return deep_cluster(scores, jnp.argmax(targets[0], axis=1) - 1, 0.5)
 
 
 def _dino(student: jax.Array, teacher: jax.Array) -> jax.Array:
@@ -80,6 +85,7 @@ CASES = {
     "simsiam": Case(simsiam, (FLAT,) * 4, learns=(0, 1), largest=1),
     "normalized_std": Case(normalized_std, (FLAT,), largest=DIM),
     "swav": Case(_swav, ((5, *FLAT), (2, *FLAT)), axis=1, largest=DIM),
+    "deep_cluster": Case(_deep_cluster, ((5, *FLAT), (1, *FLAT)), axis=1, largest=DIM),
     "dino": Case(_dino, ((5, *FLAT), (2, *FLAT)), axis=1, largest=DIM),
     "koleo": Case(koleo, (FLAT,)),
     "barlow_twins": Case(barlow_twins, (FLAT, FLAT), learns=(0, 1), largest=DIM * DIM),

@@ -44,9 +44,10 @@ def test_the_heads_are_the_published_ones(tiny, layers):
     assert sorted(statistics["predictor"]) == ["norm1"]
 
 
-@pytest.mark.parametrize("constant", [True, False])
-def test_only_the_predictor_keeps_its_learning_rate(tiny, constant):
-    config = tiny.config(SimSiam, predictor_constant_rate=constant)
+@pytest.mark.parametrize(("constant", "factor"), [(True, 1.0), (False, 1.0), (True, 10.0)])
+def test_only_the_predictor_keeps_its_learning_rate(tiny, constant, factor):
+    """And only the predictor's is multiplied."""
+    config = tiny.config(SimSiam, predictor_constant_rate=constant, predictor_rate=factor)
     config.optimizer.update(momentum=0.0, exclude=(), weight_decay=0.0, warmup_steps=2)
     (player,) = SimSiam(config, tiny.task).players
     ones = {name: {"kernel": jnp.ones(1)} for name in ("encoder", "projector", "predictor")}
@@ -59,5 +60,5 @@ def test_only_the_predictor_keeps_its_learning_rate(tiny, constant):
     falling = [0.0, 0.005] + [0.01 * (1 + np.cos(np.pi * k / 6)) / 2 for k in range(7)]
     for name in ("encoder", "projector"):
         np.testing.assert_allclose([rate[name] for rate in rates], falling, atol=1e-8)
-    expected = [0.01] * 9 if constant else falling
+    expected = factor * np.array([0.01] * 9 if constant else falling)
     np.testing.assert_allclose([rate["predictor"] for rate in rates], expected, atol=1e-8)

@@ -1,0 +1,117 @@
+"""DeepCluster-v2: offline clustering on the sphere, and prediction of the clusters."""
+
+import functools
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax import lax
+from jaxtyping import Array, Bool, Float, Float32, Int, Int32
+
+from ssljax.losses.checks import check_positive, check_same_shape
+from ssljax.losses.similarity import l2_normalize
+
+_BLOCK = 4096
+"""Rows whose similarities to all centroids are in memory at one time."""
+
+
+def spherical_kmeans(
+    embeddings: Float[Array, "size dim"],
+    seeds: Float[Array, "clusters dim"],
+    iterations: int = 10,
+    known: Bool[Array, "size"] | None = None,
+) -> tuple[Float32[Array, "clusters dim"], Int32[Array, "size"]]:
+    """Cluster unit vectors by cosine similarity.
+
+    Each pass gives every row to the nearest centroid, and makes every centroid the direction of
+    its rows' mean. A centroid that no row is nearest to stays.
+
+    Args:
+        embeddings: unit vectors.
+        seeds: unit vectors to start from, for instance some of the embeddings.
+        iterations: passes, 0 or more.
+        known: the rows that take part; all of them by default.
+
+    Returns:
+        The centroids, unit vectors, and for each row the nearest one, -1 where `known` is false.
+
+    Reference:
+        Caron et al., Unsupervised Learning of Visual Features by Contrasting Cluster Assignments,
+        2020, appendix D; `cluster_memory` in `main_deepclusterv2.py` of facebookresearch/swav.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> x = jnp.array([[1.0, 0.0], [0.8, 0.6], [-1.0, 0.0], [0.0, -1.0]])
+        >>> centroids, nearest = spherical_kmeans(x, x[:3:2])
+        >>> print(nearest)
+        [0 0 1 1]
+    """
+    size, dim = embeddings.shape
+    clusters = seeds.shape[0]
+    known = jnp.ones(size, bool) if known is None else known
+    block = min(_BLOCK, size)
+    padding = -size % block
+    rows = jnp.pad(embeddings.astype(jnp.float32), ((0, padding), (0, 0))).reshape(-1, block, dim)
+    weights = jnp.pad(known, (0, padding)).astype(jnp.float32).reshape(-1, block)
+    product = functools.partial(jnp.matmul, precision=lax.Precision.HIGHEST)
+
+    def nearest(centroids: Array, part: Array) -> Array:
+        return jnp.argmax(product(part, centroids.T), axis=1).astype(jnp.int32)
+
+    def move(_: Any, centroids: Array) -> Array:
+        def add(totals: Array, part: tuple[Array, Array]) -> tuple[Array, Any]:
+            chosen = jax.nn.one_hot(nearest(centroids, part[0]), clusters) * part[1][:, None]
+            return totals + product(chosen.T, part[0]), None
+
+        totals, _ = lax.scan(add, jnp.zeros_like(centroids), (rows, weights))
+        moves = jnp.any(totals != 0, axis=1, keepdims=True)
+        return jnp.where(moves, l2_normalize(totals), centroids)
+
+    centroids = lax.fori_loop(0, iterations, move, seeds.astype(jnp.float32))
+    assignments = lax.map(functools.partial(nearest, centroids), rows).reshape(-1)[:size]
+    return centroids, jnp.where(known, assignments, -1)
+
+
+def deep_cluster(
+    scores: Sequence[Float[Array, "batch clusters"]] | Float[Array, "crops batch clusters"],
+    assignments: Int[Array, "batch"],
+    temperature: float = 0.1,
+) -> Float32[Array, ""]:
+    """Predict from every crop the cluster that its image has been given.
+
+    Args:
+        scores: similarities of normalised embeddings and centroids, one array per crop.
+        assignments: the cluster of each image; -1 for an image without one, which is left out.
+        temperature: divides the scores; above 0.
+
+    Returns:
+        Cross-entropy in nats, averaged over the crops and the images that have a cluster; 0 if
+        none has.
+
+    Raises:
+        ValueError: if there is no crop, or the shapes differ.
+
+    Reference:
+        Caron et al., Unsupervised Learning of Visual Features by Contrasting Cluster Assignments,
+        2020, appendix D; `train` in `main_deepclusterv2.py` of facebookresearch/swav.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> print(f"{deep_cluster(jnp.zeros((3, 2, 10)), jnp.array([4, -1])):.4f}")
+        2.3026
+    """
+    check_positive(temperature=temperature)
+    if len(scores) < 1:
+        raise ValueError("There is no crop to predict from: give the scores of one or more.")
+    has_one = (assignments >= 0).astype(jnp.float32)
+    total = jnp.float32(0.0)
+    for crop in range(len(scores)):
+        check_same_shape(crop=scores[crop][:, 0], assignments=assignments)
+        logits = scores[crop].astype(jnp.float32) / temperature
+        entropies = optax.softmax_cross_entropy_with_integer_labels(
+            logits, jnp.maximum(assignments, 0)
+        )
+        total += jnp.sum(entropies * has_one)
+    return total / (len(scores) * jnp.maximum(jnp.sum(has_one), 1.0))
