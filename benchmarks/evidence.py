@@ -1,6 +1,7 @@
 """Trains a family of methods on real images, and writes what each of them learnt as a table.
 
     python -m benchmarks.evidence --family joint --data_dir DIR [--methods simclr,byol] [--seeds 5]
+        [--jobs 2]
     python -m benchmarks.evidence --family adversarial --data_dir DIR
 
 Every run is the command line of its config, in a process of its own; a run that is already in the
@@ -11,7 +12,9 @@ and held-out real images, all compared by the features of one encoder, which is 
 
 from __future__ import annotations
 
+import functools
 import statistics
+from collections.abc import Collection
 from typing import Any
 
 from benchmarks import runs
@@ -19,7 +22,7 @@ from benchmarks import runs
 FAMILIES = {
     "joint": (
         "simclr", "moco", "moco_v3", "byol", "simsiam", "swav", "dino",
-        "barlow_twins", "vicreg", "nnclr", "dcl", "mae",
+        "barlow_twins", "vicreg", "nnclr", "dcl", "deepcluster_v2", "mae",
     ),
     "adversarial": ("dcgan", "wgan", "wgan_gp", "sngan", "ebgan", "cgan", "sgan", "ssgan"),
 }  # fmt: skip
@@ -113,18 +116,20 @@ def main() -> None:
     parser.add_argument(
         "--seeds", type=int, default=0, help="runs of each method, from seed 0; 0: one, or SEEDS"
     )
+    parser.add_argument("--jobs", type=int, default=1, help="runs at a time, with a share of cores")
     asked = parser.parse_args()
+    changes: list[str] = []
 
-    def run(method: str, seed: int, *changes: str) -> dict[str, Any]:
+    def run(method: str, seed: int, cores: Collection[int] | None = None) -> dict[str, Any]:
         return runs.run(
             f"configs/{method}/{asked.config}.py",
             asked.out / asked.config / f"{method}_{seed}",
             f"--config.seed={seed}",
             f"--config.data.dir={asked.data_dir}",
             *changes,
+            cores=cores,
         )
 
-    changes: list[str] = []
     if asked.family == "adversarial":
         run(EXTRACTOR, 0)
         changes = [
@@ -132,11 +137,15 @@ def main() -> None:
             "--config.evals.final=('fid', 'kid')",
             "--config.evals.baselines=True",
         ]
-    results = {
-        method: [run(method, seed, *changes) for seed in range(asked.seeds or SEEDS.get(method, 1))]
-        for method in (asked.methods.split(",") if asked.methods else FAMILIES[asked.family])
-    }
-    text = f"{asked.config}, {runs.circumstances()}; at the last step.\n\n"
+    methods = asked.methods.split(",") if asked.methods else FAMILIES[asked.family]
+    trials = [
+        (method, seed) for method in methods for seed in range(asked.seeds or SEEDS.get(method, 1))
+    ]
+    made = runs.side_by_side([functools.partial(run, *trial) for trial in trials], asked.jobs)
+    results: dict[str, list[dict]] = {method: [] for method in methods}
+    for (method, _), result in zip(trials, made, strict=True):
+        results[method].append(result)
+    text = f"{asked.config}, {runs.circumstances(asked.jobs)}; at the last step.\n\n"
     if asked.family == "adversarial":
         text += generator_table(results) + "\n"
     else:

@@ -10,6 +10,8 @@ def get_config() -> ConfigDict:
     """ResNet-18, 200 epochs, after the CIFAR-10 benchmark of lightly.
 
     python -m ssljax.main --config configs/barlow_twins/cifar10.py --workdir DIR
+
+    Norms and biases learn as fast as the weights there, and here.
     """
     config = base_config("barlow_twins")
     recipes.cifar10(config)

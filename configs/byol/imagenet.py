@@ -31,7 +31,7 @@ def get_config(epochs: str = "1000") -> ConfigDict:
         config, batch_size=4096, epochs=float(epochs), eval_every=31200, save_every=3120
     )
     config.method.momentum = momentum
-    config.model.update(name="resnet50", stem="imagenet", dtype="bfloat16")
+    config.model.update(name="resnet50", stem="imagenet", zero_init_residual=True, dtype="bfloat16")
     config.optimizer.update(
         name="lars",
         learning_rate=learning_rate,

@@ -16,5 +16,4 @@ def get_config() -> ConfigDict:
     """
     config = base_config("dcl")
     recipes.cifar10(config, learning_rate=0.06, weight_decay=1e-3)
-    config.method.view.update(brightness=0.4, contrast=0.4, saturation=0.4, hue=0.1)
     return config

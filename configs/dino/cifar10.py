@@ -18,8 +18,6 @@ def get_config() -> ConfigDict:
     config = base_config("dino")
     recipes.cifar10(config)
     config.method.update(
-        teacher_temperature=0.07,
-        teacher_warmup_epochs=30.0,
         momentum=0.99,
         weight_decay_end=5e-4,
         projector_layers=2,
@@ -28,5 +26,6 @@ def get_config() -> ConfigDict:
         local_crops=0,
     )
     for view in (config.method.view1, config.method.view2):
-        view.interpolation = "bilinear"
+        view.update(crop_scale=(0.4, 1.0), saturation=0.2)
+    config.method.view2.solarize_p = 0.2
     return config

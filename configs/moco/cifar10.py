@@ -7,12 +7,18 @@ from ssljax.config import base_config
 
 
 def get_config() -> ConfigDict:
-    """ResNet-18, 200 epochs, after the authors' CIFAR-10 demo, whose loss is symmetric.
+    """ResNet-18, batch 512, 200 epochs: the authors' CIFAR-10 demo, whose loss is symmetric.
 
     python -m ssljax.main --config configs/moco/cifar10.py --workdir DIR
+
+    As there, the head is one linear layer, and the colours are normalised by CIFAR's statistics.
     """
     config = base_config("moco")
     recipes.cifar10(config, learning_rate=0.03)
-    config.method.update(temperature=0.1, momentum=0.99, queue_size=4096, symmetric=True)
-    config.method.view.crop_scale = (0.08, 1.0)
+    config.batch_size = 512
+    config.evals.every = 4850
+    config.method.update(
+        temperature=0.1, momentum=0.99, queue_size=4096, projector_layers=1, symmetric=True
+    )
+    config.method.view.update(mean=(0.4914, 0.4822, 0.4465), std=(0.2023, 0.1994, 0.2010))
     return config

@@ -16,6 +16,4 @@ def get_config() -> ConfigDict:
     config = base_config("moco_v3")
     recipes.cifar10(config)
     config.method.update(temperature=0.2, projector_hidden_dim=2048, predictor_hidden_dim=2048)
-    for view in (config.method.view1, config.method.view2):
-        view.crop_scale = (0.08, 1.0)
     return config

@@ -16,7 +16,5 @@ def get_config() -> ConfigDict:
     config = base_config("swav")
     recipes.cifar10(config)
     config.method.update(prototypes=512, projector_hidden_dim=512, local_crops=0)
-    config.method.view.update(
-        crop_scale=(0.08, 1.0), brightness=0.4, contrast=0.4, saturation=0.4, hue=0.1
-    )
+    config.method.view.crop_scale = (0.14, 1.0)
     return config

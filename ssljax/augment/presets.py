@@ -44,19 +44,23 @@ def simclr(
     )
 
 
-def byol(size: int, least_crop: float = 0.08) -> tuple[ViewPolicy, ViewPolicy]:
-    """Makes the two views of BYOL, Barlow Twins, VICReg and MoCo v3.
+def byol(
+    size: int, least_crop: float = 0.08, brightness_mode: BrightnessMode = "multiplicative"
+) -> tuple[ViewPolicy, ViewPolicy]:
+    """Makes the two views of BYOL, Barlow Twins, VICReg, NNCLR and MoCo v3.
 
     Args:
         size: Side of the square views in pixels.
         least_crop: Least area of a crop, as a fraction of the image's; 0.2 for MoCo v3's ResNet.
+        brightness_mode: "additive" for BYOL itself; those that came after it multiply.
 
     Returns:
         The first policy, which always blurs, and the second, which seldom blurs and sometimes
         solarizes; alike in all else.
 
     Reference:
-        Grill et al., Bootstrap Your Own Latent, 2020, table 6.
+        Grill et al., Bootstrap Your Own Latent, 2020, table 6; `byol/utils/augmentations.py` of
+        google-deepmind/deepmind-research.
     """
     first = ViewPolicy(
         size,
@@ -66,6 +70,7 @@ def byol(size: int, least_crop: float = 0.08) -> tuple[ViewPolicy, ViewPolicy]:
         contrast=0.4,
         saturation=0.2,
         hue=0.1,
+        brightness_mode=brightness_mode,
         gray_p=0.2,
         blur_p=1.0,
         mean=IMAGENET_MEAN,

@@ -107,23 +107,22 @@ def multi_crop(
 def center_view(
     policy: ViewPolicy,
     images: UInt8[Array | np.ndarray, "batch height width channels"],
-    shorter_side: int | None = None,
 ) -> Float[Array, "batch size size channels"]:
     """Makes the one view that an evaluation sees: resized, cut in the centre, normalised.
+
+    Of images that are large enough the central seven eighths of the shorter side are seen: for
+    views of 224 pixels it becomes 256, as is usual for ImageNet. Images as small as the view are
+    seen whole.
 
     Args:
         policy: Gives the size, the interpolation and the normalisation.
         images: Images as bytes.
-        shorter_side: Length in pixels to which the shorter side is resized first; None for
-            `policy.size`. The usual choice for views of 224 pixels is 256.
 
     Returns:
         Views of `policy.size` squared, in [0, 1] unless the policy normalises.
-
-    Raises:
-        ValueError: If the shorter side is smaller than the view.
     """
-    views = _fit(to_float(images), shorter_side or policy.size, policy.size, policy.interpolation)
+    shorter_side = max(policy.size, min(*images.shape[1:3], round(policy.size * 8 / 7)))
+    views = _fit(to_float(images), shorter_side, policy.size, policy.interpolation)
     return _normalize(policy, views)
 
 

@@ -2,8 +2,10 @@
 
 import math
 
+import jax
 import jax.numpy as jnp
 from jax import lax
+from jax.scipy.special import entr
 from jaxtyping import Array, Float, Float32
 
 from ssljax.losses.clustering import prototype_entropy
@@ -12,6 +14,10 @@ from ssljax.losses.regression import normalized_std
 _LEAST_SPREAD = 0.1
 _LEAST_ENTROPY = 0.05
 """What still counts as healthy, as shares of the spread and of the entropy of even use."""
+_LEAST_RANK = 1.1
+"""Effective rank below which embeddings lie on a line: 95 % of the variance in one direction."""
+_LEAST_CERTAINTY = 0.01
+"""Nats below the largest entropy that a sample's assignment must have, on average."""
 _LEAST_PIXEL_SPREAD = 0.05
 """Share of the real images' spread below which the generated ones are all the same."""
 
@@ -94,20 +100,25 @@ def _smaller_gram(rows: Float32[Array, "batch dim"]) -> Float32[Array, "n n"]:
 
 def collapse_metrics(
     embeddings: Float[Array, "batch dim"],
-    scores: Float[Array, "batch prototypes"] | None = None,
+    logits: Float[Array, "batch prototypes"] | None = None,
 ) -> dict[str, Float32[Array, ""]]:
     """All gauges of collapse, by the names that they have in a log.
 
     Args:
         embeddings: any embeddings.
-        scores: similarities to prototypes, of a method that assigns its images to them.
+        logits: similarities to prototypes, divided by the temperature, of a method that assigns its
+            images to them.
 
     Returns:
         "embedding_std": `normalized_std`, which falls to 0 when all embeddings point the same way.
         "effective_rank": `effective_rank`, which also falls when they keep to a few directions.
-        "assignment_entropy", if there are scores: `prototype_entropy`, in nats.
+        "assignment_entropy", if there are logits: `prototype_entropy`, in nats, which falls to 0
+        when all samples choose one prototype.
+        "sample_entropy", if there are logits: mean entropy of each sample's own softmax, in nats,
+        which rises to ln(prototypes) when the prototypes, or the samples, are all the same.
         "collapsed": 1 if the deviation is below a tenth of the 1/√dim of embeddings that spread
-        over the sphere, or the entropy below a twentieth of its largest value; otherwise 0.
+        over the sphere, the rank below 1.1 where 3 or more were possible, the assignments' entropy
+        below a twentieth of its largest value, or the samples' within 0.01 of theirs; otherwise 0.
 
     Reference:
         Jing et al., Understanding Dimensional Collapse in Contrastive Self-supervised Learning,
@@ -124,11 +135,20 @@ def collapse_metrics(
         "effective_rank": effective_rank(embeddings),
     }
     collapsed = metrics["embedding_std"] * math.sqrt(embeddings.shape[1]) < _LEAST_SPREAD
-    if scores is not None:
-        metrics["assignment_entropy"] = prototype_entropy(scores)
-        largest = math.log(min(scores.shape))
+    if min(embeddings.shape[0] - 1, embeddings.shape[1]) >= 3:
+        collapsed |= metrics["effective_rank"] < _LEAST_RANK
+    if logits is not None:
+        metrics["assignment_entropy"] = prototype_entropy(logits)
+        metrics["sample_entropy"] = _sample_entropy(logits)
+        largest = math.log(min(logits.shape))
         collapsed |= metrics["assignment_entropy"] < _LEAST_ENTROPY * largest
+        collapsed |= metrics["sample_entropy"] > math.log(logits.shape[1]) - _LEAST_CERTAINTY
     return metrics | {"collapsed": collapsed.astype(jnp.float32)}
+
+
+def _sample_entropy(logits: Float[Array, "batch prototypes"]) -> Float32[Array, ""]:
+    """Mean entropy of each row's softmax, in nats."""
+    return jnp.mean(jnp.sum(entr(jax.nn.softmax(logits.astype(jnp.float32))), axis=1))
 
 
 def generator_collapsed(

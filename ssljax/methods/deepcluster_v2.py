@@ -109,7 +109,7 @@ class DeepClusterV2(MultiCrop):
             "key": key,
         }
         first = jnp.matmul(embeddings[0], state.memory["centroids"][0].T, precision="highest")
-        metrics = losses.collapse_metrics(embeddings[0], first)
+        metrics = losses.collapse_metrics(embeddings[0], first / self.config.temperature)
         return loss / self.config.clusterings, Aux(variables, metrics, carry)
 
     def after_step(self, state: TrainState, carried: Mapping[str, PyTree]) -> TrainState:

@@ -133,7 +133,8 @@ class DINO(Method):
             spread = losses.koleo(crops[0]["features"]) + losses.koleo(crops[1]["features"])
             loss = loss + self.config.koleo_weight * spread
         bottleneck = crops[0][f"projector{self.config.projector_layers}"]
-        metrics = losses.collapse_metrics(bottleneck, logits[0] - memory["center"][None]) | {
+        centred = (logits[0] - memory["center"][None]) / temperature
+        metrics = losses.collapse_metrics(bottleneck, centred) | {
             "teacher_temperature": temperature,
             "momentum": self.momentum(state.step),
         }

@@ -92,7 +92,7 @@ class SwAV(MultiCrop):
         scores = [_scores(z, prototypes) for z in embeddings]
         codes = [self._codes(scores[i], i, prototypes, state) for i in range(_CODED)]
         loss = losses.swapped_prediction(scores, codes, self.config.temperature)
-        metrics = losses.collapse_metrics(embeddings[0], scores[0])
+        metrics = losses.collapse_metrics(embeddings[0], scores[0] / self.config.temperature)
         carry = {"features": crops[0]["features"], "embeddings": embeddings[:_CODED]}
         return loss, Aux(variables=variables, metrics=metrics, carry=carry)
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 _log = logging.getLogger(__name__)
 _FLAG = "/collapsed"
-_GAUGES = ("embedding_std", "effective_rank", "assignment_entropy")
+_GAUGES = ("embedding_std", "effective_rank", "assignment_entropy", "sample_entropy")
 _PATIENCE = 2
 
 

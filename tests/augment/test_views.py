@@ -143,13 +143,22 @@ def test_multi_crop_makes_each_view_with_its_own_key(images, key):
 
 def test_the_evaluation_view_is_resized_and_cut_as_pillow_does():
     image = np.random.default_rng(0).integers(0, 256, (40, 60, 3), dtype=np.uint8)
-    view = jax.jit(center_view, static_argnums=(0, 2))
-    got = view(ViewPolicy(size=28), image[None], 32)
+    got = jax.jit(center_view, static_argnums=0)(ViewPolicy(size=28), image[None])
     resized = Image.fromarray(image).resize((48, 32), Image.Resampling.BILINEAR)
     expected = np.asarray(resized)[2:30, 10:38]
     np.testing.assert_allclose(255 * got[0], expected, atol=1.5)
-    with pytest.raises(ValueError, match="does not fit"):
-        center_view(ViewPolicy(size=28), image[None], shorter_side=20)
+
+
+@pytest.mark.parametrize(("side", "seen"), [(20, 20), (28, 28), (30, 28), (32, 28), (64, 56)])
+def test_the_evaluation_view_leaves_an_eighth_out_where_it_can(side, seen):
+    """A frame of white around what is to be seen is not seen."""
+    image = np.full((1, side, side, 1), 255, np.uint8)
+    edge = (side - seen) // 2
+    image[:, edge : side - edge, edge : side - edge] = 0
+    view = center_view(ViewPolicy(size=28), image)
+    # Antialiasing reaches over the edge of a larger image by less than a pixel.
+    assert float(view[:, 1:-1, 1:-1].max()) < 0.01
+    assert view.shape == (1, 28, 28, 1)
 
 
 def sharded_over_devices():

@@ -96,6 +96,29 @@ def test_dimensional_collapse_shows_in_the_rank_and_not_in_the_deviation():
     assert float(metrics["collapsed"]) == 0.0
 
 
+@pytest.mark.parametrize(("width", "collapsed"), [(0.05, 1.0), (0.4, 0.0)])
+def test_a_line_is_a_collapse_however_long_it_is(width, collapsed):
+    """Directions to both sides alike, which the deviation takes for spread."""
+    rng = np.random.default_rng(4)
+    line = np.sign(rng.normal(size=(256, 1))) * np.eye(16)[:1] + width * rng.normal(size=(256, 16))
+    metrics = collapse_metrics(jnp.asarray(line, jnp.float32))
+    assert metrics["embedding_std"] > 0.2 / 4
+    assert float(metrics["collapsed"]) == collapsed
+
+
+@pytest.mark.parametrize(("spread", "collapsed"), [(0.05, 1.0), (0.5, 0.0)])
+def test_prototypes_that_are_all_the_same_are_a_collapse(spread, collapsed):
+    """The best one is still another for each sample, and the loss is ln(prototypes)."""
+    rng = np.random.default_rng(3)
+    embeddings, logits = rng.normal(size=(64, 16)), 5 + spread * rng.normal(size=(64, 512))
+    metrics = collapse_metrics(*(jnp.asarray(x, jnp.float32) for x in (embeddings, logits)))
+    assert metrics["assignment_entropy"] > 0.9 * np.log(64)
+    shares = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    entropy = np.mean(-np.sum(shares * np.log(shares), axis=1))
+    assert metrics["sample_entropy"] == pytest.approx(entropy, rel=1e-5)
+    assert float(metrics["collapsed"]) == collapsed
+
+
 @pytest.mark.parametrize("dim", [4, 64])
 @pytest.mark.parametrize(("share", "collapsed"), [(0.05, 1.0), (0.2, 0.0), (1.0, 0.0)])
 def test_a_narrow_cone_is_a_collapse(dim, share, collapsed):
@@ -111,11 +134,11 @@ def test_a_narrow_cone_is_a_collapse(dim, share, collapsed):
 @pytest.mark.parametrize(("chosen", "collapsed"), [(1, 1.0), (2, 0.0), (16, 0.0)])
 def test_one_prototype_for_all_is_a_collapse(chosen, collapsed):
     spread = jnp.asarray(np.random.default_rng(0).normal(size=(16, 8)), jnp.float32)
-    scores = jax.nn.one_hot(jnp.arange(16) % chosen, 100)
-    metrics = collapse_metrics(spread, scores)
+    logits = 10 * jax.nn.one_hot(jnp.arange(16) % chosen, 100)
+    metrics = collapse_metrics(spread, logits)
     assert metrics["assignment_entropy"] == pytest.approx(np.log(chosen), abs=1e-6)
     assert float(metrics["collapsed"]) == collapsed
-    assert float(collapse_metrics(jnp.ones((16, 8)), scores)["collapsed"]) == 1.0
+    assert float(collapse_metrics(jnp.ones((16, 8)), logits)["collapsed"]) == 1.0
     assert "assignment_entropy" not in collapse_metrics(spread)
 
 

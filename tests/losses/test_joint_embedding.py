@@ -26,6 +26,8 @@ from ssljax.losses.nearest_neighbor import nearest_neighbors, nnclr
 from ssljax.losses.reconstruction import masked_patch_mse
 from ssljax.losses.redundancy import barlow_twins, vicreg
 from ssljax.losses.regression import byol, normalized_std, simsiam
+from ssljax.losses.soft_labels import labelled_distillation, soft_label_cross_entropy
+from ssljax.losses.transport import sinkhorn_distance, wasserstein_1d
 
 BATCH, DIM, QUEUE = 16, 12, 32
 
@@ -63,6 +65,20 @@ def _mae(prediction: jax.Array, target: jax.Array) -> jax.Array:
     return masked_patch_mse(prediction, target, mask)
 
 
+def _labelled_distillation(student: jax.Array, teacher: jax.Array) -> jax.Array:
+    # A third of the images has no label.
+    labels = jnp.where(teacher[:, 0] < -0.5, -1, jnp.argmin(teacher, axis=1))
+    return labelled_distillation(student, teacher, labels, 2.0, 0.3)
+
+
+def _sinkhorn_distance(cost: jax.Array) -> jax.Array:
+    return sinkhorn_distance(cost, jnp.full(BATCH, 1 / BATCH), jnp.full(DIM, 1 / DIM), 0.5, 5)
+
+
+def _wasserstein(x: jax.Array, y: jax.Array) -> jax.Array:
+    return wasserstein_1d(x, y, 2.0)
+
+
 @dataclass(frozen=True)
 class Case:
     """A loss, its arguments and their batch axis, and the largest array that it may exchange."""
@@ -90,6 +106,10 @@ CASES = {
     "koleo": Case(koleo, (FLAT,)),
     "barlow_twins": Case(barlow_twins, (FLAT, FLAT), learns=(0, 1), largest=DIM * DIM),
     "vicreg": Case(vicreg, (FLAT, FLAT), learns=(0, 1), largest=DIM * DIM),
+    "soft_labels": Case(soft_label_cross_entropy, (FLAT, FLAT), largest=1),
+    "labelled_distillation": Case(_labelled_distillation, (FLAT, FLAT), largest=1),
+    "sinkhorn_distance": Case(_sinkhorn_distance, (FLAT,), largest=DIM),
+    "wasserstein_1d": Case(_wasserstein, ((BATCH,), (BATCH,)), learns=(0, 1), largest=BATCH),
     "mae": Case(_mae, ((BATCH, 5, DIM),) * 2, largest=1),
 }
 

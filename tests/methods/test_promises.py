@@ -24,6 +24,7 @@ from ssljax import config as configs
 from ssljax import data, mesh
 from ssljax.augment import ViewPolicy
 from ssljax.checkpoint import Checkpoints
+from ssljax.errors import UserError
 from ssljax.experiment import Experiment, Feed
 from ssljax.methods import TABLE
 from ssljax.methods.contract import TrainState
@@ -223,6 +224,46 @@ def test_no_images_travel_between_devices(name, eight, start):
     assert max(sizes) <= max(gradients, embeddings)
 
 
+def zeros(tree):
+    """The tree with zeros for all that is learnt."""
+    return jax.tree.map(
+        lambda x: jnp.zeros_like(x) if jnp.issubdtype(x.dtype, jnp.floating) else x, tree
+    )
+
+
+def test_scores_are_of_the_network_that_is_named_beside_them(name, one, start):
+    method = one.experiment.method
+    rng = np.random.default_rng(0)
+    images = jnp.asarray(rng.integers(0, 256, (4, SIDE, SIDE, 1), dtype=np.uint8))
+    outputs = jax.jit(lambda state: method.features(state, images), compiler_options=QUICK)
+    whole = outputs(start)
+    moved = {
+        part: bool(np.any(outputs(start.replace(**{part: of}))["features"] != whole["features"]))
+        for part, of in {"params": zeros(start.params), "memory": zeros(start.memory)}.items()
+    }
+    slow = method.evaluated in ("teacher encoder", "averaged discriminator")
+    assert moved == {"params": not slow, "memory": slow}
+    assert {"stage1", "block1"} & set(whole), "no features layer by layer"
+
+
+def test_a_probe_learns_beside_every_method(name):
+    config = tiny_config(name)
+    config.method.online_probe = True
+    if config.data.labels and TABLE[name].sees_unlabelled:
+        with pytest.raises(UserError, match="online_probe learns from the labels of all images"):
+            Experiment(config)
+        return
+    experiment = Experiment(config)
+    feed = experiment.feed()
+    _, metrics = jax.eval_shape(
+        compile_step(experiment, feed),
+        experiment.abstract_state,
+        feed.constants,
+        next(feed.batches(0)),
+    )
+    assert {"probe/loss", "probe/accuracy"} < set(metrics)
+
+
 def test_collapse_is_said(name, eight, start, whole):
     def of(curve):
         return {key: x for key, x in curve[0].items() if key.endswith("/collapsed")}
@@ -231,12 +272,7 @@ def test_collapse_is_said(name, eight, start, whole):
     assert bool(fresh) == (name not in TAUGHT)
     assert all(value == 0.0 for value in fresh.values())
 
-    def zero(x):
-        return jnp.zeros_like(x) if jnp.issubdtype(x.dtype, jnp.floating) else x
-
     # Networks without weights give the same for every image.
-    dead = start.replace(
-        params=jax.tree.map(zero, start.params), memory=jax.tree.map(zero, start.memory)
-    )
+    dead = start.replace(params=zeros(start.params), memory=zeros(start.memory))
     _, curve = eight.go(eight.place(dead), 0, 1)
     assert of(curve) == dict.fromkeys(fresh, 1.0)

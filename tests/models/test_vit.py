@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
+from ssljax import models
 from ssljax.models.vit import VisionTransformer
 
 Tiny = partial(VisionTransformer, dim=16, depth=2, heads=2, patch_size=4)
@@ -49,18 +50,29 @@ def count(network, size):
 
 
 @pytest.mark.parametrize(
-    ("dim", "heads", "patch_size", "parameters"),
+    ("name", "options", "parameters"),
     [
-        (192, 3, 16, 5_524_416),
-        (384, 6, 16, 21_665_664),
-        (384, 12, 16, 21_665_664),
-        (384, 6, 8, 21_670_272),
-        (768, 12, 16, 85_798_656),
+        ("vit_tiny", {"patch_size": 16}, 5_524_416),
+        ("vit_small", {"patch_size": 16}, 21_665_664),
+        ("vit_small", {"patch_size": 16, "heads": 12}, 21_665_664),
+        ("vit_small", {"patch_size": 8}, 21_670_272),
+        ("vit_base", {"patch_size": 16}, 85_798_656),
     ],
 )
-def test_parameters_are_as_many_as_in_deit_and_dino(dim, heads, patch_size, parameters):
-    network = VisionTransformer(dim=dim, heads=heads, patch_size=patch_size)
-    assert count(network, 224) == parameters
+def test_parameters_are_as_many_as_in_deit_and_dino(name, options, parameters):
+    assert count(models.build_encoder(name, **options), 224) == parameters
+
+
+@pytest.mark.parametrize("name", ["vit_tiny", "vit_small", "vit_base"])
+@pytest.mark.parametrize("patch_size", [4, 8, 16])
+def test_every_size_takes_every_patch(name, patch_size):
+    network = models.build_encoder(name, patch_size=patch_size)
+    images = jax.ShapeDtypeStruct((1, 32, 32, 3), jnp.float32)
+    outputs, _ = jax.eval_shape(
+        partial(network.init_with_output, train=False), jax.random.key(0), images
+    )
+    side = 32 // patch_size
+    assert outputs["block12"].shape == (1, side, side, network.dim)
 
 
 def test_fixed_positions_are_no_parameters():

@@ -1,0 +1,66 @@
+"""Runs of the command line: made once, side by side, each with its share of the cores."""
+
+import json
+import os
+import subprocess
+import sys
+import threading
+
+import pytest
+
+from benchmarks import runs
+
+
+def test_calls_at_a_time_have_cores_of_their_own():
+    cores = os.sched_getaffinity(0)
+    barrier = threading.Barrier(2, timeout=10)
+
+    def call(number):
+        def made(share):
+            barrier.wait()  # Both are under way.
+            return number, set(share)
+
+        return made
+
+    (first, one), (second, two) = runs.side_by_side([call(0), call(1)], jobs=2)
+    assert (first, second) == (0, 1)
+    assert one | two == cores
+    assert len(cores) < 2 or not one & two
+
+
+@pytest.fixture
+def fake_program(monkeypatch, tmp_path):
+    """A command in the program's place that writes down its cores, and its argument as a score."""
+    script = tmp_path / "fake.py"
+    script.write_text(
+        "import json, os, pathlib, sys, time\n"
+        "time.sleep(0.2)\n"
+        "workdir, change = pathlib.Path(sys.argv[4]), sys.argv[-1]\n"
+        "if change == '--fail':\n"
+        "    sys.exit(3)\n"
+        "workdir.mkdir()\n"
+        "scores = {'change': change, 'cores': sorted(os.sched_getaffinity(0))}\n"
+        "(workdir / 'scores.json').write_text(json.dumps(scores))\n"
+    )
+    popen = subprocess.Popen
+    monkeypatch.setattr(
+        subprocess,
+        "Popen",
+        lambda command, **options: popen([sys.executable, str(script), *command[1:]], **options),
+    )
+    return tmp_path
+
+
+def test_a_run_is_made_once_on_its_cores(fake_program):
+    core = max(os.sched_getaffinity(0))
+    first = runs.run("config", fake_program / "run", "--one", cores=[core])
+    assert (first["change"], first["cores"]) == ("--one", [core])
+    assert first["seconds"] > 0.1
+    assert runs.run("config", fake_program / "run", "--two") == first
+    assert json.loads((fake_program / "run" / "evidence.json").read_text()) == first
+
+
+def test_a_run_that_fails_is_no_result(fake_program):
+    with pytest.raises(subprocess.CalledProcessError):
+        runs.run("config", fake_program / "run", "--fail")
+    assert not (fake_program / "run" / "evidence.json").exists()

@@ -1,0 +1,300 @@
+"""The configs for ImageNet and CIFAR-10 have the numbers that the authors publish."""
+
+import functools
+import math
+import operator
+import pathlib
+
+import pytest
+from ml_collections.config_flags import config_flags
+
+ROOT = pathlib.Path(__file__).parents[2] / "configs"
+RESNET50 = {"model.name": "resnet50", "model.stem": "imagenet"}
+# By config: the learning rate is that of the whole batch, as it is scaled.
+PUBLISHED = {
+    "simclr/imagenet.py": RESNET50
+    | {
+        "batch_size": 4096,
+        "epochs": 1000.0,
+        "optimizer.name": "lars",
+        "optimizer.classic_momentum": True,
+        "optimizer.weight_decay": 1e-6,
+        "optimizer.warmup_epochs": 10.0,
+        "method.temperature": 0.1,
+        "rate": 4.8,
+    },
+    "simclr/cifar10.py": {
+        "batch_size": 512,
+        "epochs": 1000.0,
+        "method.temperature": 0.5,
+        "method.view.blur_p": 0.0,
+        "model.name": "resnet18",
+        "model.stem": "cifar",
+        "rate": 2.0,
+    },
+    "moco/imagenet.py": RESNET50
+    | {
+        "batch_size": 256,
+        "epochs": 200.0,
+        "method.momentum": 0.999,
+        "method.queue_size": 65536,
+        "method.temperature": 0.2,
+        "method.projector_layers": 2,
+        "method.projector_dim": 128,
+        "method.bn_groups": 8,
+        "optimizer.name": "sgd",
+        "optimizer.weight_decay": 1e-4,
+        "rate": 0.03,
+    },
+    "moco/imagenet.py:v1": {
+        "method.temperature": 0.07,
+        "method.projector_layers": 1,
+        "method.momentum": 0.999,
+        "method.queue_size": 65536,
+        "method.view.jitter_p": 1.0,
+        "method.view.blur_p": 0.0,
+        "optimizer.schedule": "step",
+        "optimizer.step_epochs": (120.0, 160.0),
+        "rate": 0.03,
+    },
+    "moco/cifar10.py": {
+        "batch_size": 512,
+        "epochs": 200.0,
+        "method.momentum": 0.99,
+        "method.temperature": 0.1,
+        "method.queue_size": 4096,
+        "method.projector_layers": 1,
+        "method.symmetric": True,
+        "optimizer.weight_decay": 5e-4,
+        "rate": 0.06,
+    },
+    "moco_v3/imagenet.py": RESNET50
+    | {
+        "batch_size": 4096,
+        "epochs": 100.0,
+        "method.temperature": 1.0,
+        "method.momentum": 0.99,
+        "method.projector_layers": 2,
+        "method.predictor_last_bn": False,
+        "method.view1.crop_scale": (0.2, 1.0),
+        "optimizer.name": "lars",
+        "optimizer.weight_decay": 1e-6,
+        "optimizer.classic_momentum": False,
+        "rate": 9.6,
+    },
+    "moco_v3/imagenet.py:vit_base": {
+        "model.name": "vit_base",
+        "model.patch_size": 16,
+        "model.heads": 12,
+        "model.positions": "sincos",
+        "model.freeze_patch_embedding": True,
+        "epochs": 300.0,
+        "method.temperature": 0.2,
+        "method.projector_layers": 3,
+        "method.predictor_last_bn": True,
+        "method.view1.crop_scale": (0.08, 1.0),
+        "method.view2.crop_scale": (0.08, 1.0),
+        "optimizer.name": "adamw",
+        "optimizer.weight_decay": 0.1,
+        "optimizer.exclude": ("patch_embedding",),
+        "optimizer.warmup_epochs": 40.0,
+        "rate": 2.4e-3,
+    },
+    "byol/imagenet.py": RESNET50
+    | {
+        "batch_size": 4096,
+        "model.zero_init_residual": True,
+        "method.momentum": 0.996,
+        "method.projector_hidden_dim": 4096,
+        "method.projector_dim": 256,
+        "method.view1.brightness_mode": "additive",
+        "optimizer.name": "lars",
+        "optimizer.classic_momentum": False,
+        "optimizer.weight_decay": 1.5e-6,
+        "optimizer.warmup_epochs": 10.0,
+        "rate": 3.2,
+    },
+    "byol/imagenet.py:300": {
+        "epochs": 300.0,
+        "method.momentum": 0.99,
+        "optimizer.weight_decay": 1e-6,
+        "rate": 4.8,
+    },
+    "byol/imagenet.py:100": {
+        "epochs": 100.0,
+        "method.momentum": 0.99,
+        "optimizer.weight_decay": 1e-6,
+        "rate": 7.2,
+    },
+    "byol/imagenet.py:40": {
+        "epochs": 40.0,
+        "method.momentum": 0.97,
+        "optimizer.weight_decay": 1e-6,
+        "rate": 7.2,
+    },
+    "simsiam/imagenet.py": RESNET50
+    | {
+        "batch_size": 512,
+        "epochs": 100.0,
+        "model.zero_init_residual": True,
+        "method.projector_layers": 3,
+        "method.projector_dim": 2048,
+        "method.predictor_hidden_dim": 512,
+        "method.predictor_constant_rate": True,
+        "method.predictor_rate": 1.0,
+        "optimizer.name": "sgd",
+        "optimizer.weight_decay": 1e-4,
+        "rate": 0.1,
+    },
+    "simsiam/cifar10.py": {
+        "model.zero_init_residual": True,
+        "method.projector_layers": 2,
+        "method.view.blur_p": 0.0,
+        "optimizer.weight_decay": 5e-4,
+        "rate": 0.06,
+    },
+    "swav/imagenet.py": RESNET50
+    | {
+        "epochs": 800.0,
+        "optimizer.end_value": 0.0048,
+        "optimizer.warmup_epochs": 10.0,
+        "optimizer.weight_decay": 1e-6,
+        "method.freeze_prototypes_epochs": 1.0,
+        "rate": 4.8,
+    },
+    "dino/imagenet.py": {
+        "batch_size": 512,
+        "epochs": 100.0,
+        "model.name": "vit_small",
+        "model.patch_size": 16,
+        "method.momentum": 0.996,
+        "method.teacher_temperature": 0.04,
+        "method.clip_each": 3.0,
+        "method.weight_decay_end": 0.4,
+        "method.out_dim": 65536,
+        "method.local_crops": 8,
+        "optimizer.weight_decay": 0.04,
+        "optimizer.end_value": 1e-6,
+        "rate": 1e-3,
+    },
+    "barlow_twins/imagenet.py": RESNET50
+    | {
+        "batch_size": 2048,
+        "epochs": 1000.0,
+        "method.lambd": 0.0051,
+        "method.projector_hidden_dim": 8192,
+        "method.projector_dim": 8192,
+        "method.projector_layers": 3,
+        "method.bias_rate": 0.024,
+        "optimizer.weight_decay": 1e-6,
+        "optimizer.end_value": 0.0016,
+        "rate": 1.6,
+    },
+    "vicreg/imagenet.py": RESNET50
+    | {
+        "batch_size": 2048,
+        "epochs": 1000.0,
+        "method.invariance": 25.0,
+        "method.variance": 25.0,
+        "method.covariance": 1.0,
+        "method.projector_dim": 8192,
+        "optimizer.weight_decay": 1e-6,
+        "rate": 1.6,
+    },
+    "nnclr/imagenet.py": RESNET50
+    | {
+        "batch_size": 4096,
+        "epochs": 1000.0,
+        "method.temperature": 0.1,
+        "method.queue_size": 65536,
+        "method.projector_dim": 256,
+        "method.predictor_hidden_dim": 4096,
+        "optimizer.weight_decay": 1e-6,
+        "rate": 4.8,
+    },
+    "mae/imagenet.py": {
+        "batch_size": 4096,
+        "epochs": 1600.0,
+        "model.name": "vit_base",
+        "method.mask_ratio": 0.75,
+        "method.normalize_pixels": True,
+        "method.decoder_dim": 512,
+        "method.decoder_depth": 8,
+        "optimizer.b2": 0.95,
+        "optimizer.weight_decay": 0.05,
+        "optimizer.warmup_epochs": 40.0,
+        "rate": 2.4e-3,
+    },
+}
+LIGHTLY = {
+    "batch_size": 128,
+    "epochs": 200.0,
+    "model.name": "resnet18",
+    "model.stem": "cifar",
+    "optimizer.name": "sgd",
+    "optimizer.momentum": 0.9,
+    "optimizer.schedule": "cosine",
+    "optimizer.warmup_epochs": 0.0,
+    "rate": 0.06,
+    "decay": 5e-4,
+}
+# How many times the gradient of lightly's loss ours has: rate and decay make up for it.
+FACTORS = {
+    "barlow_twins": 1.0,
+    "byol": 4.0,
+    "dcl": 2.0,
+    "deepcluster_v2": 1.0,
+    "dino": 1.0,
+    "moco_v3": 1.0,
+    "nnclr": 1.0,
+    "simsiam": 1.0,
+    "swav": 1.0,
+    "vicreg": 25.0,
+}
+
+
+@functools.cache
+def load(path):
+    return config_flags.ConfigFileFlagParser("config").parse(str(ROOT / path))
+
+
+def found(path, key):
+    config = load(path)
+    if key == "decay":
+        return config.optimizer.weight_decay
+    if key != "rate":
+        return operator.attrgetter(key)(config)
+    factor = {"none": 1.0, "linear": config.batch_size / 256, "sqrt": math.sqrt(config.batch_size)}
+    return config.optimizer.learning_rate * factor[config.optimizer.scaling]
+
+
+@pytest.mark.parametrize(
+    ("path", "key"), [(path, key) for path, keys in PUBLISHED.items() for key in keys]
+)
+def test_the_authors_number(path, key):
+    expected = PUBLISHED[path][key]
+    if isinstance(expected, float):
+        expected = pytest.approx(expected)
+    assert found(path, key) == expected
+
+
+@pytest.mark.parametrize("name", FACTORS)
+def test_cifar10_is_as_in_lightlys_benchmark(name):
+    path = f"{name}/cifar10.py"
+    expected = dict(LIGHTLY)
+    expected["rate"] /= FACTORS[name]
+    expected["decay"] *= FACTORS[name]
+    if name == "deepcluster_v2":
+        expected["epochs"] += 1  # That which fills the memory.
+    assert {key: found(path, key) for key in expected} == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("name", [name for name in FACTORS if name != "dino"])
+def test_views_of_cifar10_are_simclrs_without_blur(name):
+    method = load(f"{name}/cifar10.py").method
+    views = [method[key] for key in method if key.startswith("view")]
+    assert views
+    for view in views:
+        assert (view.brightness, view.contrast, view.saturation, view.hue) == (0.4, 0.4, 0.4, 0.1)
+        assert (view.blur_p, view.solarize_p, view.gray_p, view.jitter_p) == (0.0, 0.0, 0.2, 0.8)
+        assert (view.interpolation, view.brightness_mode) == ("bilinear", "multiplicative")
