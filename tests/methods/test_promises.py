@@ -58,7 +58,7 @@ def tiny_config(name: str, dtype: str = "float32") -> ConfigDict:
     with config.unlocked():
         config.update(batch_size=BATCH, steps=2 * STEPS)
         labels = 10.0 if config.data.labels else 0.0
-        config.data.update(name="digits", image_size=SIDE, labels=labels)
+        config.data.update(name="digits", split="train", image_size=SIDE, labels=labels)
         config.model.update(widths=(4, NARROW), convs_per_stage=1, patch_size=4)
         config.model.update(dim=NARROW, depth=1, heads=2, dtype=dtype)
         config.optimizer.update(name="sgd", learning_rate=0.005, warmup_epochs=0.0)
