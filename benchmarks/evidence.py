@@ -26,7 +26,7 @@ FAMILIES = {
     ),
     "adversarial": ("dcgan", "wgan", "wgan_gp", "sngan", "ebgan", "cgan", "sgan", "ssgan"),
 }  # fmt: skip
-SEEDS = {"simclr": 3, "byol": 3, "swav": 3}
+SEEDS = {"simclr": 3, "byol": 3, "simsiam": 3, "swav": 3, "dino": 3, "deepcluster_v2": 3}
 """Runs of a method where there is more than one."""
 EXTRACTOR = "simclr"
 """Method of the encoder by whose features generators are compared."""
