@@ -42,7 +42,7 @@ def parser(description: str, out: str) -> argparse.ArgumentParser:
 def run(
     config: str, workdir: pathlib.Path, *changes: str, cores: Collection[int] | None = None
 ) -> dict[str, Any]:
-    """Trains by a config, in a process of its own, unless the workdir holds that run already.
+    """Trains by a config, in a process of its own, unless the workdir holds that very run already.
 
     Args:
       config: Path of the config file, from the root of the repository.
@@ -55,9 +55,23 @@ def run(
 
     Raises:
       subprocess.CalledProcessError: If the run fails.
+      ValueError: If the workdir holds a run of other arguments, another commit or other cores.
     """
     result = workdir / "evidence.json"
-    if not result.exists():
+    made = {
+        "arguments": [config, *changes],
+        "commit": commit(),
+        "cores": len(os.sched_getaffinity(0) if cores is None else cores),
+    }
+    if result.exists():
+        scores = json.loads(result.read_text())
+        differing = [key for key in made if scores.get(key) != made[key]]
+        if differing:
+            raise ValueError(
+                f"{workdir} holds a run that differs in {' and '.join(differing)}: delete it, or "
+                "give another --out."
+            )
+    else:
         start = time.perf_counter()
         command = [sys.executable, "-m", "ssljax.main", "--workdir", str(workdir)]
         with subprocess.Popen([*command, "--config", config, *changes], cwd=ROOT) as process:
@@ -66,9 +80,9 @@ def run(
         if process.returncode:
             raise subprocess.CalledProcessError(process.returncode, process.args)
         scores = json.loads((workdir / "scores.json").read_text())
-        scores["seconds"] = time.perf_counter() - start
+        scores |= made | {"seconds": time.perf_counter() - start}
         result.write_text(json.dumps(scores, indent=2) + "\n")
-    return json.loads(result.read_text())
+    return scores
 
 
 def side_by_side(
@@ -77,16 +91,18 @@ def side_by_side(
     """Makes so many calls at a time, each with its own share of the cores.
 
     Args:
-      calls: Each is handed the numbers of the cores that it may use.
+      calls: Each is handed the numbers of the cores that it may use, as many as the others.
       jobs: Calls at a time, from 1.
 
     Returns:
       What they return, in their order.
     """
     cores = sorted(os.sched_getaffinity(0))
+    size = max(1, len(cores) // jobs)
     shares: queue.SimpleQueue[list[int]] = queue.SimpleQueue()
     for job in range(jobs):
-        shares.put(cores[job::jobs] or cores)
+        start = job * size % len(cores)
+        shares.put(cores[start : start + size])
 
     def make(call: Callable[[Collection[int]], Result]) -> Result:
         share = shares.get()
@@ -99,10 +115,13 @@ def side_by_side(
         return list(pool.map(make, calls))
 
 
+def commit() -> str:
+    """The commit of the code, with "-dirty" if it has been changed since; empty without Git."""
+    command = ["git", "describe", "--always", "--exclude=*", "--dirty"]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True).stdout.strip()
+
+
 def circumstances(jobs: int = 1) -> str:
     """Date, cores of a run, machine and commit, as they stand above a table."""
-    commit = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True
-    ).stdout.strip()
     cores = max(1, len(os.sched_getaffinity(0)) // jobs)
-    return f"{datetime.date.today()}, {cores} core(s) of {platform.machine()}, commit {commit}"
+    return f"{datetime.date.today()}, {cores} core(s) of {platform.machine()}, commit {commit()}"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from ml_collections import ConfigDict
 
+from ssljax.augment import presets
+
 
 def fashion_mnist_cpu(config: ConfigDict) -> None:
     """Sets a deep and thin network on Fashion-MNIST, for minutes on two CPU cores.
@@ -37,11 +39,11 @@ def fashion_mnist_cpu(config: ConfigDict) -> None:
 
 
 def cifar10(config: ConfigDict, learning_rate: float = 0.12, weight_decay: float = 5e-4) -> None:
-    """Sets ResNet-18 on CIFAR-10 with SGD, as lightly's benchmark of methods has it.
+    """Sets ResNet-18 on CIFAR-10 with SGD, as lightly's benchmark of 2022 has it.
 
     That is batch 128 and 200 epochs. For the column of 800 epochs add `--config.batch_size=512
     --config.epochs=800`; the learning rate follows the batch. The views are SimCLR's at half the
-    strength and without blur, for every method but DINO.
+    strength, without blur and normalised by ImageNet's statistics, for every method alike.
 
     Args:
       config: What `base_config` made; every view of the method is set, its other keys are not.
@@ -64,6 +66,8 @@ def cifar10(config: ConfigDict, learning_rate: float = 0.12, weight_decay: float
                 brightness_mode="multiplicative",
                 blur_p=0.0,
                 solarize_p=0.0,
+                mean=presets.IMAGENET_MEAN,
+                std=presets.IMAGENET_STD,
             )
     config.model.update(name="resnet18", stem="cifar", dtype="bfloat16")
     config.optimizer.update(

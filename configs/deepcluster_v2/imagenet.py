@@ -14,9 +14,9 @@ def get_config(variant: str = "") -> ConfigDict:
 
     Needs `imagenet2012`, prepared with TFDS as array_record, and an accelerator pod. The authors
     report 75.2 % top-1 for a linear classifier after 800 epochs, 70.2 % with two large crops and
-    400; this config has not been run to its end. It differs from the authors' in that the warm-up
-    starts at 0, not at 0.3, that batch statistics are over the whole batch, and that the epoch that
-    fills the memory is counted, so there is one more.
+    400; this config has not been run to its end. The epoch that fills the memory is counted: there
+    is one more, and the warm-up is of 11 epochs, so that the learning rate is 0.44 as the network
+    begins to move, where the authors have 0.3. Batch statistics are over the whole batch.
 
     Args:
       variant: "" for 800 epochs and 2x224 + 6x96 pixels; "2x224" for two large crops alone and 400
@@ -25,6 +25,7 @@ def get_config(variant: str = "") -> ConfigDict:
     config = base_config("deepcluster_v2")
     recipes.imagenet_swav(config)
     config.epochs = 801.0
+    config.optimizer.warmup_epochs = 11.0
     if variant == "2x224":
         config.epochs = 401.0
         config.method.local_crops = 0

@@ -16,5 +16,5 @@ def get_config() -> ConfigDict:
     """
     config = base_config("nnclr")
     recipes.cifar10(config)
-    config.method.update(temperature=0.2, queue_size=4096, projector_layers=2)
+    config.method.update(queue_size=4096, projector_layers=2)
     return config

@@ -12,11 +12,13 @@ def get_config() -> ConfigDict:
     python -m ssljax.main --config configs/simsiam/cifar10.py --workdir DIR
 
     As there, the learning rate is 0.06 whatever the batch: the paper has it at batch 512, for 800
-    epochs. The zero start of the residual branches is the paper's.
+    epochs. The zero start of the residual branches and the predictor's constant rate, which are not
+    there, are the paper's.
     """
     config = base_config("simsiam")
     recipes.cifar10(config, learning_rate=0.06)
     config.optimizer.scaling = "none"
     config.method.projector_layers = 2
+    config.method.view.crop_scale = (0.2, 1.0)
     config.model.zero_init_residual = True
     return config

@@ -14,8 +14,8 @@ from ssljax.losses.regression import normalized_std
 _LEAST_SPREAD = 0.1
 _LEAST_ENTROPY = 0.05
 """What still counts as healthy, as shares of the spread and of the entropy of even use."""
-_LEAST_RANK = 1.1
-"""Effective rank below which embeddings lie on a line: 95 % of the variance in one direction."""
+_LEAST_RANK = 1.05
+"""Effective rank below which embeddings lie on a line: 97.5 % of the variance in one direction."""
 _LEAST_CERTAINTY = 0.01
 """Nats below the largest entropy that a sample's assignment must have, on average."""
 _LEAST_PIXEL_SPREAD = 0.05
@@ -115,9 +115,9 @@ def collapse_metrics(
         "assignment_entropy", if there are logits: `prototype_entropy`, in nats, which falls to 0
         when all samples choose one prototype.
         "sample_entropy", if there are logits: mean entropy of each sample's own softmax, in nats,
-        which rises to ln(prototypes) when the prototypes, or the samples, are all the same.
+        which rises to ln(prototypes) when the prototypes are all the same.
         "collapsed": 1 if the deviation is below a tenth of the 1/√dim of embeddings that spread
-        over the sphere, the rank below 1.1 where 3 or more were possible, the assignments' entropy
+        over the sphere, the rank below 1.05 where 3 or more were possible, the assignments' entropy
         below a twentieth of its largest value, or the samples' within 0.01 of theirs; otherwise 0.
 
     Reference:

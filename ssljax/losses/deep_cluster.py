@@ -19,7 +19,7 @@ _BLOCK = 4096
 
 def spherical_kmeans(
     embeddings: Float[Array, "size dim"],
-    seeds: Float[Array, "clusters dim"],
+    initial_centroids: Float[Array, "clusters dim"],
     iterations: int = 10,
     known: Bool[Array, "size"] | None = None,
 ) -> tuple[Float32[Array, "clusters dim"], Int32[Array, "size"]]:
@@ -30,7 +30,7 @@ def spherical_kmeans(
 
     Args:
         embeddings: unit vectors.
-        seeds: unit vectors to start from, for instance some of the embeddings.
+        initial_centroids: unit vectors, for instance some of the embeddings.
         iterations: passes, 0 or more.
         known: the rows that take part; all of them by default.
 
@@ -49,7 +49,7 @@ def spherical_kmeans(
         [0 0 1 1]
     """
     size, dim = embeddings.shape
-    clusters = seeds.shape[0]
+    clusters = initial_centroids.shape[0]
     known = jnp.ones(size, bool) if known is None else known
     block = min(_BLOCK, size)
     padding = -size % block
@@ -69,7 +69,7 @@ def spherical_kmeans(
         moves = jnp.any(totals != 0, axis=1, keepdims=True)
         return jnp.where(moves, l2_normalize(totals), centroids)
 
-    centroids = lax.fori_loop(0, iterations, move, seeds.astype(jnp.float32))
+    centroids = lax.fori_loop(0, iterations, move, initial_centroids.astype(jnp.float32))
     assignments = lax.map(functools.partial(nearest, centroids), rows).reshape(-1)[:size]
     return centroids, jnp.where(known, assignments, -1)
 

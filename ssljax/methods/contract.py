@@ -21,8 +21,8 @@ PyTree = Any
 Batch = Mapping[str, Array]
 """Arrays with the batch axis first.
 
-"image" (uint8, NHWC), "index", the image's place in the training set, and, where there are any,
-"label".
+"image" (uint8, NHWC), "index", the image's place in the training set (that of the corrupt image
+where another stands in for it), and, where there are any, "label".
 """
 
 

@@ -6,7 +6,6 @@ appendix D: DeepCluster with the parts of SwAV.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
@@ -16,7 +15,7 @@ from jax import lax
 from jaxtyping import Array, PRNGKeyArray
 from ml_collections import ConfigDict
 
-from ssljax import losses, optimizers
+from ssljax import losses
 from ssljax.losses.similarity import l2_normalize
 from ssljax.methods import branch_pass
 from ssljax.methods.contract import Aux, Batch, Task, TrainState
@@ -30,10 +29,11 @@ _STORED = 2
 class DeepClusterV2(MultiCrop):
     """One player: encoder and projection head. The memory is that of the whole data set.
 
-    It holds the embeddings of both large crops of every image as the last epoch made them, the
+    It holds the embeddings of both large crops of every image as they were last made, the
     centroids, which get no gradient, and the images' clusters. The first epoch only fills it: no
     parameter moves, and the loss is 0. The authors do the same before they start to count. An image
-    that no batch has held yet has no cluster.
+    that no batch has held yet has no cluster; one that the last epoch left out keeps older
+    embeddings, where the authors leave it without a cluster.
 
     The memory takes 8 * projector_dim bytes an image, on every device unless the mesh has an `fsdp`
     axis: 1.3 GB for ImageNet.
@@ -63,9 +63,17 @@ class DeepClusterV2(MultiCrop):
                 f"prototypes={self.config.prototypes}: choose fewer prototypes, or a larger "
                 "clustering_epochs."
             )
-        player = branch_pass.online_player(self.loss, config, task)
-        late = optimizers.begin_late(player.tx, self.period)
-        self.players = (dataclasses.replace(player, tx=late),)
+        if task.total_steps <= self.period:
+            raise ValueError(
+                f"The first {self.period} train steps only fill the memory, and the run has "
+                f"{task.total_steps}: make it longer, or clustering_epochs smaller."
+            )
+        # Every parameter begins late.
+        exclude = tuple(config.optimizer.exclude)
+        player = branch_pass.online_player(
+            self.loss, config, task, late="", late_steps=self.period, late_exclude=exclude
+        )
+        self.players = (player,)
 
     def init(self, key: PRNGKeyArray) -> tuple[dict[str, PyTree], dict[str, PyTree], PyTree]:
         """Makes encoder, projector, random centroids, and a memory that knows no image."""

@@ -37,8 +37,8 @@ class SimSiam(TwoView):
                 predictor_hidden_dim=512,
                 # Whether the predictor keeps the highest learning rate from the first step on.
                 predictor_constant_rate=True,
-                # The predictor's learning rate over that of the others. Short runs need more than
-                # 1: the others must not be faster than it (BYOL's paper: 10 without a target).
+                # The predictor's learning rate over that of the others. Where BYOL's paper has no
+                # target network, which is SimSiam, it takes 10.
                 predictor_rate=1.0,
                 view=ConfigDict(dataclasses.asdict(presets.moco_v2(224))),
             )

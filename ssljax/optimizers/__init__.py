@@ -1,7 +1,7 @@
 """Optimizers and learning-rate schedules, built from a config."""
 
 from ssljax.optimizers.build import Optimizer, build
-from ssljax.optimizers.late import begin_late, build_late
+from ssljax.optimizers.late import build_late
 from ssljax.optimizers.masks import NORMS_AND_BIASES, name_mask
 from ssljax.optimizers.settings import Settings
 
@@ -9,7 +9,6 @@ __all__ = [
     "NORMS_AND_BIASES",
     "Optimizer",
     "Settings",
-    "begin_late",
     "build",
     "build_late",
     "name_mask",

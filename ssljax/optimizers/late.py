@@ -6,7 +6,7 @@ gradient that is set to zero would still let momentum, Adam's averages and weigh
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -29,19 +29,21 @@ def build_late(
     batch_size: int,
     late: str,
     late_steps: int,
+    late_exclude: Sequence[str] = (),
     clip_each: float = 0.0,
     weight_decay_end: float | None = None,
 ) -> Optimizer:
     """Makes the optimizer of a config, with parameters that begin to move late.
 
     Args:
-      settings: `config.optimizer`, whole. Its `exclude` is about the other parameters: the late
-        ones have weight decay and, under LARS, a trust ratio.
+      settings: `config.optimizer`, whole. Its `exclude` is about the other parameters.
       total_steps: Train steps of the run.
       steps_per_epoch: Train steps of one pass over the data.
       batch_size: Images of one train step, over all devices.
       late: Regular expression, searched in the path of each parameter; see `name_mask`.
       late_steps: Train steps in which these parameters and their optimizer's state do not change.
+      late_exclude: `exclude` of the late parameters; by default all of them have weight decay and,
+        under LARS, a trust ratio.
       clip_each: Greatest norm of each parameter's gradient; 0 for no limit.
       weight_decay_end: Weight decay at the end, to which it goes along half a cosine; None to leave
         it at `settings["weight_decay"]`.
@@ -89,7 +91,7 @@ def build_late(
 
     now = part()
     tx = optax.partition(
-        {"now": now.tx, "late": begin_late(part(exclude=()).tx, -(-late_steps // every))},
+        {"now": now.tx, "late": begin_late(part(exclude=late_exclude).tx, -(-late_steps // every))},
         lambda params: jax.tree.map(
             lambda kept: "now" if kept else "late", name_mask([late])(params)
         ),

@@ -1,6 +1,5 @@
 """Runs of the command line: made once, side by side, each with its share of the cores."""
 
-import json
 import os
 import subprocess
 import sys
@@ -39,7 +38,7 @@ def fake_program(monkeypatch, tmp_path):
         "if change == '--fail':\n"
         "    sys.exit(3)\n"
         "workdir.mkdir()\n"
-        "scores = {'change': change, 'cores': sorted(os.sched_getaffinity(0))}\n"
+        "scores = {'change': change, 'affinity': sorted(os.sched_getaffinity(0))}\n"
         "(workdir / 'scores.json').write_text(json.dumps(scores))\n"
     )
     popen = subprocess.Popen
@@ -54,10 +53,20 @@ def fake_program(monkeypatch, tmp_path):
 def test_a_run_is_made_once_on_its_cores(fake_program):
     core = max(os.sched_getaffinity(0))
     first = runs.run("config", fake_program / "run", "--one", cores=[core])
-    assert (first["change"], first["cores"]) == ("--one", [core])
+    assert (first["change"], first["affinity"], first["cores"]) == ("--one", [core], 1)
     assert first["seconds"] > 0.1
-    assert runs.run("config", fake_program / "run", "--two") == first
-    assert json.loads((fake_program / "run" / "evidence.json").read_text()) == first
+    (fake_program / "run" / "scores.json").unlink()
+    assert runs.run("config", fake_program / "run", "--one", cores=[core]) == first
+
+
+def test_another_run_in_its_place_is_told(fake_program, monkeypatch):
+    workdir = fake_program / "run"
+    runs.run("config", workdir, "--one")
+    with pytest.raises(ValueError, match="differs in arguments: delete it"):
+        runs.run("config", workdir, "--two")
+    monkeypatch.setattr(runs, "commit", lambda: "another")
+    with pytest.raises(ValueError, match="differs in commit"):
+        runs.run("config", workdir, "--one")
 
 
 def test_a_run_that_fails_is_no_result(fake_program):

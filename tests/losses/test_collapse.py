@@ -96,7 +96,7 @@ def test_dimensional_collapse_shows_in_the_rank_and_not_in_the_deviation():
     assert float(metrics["collapsed"]) == 0.0
 
 
-@pytest.mark.parametrize(("width", "collapsed"), [(0.05, 1.0), (0.4, 0.0)])
+@pytest.mark.parametrize(("width", "collapsed"), [(0.03, 1.0), (0.4, 0.0)])
 def test_a_line_is_a_collapse_however_long_it_is(width, collapsed):
     """Directions to both sides alike, which the deviation takes for spread."""
     rng = np.random.default_rng(4)

@@ -183,6 +183,32 @@ def test_loss_is_the_mean_over_clusterings_crops_and_images(run, embed, index):
         np.testing.assert_allclose(metrics[number]["online/loss"], np.mean(terms), rtol=1e-4)
 
 
+def test_a_run_that_only_fills_the_memory_is_told():
+    task = dataclasses.replace(TASK, total_steps=EPOCH)
+    with pytest.raises(ValueError, match="first 3 train steps only fill the memory"):
+        DeepClusterV2(tiny_config(), task)
+
+
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_the_schedule_runs_on_while_the_memory_is_filled(accumulate):
+    config = tiny_config()
+    config.optimizer.update(accumulate=accumulate, weight_decay=0.0)
+    (player,) = DeepClusterV2(config, TASK).players
+    ones = {"kernel": jnp.ones(1)}
+    state, moved = player.tx.init(ones), []
+    for _ in range(3 * EPOCH):
+        updates, state = player.tx.update(ones, state, ones)
+        moved.append(-float(updates["kernel"][0]))
+    momentum, expected = 0.0, []
+    for step in range(3 * EPOCH):
+        if step < -(-EPOCH // accumulate) * accumulate or (step + 1) % accumulate:
+            expected.append(0.0)
+            continue
+        momentum = 0.9 * momentum + 1.0
+        expected.append(momentum * float(player.schedule(step)))
+    np.testing.assert_allclose(moved, expected, rtol=1e-5, atol=1e-8)
+
+
 def test_fewer_images_than_clusters_are_told():
     with pytest.raises(ValueError, match="first clustering has 24 images, fewer than prototypes=2"):
         DeepClusterV2(tiny_config(prototypes=25), TASK)

@@ -116,8 +116,10 @@ class Steps:
 
     def batch(self, number: int) -> jax.Array:
         """Places in the set of one step's images."""
-        shape = (BATCH, self.experiment.updates)
-        places = np.random.default_rng(number).integers(0, 4 * BATCH, shape, dtype=np.int32)
+        rng = np.random.default_rng(number)
+        # No image twice in a batch, as in an epoch.
+        batches = [rng.permutation(4 * BATCH)[:BATCH] for _ in range(self.experiment.updates)]
+        places = np.stack(batches, axis=1).astype(np.int32)
         return jax.device_put(places, mesh.batch_sharding(self.mesh))
 
     @functools.cached_property
@@ -237,16 +239,25 @@ def test_scores_are_of_the_network_that_is_named_beside_them(name, one, start):
     images = jnp.asarray(rng.integers(0, 256, (4, SIDE, SIDE, 1), dtype=np.uint8))
     outputs = jax.jit(lambda state: method.features(state, images), compiler_options=QUICK)
     whole = outputs(start)
-    moved = {
-        part: bool(np.any(outputs(start.replace(**{part: of}))["features"] != whole["features"]))
-        for part, of in {"params": zeros(start.params), "memory": zeros(start.memory)}.items()
+    parts = {"memory": start.replace(memory=zeros(start.memory))} | {
+        player: start.replace(params=start.params | {player: zeros(start.params[player])})
+        for player in start.params
     }
-    slow = method.evaluated in ("teacher encoder", "averaged discriminator")
-    assert moved == {"params": not slow, "memory": slow}
+    read = [
+        part
+        for part, state in parts.items()
+        if np.any(outputs(state)["features"] != whole["features"])
+    ]
+    named = {
+        "teacher encoder": "memory",
+        "averaged discriminator": "memory",
+        "discriminator": "discriminator",
+    }
+    assert read == [named.get(method.evaluated, "online")]
     assert {"stage1", "block1"} & set(whole), "no features layer by layer"
 
 
-def test_a_probe_learns_beside_every_method(name):
+def test_every_method_takes_a_probe_beside_it(name):
     config = tiny_config(name)
     config.method.online_probe = True
     if config.data.labels and TABLE[name].sees_unlabelled:
