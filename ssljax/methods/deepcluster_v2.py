@@ -68,10 +68,8 @@ class DeepClusterV2(MultiCrop):
                 f"The first {self.period} train steps only fill the memory, and the run has "
                 f"{task.total_steps}: make it longer, or clustering_epochs smaller."
             )
-        # Every parameter begins late.
-        exclude = tuple(config.optimizer.exclude)
         player = branch_pass.online_player(
-            self.loss, config, task, late="", late_steps=self.period, late_exclude=exclude
+            self.loss, config, task, late=None, late_steps=self.period
         )
         self.players = (player,)
 

@@ -6,7 +6,7 @@ gradient that is set to zero would still let momentum, Adam's averages and weigh
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -27,23 +27,22 @@ def build_late(
     total_steps: int,
     steps_per_epoch: float,
     batch_size: int,
-    late: str,
+    late: str | None,
     late_steps: int,
-    late_exclude: Sequence[str] = (),
     clip_each: float = 0.0,
     weight_decay_end: float | None = None,
 ) -> Optimizer:
     """Makes the optimizer of a config, with parameters that begin to move late.
 
     Args:
-      settings: `config.optimizer`, whole. Its `exclude` is about the other parameters.
+      settings: `config.optimizer`, whole. Its `exclude` is about the other parameters: the late
+        ones have weight decay and, under LARS, a trust ratio.
       total_steps: Train steps of the run.
       steps_per_epoch: Train steps of one pass over the data.
       batch_size: Images of one train step, over all devices.
-      late: Regular expression, searched in the path of each parameter; see `name_mask`.
+      late: Regular expression, searched in the path of each parameter; see `name_mask`. None for
+        all parameters, to which `exclude` then applies as ever.
       late_steps: Train steps in which these parameters and their optimizer's state do not change.
-      late_exclude: `exclude` of the late parameters; by default all of them have weight decay and,
-        under LARS, a trust ratio.
       clip_each: Greatest norm of each parameter's gradient; 0 for no limit.
       weight_decay_end: Weight decay at the end, to which it goes along half a cosine; None to leave
         it at `settings["weight_decay"]`.
@@ -89,13 +88,15 @@ def build_late(
         decayed = scheduled_weight_decay(lambda step: made.schedule(step) * decay(step), mask)
         return Optimizer(optax.chain(made.tx, decayed), made.schedule)
 
-    now = part()
-    tx = optax.partition(
-        {"now": now.tx, "late": begin_late(part(exclude=late_exclude).tx, -(-late_steps // every))},
-        lambda params: jax.tree.map(
-            lambda kept: "now" if kept else "late", name_mask([late])(params)
-        ),
-    )
+    now, waits = part(), -(-late_steps // every)
+    if late is None:
+        tx = begin_late(now.tx, waits)
+    else:
+        begins = name_mask([late])
+        tx = optax.partition(
+            {"now": now.tx, "late": begin_late(part(exclude=()).tx, waits)},
+            lambda params: jax.tree.map(lambda kept: "now" if kept else "late", begins(params)),
+        )
     if clip_each:
         tx = optax.chain(clip_each_by_norm(clip_each), tx)
     if settings["clip_norm"]:
