@@ -10,7 +10,7 @@ def get_config() -> ConfigDict:
 
     python -m ssljax.main --config configs/mae/fashion_mnist.py --workdir DIR
 
-    Seed 0: kNN (k 20) 82.1 %, random network 71.8 %, raw pixels 84.6 %.
+    benchmarks/RESULTS.md has its scores.
     """
     config = base_config("mae")
     config.batch_size = 64
