@@ -176,10 +176,15 @@ def test_eight_devices_learn_what_one_learns(one, eight, start, whole):
     alone, curve = one.go(one.place(start), 0, STEPS)
     together, curve_together = whole
     assert (len(alone.step.devices()), len(together.step.devices())) == (1, 8)
-    for expected, found in zip(curve, curve_together, strict=True):
-        # A mean of cosines is as exact as its terms, which nearly cancel in an untrained network.
-        assert found == pytest.approx(expected, rel=1e-4, abs=1e-5)
-    # One rounding can switch a rectifier, and move single weights of later steps further.
+    for number, (expected, found) in enumerate(zip(curve, curve_together, strict=True)):
+        assert set(found) == set(expected)
+        for metric in expected:
+            # One rounding can switch a rectifier, at which a gradient jumps and a loss does not.
+            jumps = number > 0 and metric.endswith(("grad_norm", "update_norm"))
+            # A mean of cosines is as exact as its terms, which nearly cancel at first.
+            close = pytest.approx(expected[metric], rel=1e-3 if jumps else 1e-4, abs=1e-5)
+            assert found[metric] == close, f"{metric} of step {number}"
+    # For the same reason single weights of later steps may move further.
     alone, _ = one.go(one.place(start), 0, 1)
     together, _ = eight.go(eight.place(start), 0, 1)
     for (path, a), (_, b) in zip(arrays(alone), arrays(together), strict=True):
