@@ -38,7 +38,7 @@ def fake_program(monkeypatch, tmp_path):
         "if change == '--fail':\n"
         "    sys.exit(3)\n"
         "workdir.mkdir()\n"
-        "scores = {'change': change, 'affinity': sorted(os.sched_getaffinity(0))}\n"
+        "scores = {'pages': os.environ['GLIBC_TUNABLES'], 'change': change, 'affinity': sorted(os.sched_getaffinity(0))}\n"
         "(workdir / 'scores.json').write_text(json.dumps(scores))\n"
     )
     popen = subprocess.Popen
@@ -55,6 +55,7 @@ def test_a_run_is_made_once_on_its_cores(fake_program):
     first = runs.run("config", fake_program / "run", "--one", cores=[core])
     assert (first["change"], first["affinity"], first["cores"]) == ("--one", [core], 1)
     assert first["seconds"] > 0.1
+    assert first["pages"] == os.environ.get("GLIBC_TUNABLES", "glibc.malloc.hugetlb=1")
     (fake_program / "run" / "scores.json").unlink()
     assert runs.run("config", fake_program / "run", "--one", cores=[core]) == first
 
