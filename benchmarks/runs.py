@@ -19,8 +19,8 @@ from typing import Any, TypeVar
 Result = TypeVar("Result")
 ROOT = pathlib.Path(__file__).parent.parent
 HUGE_PAGES = {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}
-"""On a CPU, XLA takes its scratch memory anew in every step. In pages of 4 KiB that costs the system
-up to a third of the time."""
+"""On a CPU, XLA takes its scratch memory anew in every step: in pages of 4 KiB that costs the
+system up to a third of the time."""
 
 
 def parser(description: str, out: str) -> argparse.ArgumentParser:

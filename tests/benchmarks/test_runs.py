@@ -38,7 +38,8 @@ def fake_program(monkeypatch, tmp_path):
         "if change == '--fail':\n"
         "    sys.exit(3)\n"
         "workdir.mkdir()\n"
-        "scores = {'pages': os.environ['GLIBC_TUNABLES'], 'change': change, 'affinity': sorted(os.sched_getaffinity(0))}\n"
+        "scores = {'change': change, 'affinity': sorted(os.sched_getaffinity(0))}\n"
+        "scores['pages'] = os.environ['GLIBC_TUNABLES']\n"
         "(workdir / 'scores.json').write_text(json.dumps(scores))\n"
     )
     popen = subprocess.Popen
