@@ -127,7 +127,7 @@ def main() -> None:
         )
 
     if asked.family == "adversarial":
-        run(EXTRACTOR, 0)
+        runs.side_by_side([functools.partial(run, EXTRACTOR, 0)], asked.jobs)
         changes = [
             f"--config.evals.generator.extractor={asked.out / asked.config / EXTRACTOR}_0",
             "--config.evals.final=('fid', 'kid')",

@@ -5,11 +5,4 @@ from ssljax.optimizers.late import build_late
 from ssljax.optimizers.masks import NORMS_AND_BIASES, name_mask
 from ssljax.optimizers.settings import Settings
 
-__all__ = [
-    "NORMS_AND_BIASES",
-    "Optimizer",
-    "Settings",
-    "build",
-    "build_late",
-    "name_mask",
-]
+__all__ = ["NORMS_AND_BIASES", "Optimizer", "Settings", "build", "build_late", "name_mask"]

@@ -42,6 +42,8 @@ def fake_program(monkeypatch, tmp_path):
         "scores['pages'] = os.environ['GLIBC_TUNABLES']\n"
         "(workdir / 'scores.json').write_text(json.dumps(scores))\n"
     )
+    # Git is asked for the commit by a process too, which is not to be the fake one.
+    monkeypatch.setattr(runs, "commit", lambda: "this")
     popen = subprocess.Popen
     monkeypatch.setattr(
         subprocess,
