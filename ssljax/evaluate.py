@@ -35,7 +35,8 @@ class Evaluator:
         self._experiment = experiment
         self._features = jax.jit(self._stage_features)
         self._logits = jax.jit(self._class_logits)
-        self._read = functools.cache(self._open)
+        self._source = functools.cache(self._open)
+        self._read = functools.cache(self._load)
         self._generator: GeneratorEvaluator | None = None
         if experiment.method.generates:
             self._generator = GeneratorEvaluator(experiment, self._read)
@@ -68,11 +69,27 @@ class Evaluator:
 
     @property
     def _test(self) -> tuple[dict[str, np.ndarray], int]:
-        """Images and labels to report on, and the number of classes."""
-        return self._labelled(self._experiment.config.evals.test_split)
+        """Images and labels to report on, by the classes to learn from, and their number."""
+        config = self._experiment.config.evals
+        train = self._source(config.train_split)
+        owner = f"{train.name}/{train.split}"
+        return self._labelled(config.test_split, train.class_names, owner)
 
-    def _labelled(self, split: str) -> tuple[dict[str, np.ndarray], int]:
-        arrays, num_classes = self._read(split)
+    @property
+    def _classified(self) -> tuple[dict[str, np.ndarray], int]:
+        """Images and labels to report on, by the classes of the method's own classifier."""
+        split = self._experiment.config.evals.test_split
+        names = self._experiment.method.class_names
+        return self._labelled(split, names, "the training set of the classifier")
+
+    def _labelled(
+        self, split: str, names: tuple[str, ...] = (), owner: str = ""
+    ) -> tuple[dict[str, np.ndarray], int]:
+        """A split, with the numbers that the owner's classes have by their names, if it has any."""
+        if not names or names == self._source(split).class_names:
+            arrays, num_classes = self._read(split)
+        else:
+            arrays, num_classes = self._read(split, names, owner)
         if num_classes is None:
             config = self._experiment.config
             raise UserError(
@@ -82,16 +99,21 @@ class Evaluator:
             )
         return arrays, num_classes
 
-    def _open(self, split: str) -> Labelled:
-        """Reads a split: images, labels if there are any, and the number of classes or None."""
+    def _open(self, split: str) -> data.Source:
         config = self._experiment.config
-        source = data.open_source(
+        return data.open_source(
             config.evals.name or config.data.name,
             split,
             data_dir=config.evals.dir or config.data.dir or None,
             image_key=config.data.image_key or None,
             label_key=config.data.label_key or None,
         )
+
+    def _load(self, split: str, names: tuple[str, ...] = (), owner: str = "") -> Labelled:
+        """Reads a split: images, labels if there are any, and the number of classes or None."""
+        source = self._source(split)
+        if names:
+            source = data.with_classes(source, names, owner)
         return self._experiment.load(source), source.num_classes
 
     def check(self) -> None:
@@ -101,13 +123,13 @@ class Evaluator:
         if drawn:
             self._of_generator(drawn).check(drawn)
         if probes:
-            _ = self._test
             if set(probes) != {"classifier"}:
-                _ = self._train
+                _ = self._test, self._train
             shape = (self._experiment.task.batch_size, *self._experiment.task.image_shape)
             images = jax.ShapeDtypeStruct(shape, np.uint8)
             jax.eval_shape(self._stage_features, self._experiment.abstract_state, images)
             if "classifier" in probes:
+                _ = self._classified
                 jax.eval_shape(self._class_logits, self._experiment.abstract_state, images)
 
     def _of_generator(self, which: Sequence[str]) -> GeneratorEvaluator:
@@ -145,7 +167,6 @@ class Evaluator:
         return scores | (self._of_generator(drawn).scores(state, drawn) if drawn else {})
 
     def _of_network(self, state: TrainState, which: Sequence[str]) -> Scores:
-        test, _ = self._test
 
         def extract(outputs: Callable[..., Array], images: np.ndarray) -> np.ndarray:
             return evals.extract(
@@ -157,11 +178,13 @@ class Evaluator:
 
         scores: Scores = {}
         if "classifier" in which:
+            test, _ = self._classified
             logits = extract(self._logits, test["image"])
             scores["classifier"] = evals.accuracy(logits, test["label"])
         if set(which) != {"classifier"}:
             train_x = extract(self._features, self._train[0]["image"])
-            scores |= self._score(train_x, extract(self._features, test["image"]), which)
+            test_x = extract(self._features, self._test[0]["image"])
+            scores |= self._score(train_x, test_x, which)
         return scores
 
     def _score(self, train_x: np.ndarray, test_x: np.ndarray, which: Sequence[str]) -> Scores:
@@ -277,5 +300,5 @@ def evaluate_checkpoint(config: ConfigDict, workdir: pathlib.Path) -> dict[str, 
     Raises:
       UserError: if there is no checkpoint, or it is of another model.
     """
-    experiment = Experiment(parent.resolve(config, workdir))
+    experiment = Experiment(parent.resolve(config, workdir), parent.recorded(workdir))
     return Evaluator(experiment).report(newest_state(experiment, workdir), workdir)
