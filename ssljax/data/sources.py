@@ -61,7 +61,8 @@ class Source(Protocol):
 
     def summary(self) -> str:
         """What was found, for a reader of the log."""
-        classes = f"{self.num_classes:,} classes" if self.num_classes else "no labels"
+        count = self.num_classes
+        classes = f"{count:,} class{'es' if count > 1 else ''}" if count else "no labels"
         return f"{self.name}/{self.split}: {len(self):,} images, {classes}"
 
 
