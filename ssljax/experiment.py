@@ -66,7 +66,14 @@ class Experiment:
         self.config = config
         self.mesh: Mesh = mesh.make_mesh(config.mesh.data, config.mesh.fsdp)
         known = recorded.task if recorded is not None else ConfigDict()
-        self._whole = whole = _open(config, known)
+        self._opened = data.open_source(
+            config.data.name,
+            config.data.split,
+            data_dir=config.data.dir or None,
+            image_key=config.data.image_key or None,
+            label_key=config.data.label_key or None,
+        )
+        whole = _with_labels(config, self._opened, known)
         self.labelled: data.Source | None = None
         kind = methods.TABLE[config.method.name]
         rows = _labelled_rows(config, whole) if config.data.labels else None
@@ -112,7 +119,7 @@ class Experiment:
     @functools.cached_property
     def fingerprint(self) -> dict[str, Any]:
         """What the training set is made of: see `data.fingerprint`."""
-        return data.fingerprint(self._whole)
+        return data.fingerprint(self._opened)
 
     def _init(self) -> TrainState:
         return state.init_state(self.method, jax.random.key(self.config.seed))
@@ -214,15 +221,8 @@ def _together(
             yield {name: next(host) for name, host in hosts.items()}
 
 
-def _open(config: ConfigDict, known: ConfigDict) -> data.Source:
-    """Opens the training images; where labels are read, with the classes that are known."""
-    source = data.open_source(
-        config.data.name,
-        config.data.split,
-        data_dir=config.data.dir or None,
-        image_key=config.data.image_key or None,
-        label_key=config.data.label_key or None,
-    )
+def _with_labels(config: ConfigDict, source: data.Source, known: ConfigDict) -> data.Source:
+    """Where labels are read, gives the images the classes of before, and looks for labels."""
     read = methods.TABLE[config.method.name].labels_read(config.method)
     if read == "none" and not config.method.online_probe and not config.data.labels:
         return source

@@ -47,6 +47,7 @@ def train(config: ConfigDict, workdir: pathlib.Path) -> bool:
     config = parent.resolve(config, workdir)
     recorded = parent.recorded(workdir)
     experiment = Experiment(config, recorded)
+    _log.info("Training set: %s.", experiment.source.summary())
     configs.record(config, workdir)
     parent.record(experiment.task, same_data.check(experiment, recorded), workdir)
     checkpoints = Checkpoints(

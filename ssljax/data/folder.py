@@ -37,8 +37,9 @@ class FolderSource(Source):
     "test", "unlabelled", ...), and no splits if at most one has: a class may be called "train".
     Within a split, or in a directory without splits, when every image lies in one of several
     first-level folders, these folders, sorted by name, are the classes; otherwise there are no
-    labels. The records are in an order that depends on their relative paths alone and looks random
-    (a hash), so a part such as "train[:90%]" holds every class.
+    labels. A single folder is a class only if it is one in another split. The records are in an
+    order that depends on their relative paths alone and looks random (a hash), so a part such as
+    "train[:90%]" holds every class.
 
     Links to folders are followed, and each folder is read once, whatever leads to it.
     """
@@ -64,7 +65,7 @@ class FolderSource(Source):
                 f"{root} holds no images: put files that end in {', '.join(image_suffixes())} there"
                 f" or name another directory in config.data.dir{_aside(_skipped(listing))}."
             )
-        classes = _class_folders(root, listing)
+        classes = _class_folders(root, listing, self._splits)
         part = slice(_boundary(start, len(files), 0), _boundary(stop, len(files), len(files)))
         self._files = files[part]
         if not self._files:
@@ -122,7 +123,7 @@ class FolderSource(Source):
         return self._class_index[file.split(os.sep, 1)[0]] if self._class_index else None
 
 
-def _class_folders(root: Path, listing: Listing) -> list[str]:
+def _class_folders(root: Path, listing: Listing, splits: Sequence[str]) -> list[str]:
     """The first-level folders if they are classes; an empty one counts, so that numbers stay."""
     loose = sum(os.sep not in file for file in listing.images)
     if loose and loose < len(listing.images):
@@ -132,7 +133,18 @@ def _class_folders(root: Path, listing: Listing) -> list[str]:
             root,
             loose,
         )
-    return listing.folders if len(listing.folders) > 1 and not loose else []
+    if loose or not listing.folders:
+        return []
+    if len(listing.folders) > 1:
+        return listing.folders
+    elsewhere = [_folders(root.parent / split) for split in splits]
+    known = any(len(names) > 1 and listing.folders[0] in names for names in elsewhere)
+    return listing.folders if known else []
+
+
+def _folders(directory: Path) -> list[str]:
+    """The visible folders in a directory, by name."""
+    return sorted(p.name for p in directory.iterdir() if p.is_dir() and p.name[0] != ".")
 
 
 @functools.cache
@@ -166,7 +178,7 @@ def _split_directory(directory: Path, split: str) -> tuple[Path, list[str]]:
         raise UserError(
             f"There is no directory {directory}: name the one with the images in config.data.dir."
         )
-    folders = sorted(p.name for p in directory.iterdir() if p.is_dir() and p.name[0] != ".")
+    folders = _folders(directory)
     if split in folders and split.lower() not in _SPLIT_NAMES:
         return directory / split, [split]
     likely = [name for name in folders if name.lower() in _SPLIT_NAMES]

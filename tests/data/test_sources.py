@@ -104,6 +104,16 @@ def test_a_single_folder_is_no_class(jpegs):
     assert FolderSource(jpegs / "only").num_classes is None
 
 
+def test_a_single_folder_is_a_class_where_another_split_has_it_among_others(jpegs):
+    for split in ("train", "test"):
+        (jpegs / split).mkdir()
+    (jpegs / "dog").rename(jpegs / "test" / "dog")
+    (jpegs / "cat").rename(jpegs / "train" / "cat")
+    assert FolderSource(jpegs, "test").num_classes is None
+    (jpegs / "train" / "dog").mkdir()
+    assert FolderSource(jpegs, "test").class_names == ("dog",)
+
+
 def test_loose_images_beside_folders_are_told(jpegs, caplog):
     (jpegs / "cat" / "0.jpg").rename(jpegs / "0.jpg")
     with caplog.at_level(logging.WARNING):
