@@ -79,6 +79,7 @@ def learn(config: ConfigDict, test_images: int) -> list[tuple[int, float]]:
     source = data.open_source(
         config.data.name, config.evals.test_split, data_dir=config.data.dir or None
     )
+    source = data.with_classes(source, experiment.task.class_names, config.data.name)
     test = {name: jnp.asarray(x[:test_images]) for name, x in experiment.load(source).items()}
 
     @jax.jit

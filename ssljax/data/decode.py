@@ -50,8 +50,9 @@ def decode(
     Colour order is RGB. A grey image becomes three equal channels, a colour image becomes luma
     (0.299 R + 0.587 G + 0.114 B), 16 bits become the upper 8, and floats in [0, 1] are multiplied
     by 255 and rounded. An alpha channel is dropped, so that a transparent pixel shows the colour
-    that is stored beneath; only in TIFF the colours are multiplied by it. Of an animation or of
-    several pages the first is taken. Shrinking averages areas, enlarging is bilinear.
+    that is stored beneath; but in TIFF the colours are multiplied by it, and in GIF it has the
+    background's. Of an animation or of several pages the first is taken. Shrinking averages areas,
+    enlarging is bilinear.
 
     Args:
       image: an encoded file (JPEG, PNG, BMP, WebP, GIF, TIFF, ...), a `FloatPNG`, or uint8 pixels

@@ -162,6 +162,22 @@ def test_at_most_ten_corrupt_images_are_named():
     assert str(caught.value).count("image-") == 10
 
 
+def test_alpha_is_told_once(caplog):
+    source = ArraySource(np.zeros((40, 4, 4, 4), np.uint8))
+    with caplog.at_level(logging.INFO, logger="ssljax"):
+        load_all(source, image_size=4, channels=3, threads=1)
+        load_all(_numbered(40), image_size=4, channels=3, threads=1)
+    assert [r.getMessage()[:35] for r in caplog.records] == ["array/train #0 has an alpha channel"]
+
+
+def test_floats_of_another_scale_are_told_by_name():
+    tiff = cv2.imencode(".tiff", np.full((4, 4), 7.5, np.float32))[1].tobytes()
+    source = _Faulty(3, ())
+    source.read = lambda index: Record(tiff, 0)
+    with pytest.raises(UserError, match=r"image-\d holds floats from 7\.5 to 7\.5, and only those"):
+        load_all(source, image_size=4, channels=3)
+
+
 def test_load_all_leaves_corrupt_images_out():
     source = _Faulty(40, {3, 39})
     arrays = load_all(source, image_size=4, channels=3, max_corrupt=2)
