@@ -2,7 +2,8 @@
 
 from ssljax.evals.few_label import few_label_probe, labelled_rows
 from ssljax.evals.knn import knn_accuracies, knn_accuracy, knn_predict
-from ssljax.evals.linear import linear_probe, standardize
+from ssljax.evals.linear import linear_probe
+from ssljax.evals.scaling import standardize
 from ssljax.evals.suite import accuracy, extract, pool, raw_pixels, score_features
 
 __all__ = [

@@ -8,11 +8,11 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Bool, Float, Int, Real
 
 from ssljax.errors import UserError
-from ssljax.evals.linear import standardize
 from ssljax.evals.logistic import fit_softmax_regression, principal_axes
+from ssljax.evals.scaling import standardization
 
 _FOLDS = 5
 # Per dimension: the squared length of standardised features grows with their number, so one grid
@@ -38,9 +38,9 @@ class FewLabelResult(NamedTuple):
 
 
 def few_label_probe(
-    train_x: Float[np.ndarray, "train dim"],
+    train_x: Real[np.ndarray, "train dim"],
     train_y: Int[np.ndarray, "train"],
-    test_x: Float[np.ndarray, "test dim"],
+    test_x: Real[np.ndarray, "test dim"],
     test_y: Int[np.ndarray, "test"],
     num_classes: int,
     labels: float,
@@ -72,13 +72,14 @@ def few_label_probe(
     """
     if seeds < 1:
         raise ValueError(f"seeds is {seeds}; it must be 1 or more.")
-    train_x, test_x = standardize(train_x, test_x)
-    test = jnp.asarray(test_x), jnp.asarray(test_y, jnp.int32)
+    statistics = standardization(train_x)
+    test = jnp.asarray(statistics.apply(test_x)), jnp.asarray(test_y, jnp.int32)
     values = []
     for seed in range(seeds):
         rows = labelled_rows(train_y, num_classes, labels, seed)
         known = train_y[rows].astype(np.int32)
-        train = jnp.asarray(train_x[rows]), jnp.asarray(known), jnp.asarray(_folds(known))
+        drawn = jnp.asarray(statistics.apply(train_x[rows]))
+        train = drawn, jnp.asarray(known), jnp.asarray(_folds(known))
         values.append(float(jax.device_get(_accuracy(*train, *test, num_classes=num_classes))))
     spread = float(np.std(values, ddof=1)) if seeds > 1 else 0.0
     return FewLabelResult(float(np.mean(values)), spread, tuple(values))
