@@ -84,8 +84,9 @@ def evaluate_generator(
 
     Returns:
       Scores by metric: "fid"; "kid" over 100 subsets of 1,000 images, or of all where a set has
-      fewer; "precision" and "recall" by 3 neighbours; "is" over 10 parts, where the extractor has
-      logits; "class_kl" and "classes_hit", as `class_coverage` gives them, where classes are known.
+      no more, and then without a spread; "precision" and "recall" by 3 neighbours; "is" over 10
+      parts, where the extractor has logits; "class_kl" and "classes_hit", as `class_coverage` gives
+      them, where classes are known.
 
     Raises:
       UserError: if a set has fewer images than the extractor has features, of which a covariance
