@@ -13,6 +13,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, Real
 
+from ssljax.evals.labels import labelled
+
 Settings = Sequence[tuple[int, float]]
 
 _TEST_CHUNK = 1024
@@ -36,7 +38,7 @@ def knn_predict(
 
     Args:
         train_features: features of the train set, of any scale; pixels may stay bytes.
-        train_labels: classes in [0, num_classes).
+        train_labels: classes in [0, num_classes); a row of -1, without a label, is left out.
         test_features: features to classify.
         num_classes: number of classes.
         k: neighbours that vote, at least 1. When it exceeds the number of train rows, all of them
@@ -49,7 +51,7 @@ def knn_predict(
 
     Raises:
         ValueError: if k, the temperature or a chunk is not positive, a label is out of its range,
-            or the train set is empty.
+            or no train row has a label.
     """
     settings = ((k, temperature),)
     return _predict(train_features, train_labels, test_features, num_classes, settings, chunk)[0]
@@ -69,9 +71,9 @@ def knn_accuracy(
 
     Args:
         train_features: features of the train set.
-        train_labels: classes in [0, num_classes).
+        train_labels: classes in [0, num_classes); a row of -1, without a label, is left out.
         test_features: features of the test set.
-        test_labels: their classes.
+        test_labels: their classes, likewise.
         num_classes: number of classes.
         k: neighbours that vote.
         temperature: τ of the vote.
@@ -97,9 +99,9 @@ def knn_accuracies(
 
     Args:
         train_features: features of the train set.
-        train_labels: classes in [0, num_classes).
+        train_labels: classes in [0, num_classes); a row of -1, without a label, is left out.
         test_features: features of the test set.
-        test_labels: their classes.
+        test_labels: their classes, likewise.
         num_classes: number of classes.
         settings: pairs of (k, temperature).
         chunk: rows of (test, train) compared at once.
@@ -108,17 +110,22 @@ def knn_accuracies(
         Accuracies in [0, 1] under "knn<k>", such as "knn20". A k that stands in several pairs also
         carries its temperature, as in "knn20_t0.07".
     """
+    test_features, truth = labelled(test_features, test_labels, num_classes)
     predictions = _predict(
         train_features, train_labels, test_features, num_classes, settings, chunk
     )
-    truth = np.asarray(test_labels)
-    ks = [k for k, _ in settings]
     return {
-        f"knn{k}" if ks.count(k) == 1 else f"knn{k}_t{temperature:g}": float(
-            np.mean(jax.device_get(predicted) == truth)
-        )
-        for (k, temperature), predicted in zip(settings, predictions, strict=True)
+        name: float(np.mean(jax.device_get(predicted) == truth))
+        for name, predicted in zip(knn_names(settings), predictions, strict=True)
     }
+
+
+def knn_names(settings: Settings) -> tuple[str, ...]:
+    """Names of the scores of (k, temperature) pairs, as `knn_accuracies` gives them."""
+    ks = [k for k, _ in settings]
+    return tuple(
+        f"knn{k}" if ks.count(k) == 1 else f"knn{k}_t{temperature:g}" for k, temperature in settings
+    )
 
 
 def _predict(
@@ -134,14 +141,8 @@ def _predict(
         raise ValueError(f"kNN needs every k >= 1 and temperature > 0, not {tuple(settings)}")
     if min(chunk) < 1:
         raise ValueError(f"chunks need at least one row, not {chunk}")
+    train_features, train_labels = labelled(train_features, train_labels, num_classes)
     train, test = train_features.shape[0], test_features.shape[0]
-    if train == 0:
-        raise ValueError("kNN needs at least one train row")
-    known = np.asarray(train_labels)
-    if known.min() < 0 or known.max() >= num_classes:
-        raise ValueError(
-            f"kNN needs labels from 0 to {num_classes - 1}, not from {known.min()} to {known.max()}"
-        )
     test_chunk, train_chunk = min(chunk[0], max(test, 1)), min(chunk[1], train)
     most = min(max(k for k, _ in settings), train)
 

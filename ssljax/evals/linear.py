@@ -15,6 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray, Real
 
+from ssljax.evals.labels import labelled
 from ssljax.evals.scaling import Standardization, standardization
 
 LEARNING_RATES = (0.003, 0.01, 0.03, 0.1, 0.3)
@@ -62,9 +63,9 @@ def linear_probe(
 
     Args:
       train_x: Features to learn from.
-      train_y: Their classes in [0, num_classes).
+      train_y: Their classes in [0, num_classes); a row of -1, without a label, is left out.
       test_x: Features to report on.
-      test_y: Their classes.
+      test_y: Their classes, likewise.
       num_classes: Number of classes.
       seed: Of the held-out part and of the order of the batches.
       learning_rates: To choose from, for standardised features.
@@ -84,6 +85,8 @@ def linear_probe(
         raise ValueError(f"holdout is {holdout}; it must be in (0, 1).")
     if epochs < 1:
         raise ValueError(f"epochs is {epochs}; it must be 1 or more.")
+    train_x, train_y = labelled(train_x, train_y, num_classes)
+    test_x, test_y = labelled(test_x, test_y, num_classes)
     held = _held_out(train_y, holdout, seed)
     if held.all() or not held.any():
         raise ValueError(f"A holdout of {holdout} leaves nothing to train on or to choose by.")
