@@ -21,7 +21,7 @@ from ssljax import methods, optimizers
 from ssljax.errors import UserError
 
 _MAY_CHANGE = ("data.dir", "data.cache", "data.threads", "data.prefetch", "data.max_corrupt")
-_MAY_CHANGE_UNDER = ("evals.", "samples.", "log.", "checkpoint.", "mesh.")
+_MAY_CHANGE_UNDER = ("resume.", "evals.", "samples.", "log.", "checkpoint.", "mesh.")
 """What a run that goes on may change: where things run and what is reported, not what is learnt."""
 
 
@@ -59,6 +59,8 @@ def base_config(method: str) -> ConfigDict:
     )
     # The workdir of a run to start from, and its step; 0: its newest checkpoint.
     config.init = ConfigDict(dict(workdir="", step=0))
+    # Keys whose change a run that goes on accepts, and "data".
+    config.resume = ConfigDict(dict(accept=()))
     config.method = methods.default_config(method)
     config.model = methods.TABLE[method].default_model()
     config.optimizer = ConfigDict(

@@ -46,8 +46,20 @@ class Evaluator:
         if experiment.method.generates:
             self._generator = GeneratorEvaluator(experiment, self._read)
 
-    def _open(self, split: str) -> data.Scan:
-        """Opens a split of the evaluations' data set."""
+    def _open(self, split: str, names: tuple[str, ...] = (), owner: str = "") -> data.Scan:
+        """Opens a split of the evaluations' data set.
+
+        Args:
+          split: Which.
+          names: Of classes whose numbers its labels shall have; its own if there are none.
+          owner: Whose classes they are.
+        """
+        if names:
+            plain = self._read(split)
+            source = data.with_classes(plain.source, names, owner)
+            if source is plain.source:
+                return plain
+            return self._experiment.scan(source, self._experiment.config.evals.batch_size)
         config = self._experiment.config
         source = data.open_source(
             config.evals.name or config.data.name,
@@ -275,7 +287,7 @@ def evaluate_checkpoint(config: ConfigDict, workdir: pathlib.Path) -> dict[str, 
       UserError: if there is no checkpoint, or it is of another model, or a score is impossible.
       MissingScores: if some scores could not be computed; the others are written.
     """
-    experiment = Experiment(parent.resolve(config, workdir))
+    experiment = Experiment(parent.resolve(config, workdir), parent.recorded(workdir))
     evaluator = Evaluator(experiment)
     evaluator.check_scores(config.evals.final)
     return evaluator.report(newest_state(experiment, workdir), workdir, beside=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import functools
+import logging
 from collections.abc import Callable, Generator, Mapping
 from typing import Any, NamedTuple
 
@@ -22,6 +23,8 @@ PyTree = Any
 
 _KEPT_BYTES = 256_000_000
 """Of decoded images that evaluations may hold."""
+
+_log = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,6 +47,8 @@ class Experiment:
 
     Args:
       config: The resolved config.
+      recorded: What is known of the same run from before, where it goes on or is scored: its method
+        is built for the data that it began with.
 
     Attributes:
       config: The same; `init` holds all that is known of the run that this one starts from.
@@ -59,37 +64,45 @@ class Experiment:
       UserError: for whatever in the config does not go with the data, the devices or the network.
     """
 
-    def __init__(self, config: ConfigDict) -> None:
+    def __init__(self, config: ConfigDict, recorded: parent.Recorded | None = None) -> None:
         config = parent.resolve(config)
         self.config = config
         self.mesh: Mesh = mesh.make_mesh(config.mesh.data, config.mesh.fsdp)
-        self.source = data.open_source(
+        known = recorded.task if recorded is not None else ConfigDict()
+        self._opened = data.open_source(
             config.data.name,
             config.data.split,
             data_dir=config.data.dir or None,
             image_key=config.data.image_key or None,
             label_key=config.data.label_key or None,
         )
+        whole = _with_labels(config, self._opened, known)
         self.labelled: data.Source | None = None
         kind = methods.TABLE[config.method.name]
-        rows = _labelled_rows(config, self.source) if config.data.labels else None
+        rows = _labelled_rows(config, whole) if config.data.labels else None
         if kind.labelled_batches:
-            self.labelled = _at_least(config.batch_size, self.source, rows)
+            labelled = _all_labelled(config, whole) if rows is None else rows
+            self.labelled = _at_least(config.batch_size, whole, labelled)
+        self.source = whole
         if rows is not None:
             few = data.FewLabels if kind.sees_unlabelled else data.Subset
-            self.source = few(self.source, rows)
+            self.source = few(whole, rows)
+        if kind.labels_read(config.method) == "all":
+            self.source = data.with_labels(self.source, _method(config), every=True)
         self._rows = mesh.local_rows(self.mesh, config.batch_size)
         self._may_keep = _KEPT_BYTES
         self.updates = kind.batches_per_step(config.method)
-        batches = len(self.source) // config.batch_size
+        num_images = known.get("num_images", len(self.source))
+        batches = num_images // config.batch_size
         side = config.data.image_size
         self.task = Task(
             image_shape=(side, side, config.data.channels),
             batch_size=config.batch_size,
             total_steps=config.steps or max(1, round(config.epochs * batches / self.updates)),
             steps_per_epoch=max(1, batches // self.updates),
-            num_classes=self.source.num_classes,
-            num_images=len(self.source),
+            num_classes=self.source.num_classes and known.get("num_classes", whole.num_classes),
+            class_names=known.get("class_names", whole.class_names),
+            num_images=num_images,
             source=parent.build(config),
         )
         try:
@@ -106,6 +119,11 @@ class Experiment:
             abstract,
             self.shardings,
         )
+
+    @functools.cached_property
+    def fingerprint(self) -> dict[str, Any]:
+        """What the training set is made of: see `data.fingerprint`."""
+        return data.fingerprint(self._opened)
 
     def _init(self) -> TrainState:
         return state.init_state(self.method, jax.random.key(self.config.seed))
@@ -239,6 +257,30 @@ def _together(
             stack.enter_context(contextlib.closing(host))
         while True:
             yield {name: next(host) for name, host in hosts.items()}
+
+
+def _with_labels(config: ConfigDict, source: data.Source, known: ConfigDict) -> data.Source:
+    """Where labels are read, gives the images the classes of before, and looks for labels."""
+    read = methods.TABLE[config.method.name].labels_read(config.method)
+    if read == "none" and not config.method.online_probe and not config.data.labels:
+        return source
+    if names := known.get("class_names"):
+        source = data.with_classes(source, names, "the training set that this run began with")
+    return data.with_labels(source, _method(config), every=False)
+
+
+def _method(config: ConfigDict) -> str:
+    probe = " with its online probe" if config.method.online_probe else ""
+    return f"the method {config.method.name}{probe}"
+
+
+def _all_labelled(config: ConfigDict, source: data.Source) -> Int[np.ndarray, "labelled"] | None:
+    """The images that have a label; None if all have one."""
+    known = data.read_labels(source, config.data.threads or None) != data.NO_LABEL
+    if known.all():
+        return None
+    _log.info("Of %d training images %d have a label.", len(known), known.sum())
+    return np.flatnonzero(known)
 
 
 def _labelled_rows(config: ConfigDict, source: data.Source) -> Int[np.ndarray, "labelled"]:

@@ -10,7 +10,7 @@ import contextlib
 import dataclasses
 import json
 import pathlib
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 from jax.sharding import Mesh
@@ -22,14 +22,45 @@ from ssljax.errors import UserError
 from ssljax.methods.contract import Method, Task, TrainState
 
 _TASK = "task.json"
+_DATA = "data.json"
 
 
-def record(task: Task, workdir: pathlib.Path) -> None:
-    """Writes what a run's method was told of its data, so that other runs can build it again."""
+class Recorded(NamedTuple):
+    """What a run has written of its data.
+
+    Attributes:
+      task: The fields of its `Task`, but for `source`.
+      made_of: What the training set was made of, at first and after each change that was accepted:
+        see `data.fingerprint`.
+    """
+
+    task: ConfigDict
+    made_of: list[dict[str, Any]]
+
+
+def record(task: Task, made_of: list[dict[str, Any]], workdir: pathlib.Path) -> None:
+    """Writes what a run's method was told of its data, so that other runs can build it again.
+
+    Args:
+      task: What the method was told.
+      made_of: See `Recorded`.
+      workdir: That of the run.
+    """
     if jax.process_index() == 0:
         known = {field.name: getattr(task, field.name) for field in dataclasses.fields(task)}
         del known["source"]  # Its own workdir describes it, and config.json.
         (workdir / _TASK).write_text(json.dumps(known, indent=2) + "\n")
+        (workdir / _DATA).write_text(json.dumps(made_of, indent=2) + "\n")
+
+
+def recorded(workdir: pathlib.Path) -> Recorded | None:
+    """Reads what `record` wrote; None where nothing has been learnt yet, or nothing was written."""
+    trained = any(entry.name.isdigit() for entry in (workdir / "checkpoints").glob("*"))
+    if not trained or not (workdir / _TASK).is_file():
+        return None
+    data_file = workdir / _DATA
+    made_of = json.loads(data_file.read_text()) if data_file.is_file() else []
+    return Recorded(_read(workdir / _TASK), made_of)
 
 
 def resolve(config: ConfigDict, workdir: pathlib.Path | None = None) -> ConfigDict:

@@ -16,7 +16,7 @@ from ssljax.errors import UserError
 from ssljax.experiment import Experiment
 from ssljax.methods.contract import TrainState
 
-Read = Callable[[str], data.Scan]
+Read = Callable[..., data.Scan]
 
 _log = logging.getLogger(__name__)
 _LABELS_AT_ONCE = 4096
@@ -27,7 +27,8 @@ class NetworkEvaluator:
 
     Args:
       experiment: The run.
-      read: Opens a split of the evaluations' data set.
+      read: Opens a split of the evaluations' data set, and numbers its classes by names where some
+        are given.
     """
 
     def __init__(self, experiment: Experiment, read: Read) -> None:
@@ -80,12 +81,31 @@ class NetworkEvaluator:
         shapes = jax.eval_shape(
             functools.partial(self._named, names=tuple(wanted)), abstract, images
         )
-        test, train = self._config.test_split, self._config.train_split
-        if not self._count(test, lambda counts: counts.sum() > 0).sum():
-            raise UserError(f"None of the images of {self._name(test)} has a label: {_OTHER_SET}")
+        for scan in self._tests(which):
+            self._count(scan, lambda counts: counts.sum() > 0)
         if probes:
             self._check_room(shapes["features"].shape[1])
+            train = self._read(self._config.train_split)
             self._check_train(probes, self._count(train, self._enough(probes)))
+
+    def _tests(self, which: Sequence[str]) -> dict[data.Scan, list[str]]:
+        """The images to report on, and what is read of them.
+
+        Their classes are numbered as those of the images to learn from, or as those of the method's
+        own classifier: of the same set there is one pass for both.
+        """
+        wanted: dict[data.Scan, list[str]] = {}
+        if "classifier" in which:
+            names, owner = self._experiment.method.class_names, "the classifier's training set"
+            wanted.setdefault(self._read(self._config.test_split, names, owner), []).append(
+                "logits"
+            )
+        if set(which) != {"classifier"}:
+            train = self._read(self._config.train_split).source
+            names, owner = train.class_names, self._name(self._config.train_split)
+            scan = self._read(self._config.test_split, names, owner)
+            wanted.setdefault(scan, []).append("features")
+        return wanted
 
     def _enough(self, probes: Sequence[str]) -> Callable[[np.ndarray], bool]:
         """Whether so many labels of each class are enough for every probe."""
@@ -96,8 +116,6 @@ class NetworkEvaluator:
     def _check_train(self, probes: Sequence[str], counts: Int[np.ndarray, "classes"]) -> None:
         """Raises a `UserError` if the labelled images of train are too few for a probe."""
         split, total = self._config.train_split, int(counts.sum())
-        if not total:
-            raise UserError(f"None of the images of {self._name(split)} has a label: {_OTHER_SET}")
         if "linear" in probes and counts.max() < 2:
             raise UserError(
                 f"The linear probe holds images of a class back, and {self._name(split)} has no "
@@ -139,14 +157,14 @@ class NetworkEvaluator:
                 )
 
     def _count(
-        self, split: str, enough: Callable[[np.ndarray], bool]
+        self, scan: data.Scan, enough: Callable[[np.ndarray], bool]
     ) -> Int[np.ndarray, "classes"]:
         """Counts the labelled images of each class, until there are enough."""
-        source = self._read(split).source
+        source = scan.source
         if source.num_classes is None:
             raise UserError(
-                f"{self._name(split)} has no labels, and a probe needs them: name the feature in "
-                f"config.data.label_key, or {_OTHER_SET}"
+                f"{self._name(source.split)} has no labels, and a probe needs them: name the "
+                f"feature in config.data.label_key, or {_OTHER_SET}"
             )
         counts = np.zeros(source.num_classes, np.int64)
         for start in range(0, len(source), _LABELS_AT_ONCE):
@@ -157,6 +175,11 @@ class NetworkEvaluator:
             counts += np.bincount(labels[labels >= 0], minlength=len(counts))
             if enough(counts):
                 break
+        if not counts.any():
+            raise UserError(
+                f"None of the images of {self._name(source.split)} has a label, and a probe needs "
+                f"some: {_OTHER_SET}"
+            )
         return counts
 
     def _name(self, split: str) -> str:
@@ -174,23 +197,29 @@ class NetworkEvaluator:
           which: Some of "knn", "linear", "few_label" and "classifier".
         """
         probes = [name for name in which if name != "classifier"]
-        own = ["logits"] if "classifier" in which and state is not None else []
-        if not probes and not own:
+        if state is None:
+            which = probes
+        if not which:
             return
         with sheet.attempt(row, which):
-            test = self._extract(
-                state, self._config.test_split, [*own, *(["features"] if probes else [])]
-            )
-            if own:
+            test = {
+                name: found
+                for scan, names in self._tests(which).items()
+                for found in [self._extract(state, scan, names)]
+                for name in names
+            }
+            if "logits" in test:
                 with sheet.attempt(row, ["classifier"]):
-                    found = evals.accuracy(test.outputs["logits"], test.labels)
-                    sheet.add(row, {"classifier": found})
+                    logits = test["logits"].outputs["logits"]
+                    score = evals.accuracy(logits, test["logits"].labels)
+                    sheet.add(row, {"classifier": score})
             if probes:
                 with sheet.attempt(row, probes):
-                    train = self._extract(state, self._config.train_split, ["features"])
+                    scan = self._read(self._config.train_split)
+                    train = self._extract(state, scan, ["features"])
                     for probe in probes:
                         with sheet.attempt(row, [probe]):
-                            sheet.add(row, self._probe(probe, train, test))
+                            sheet.add(row, self._probe(probe, train, test["features"]))
 
     def _probe(self, probe: str, train: evals.Extracted, test: evals.Extracted) -> dict[str, float]:
         num_classes = self._read(self._config.train_split).source.num_classes
@@ -209,10 +238,10 @@ class NetworkEvaluator:
         )
 
     def _extract(
-        self, state: TrainState | None, split: str, names: Sequence[str]
+        self, state: TrainState | None, scan: data.Scan, names: Sequence[str]
     ) -> evals.Extracted:
         """What is read of the labelled images of a split."""
-        scan = self._read(split)
+        split = scan.source.split
         outputs = (
             _pixels
             if state is None

@@ -38,7 +38,7 @@ def sample_checkpoint(config: ConfigDict, workdir: pathlib.Path) -> list[pathlib
         raise UserError(
             f"The method {config.method.name} generates no images: --mode=sample is for generators."
         )
-    experiment = Experiment(parent.resolve(config, workdir))
+    experiment = Experiment(parent.resolve(config, workdir), parent.recorded(workdir))
     state, count = newest_state(experiment, workdir), config.samples.count
     key = generators.picture_key(config.seed)
     drawn = generators.make_sampler(experiment)(state, key, count)

@@ -16,7 +16,7 @@ from jax.experimental import multihost_utils
 from ml_collections import ConfigDict
 
 from ssljax import config as configs
-from ssljax import mesh, parent, report
+from ssljax import mesh, parent, report, same_data
 from ssljax.checkpoint import Checkpoints
 from ssljax.evaluate import Evaluator
 from ssljax.experiment import Experiment, Feed
@@ -45,9 +45,11 @@ def train(config: ConfigDict, workdir: pathlib.Path) -> bool:
       DivergedError: if a loss becomes NaN or infinite; the checkpoints stay as they were.
     """
     config = parent.resolve(config, workdir)
-    experiment = Experiment(config)
+    recorded = parent.recorded(workdir)
+    experiment = Experiment(config, recorded)
+    _log.info("Training set: %s.", experiment.source.summary())
     configs.record(config, workdir)
-    parent.record(experiment.task, workdir)
+    parent.record(experiment.task, same_data.check(experiment, recorded), workdir)
     checkpoints = Checkpoints(
         workdir / "checkpoints", config.checkpoint.keep, config.checkpoint.best
     )

@@ -6,6 +6,7 @@
 """
 
 from ssljax.data.catalog import open_source
+from ssljax.data.classes import with_classes, with_labels
 from ssljax.data.decode import CorruptImage, decode
 from ssljax.data.device import DeviceCache, Prefetch, gather, put_on_devices, to_global
 from ssljax.data.digits import prepare_digits
@@ -13,11 +14,12 @@ from ssljax.data.folder import FolderSource
 from ssljax.data.order import Order
 from ssljax.data.pipeline import Loader, index_batches, load_all
 from ssljax.data.scan import Scan
-from ssljax.data.sources import ArraySource, Record, Source
+from ssljax.data.sources import NO_LABEL, ArraySource, Record, Source, fingerprint
 from ssljax.data.subset import FewLabels, Subset, read_labels
 from ssljax.data.tfds_source import TfdsSource, open_builder
 
 __all__ = [
+    "NO_LABEL",
     "ArraySource",
     "CorruptImage",
     "DeviceCache",
@@ -32,6 +34,7 @@ __all__ = [
     "Subset",
     "TfdsSource",
     "decode",
+    "fingerprint",
     "gather",
     "index_batches",
     "load_all",
@@ -41,4 +44,6 @@ __all__ = [
     "put_on_devices",
     "read_labels",
     "to_global",
+    "with_classes",
+    "with_labels",
 ]

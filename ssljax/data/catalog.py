@@ -24,8 +24,9 @@ def open_source(
       split: for instance "train", "test" or "train[:90%]".
       data_dir: the directory of TFDS data sets, or of the images; by default the one that the
         environment names in TFDS_DATA_DIR, or else a default one.
-      image_key: the feature that holds the image, where it cannot be guessed.
-      label_key: the feature that holds the class, where it cannot be guessed.
+      image_key: the feature that holds the image, where it cannot be guessed; "scan/image" where it
+        is nested.
+      label_key: the feature that holds the class, likewise.
 
     Returns:
       The source.

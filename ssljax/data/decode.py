@@ -1,7 +1,6 @@
 """Turns one stored image into a uint8 array of the asked size and number of channels.
 
-Decoding is OpenCV's. The orientation tag of EXIF is ignored: the stored pixels are used as they
-are, which is what TensorFlow's and Pillow's plain readers do as well.
+Decoding is OpenCV's. The orientation tag of EXIF is applied: an image is seen as a viewer shows it.
 """
 
 from typing import Literal
@@ -17,13 +16,26 @@ _JPEG_END = b"\xff\xd9"
 _JPEG_SCAN = 0xDA
 _PNG_START = b"\x89PNG\r\n\x1a\n"
 _PNG_END = b"\x00\x00\x00\x00IEND\xaeB`\x82"
+_PNG_COLOR_TYPE = slice(25, 26)
+_PNG_WITH_ALPHA = (b"\x04", b"\x06")
+_TIFF_STARTS = (b"II*\x00", b"MM\x00*")
 
 # Images are decoded side by side in threads of our own, so OpenCV must not start more.
 cv2.setNumThreads(0)
+# It would print pages about a damaged file, which the caller tells in a sentence.
+cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 
 
 class CorruptImage(Exception):
     """The bytes of an image are damaged, cut short or of no known format."""
+
+
+class UnknownScale(Exception):
+    """The numbers of an image have no agreed black and white."""
+
+
+class FloatPNG(bytes):
+    """A PNG whose four channels are the four bytes of one float32, as TFDS stores float images."""
 
 
 def decode(
@@ -36,12 +48,14 @@ def decode(
     """Decodes, converts and resizes one image.
 
     Colour order is RGB. A grey image becomes three equal channels, a colour image becomes luma
-    (0.299 R + 0.587 G + 0.114 B), an alpha channel is dropped, 16 bits become the upper 8.
-    Shrinking averages areas, enlarging is bilinear.
+    (0.299 R + 0.587 G + 0.114 B), 16 bits become the upper 8, and floats in [0, 1] are multiplied
+    by 255 and rounded. An alpha channel is dropped, so that a transparent pixel shows the colour
+    that is stored beneath; only in TIFF the colours are multiplied by it. Of an animation or of
+    several pages the first is taken. Shrinking averages areas, enlarging is bilinear.
 
     Args:
-      image: an encoded file (JPEG, PNG, BMP, WebP, ...), or uint8 pixels (H, W) or (H, W, C) with
-        C in 1, 3 (RGB), 4 (RGBA).
+      image: an encoded file (JPEG, PNG, BMP, WebP, GIF, TIFF, ...), a `FloatPNG`, or uint8 pixels
+        (H, W) or (H, W, C) with C in 1, 3 (RGB), 4 (RGBA).
       channels: 1 or 3.
       image_size: height and width of the result, in pixels.
       resize: "short_side" cuts the centre square and resizes it, so that the short side becomes
@@ -53,6 +67,7 @@ def decode(
 
     Raises:
       CorruptImage: the bytes cannot be decoded, or end too early.
+      UnknownScale: the image holds floats outside [0, 1], or integers of more than 16 bits.
       ValueError: `resize` is "none" and the size differs, or an argument is impossible.
     """
     if channels not in (1, 3):
@@ -75,17 +90,58 @@ def decode(
     return np.ascontiguousarray(pixels).reshape(image_size, image_size, channels)
 
 
+def has_alpha(image: bytes | np.ndarray) -> bool:
+    """Whether an image has an alpha channel; known of pixels and of PNG, else False."""
+    if isinstance(image, bytes):
+        png = image.startswith(_PNG_START) and not isinstance(image, FloatPNG)
+        return png and image[_PNG_COLOR_TYPE] in _PNG_WITH_ALPHA
+    return image.ndim == 3 and image.shape[2] == 4
+
+
 def _decode_bytes(data: bytes, channels: int) -> np.ndarray:
     if _ends_early(data):
         raise CorruptImage("the file ends before the image does")
-    flag = cv2.IMREAD_COLOR if channels == 3 else cv2.IMREAD_GRAYSCALE
-    try:
-        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flag | cv2.IMREAD_IGNORE_ORIENTATION)
-    except cv2.error as error:
-        raise CorruptImage("OpenCV cannot decode it") from error
+    if isinstance(data, FloatPNG):
+        stored = _open(data, cv2.IMREAD_UNCHANGED)
+        if stored is None or stored.dtype != np.uint8 or stored.shape[2:] != (4,):
+            raise CorruptImage("it is no PNG of four channels, which a float image is stored as")
+        rgba = cv2.cvtColor(stored, cv2.COLOR_BGRA2RGBA)
+        return _convert_channels(_to_bytes(rgba.view(np.float32)), channels)
+    pixels = _open(data, cv2.IMREAD_COLOR if channels == 3 else cv2.IMREAD_GRAYSCALE)
+    if pixels is None and data.startswith(_TIFF_STARTS):
+        # TIFF alone holds numbers of other types, which OpenCV gives as they are or not at all.
+        stored = _open(data, cv2.IMREAD_UNCHANGED)
+        if stored is not None and stored.dtype not in (np.uint8, np.uint16):
+            if stored.ndim == 3 and stored.shape[2] in (3, 4):
+                stored = stored[:, :, [2, 1, 0]]
+            return _convert_channels(_to_bytes(stored), channels)
     if pixels is None:
         raise CorruptImage("OpenCV cannot decode it")
     return cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB) if channels == 3 else pixels
+
+
+def _open(data: bytes, flag: int) -> np.ndarray | None:
+    """OpenCV's pixels, BGR; None where it has none to give."""
+    try:
+        return cv2.imdecode(np.frombuffer(data, np.uint8), flag)
+    except cv2.error:
+        return None
+
+
+def _to_bytes(values: np.ndarray) -> UInt8[np.ndarray, "height width *channels"]:
+    """Takes 0 for black and 1 for white."""
+    if not np.issubdtype(values.dtype, np.floating):
+        raise UnknownScale(
+            f"holds {values.dtype} numbers, of which nothing says what is white: store it with 8"
+            " or 16 bits"
+        )
+    low, high = values.min(), values.max()
+    if not (low >= 0 and high <= 1):
+        raise UnknownScale(
+            f"holds floats from {low:.4g} to {high:.4g}, and only those in [0, 1] are read: scale"
+            " them to that range, or store it with 8 or 16 bits"
+        )
+    return np.rint(values * 255).astype(np.uint8)
 
 
 def _ends_early(data: bytes) -> bool:

@@ -1,17 +1,31 @@
 """Images in a directory, with or without a folder for each class."""
 
+import base64
+import functools
 import hashlib
 import logging
 import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
+import cv2
+import numpy as np
+
+from ssljax.data.listing import Listing, list_files
 from ssljax.data.sources import Record, Source
 from ssljax.errors import UserError
 
-_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
+_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
+_GIF = base64.b64decode("R0lGODlhAQABAIAAAAAAAP///ywAAAAAAQABAAACAUwAOw==")
 _SPLIT = re.compile(r"([^\[\]]*)(?:\[(-?\d+%?)?:(-?\d+%?)?\])?")
+_SPLIT_NAMES = (
+    *("train", "training", "val", "valid", "validation", "dev", "test", "testing", "eval"),
+    *("extra", "unlabeled", "unlabelled", "unsupervised"),
+)
+_FOLDERS_SHOWN = 10
+_KINDS_SHOWN = 5
 
 _log = logging.getLogger(__name__)
 
@@ -19,32 +33,39 @@ _log = logging.getLogger(__name__)
 class FolderSource(Source):
     """The images in a directory and in all folders below it.
 
-    When every image lies in one of several first-level folders, these folders, sorted by name, are
-    the classes; otherwise there are no labels. The records are in an order that depends on their
-    relative paths alone and looks random (a hash), so a part such as "train[:90%]" holds every
-    class.
+    First-level folders with images are splits if all of them have names of splits ("train", "val",
+    "test", "unlabelled", ...), and no splits if at most one has: a class may be called "train".
+    Within a split, or in a directory without splits, when every image lies in one of several
+    first-level folders, these folders, sorted by name, are the classes; otherwise there are no
+    labels. A single folder is a class only if it is one in another split. The records are in an
+    order that depends on their relative paths alone and looks random (a hash), so a part such as
+    "train[:90%]" holds every class.
+
+    Links to folders are followed, and each folder is read once, whatever leads to it.
     """
 
     def __init__(self, directory: str | os.PathLike[str], split: str = "train") -> None:
         """Lists the files; reads none of them.
 
         Args:
-          directory: where the images are. If it has a folder that is named like the split, that
-            folder is used; if not, "train" and "" mean the whole directory.
-          split: a name, or a part of it as TFDS writes it: "train[:90%]", "train[100:200]".
+          directory: where the images are.
+          split: the name of a split's folder, or a part of it as TFDS writes it: "train[:90%]",
+            "train[100:200]". In a directory without splits "train" and "" mean the whole.
 
         Raises:
-          UserError: there is no such directory, split or part, or it holds no images.
+          UserError: there is no such directory, split or part, or it holds no images, or its
+            folders are neither all splits nor all classes.
         """
         name, start, stop = _parse_split(split)
-        root = _split_directory(Path(directory).expanduser(), name)
-        files = _list_images(root)
+        root, self._splits = _split_directory(Path(directory).expanduser(), name)
+        listing = list_files(root, image_suffixes())
+        files = sorted(listing.images, key=_path_hash)
         if not files:
             raise UserError(
-                f"{root} holds no images: put files that end in {', '.join(_SUFFIXES)} there or"
-                " name another directory in config.data.dir."
+                f"{root} holds no images: put files that end in {', '.join(image_suffixes())} there"
+                f" or name another directory in config.data.dir{_aside(_skipped(listing))}."
             )
-        classes = _class_folders(root, files)
+        classes = _class_folders(root, listing, self._splits)
         part = slice(_boundary(start, len(files), 0), _boundary(stop, len(files), len(files)))
         self._files = files[part]
         if not self._files:
@@ -53,6 +74,7 @@ class FolderSource(Source):
                 " in config.data.split."
             )
         self._root = root
+        self._listing = listing
         self._class_index = {folder: k for k, folder in enumerate(classes)}
         self.name = "folder"
         self.split = split
@@ -86,8 +108,50 @@ class FolderSource(Source):
         """The path of the file."""
         return str(self._root / self._files[index])
 
+    def contents(self) -> Any:
+        """Relative paths and sizes of the files."""
+        return [(file, _size(self._root / file)) for file in sorted(self._files)]
+
+    def summary(self) -> str:
+        """Images, classes and splits that were found, and what was skipped."""
+        found = [super().summary()]
+        if self._splits:
+            found.append(f"splits {', '.join(self._splits)}")
+        return "; ".join([*found, *_skipped(self._listing)]) + f" ({self._root})"
+
     def _label(self, file: str) -> int | None:
         return self._class_index[file.split(os.sep, 1)[0]] if self._class_index else None
+
+
+def _class_folders(root: Path, listing: Listing, splits: Sequence[str]) -> list[str]:
+    """The first-level folders if they are classes; an empty one counts, so that numbers stay."""
+    loose = sum(os.sep not in file for file in listing.images)
+    if loose and loose < len(listing.images):
+        _log.warning(
+            "%s has %d images beside its folders, so the folders are not taken for classes and"
+            " there are no labels.",
+            root,
+            loose,
+        )
+    if loose or not listing.folders:
+        return []
+    if len(listing.folders) > 1:
+        return listing.folders
+    elsewhere = [_folders(root.parent / split) for split in splits]
+    known = any(len(names) > 1 and listing.folders[0] in names for names in elsewhere)
+    return listing.folders if known else []
+
+
+def _folders(directory: Path) -> list[str]:
+    """The visible folders in a directory, by name."""
+    return sorted(p.name for p in directory.iterdir() if p.is_dir() and p.name[0] != ".")
+
+
+@functools.cache
+def image_suffixes() -> tuple[str, ...]:
+    """The endings of the files that are read; GIF where this build of OpenCV has it."""
+    has_gif = cv2.imdecode(np.frombuffer(_GIF, np.uint8), cv2.IMREAD_COLOR) is not None
+    return (*_SUFFIXES, ".gif") if has_gif else _SUFFIXES
 
 
 def _parse_split(split: str) -> tuple[str, str | None, str | None]:
@@ -108,51 +172,67 @@ def _boundary(text: str | None, size: int, default: int) -> int:
     return max(0, min(size, place + size if place < 0 else place))
 
 
-def _split_directory(directory: Path, split: str) -> Path:
+def _split_directory(directory: Path, split: str) -> tuple[Path, list[str]]:
+    """The directory of a split, and the names of all splits; these are none where it is whole."""
     if not directory.is_dir():
         raise UserError(
             f"There is no directory {directory}: name the one with the images in config.data.dir."
         )
-    if (directory / split).is_dir():
-        return directory / split
-    if split in ("", "train"):
-        return directory
-    folders = sorted(p.name for p in directory.iterdir() if p.is_dir())
+    folders = _folders(directory)
+    if split in folders and split.lower() not in _SPLIT_NAMES:
+        return directory / split, [split]
+    likely = [name for name in folders if name.lower() in _SPLIT_NAMES]
+    beside = [name for name in folders if likely and name not in likely]
+    others = [name for name in beside if _holds_images(directory / name)]
+    if others and len(likely) > 1:
+        raise UserError(
+            f"{directory} has folders that are named like splits ({_names(likely)}) beside others"
+            f" with images ({_names(others)}), so it is not clear which are classes: leave only"
+            " splits or only classes there, or name one of the folders in config.data.dir."
+        )
+    splits = [] if others else likely
+    if split in splits:
+        return directory / split, splits
+    if not splits and split in ("", "train"):
+        return directory, []
     raise UserError(
         f"{directory} has no split {split!r}: make a folder of that name in it, or choose one of"
-        f" {', '.join(['train', *folders[:10]])} in config.data.split."
+        f" {_names(splits or ['train', *folders])} in config.data.split."
     )
 
 
-def _list_images(root: Path) -> list[str]:
-    """Paths relative to `root`, in the order of a hash of themselves; hidden ones are skipped."""
-    files = []
-    for folder, folders, names in os.walk(root, followlinks=True):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        files += [
-            os.path.relpath(os.path.join(folder, name), root)
-            for name in names
-            if name.lower().endswith(_SUFFIXES) and not name.startswith(".")
-        ]
-    return sorted(files, key=_path_hash)
+def _holds_images(folder: Path) -> bool:
+    return bool(list_files(folder, image_suffixes(), first=True).images)
+
+
+def _names(folders: Sequence[str]) -> str:
+    more = f" and {len(folders) - _FOLDERS_SHOWN} more" if len(folders) > _FOLDERS_SHOWN else ""
+    return ", ".join(folders[:_FOLDERS_SHOWN]) + more
+
+
+def _skipped(listing: Listing) -> list[str]:
+    """What is in the folders and is not read."""
+    kinds = [f"{count:,} {kind}" for kind, count in listing.skipped.most_common(_KINDS_SHOWN)]
+    rest = listing.skipped.total() - sum(n for _, n in listing.skipped.most_common(_KINDS_SHOWN))
+    if rest:
+        kinds.append(f"{rest:,} others")
+    told = [f"skipped files: {', '.join(kinds)}"] if kinds else []
+    if listing.repeated:
+        told.append(f"{listing.repeated:,} links to folders that are read already")
+    return told
+
+
+def _aside(told: Sequence[str]) -> str:
+    return f" ({'; '.join(told)})" if told else ""
 
 
 def _path_hash(path: str) -> bytes:
     return hashlib.blake2b(Path(path).as_posix().encode(errors="surrogateescape")).digest()
 
 
-def _class_folders(root: Path, files: list[str]) -> list[str]:
-    """The first-level folders if they are classes; an empty one counts, so that numbers stay."""
-    loose = sum(os.sep not in file for file in files)
-    if loose == len(files):
-        return []
-    folders = sorted(p.name for p in root.iterdir() if p.is_dir() and not p.name.startswith("."))
-    if loose:
-        _log.warning(
-            "%s has %d images beside its folders, so the folders are not taken for classes and"
-            " there are no labels.",
-            root,
-            loose,
-        )
-        return []
-    return folders if len(folders) > 1 else []
+def _size(file: Path) -> int:
+    """Bytes; -1 where the file is gone, which is told when it is read."""
+    try:
+        return file.stat().st_size
+    except OSError:
+        return -1

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ssljax.data.decode import CorruptImage, Resize, decode
+from ssljax.data.decode import CorruptImage, Resize, UnknownScale, decode, has_alpha
 from ssljax.data.sources import Record, Source
 from ssljax.errors import UserError
 
@@ -39,6 +39,7 @@ class Reader:
         self._resize = resize
         self._max_corrupt = max_corrupt
         self._corrupt: dict[int, str] = {}
+        self._met_alpha = False
         self._lock = threading.Lock()
 
     @property
@@ -57,17 +58,27 @@ class Reader:
           The pixels (H, W, C), or None when the image is corrupt.
 
         Raises:
-          UserError: too many images are corrupt, or this one has the wrong size.
+          UserError: too many images are corrupt, or this one has the wrong size or a scale that is
+            not known.
         """
         if index in self._corrupt:
             return None
         size, _, channels = self.image_shape
         image = (record or self.source.read(index)).image
+        if not self._met_alpha and has_alpha(image):
+            self._met_alpha = True
+            _log.info(
+                "%s has an alpha channel: such channels are dropped, and the colours beneath used"
+                " as they are stored.",
+                self.source.describe(index),
+            )
         try:
             return decode(image, channels=channels, image_size=size, resize=self._resize)
         except CorruptImage as error:
             self._report(index, error)
             return None
+        except UnknownScale as error:
+            raise UserError(f"{self.source.describe(index)} {error}.") from error
         except ValueError as error:
             raise UserError(
                 f"{self.source.describe(index)} {error}: set config.data.resize to 'short_side'"

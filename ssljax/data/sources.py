@@ -1,9 +1,14 @@
 """What a source of images is: records that are read at random places, and their names."""
 
+import hashlib
+import json
 from collections.abc import Sequence
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
+
+NO_LABEL = -1
+"""What stands in an array for the label of a record that has none, as in TFDS."""
 
 
 class Record(NamedTuple):
@@ -20,7 +25,8 @@ class Source(Protocol):
     Attributes:
       name: what the user calls the set.
       split: which part of it this is.
-      num_classes: how many classes there are, or None when the records carry no label.
+      num_classes: how many classes there are, or None when no record carries a label. A record may
+        lack its label all the same.
       class_names: a name for each class; empty when there are none.
     """
 
@@ -49,6 +55,33 @@ class Source(Protocol):
         """Reads the classes of several records, in the order asked for."""
         return [record.label for record in self.read_many(indices)]
 
+    def contents(self) -> Any:
+        """What tells these records from those of another set, as JSON; reads no image."""
+        return [self.name, self.split]
+
+    def summary(self) -> str:
+        """What was found, for a reader of the log."""
+        count = self.num_classes
+        classes = f"{count:,} class{'es' if count > 1 else ''}" if count else "no labels"
+        return f"{self.name}/{self.split}: {len(self):,} images, {classes}"
+
+
+def fingerprint(source: Source) -> dict[str, Any]:
+    """What a set is made of, to tell later whether it is still the same; reads no image.
+
+    Args:
+      source: the set.
+
+    Returns:
+      Its number of "images", its "classes" by name, and a "digest" of its contents, as JSON.
+    """
+    contents = json.dumps(source.contents(), ensure_ascii=True).encode()
+    return {
+        "images": len(source),
+        "classes": list(source.class_names),
+        "digest": hashlib.blake2b(contents, digest_size=16).hexdigest(),
+    }
+
 
 class ArraySource(Source):
     """Images that are in memory already."""
@@ -65,7 +98,7 @@ class ArraySource(Source):
 
         Args:
           images: uint8, (N, H, W) or (N, H, W, C).
-          labels: integers from 0, (N,).
+          labels: integers from 0, (N,), and -1 where there is none.
           name: what to call the set in messages.
           split: which part of the set this is.
 
@@ -82,9 +115,11 @@ class ArraySource(Source):
             raise ValueError(
                 f"labels must be {len(images)} integers, got {labels.dtype} {labels.shape}"
             )
+        if labels is not None and labels.min(initial=0) < NO_LABEL:
+            raise ValueError(f"labels must be from 0, or -1 for none, got {labels.min()}")
         self.name = name
         self.split = split
-        self.num_classes = None if labels is None else int(labels.max(initial=-1)) + 1
+        self.num_classes = None if labels is None else int(labels.max(initial=-1)) + 1 or None
         self.class_names = tuple(str(k) for k in range(self.num_classes or 0))
         self._images = images
         self._labels = labels
@@ -94,8 +129,8 @@ class ArraySource(Source):
 
     def read(self, index: int) -> Record:
         """Reads the record at `index`."""
-        label = None if self._labels is None else int(self._labels[index])
-        return Record(self._images[index], label)
+        label = NO_LABEL if self._labels is None else int(self._labels[index])
+        return Record(self._images[index], None if label == NO_LABEL else label)
 
     def describe(self, index: int) -> str:
         """Names a record by its place."""

@@ -2,12 +2,13 @@
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 from jaxtyping import Int, Int32
 
 from ssljax.data.pipeline import default_threads
-from ssljax.data.sources import Record, Source
+from ssljax.data.sources import NO_LABEL, Record, Source
 
 # Large enough to hide the cost of a task, small enough to hold few records at a time.
 _RECORDS_PER_TASK = 256
@@ -49,6 +50,14 @@ class Subset(Source):
         """Names the record as the whole set does."""
         return self._source.describe(self._indices[index])
 
+    def contents(self) -> Any:
+        """Those of the whole set, and the places in it."""
+        return [self._source.contents(), self._indices]
+
+    def summary(self) -> str:
+        """How much of the whole set this is."""
+        return f"{len(self):,} of {self._source.summary()}"
+
 
 class FewLabels(Source):
     """All images of a source, of which only some show their class; batches have -1 elsewhere."""
@@ -82,9 +91,23 @@ class FewLabels(Source):
             for index, record in zip(indices, records, strict=True)
         ]
 
+    def read_labels(self, indices: Sequence[int]) -> list[int | None]:
+        """Reads the classes of several records that show theirs; of the others nothing is read."""
+        shown = [index for index in indices if index in self._labelled]
+        labels = dict(zip(shown, self._source.read_labels(shown), strict=True))
+        return [labels.get(index) for index in indices]
+
     def describe(self, index: int) -> str:
         """Names the record as the whole set does."""
         return self._source.describe(index)
+
+    def contents(self) -> Any:
+        """Those of the whole set, and the places that keep their labels."""
+        return [self._source.contents(), sorted(self._labelled)]
+
+    def summary(self) -> str:
+        """The whole set, and how many labels are known."""
+        return f"{self._source.summary()}, {len(self._labelled):,} labels known"
 
 
 def read_labels(source: Source, threads: int | None = None) -> Int32[np.ndarray, "records"]:
@@ -101,4 +124,4 @@ def read_labels(source: Source, threads: int | None = None) -> Int32[np.ndarray,
     parts = [range(i, min(i + _RECORDS_PER_TASK, size)) for i in range(0, size, _RECORDS_PER_TASK)]
     with ThreadPoolExecutor(threads or default_threads()) as pool:
         labels = [label for part in pool.map(source.read_labels, parts) for label in part]
-    return np.array([-1 if label is None else label for label in labels], np.int32)
+    return np.array([NO_LABEL if label is None else label for label in labels], np.int32)

@@ -1,20 +1,25 @@
 """Data sets that TFDS has prepared, read at random places and without TensorFlow."""
 
 import difflib
+import functools
+import operator
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
+import numpy as np
 import tensorflow_datasets as tfds
 
-from ssljax.data.sources import Record, Source
+from ssljax.data.decode import FloatPNG
+from ssljax.data.sources import NO_LABEL, Record, Source
 from ssljax.errors import UserError
 
 
 class TfdsSource(Source):
     """One split of a prepared TFDS data set.
 
-    Images stay encoded (`SkipDecoding`), because decoding is ours.
+    Images stay encoded (`SkipDecoding`), because decoding is ours. What that makes of alpha, of 16
+    bits and of floats stands in `ssljax.data.decode.decode`.
     """
 
     def __init__(
@@ -30,57 +35,83 @@ class TfdsSource(Source):
         Args:
           builder: of a prepared data set; see `open_builder`.
           split: a name or a part, as TFDS writes it: "train", "train[:90%]", "train+test".
-          image_key: the feature that holds the image; by default "image", or else the only image.
-          label_key: the feature that holds the class; by default "label", or else the only class
-            label; of several none is taken.
+          image_key: the feature that holds the image, a path such as "scan/image" where it is
+            nested; by default "image", or else the only image.
+          label_key: the feature that holds the class, likewise; by default "label", or else the
+            only class label; of several none is taken.
 
         Raises:
           UserError: there is no such split or feature, or the records cannot be read at random.
         """
-        features = builder.info.features
         self.name = builder.info.name
         self.split = split
-        self._image_key = _find_feature(
-            builder, tfds.features.Image, "image", "image_key", image_key
-        )
-        if self._image_key is None:
+        features = dict(_single_features(builder.info.features))
+        image_key = _find_feature(builder, tfds.features.Image, "image", "image_key", image_key)
+        if image_key is None:
             raise UserError(
                 f"{self.name} has no feature 'image', and not just one other of that type, among"
                 f" {', '.join(sorted(features))}: name the one to use in config.data.image_key, or"
                 " choose another data set."
             )
-        self._label_key = _find_feature(
+        label_key = _find_feature(
             builder, tfds.features.ClassLabel, "label", "label_key", label_key
         )
-        classes = features[self._label_key] if self._label_key else None
+        self._image_path = image_key.split("/")
+        self._label_path = label_key.split("/") if label_key else None
+        self._is_float = features[image_key].np_dtype == np.float32
+        classes = features[label_key] if label_key else None
         self.num_classes = classes.num_classes if classes else None
-        self.class_names = tuple(classes.names) if classes else ()
-        # Masks and second views would be decoded only to be thrown away.
-        skip = {
-            key: tfds.decode.SkipDecoding()
-            for key, feature in features.items()
-            if isinstance(feature, tfds.features.Image)
-        }
-        self._records = _open_split(builder, split, skip)
+        self.class_names = tuple(classes.names) if classes and self.num_classes else ()
+        self._builder = builder
+        self._records = _open_split(builder, split, _skip_images(builder.info.features))
 
     def __len__(self) -> int:
         return len(self._records)
 
     def read(self, index: int) -> Record:
         """Reads the record at `index`."""
-        return self._record(self._records[index])
+        return self.read_many([index])[0]
 
     def read_many(self, indices: Sequence[int]) -> list[Record]:
         """Reads several records at once, which costs a third of one by one."""
-        return [self._record(example) for example in self._records.__getitems__(list(indices))]
+        examples = self._records.__getitems__(list(indices))
+        return [self._record(i, example) for i, example in zip(indices, examples, strict=True)]
 
     def describe(self, index: int) -> str:
         """Names a record by its place in the split."""
         return f"{self.name}/{self.split} #{index}"
 
-    def _record(self, example: dict) -> Record:
-        label = int(example[self._label_key]) if self._label_key else None
-        return Record(example[self._image_key], label)
+    def contents(self) -> Any:
+        """The shards of the split as TFDS has recorded them."""
+        info = self._builder.info
+        shards = [
+            (os.path.basename(shard.filename), shard.skip, shard.take, shard.examples_in_shard)
+            for shard in info.splits[self.split].file_instructions
+        ]
+        sizes = [
+            (name, info.splits[name].num_bytes)
+            for name in sorted(info.splits)
+            if any(f"-{name}." in shard[0] for shard in shards)
+        ]
+        return [info.full_name, self.split, shards, sizes]
+
+    def _record(self, index: int, example: dict) -> Record:
+        image = _get(example, self._image_path)
+        return Record(FloatPNG(image) if self._is_float else image, self._label(index, example))
+
+    def _label(self, index: int, example: dict) -> int | None:
+        if self._label_path is None:
+            return None
+        label = int(_get(example, self._label_path))
+        if label == NO_LABEL:
+            return None
+        if not 0 <= label < (self.num_classes or 0):
+            raise UserError(
+                f"{self.describe(index)} has the label {label}, and the feature"
+                f" {'/'.join(self._label_path)!r} has {self.num_classes} classes, numbered from 0:"
+                " prepare the data set again, or name another feature in config.data.label_key."
+            )
+        return label
 
 
 def open_builder(
@@ -142,23 +173,70 @@ def _open_split(builder: tfds.core.DatasetBuilder, split: str, decoders: dict) -
         ) from error
 
 
+def _single_features(
+    features: tfds.features.FeaturesDict, prefix: str = ""
+) -> Iterator[tuple[str, Any]]:
+    """The features of which a record holds one, those of nested dictionaries by their paths."""
+    for key, feature in features.items():
+        if isinstance(feature, tfds.features.FeaturesDict):
+            yield from _single_features(feature, f"{prefix}{key}/")
+        else:
+            yield prefix + key, feature
+
+
+def _skip_images(features: tfds.features.FeaturesDict) -> dict[str, Any]:
+    """Decoders that leave all images encoded: of masks and second views none is decoded in vain."""
+    decoders: dict[str, Any] = {}
+    for key, feature in features.items():
+        if isinstance(feature, tfds.features.Image):
+            decoders[key] = tfds.decode.SkipDecoding()
+        elif isinstance(feature, tfds.features.FeaturesDict) and (nested := _skip_images(feature)):
+            decoders[key] = nested
+    return decoders
+
+
+def _get(example: dict, path: Sequence[str]) -> Any:
+    return functools.reduce(operator.getitem, path, example)
+
+
 def _find_feature(
     builder: tfds.core.DatasetBuilder, kind: type, default: str, key: str, chosen: str | None
 ) -> str | None:
-    """The feature that was chosen, or else the default, or else the only one of its kind.
+    """The path of the feature that was chosen, or else the default, or else the only of its kind.
 
     Of several there is no first: TFDS reads them in another order in each process.
     """
-    of_kind = sorted(k for k, v in builder.info.features.items() if isinstance(v, kind))
+    features = builder.info.features
+    of_kind = sorted(k for k, v in _single_features(features) if isinstance(v, kind))
     if chosen is None:
         only = of_kind[0] if len(of_kind) == 1 else None
         return default if default in of_kind else only
-    if chosen in of_kind:
-        return chosen
+    path = chosen.replace(".", "/")
+    for name in (chosen, path):
+        if name in of_kind:
+            return name
+    start = f"config.data.{key}={chosen!r}"
+    choice = f"choose one of {', '.join(of_kind) or 'none, it has no such feature'}"
+    if several := _sequence_above(features, path):
+        raise UserError(
+            f"{start} lies in {several!r}, of which a record of {builder.info.name} holds several,"
+            f" and an image has one {'class' if default == 'label' else 'picture'}: {choice}."
+        )
     raise UserError(
-        f"config.data.{key}={chosen!r} is not a feature of {builder.info.name} of the type"
-        f" {kind.__name__}: choose one of {', '.join(of_kind) or 'none, it has no such feature'}."
+        f"{start} is not a feature of {builder.info.name} of the type {kind.__name__}: {choice}."
     )
+
+
+def _sequence_above(features: Any, path: str) -> str | None:
+    """The sequence in which a path ends, or through which it leads; None if there is none."""
+    keys = path.split("/")
+    for depth, key in enumerate(keys):
+        if not isinstance(features, tfds.features.FeaturesDict) or key not in features:
+            return None
+        features = features[key]
+        if isinstance(features, tfds.features.Sequence | tfds.features.Dataset):
+            return "/".join(keys[: depth + 1])
+    return None
 
 
 def _not_prepared(name: str, root: str, builder: tfds.core.DatasetBuilder) -> str:

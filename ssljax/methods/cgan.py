@@ -5,6 +5,8 @@ Miyato and Koyama, cGANs with Projection Discriminator, 2018.
 
 from __future__ import annotations
 
+from typing import Literal
+
 from ml_collections import ConfigDict
 
 from ssljax.methods.adversarial import Adversarial
@@ -28,6 +30,11 @@ class CGAN(Adversarial):
         config.generator.update(name="sngan", norm="conditional")
         config.discriminator.update(name="sngan", norm="none", spectral_norm=True)
         return config
+
+    @classmethod
+    def labels_read(cls, config: ConfigDict) -> Literal["none", "some", "all"]:
+        """All: both networks are told the class of every image."""
+        return "all"
 
     def __init__(self, config: ConfigDict, task: Task) -> None:
         super().__init__(config, task, config.method.loss, conditional=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import optax
 from flax import struct
@@ -22,7 +22,7 @@ Batch = Mapping[str, Array]
 """Arrays with the batch axis first.
 
 "image" (uint8, NHWC), "index", the image's place in the training set (that of the corrupt image
-where another stands in for it), and, where there are any, "label".
+where another stands in for it), and, where there are any, "label", -1 for an image without one.
 """
 
 
@@ -121,6 +121,7 @@ class Task:
       total_steps: Train steps of the whole run.
       steps_per_epoch: Train steps in which the data set is seen once.
       num_classes: Classes of the data set's labels; None without labels.
+      class_names: Their names, in the order of their numbers.
       num_images: Images of the training set.
       source: The method of the run that this one starts from; None without one.
     """
@@ -130,6 +131,7 @@ class Task:
     total_steps: int
     steps_per_epoch: int
     num_classes: int | None = None
+    class_names: tuple[str, ...] = ()
     num_images: int = 0
     source: Method | None = None
 
@@ -149,7 +151,10 @@ class Method:
         with label -1, or not at all.
       labelled_batches: Whether there is beside each batch one as large of labelled images alone,
         "labelled_image" and "labelled_label", in an order of their own.
+      remembers_images: Whether the memory holds something of each image, at its place in the set.
       generates: Whether the method draws images: it then has `latents` and `generate`.
+      class_names: Names of the classes whose scores are the feature "logits", in their order; empty
+        without a classifier.
     """
 
     players: Sequence[Player] = ()
@@ -157,7 +162,9 @@ class Method:
     evaluated: str = "online encoder"
     sees_unlabelled: bool = False
     labelled_batches: bool = False
+    remembers_images: bool = False
     generates: bool = False
+    class_names: tuple[str, ...] = ()
 
     def __init__(self, config: ConfigDict, task: Task) -> None:
         """Builds networks, losses and players."""
@@ -196,6 +203,15 @@ class Method:
     def model_names() -> Collection[str]:
         """What `config.model.name` may be."""
         return models.ENCODERS
+
+    @classmethod
+    def labels_read(cls, config: ConfigDict) -> Literal["none", "some", "all"]:
+        """Which labels the losses read, by the method's own keys.
+
+        "some" are those that are known: images without one are left out of what learns from labels.
+        Of "all" none may be missing.
+        """
+        return "none"
 
     @classmethod
     def batches_per_step(cls, config: ConfigDict) -> int:

@@ -9,16 +9,18 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 import jax.numpy as jnp
-from jaxtyping import Array, PRNGKeyArray
+import numpy as np
+from jaxtyping import Array, Int, PRNGKeyArray
 from ml_collections import ConfigDict
 
 from ssljax import augment, losses, models
 from ssljax.methods import branch_pass
 from ssljax.methods.contract import Aux, Batch, Method, Task, TrainState
 from ssljax.methods.finetune import Finetune, forward
+from ssljax.methods.known_labels import is_known
 
 PyTree = Any
 
@@ -47,6 +49,11 @@ class Distill(Method):
             )
         )
 
+    @classmethod
+    def labels_read(cls, config: ConfigDict) -> Literal["none", "some", "all"]:
+        """None, or with alpha below 1 those that are known."""
+        return "some" if config.alpha < 1 else "none"
+
     def __init__(self, config: ConfigDict, task: Task) -> None:
         method = config.method
         teacher = task.source
@@ -68,11 +75,9 @@ class Distill(Method):
                 )
         if not 0 <= self.alpha <= 1:
             raise ValueError(f"method.alpha is {self.alpha}; it must be in [0, 1].")
-        if self.alpha < 1 and task.num_classes != self.num_classes:
-            raise ValueError(
-                f"The data set has {task.num_classes} classes and the teacher {self.num_classes}: "
-                "set method.alpha=1 to read no labels."
-            )
+        self.class_names = teacher.class_names
+        if self.alpha < 1:
+            self.numbers = _numbers(task, teacher)
         self.image_shape = (self.view.size, self.view.size, task.image_shape[-1])
         self.network = models.Classifier(
             encoder=models.encoder_from_config(config.model), num_classes=self.num_classes
@@ -96,7 +101,12 @@ class Distill(Method):
     def views(self, key: PRNGKeyArray, batch: Batch) -> PyTree:
         """Makes one view of every image; labels stand beside them if they are read."""
         views = {"image": augment.augment_view(self.view, key, batch["image"])}
-        return views | ({"label": batch["label"]} if self.alpha < 1 else {})
+        if self.alpha == 1:
+            return views
+        labels = batch["label"]
+        return views | {
+            "label": jnp.where(is_known(labels), jnp.asarray(self.numbers)[labels], labels)
+        }
 
     def loss(
         self,
@@ -135,3 +145,22 @@ class Distill(Method):
         return branch_pass.features(
             self.network, state.params["online"], state.variables["online"], self.view, images
         )
+
+
+def _numbers(task: Task, teacher: Finetune | Distill) -> Int[np.ndarray, "classes"]:
+    """The teacher's number of each class of the data set, by the classes' names."""
+    if not task.class_names or not teacher.class_names:
+        if task.num_classes != teacher.num_classes:
+            raise ValueError(
+                f"The data set has {task.num_classes} classes and the teacher "
+                f"{teacher.num_classes}: set method.alpha=1 to read no labels."
+            )
+        return np.arange(teacher.num_classes, dtype=np.int32)
+    places = {name: k for k, name in enumerate(teacher.class_names)}
+    strange = [name for name in task.class_names if name not in places]
+    if strange:
+        raise ValueError(
+            f"The data set has the class {strange[0]!r}, and the teacher was trained without it: "
+            "set method.alpha=1 to read no labels, or choose another data set."
+        )
+    return np.array([places[name] for name in task.class_names], np.int32)

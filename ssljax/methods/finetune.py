@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 import jax.numpy as jnp
-import optax
 from flax import traverse_util
 from jaxtyping import Array, Float, PRNGKeyArray
 from ml_collections import ConfigDict
@@ -19,6 +18,7 @@ from ml_collections import ConfigDict
 from ssljax import augment, models
 from ssljax.methods import branch_pass
 from ssljax.methods.contract import Aux, Batch, Method, Task, TrainState
+from ssljax.methods.known_labels import classify
 
 PyTree = Any
 
@@ -48,10 +48,15 @@ class Finetune(Method):
             )
         )
 
+    @classmethod
+    def labels_read(cls, config: ConfigDict) -> Literal["none", "some", "all"]:
+        """Those that are known."""
+        return "some"
+
     def __init__(self, config: ConfigDict, task: Task) -> None:
         if task.num_classes is None:
             raise ValueError("Fine-tuning needs a data set with labels: choose another data.name.")
-        self.num_classes = task.num_classes
+        self.num_classes, self.class_names = task.num_classes, task.class_names
         self.view = augment.view_from_config(config.method.view)
         self.image_shape = (self.view.size, self.view.size, task.image_shape[-1])
         self.network = models.Classifier(
@@ -95,17 +100,13 @@ class Finetune(Method):
         key: PRNGKeyArray,
         carried: Mapping[str, PyTree],
     ) -> tuple[Array, Aux]:
-        """Cross-entropy of the labels, with batch statistics."""
+        """Cross-entropy of the labels that are known, with batch statistics of all images."""
         outputs, variables = forward(
             self.network, params, state.variables["online"], views["image"], key
         )
-        logits, labels = outputs["logits"], views["label"]
-        loss = jnp.mean(optax.softmax_cross_entropy_with_integer_labels(logits, labels))
-        hits = jnp.argmax(logits, axis=1).astype(labels.dtype) == labels
+        loss, metrics = classify(outputs["logits"], views["label"])
         return loss, Aux(
-            variables=variables,
-            metrics={"accuracy": jnp.mean(hits.astype(jnp.float32))},
-            carry={"features": outputs["features"]},
+            variables=variables, metrics=metrics, carry={"features": outputs["features"]}
         )
 
     def features(self, state: TrainState, images: Array) -> dict[str, Array]:

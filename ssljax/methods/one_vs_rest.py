@@ -7,7 +7,7 @@ that follow one another, with the rotations of the images as a task that stays, 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 import jax.numpy as jnp
 import optax
@@ -17,6 +17,7 @@ from ml_collections import ConfigDict
 from ssljax import augment, losses, models
 from ssljax.methods import branch_pass
 from ssljax.methods.contract import Aux, Batch, Method, Task, TrainState
+from ssljax.methods.known_labels import is_known, mean_known
 
 PyTree = Any
 
@@ -52,6 +53,11 @@ class OneVsRest(Method):
     def default_model() -> ConfigDict:
         """The network stands in the method's own keys."""
         return ConfigDict(dict(dtype="float32"))
+
+    @classmethod
+    def labels_read(cls, config: ConfigDict) -> Literal["none", "some", "all"]:
+        """Those that are known."""
+        return "some"
 
     def __init__(self, config: ConfigDict, task: Task) -> None:
         method = config.method
@@ -94,18 +100,21 @@ class OneVsRest(Method):
             self.network, params, state.variables["online"], images
         )
         logits = losses.upright_only(outputs["logits"])
-        is_positive = views["label"] == self.positive(state.step)
+        labels = views["label"]
+        is_positive, known = labels == self.positive(state.step), is_known(labels)
         rotation = losses.rotation_loss(losses.in_four_orientations(outputs["rotation"]))
-        task = jnp.mean(
+        task = mean_known(
             self._weights(is_positive)
-            * optax.sigmoid_binary_cross_entropy(logits, is_positive.astype(logits.dtype))
+            * optax.sigmoid_binary_cross_entropy(logits, is_positive.astype(logits.dtype)),
+            labels,
         )
         return task + self.rotation_weight * rotation, Aux(
             variables=variables,
             metrics={
                 "task_loss": task,
                 "rotation_loss": rotation,
-                "accuracy": balanced_accuracy(logits, is_positive),
+                "accuracy": balanced_accuracy(logits, is_positive, known),
+                "labelled": jnp.mean(known.astype(jnp.float32)),
             },
             carry={"features": losses.upright_only(outputs["features"])},
         )
@@ -127,9 +136,18 @@ class OneVsRest(Method):
 
 
 def balanced_accuracy(
-    logits: Float[Array, "batch"], is_positive: Bool[Array, "batch"]
+    logits: Float[Array, "batch"],
+    is_positive: Bool[Array, "batch"],
+    known: Bool[Array, "batch"] | None = None,
 ) -> Float[Array, ""]:
-    """Mean of the accuracies on positives and on negatives; one that is absent counts as 0.5."""
+    """Mean of the accuracies on positives and on negatives; one that is absent counts as 0.5.
+
+    Args:
+      logits: Above 0 for a positive.
+      is_positive: The truth.
+      known: Where the truth is known; None is everywhere.
+    """
+    negative = ~is_positive if known is None else ~is_positive & known
     hits = (logits > 0) == is_positive
 
     def share(members: Bool[Array, "batch"]) -> Float[Array, ""]:
@@ -137,4 +155,4 @@ def balanced_accuracy(
         right = jnp.sum((hits & members).astype(jnp.float32))
         return jnp.where(count > 0, right / jnp.maximum(count, 1), 0.5)
 
-    return (share(is_positive) + share(~is_positive)) / 2
+    return (share(is_positive) + share(negative)) / 2

@@ -13,11 +13,11 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import optax
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from ssljax import optimizers
 from ssljax.methods.contract import Aux, Batch, Loss, Method, Player, Task, TrainState
+from ssljax.methods.known_labels import classify
 
 PyTree = Any
 
@@ -42,7 +42,9 @@ class OnlineProbe(Method):
         self.learning_rate = learning_rate
         self.phases = method.phases
         self.evaluated = method.evaluated
+        self.remembers_images = method.remembers_images
         self.generates = method.generates
+        self.class_names = method.class_names
         optimizer = optimizers.build(
             {"name": "adam", "learning_rate": learning_rate, "schedule": "constant"},
             total_steps=task.total_steps,
@@ -85,13 +87,11 @@ class OnlineProbe(Method):
         key: PRNGKeyArray,
         carried: Mapping[str, PyTree],
     ) -> tuple[Array, Aux]:
-        """Cross-entropy of a linear layer on the features against their images' labels."""
+        """Cross-entropy of a linear layer on the features against the labels that are known."""
         features = jax.lax.stop_gradient(carried["features"]).astype(jnp.float32)
-        labels = carried["label"]
         logits = features @ params["kernel"] + params["bias"][None]
-        loss = jnp.mean(optax.softmax_cross_entropy_with_integer_labels(logits, labels))
-        hits = jnp.argmax(logits, axis=1).astype(labels.dtype) == labels
-        return loss, Aux(metrics={"accuracy": jnp.mean(hits.astype(jnp.float32))})
+        loss, metrics = classify(logits, carried["label"])
+        return loss, Aux(metrics=metrics)
 
     def after_step(self, state: TrainState, carried: Mapping[str, PyTree]) -> TrainState:
         """What the method does after its step."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -17,6 +17,7 @@ from ml_collections import ConfigDict
 from ssljax import augment, losses
 from ssljax.methods.adversarial import Adversarial
 from ssljax.methods.contract import Aux, Batch, Task, TrainState
+from ssljax.methods.known_labels import mean_known
 
 PyTree = Any
 
@@ -44,11 +45,17 @@ class SGAN(Adversarial):
         config.supervised_only = False
         return config
 
+    @classmethod
+    def labels_read(cls, config: ConfigDict) -> Literal["none", "some", "all"]:
+        """Those that are known."""
+        return "some"
+
     def __init__(self, config: ConfigDict, task: Task) -> None:
         method = config.method
         if task.num_classes is None:
             raise ValueError("method.name='sgan' needs a data set with labels.")
         super().__init__(config, task, "minimax", out_dim=task.num_classes)
+        self.class_names = task.class_names
         self.feature_matching = method.feature_matching
         self.averages["discriminator"] = method.discriminator_ema_decay
         self.supervised_only = method.supervised_only
@@ -81,7 +88,8 @@ class SGAN(Adversarial):
         )
         loss = losses.sgan_supervised(named["class_logits"], labels)
         hits = jnp.argmax(named["class_logits"], axis=1).astype(labels.dtype) == labels
-        metrics = {"supervised_loss": loss, "accuracy_labelled": jnp.mean(hits.astype(jnp.float32))}
+        accuracy = mean_known(hits.astype(jnp.float32), labels)
+        metrics = {"supervised_loss": loss, "accuracy_labelled": accuracy}
         if self.supervised_only:
             return loss, Aux(variables=variables, metrics=metrics)
         frozen = state.params["generator"], state.variables["generator"]

@@ -125,7 +125,8 @@ def free_path(workdir: pathlib.Path, about: Mapping[str, Any]) -> pathlib.Path:
       name is taken by scores of other settings.
     """
     words = (str(about["data"]), str(about["stage"]), f"step{about['step']}")
-    name = "-".join(["scores", *(re.sub(r"[^A-Za-z0-9_.+]+", "-", word) for word in words)])
+    plain = (re.sub(r"[^A-Za-z0-9_.+]+", "-", word).strip("-") for word in words)
+    name = "-".join(["scores", *plain])
     wanted = json.loads(json.dumps(about))
     for number in itertools.count(1):
         path = workdir / (name if number == 1 else f"{name}-{number}")

@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from ssljax.data import CorruptImage, decode
+from ssljax.data.decode import FloatPNG, UnknownScale, has_alpha
 
 
 def _pixels(height, width, channels=3, seed=0):
@@ -73,15 +74,110 @@ def test_sixteen_bits_become_their_upper_eight():
     np.testing.assert_array_equal(decode(data, channels=1, image_size=16)[..., 0], high)
 
 
-def test_orientation_tag_is_ignored():
+# Where the first row and the first column of the stored pixels lie in the scene (EXIF 2.32, 4.6.4):
+# what a viewer does with them.
+_VIEWED = {
+    1: lambda x: x,
+    2: lambda x: x[:, ::-1],
+    3: lambda x: x[::-1, ::-1],
+    4: lambda x: x[::-1],
+    5: lambda x: x.swapaxes(0, 1),
+    6: lambda x: x.swapaxes(0, 1)[:, ::-1],
+    7: lambda x: x.swapaxes(0, 1)[::-1, ::-1],
+    8: lambda x: x.swapaxes(0, 1)[::-1],
+}
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [
+        ("JPEG", {"quality": 95, "subsampling": 0}),
+        ("PNG", {}),
+        ("WEBP", {"lossless": True}),
+        ("TIFF", {}),
+    ],
+)
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_images_are_seen_the_right_way_up(kind, options, orientation, channels):
     pixels = _pixels(16, 16)
     exif = Image.Exif()
-    exif[0x0112] = 6
-    plain = _encode(pixels, "JPEG", quality=95)
-    turned = _encode(pixels, "JPEG", quality=95, exif=exif)
+    exif[0x0112] = orientation
+    stored = decode(_encode(pixels, kind, **options), channels=channels, image_size=16)
+    seen = decode(_encode(pixels, kind, exif=exif, **options), channels=channels, image_size=16)
+    np.testing.assert_array_equal(seen, _VIEWED[orientation](stored))
+
+
+def test_of_an_animation_the_first_picture_is_taken():
+    frames = [Image.fromarray(np.full((8, 8, 3), grey, np.uint8)) for grey in (10, 100, 200)]
+    out = io.BytesIO()
+    frames[0].save(out, "GIF", save_all=True, append_images=frames[1:])
+    assert (decode(out.getvalue(), channels=3, image_size=8) == 10).all()
+    with pytest.raises(CorruptImage):
+        decode(out.getvalue()[:-20], channels=3, image_size=8)
+
+
+@pytest.mark.parametrize("compression", [None, "tiff_lzw"])
+def test_tiff_gives_its_pixels(compression):
+    pixels = _pixels(12, 12)
+    data = _encode(pixels, "TIFF", compression=compression)
+    np.testing.assert_array_equal(decode(data, channels=3, image_size=12), pixels)
+    with pytest.raises(CorruptImage):
+        decode(data[: len(data) // 2], channels=3, image_size=12)
+
+
+def _ramp(high):
+    return np.linspace(0, high, 64, dtype=np.float32).reshape(8, 8)
+
+
+def _tiff(values):
+    return cv2.imencode(".tiff", values)[1].tobytes()
+
+
+def _float_png(values):
+    """What TFDS makes of float32: its four bytes, lowest first, are R, G, B and A of a PNG."""
+    rgba = np.ascontiguousarray(values, "<f4")[:, :, None].view(np.uint8)
+    return FloatPNG(_encode(rgba, "PNG"))
+
+
+@pytest.mark.parametrize("encode", [_tiff, _float_png])
+def test_floats_from_0_to_1_become_bytes(encode):
+    expected = np.rint(_ramp(1.0).astype(np.float64) * 255)
     np.testing.assert_array_equal(
-        decode(turned, channels=3, image_size=16), decode(plain, channels=3, image_size=16)
+        decode(encode(_ramp(1.0)), channels=1, image_size=8)[..., 0], expected
     )
+    colour = decode(encode(_ramp(1.0)), channels=3, image_size=8)
+    np.testing.assert_array_equal(colour, np.repeat(expected[..., None], 3, axis=2))
+
+
+@pytest.mark.parametrize("encode", [_tiff, _float_png])
+@pytest.mark.parametrize("values", [_ramp(1.01), -_ramp(0.1), np.full((8, 8), np.nan, np.float32)])
+def test_floats_of_another_scale_are_refused(encode, values):
+    with pytest.raises(UnknownScale, match=r"floats from .* only those in \[0, 1\]"):
+        decode(encode(values), channels=1, image_size=8)
+
+
+def test_integers_without_a_white_are_refused():
+    with pytest.raises(UnknownScale, match="int32"):
+        decode(_tiff(np.ones((8, 8), np.int32)), channels=1, image_size=8)
+
+
+@pytest.mark.parametrize("data", [_encode(_pixels(8, 8), "PNG"), b"", b"\x89PNG\r\n\x1a\n"])
+def test_a_float_image_that_is_none_is_corrupt(data):
+    with pytest.raises(CorruptImage):
+        decode(FloatPNG(data), channels=1, image_size=8)
+
+
+def test_alpha_is_recognised():
+    assert has_alpha(_encode(_pixels(8, 8, 4), "PNG"))
+    assert has_alpha(_pixels(8, 8, 4))
+    grey = Image.fromarray(_pixels(8, 8)).convert("LA")
+    out = io.BytesIO()
+    grey.save(out, "PNG")
+    assert has_alpha(out.getvalue())
+    for image in (_pixels(8, 8), _encode(_pixels(8, 8), "PNG"), b"\x89PNG\r\n\x1a\n", b""):
+        assert not has_alpha(image)
+    assert not has_alpha(_float_png(_ramp(1.0)))
 
 
 def test_shrinking_averages_areas():

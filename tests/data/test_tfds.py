@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 
@@ -11,7 +12,15 @@ import pytest
 import tensorflow_datasets as tfds
 from sklearn.datasets import load_digits
 
-from ssljax.data import Source, TfdsSource, decode, open_builder, open_source, prepare_digits
+from ssljax.data import (
+    Source,
+    TfdsSource,
+    decode,
+    fingerprint,
+    open_builder,
+    open_source,
+    prepare_digits,
+)
 from ssljax.errors import UserError
 
 
@@ -110,6 +119,145 @@ def test_of_several_class_labels_none_is_taken_unasked(toy_dir):
     source = open_source("toy_frames", "train", toy_dir, image_key="picture")
     assert source.num_classes is None
     assert source.read(0).label is None
+
+
+class _Scans(_Toy, skip_registration=True):
+    """Nested images of 16 bits and of floats, objects with classes, and rows without a label."""
+
+    name = "toy_scans"
+
+    def _info(self):
+        png = {"encoding_format": "png"}
+        scan = {
+            "image": tfds.features.Image(shape=(4, 4, 1), dtype=np.uint16, **png),
+            "label": tfds.features.ClassLabel(names=["lung", "knee"]),
+        }
+        features = {
+            "scan": scan,
+            "depth": tfds.features.Image(shape=(4, 4, 1), dtype=np.float32, **png),
+            "objects": tfds.features.Sequence({"label": tfds.features.ClassLabel(num_classes=3)}),
+        }
+        return tfds.core.DatasetInfo(builder=self, features=tfds.features.FeaturesDict(features))
+
+    def _generate_examples(self):
+        for k in range(6):
+            image = np.full((4, 4, 1), 1000 * k, np.uint16)
+            yield (
+                k,
+                {
+                    "scan": {
+                        "image": cv2.imencode(".png", image)[1].tobytes(),
+                        "label": -1 if k == 2 else k % 2,
+                    },
+                    "depth": _float_bytes(np.full((4, 4, 1), k / 5, np.float32)),
+                    "objects": [{"label": k % 3}] * k,
+                },
+            )
+
+
+def _float_bytes(values):
+    """The PNG that TFDS would write of floats, were TensorFlow here."""
+    rgba = np.ascontiguousarray(values).view(np.uint8)
+    return cv2.imencode(".png", cv2.cvtColor(rgba, cv2.COLOR_RGBA2BGRA))[1].tobytes()
+
+
+class _One(_Scans, skip_registration=True):
+    """The only image and the only class are nested."""
+
+    name = "toy_one"
+
+    def _info(self):
+        features = {"scan": super()._info().features["scan"]}
+        return tfds.core.DatasetInfo(builder=self, features=tfds.features.FeaturesDict(features))
+
+    def _generate_examples(self):
+        for k, example in super()._generate_examples():
+            yield k, {"scan": example["scan"]}
+
+
+@pytest.fixture(scope="module")
+def scans_dir(tmp_path_factory):
+    directory = tmp_path_factory.mktemp("scans")
+    with pytest.MonkeyPatch.context() as patch:
+        # TFDS has TensorFlow encode float images, and so refuses bytes of them.
+        image = tfds.features.Image
+        encode = image.encode_example
+        patch.setattr(image, "encode_example", lambda f, x: x if type(x) is bytes else encode(f, x))
+        for builder in (_Scans, _One):
+            builder(data_dir=str(directory), file_format="array_record").download_and_prepare()
+    return directory
+
+
+@pytest.mark.parametrize("between", ["/", "."])
+def test_nested_features_are_named_by_their_paths(scans_dir, between):
+    source = open_source(
+        "toy_scans",
+        "train",
+        scans_dir,
+        image_key=between.join(["scan", "image"]),
+        label_key=between.join(["scan", "label"]),
+    )
+    assert source.class_names == ("lung", "knee")
+    # Of 16 bits the upper 8 are read.
+    values = [1000 * k // 256 for k in range(6)]
+    found = [
+        (int(decode(r.image, channels=1, image_size=4)[0, 0, 0]), r.label)
+        for r in source.read_many(range(6))
+    ]
+    assert sorted(found, key=lambda x: x[0]) == list(
+        zip(values, [0, 1, None, 1, 0, 1], strict=True)
+    )
+
+
+def test_the_only_nested_feature_is_found(scans_dir):
+    source = open_source("toy_one", "train", scans_dir)
+    assert (len(source), source.class_names) == (6, ("lung", "knee"))
+
+
+def test_float_images_are_their_own_floats(scans_dir):
+    source = open_source("toy_scans", "train", scans_dir, image_key="depth")
+    found = [
+        int(decode(r.image, channels=1, image_size=4)[0, 0, 0]) for r in source.read_many(range(6))
+    ]
+    assert sorted(found) == [0, 51, 102, 153, 204, 255]
+
+
+def test_one_of_several_cannot_be_the_label(scans_dir):
+    with pytest.raises(UserError, match=r"'objects/label' lies in 'objects'.*choose one of scan/l"):
+        open_source("toy_scans", "train", scans_dir, image_key="depth", label_key="objects/label")
+    with pytest.raises(UserError, match=r"is not a feature.*choose one of depth, scan/image"):
+        open_source("toy_scans", "train", scans_dir, image_key="scan/picture")
+
+
+def test_a_label_out_of_range_is_told(scans_dir, tmp_path):
+    shutil.copytree(scans_dir / "toy_one", tmp_path / "toy_one")
+    file = tmp_path / "toy_one" / "1.0.0" / "scan-label.labels.txt"
+    for path in (tmp_path / "toy_one" / "1.0.0").glob("*label*"):
+        path.unlink()
+    assert not file.exists()
+    features = tmp_path / "toy_one" / "1.0.0" / "features.json"
+    features.write_text(features.read_text().replace('"numClasses": "2"', '"numClasses": "1"'))
+    source = open_source("toy_one", "train", tmp_path)
+    assert source.num_classes == 1
+    with pytest.raises(UserError, match=r"toy_one/train #\d has the label 1.*numbered from 0"):
+        source.read_labels(range(6))
+
+
+def test_the_fingerprint_follows_what_tfds_has_recorded(toy_dir, scans_dir, tmp_path):
+    whole = fingerprint(open_source("toy_plain", "train", toy_dir))
+    assert (whole["images"], whole["classes"]) == (20, ["even", "odd"])
+    moved = shutil.copytree(toy_dir / "toy_plain", tmp_path / "toy_plain") / "1.0.0"
+    assert fingerprint(open_source("toy_plain", "train", tmp_path)) == whole
+    digests = {whole["digest"]} | {
+        fingerprint(open_source("toy_plain", split, toy_dir))["digest"]
+        for split in ("train[:50%]", "train[50%:]")
+    }
+    assert len(digests) == 3
+    info = json.loads((moved / "dataset_info.json").read_text())
+    info["splits"][0]["numBytes"] = "1"
+    (moved / "dataset_info.json").write_text(json.dumps(info))
+    changed = fingerprint(open_source("toy_plain", "train", tmp_path))
+    assert changed["digest"] != whole["digest"]
 
 
 def test_parts_of_a_split(toy_dir):
