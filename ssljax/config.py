@@ -10,7 +10,7 @@ import math
 import pathlib
 import platform
 import subprocess
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -120,6 +120,31 @@ GENERATOR_EVALS = ("fid", "kid", "inception_score", "precision_recall")
 """Scores of methods that generate images."""
 
 _EVALS = ("knn", "linear", "few_label", "classifier", *GENERATOR_EVALS)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _neighbors(value: Any) -> bool:
+    """Whether these are pairs of (k, temperature) by which neighbours can vote."""
+    return len(value) > 0 and all(
+        isinstance(pair, Sequence)
+        and not isinstance(pair, str)
+        and len(pair) == 2
+        and all(_is_number(x) and _positive(x) for x in pair)
+        and pair[0] == int(pair[0])
+        for pair in value
+    )
+
+
+def _few_labels(value: Any) -> bool:
+    """Whether these are numbers of labels: shares of a class, or whole numbers."""
+    return len(value) > 0 and all(
+        _is_number(x) and _positive(x) and (x < 1 or x == int(x)) for x in value
+    )
+
+
 _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "seed": (lambda value: 0 <= value < 2**32, "from 0 to 4294967295"),
     "batch_size": (_positive, "a positive number"),
@@ -141,7 +166,22 @@ _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "evals.every": (_not_negative, "0 (at the end) or more steps"),
     "evals.during": (lambda value: set(value) <= set(_EVALS), f"some of {_EVALS}"),
     "evals.final": (lambda value: set(value) <= set(_EVALS), f"some of {_EVALS}"),
+    "evals.train_split": (bool, 'a split such as "train"'),
+    "evals.test_split": (bool, 'a split such as "test"'),
+    "evals.stage": (bool, 'a stage of the network such as "features"'),
     "evals.batch_size": (_positive, "a positive number"),
+    "evals.knn": (
+        _neighbors,
+        "pairs of a whole number of neighbours and a temperature, both positive, such as "
+        "((20, 0.07), (200, 0.1))",
+    ),
+    "evals.linear_epochs": (_positive, "a positive number of epochs"),
+    "evals.few_label": (
+        _few_labels,
+        "whole numbers of labels a class, or shares below 1, such as (0.01, 1, 10)",
+    ),
+    "evals.few_label_seeds": (_positive, "a positive number of draws"),
+    "evals.generator.split": (bool, 'a split such as "test"'),
     "evals.generator.count": (_positive, "a positive number of images"),
     "evals.generator.neighbors": (_positive, "a positive number of images"),
     "samples.count": (_positive, "a positive number of images"),
@@ -156,7 +196,13 @@ _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
 
 
 def check(config: ConfigDict) -> None:
-    """Raises a `UserError` at the first value that no run could have."""
+    """Raises a `UserError` at the first value that no run could have.
+
+    Names of evaluations that the command line joined with commas are taken apart first.
+    """
+    for key in ("during", "final"):
+        joined = ",".join(map(str, config.evals[key]))
+        config.evals[key] = tuple(name.strip() for name in joined.split(",") if name.strip())
     values = flatten(config)
     for key, (holds, wanted) in _RULES.items():
         if key in values and not holds(values[key]):

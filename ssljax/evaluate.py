@@ -4,28 +4,35 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import json
+import logging
+import math
 import pathlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from typing import Any
 
 import jax
-import numpy as np
-from jaxtyping import Array
 from ml_collections import ConfigDict
 
 from ssljax import config as configs
-from ssljax import data, evals, parent, report
+from ssljax import data, parent, report
 from ssljax.checkpoint import Checkpoints
-from ssljax.errors import UserError
+from ssljax.errors import MissingScores, UserError
 from ssljax.experiment import Experiment
-from ssljax.generators import GeneratorEvaluator, Labelled
+from ssljax.generators import GeneratorEvaluator
 from ssljax.methods.contract import TrainState
+from ssljax.probes import NetworkEvaluator
+from ssljax.report import ScoreSheet, free_path
 
 Scores = dict[str, float]
 
+_log = logging.getLogger(__name__)
+
 
 class Evaluator:
-    """Evaluates states of one run; the images are read once, when they are first needed.
+    """Evaluates states of one run.
+
+    Images stream from their source through the networks, whenever they are needed; what stays is
+    features.
 
     Args:
       experiment: The run.
@@ -33,104 +40,81 @@ class Evaluator:
 
     def __init__(self, experiment: Experiment) -> None:
         self._experiment = experiment
-        self._features = jax.jit(self._stage_features)
-        self._logits = jax.jit(self._class_logits)
-        self._source = functools.cache(self._open)
-        self._read = functools.cache(self._load)
+        self._read = functools.cache(self._open)
+        self._network = NetworkEvaluator(experiment, self._read)
         self._generator: GeneratorEvaluator | None = None
         if experiment.method.generates:
             self._generator = GeneratorEvaluator(experiment, self._read)
 
-    def _stage_features(self, state: TrainState, images: Array) -> Array:
-        """Features of the stage that the config names, averaged over places; runs under jit."""
-        outputs = self._experiment.method.features(state, images)
-        stage = self._experiment.config.evals.stage
-        if stage not in outputs:
-            raise UserError(
-                f"The network has no stage {stage!r}: set config.evals.stage to one of "
-                f"{', '.join(outputs)}."
-            )
-        return evals.pool(outputs[stage])
+    def _open(self, split: str, names: tuple[str, ...] = (), owner: str = "") -> data.Scan:
+        """Opens a split of the evaluations' data set.
 
-    def _class_logits(self, state: TrainState, images: Array) -> Array:
-        """Class scores of the method's own classifier; runs under jit."""
-        outputs = self._experiment.method.features(state, images)
-        if "logits" not in outputs:
-            raise UserError(
-                f"The method {self._experiment.config.method.name} has no classifier of its own: "
-                'take "classifier" out of config.evals.during and config.evals.final.'
-            )
-        return outputs["logits"].astype(np.float32)
-
-    @property
-    def _train(self) -> tuple[dict[str, np.ndarray], int]:
-        """Images and labels to learn from, and the number of classes."""
-        return self._labelled(self._experiment.config.evals.train_split)
-
-    @property
-    def _test(self) -> tuple[dict[str, np.ndarray], int]:
-        """Images and labels to report on, by the classes to learn from, and their number."""
-        config = self._experiment.config.evals
-        train = self._source(config.train_split)
-        owner = f"{train.name}/{train.split}"
-        return self._labelled(config.test_split, train.class_names, owner)
-
-    @property
-    def _classified(self) -> tuple[dict[str, np.ndarray], int]:
-        """Images and labels to report on, by the classes of the method's own classifier."""
-        split = self._experiment.config.evals.test_split
-        names = self._experiment.method.class_names
-        return self._labelled(split, names, "the training set of the classifier")
-
-    def _labelled(
-        self, split: str, names: tuple[str, ...] = (), owner: str = ""
-    ) -> tuple[dict[str, np.ndarray], int]:
-        """A split, with the numbers that the owner's classes have by their names, if it has any."""
-        if not names or names == self._source(split).class_names:
-            arrays, num_classes = self._read(split)
-        else:
-            arrays, num_classes = self._read(split, names, owner)
-        if num_classes is None:
-            config = self._experiment.config
-            raise UserError(
-                f"{config.evals.name or config.data.name}/{split} has no labels, and a probe needs "
-                "them: name the feature in config.data.label_key, choose a labelled set in "
-                "config.evals.name, or set config.evals.during and config.evals.final to ()."
-            )
-        return arrays, num_classes
-
-    def _open(self, split: str) -> data.Source:
+        Args:
+          split: Which.
+          names: Of classes whose numbers its labels shall have; its own if there are none.
+          owner: Whose classes they are.
+        """
+        if names:
+            plain = self._read(split)
+            source = data.with_classes(plain.source, names, owner)
+            if source is plain.source:
+                return plain
+            return self._experiment.scan(source, self._experiment.config.evals.batch_size)
         config = self._experiment.config
-        return data.open_source(
+        source = data.open_source(
             config.evals.name or config.data.name,
             split,
             data_dir=config.evals.dir or config.data.dir or None,
             image_key=config.data.image_key or None,
             label_key=config.data.label_key or None,
         )
-
-    def _load(self, split: str, names: tuple[str, ...] = (), owner: str = "") -> Labelled:
-        """Reads a split: images, labels if there are any, and the number of classes or None."""
-        source = self._source(split)
-        if names:
-            source = data.with_classes(source, names, owner)
-        return self._experiment.load(source), source.num_classes
+        return self._experiment.scan(source, config.evals.batch_size)
 
     def check(self) -> None:
-        """Raises a `UserError` now if an evaluation of this run will lack its data or labels."""
-        config = self._experiment.config.evals
-        probes, drawn = _sort([*config.final, *(config.during if config.every else ())])
+        """Raises a `UserError` now if an evaluation of a training run will not be possible.
+
+        Sources are opened, and labels may be read, but no images.
+        """
+        config = self._experiment.config
+        self.check_scores(
+            [*config.evals.final, *(config.evals.during if config.evals.every else ())]
+        )
+        if config.checkpoint.best:
+            self._check_best(config.checkpoint.best)
+
+    def check_scores(self, which: Sequence[str]) -> None:
+        """Raises a `UserError` if one of these scores cannot be computed later."""
+        probes, drawn = _sort(which)
         if drawn:
             self._of_generator(drawn).check(drawn)
         if probes:
-            if set(probes) != {"classifier"}:
-                _ = self._test, self._train
-            shape = (self._experiment.task.batch_size, *self._experiment.task.image_shape)
-            images = jax.ShapeDtypeStruct(shape, np.uint8)
-            jax.eval_shape(self._stage_features, self._experiment.abstract_state, images)
-            if "classifier" in probes:
-                _ = self._classified
-                jax.eval_shape(self._class_logits, self._experiment.abstract_state, images)
+            self._network.check(probes)
+
+    def _check_best(self, best: str) -> None:
+        """Raises a `UserError` unless the best checkpoint's score is known when one is saved."""
+        config = self._experiment.config
+        told = f"config.checkpoint.best={best!r} keeps the best checkpoint that is scored as it is "
+        if not config.evals.every:
+            raise UserError(
+                told + "saved, and nothing is evaluated before the end: set config.evals.every to "
+                "a multiple of config.checkpoint.every."
+            )
+        probes, drawn = _sort(config.evals.during)
+        names = self._network.names(probes)
+        names += self._of_generator(drawn).names(drawn) if drawn else ()
+        if best not in names:
+            raise UserError(
+                f"config.checkpoint.best={best!r} is no score that config.evals.during gives and "
+                f"of which more is better: there are {', '.join(names) or 'none'}."
+            )
+        rhythm = math.lcm(config.evals.every, config.checkpoint.every)
+        if rhythm >= self._experiment.task.total_steps:
+            raise UserError(
+                told + f"saved, but evaluations every {config.evals.every} steps and checkpoints "
+                f"every {config.checkpoint.every} do not meet before the last of "
+                f"{self._experiment.task.total_steps} steps: set config.evals.every to a multiple "
+                "of config.checkpoint.every, below that."
+            )
 
     def _of_generator(self, which: Sequence[str]) -> GeneratorEvaluator:
         if self._generator is None:
@@ -149,7 +133,8 @@ class Evaluator:
           writer: Gets the pictures under the state's step.
         """
         if self._generator is not None:
-            writer.write_pictures(int(state.step), self._generator.pictures(state))
+            with self._sheet(state, ()).attempt("trained generator", ["pictures"]):
+                writer.write_pictures(int(state.step), self._generator.pictures(state))
 
     def scores(self, state: TrainState, which: Sequence[str]) -> Scores:
         """Scores the network of a state.
@@ -160,105 +145,103 @@ class Evaluator:
             also "fid", "kid", "inception_score" and "precision_recall".
 
         Returns:
-          Scores in [0, 1] by name, and figures of generated images by their full names.
+          Scores in [0, 1] by name, and figures of generated images by their full names. One that
+          fails is told in the log and absent.
         """
-        probes, drawn = _sort(which)
-        scores = self._of_network(state, probes) if probes else {}
-        return scores | (self._of_generator(drawn).scores(state, drawn) if drawn else {})
-
-    def _of_network(self, state: TrainState, which: Sequence[str]) -> Scores:
-
-        def extract(outputs: Callable[..., Array], images: np.ndarray) -> np.ndarray:
-            return evals.extract(
-                functools.partial(outputs, state),
-                images,
-                mesh=self._experiment.mesh,
-                batch_size=self._experiment.config.evals.batch_size,
-            )
-
-        scores: Scores = {}
-        if "classifier" in which:
-            test, _ = self._classified
-            logits = extract(self._logits, test["image"])
-            scores["classifier"] = evals.accuracy(logits, test["label"])
-        if set(which) != {"classifier"}:
-            train_x = extract(self._features, self._train[0]["image"])
-            test_x = extract(self._features, self._test[0]["image"])
-            scores |= self._score(train_x, test_x, which)
-        return scores
-
-    def _score(self, train_x: np.ndarray, test_x: np.ndarray, which: Sequence[str]) -> Scores:
-        config = self._experiment.config.evals
-        (train, num_classes), (test, _) = self._train, self._test
-        return evals.score_features(
-            train_x,
-            train["label"],
-            test_x,
-            test["label"],
-            num_classes,
-            which=which,
-            knn=config.knn,
-            linear_epochs=config.linear_epochs,
-            few_label=config.few_label,
-            few_label_seeds=config.few_label_seeds,
-        )
+        sheet = self._sheet(state, which)
+        self._fill(sheet, state, which, baselines=False)
+        return _trained(sheet)
 
     def report(
-        self, state: TrainState, workdir: pathlib.Path, writer: report.MetricWriter | None = None
+        self,
+        state: TrainState,
+        workdir: pathlib.Path,
+        writer: report.MetricWriter | None = None,
+        beside: bool = False,
     ) -> dict[str, Scores]:
-        """Scores what is trained and the baselines, prints the tables and writes them.
+        """Scores what is trained and the baselines, writes the tables and prints them.
 
         Args:
           state: The trained state.
-          workdir: `scores.json` and `scores.md` are written there.
+          workdir: `scores.json` and `scores.md` are written there, score by score.
           writer: Also gets the trained network's and generator's scores.
+          beside: Whether the files are not the run's own: they are then named by the set, the
+            stage and the step, as `ssljax.report.free_path` says.
 
         Returns:
           Scores by network or generator.
+
+        Raises:
+          MissingScores: if some could not be computed; the others are written.
         """
         config = self._experiment.config
-        probes, drawn = _sort(config.evals.final)
-        untrained = self._experiment.init() if config.evals.baselines else None
-        networks: dict[str, Scores] = {}
-        generators: dict[str, Scores] = {}
+        about = self._about(state, config.evals.final)
+        path = free_path(workdir, about) if beside else workdir / "scores"
+        sheet = ScoreSheet(about, path)
+        self._fill(sheet, state, config.evals.final, baselines=config.evals.baselines)
+        sheet.write(complete=True)
+        if writer is not None:
+            trained = {f"eval/{name}": value for name, value in _trained(sheet).items()}
+            writer.write(int(state.step), trained)
+        if jax.process_index() == 0:
+            print(sheet.text())
+            _log.info("The scores are in %s.json and .md.", path)
+        if sheet.errors:
+            missing = [
+                f"{', '.join(names)} of the {row} ({next(iter(names.values()))})"
+                for row, names in sheet.errors.items()
+            ]
+            raise MissingScores(
+                f"Not all scores could be computed: {'; '.join(missing)}. The others are in "
+                f"{path}.json."
+            )
+        return sheet.scores
+
+    def _fill(
+        self, sheet: ScoreSheet, state: TrainState, which: Sequence[str], baselines: bool
+    ) -> None:
+        """Scores a state, after what it must be better than."""
+        probes, drawn = _sort(which)
+        untrained = self._experiment.init() if baselines else None
         if probes:
             if untrained is not None:
-                if set(probes) != {"classifier"}:
-                    (train, _), (test, _) = self._train, self._test
-                    pixels = evals.raw_pixels(train["image"]), evals.raw_pixels(test["image"])
-                    networks["raw pixels"] = self._score(*pixels, probes)
-                networks["random network"] = self._of_network(untrained, probes)
-            networks["trained network"] = self._of_network(state, probes)
+                self._network.score(sheet, "raw pixels", None, probes)
+                self._network.score(sheet, "random network", untrained, probes)
+            self._network.score(sheet, "trained network", state, probes)
         if drawn:
             generator = self._of_generator(drawn)
             if untrained is not None:
-                generators["held-out reals"] = generator.floor(drawn)
-                generators["random generator"] = generator.scores(untrained, drawn)
-            generators["trained generator"] = generator.scores(state, drawn)
-        step = int(state.step)
-        if writer is not None:
-            trained = networks.get("trained network", {}) | generators.get("trained generator", {})
-            writer.write(step, {f"eval/{name}": value for name, value in trained.items()})
-        table = networks | generators
-        if jax.process_index() == 0:
-            result = {
-                "step": step,
-                "network": self._experiment.method.evaluated,
-                # A method's own classifier ends in logits, whichever stage the probes read.
-                "stage": "logits" if set(probes) == {"classifier"} else config.evals.stage,
-                "data": config.evals.name or config.data.name,
-                "scores": table,
-            }
-            (workdir / "scores.json").write_text(json.dumps(result, indent=2) + "\n")
-            caption = (
-                f"Read: {result['network']}, stage {result['stage']}, at step {step}. "
-                f"Scored on {result['data']}, in per cent."
-            )
-            tables = [caption, report.score_table(networks)] if networks else []
-            tables += [report.figure_table(generators)] if generators else []
-            (workdir / "scores.md").write_text("\n\n".join(tables) + "\n")
-            print(*tables, sep="\n\n")
-        return table
+                generator.score(sheet, "held-out reals", None, drawn)
+                generator.score(sheet, "random generator", untrained, drawn)
+            generator.score(sheet, "trained generator", state, drawn)
+
+    def _sheet(self, state: TrainState, which: Sequence[str]) -> ScoreSheet:
+        return ScoreSheet(self._about(state, which))
+
+    def _about(self, state: TrainState, which: Sequence[str]) -> dict[str, Any]:
+        """What scores are of, and the settings that they were made with."""
+        config = self._experiment.config
+        keys = {
+            key: value
+            for key, value in configs.flatten(config).items()
+            if key == "seed" or (key.startswith(("data.", "evals.")) and key not in _NO_SETTINGS)
+        }
+        return {
+            "step": int(state.step),
+            "network": self._experiment.method.evaluated,
+            # A method's own classifier ends in logits, whichever stage the probes read.
+            "stage": "logits" if set(_sort(which)[0]) == {"classifier"} else config.evals.stage,
+            "data": config.evals.name or config.data.name,
+            "settings": keys,
+        }
+
+
+_NO_SETTINGS = ("data.cache", "data.threads", "data.prefetch", "evals.every", "evals.during")
+"""Keys on which no score of a checkpoint depends."""
+
+
+def _trained(sheet: ScoreSheet) -> Scores:
+    return sheet.scores.get("trained network", {}) | sheet.scores.get("trained generator", {})
 
 
 def _sort(which: Sequence[str]) -> tuple[list[str], list[str]]:
@@ -289,6 +272,9 @@ def newest_state(experiment: Experiment, workdir: pathlib.Path) -> TrainState:
 def evaluate_checkpoint(config: ConfigDict, workdir: pathlib.Path) -> dict[str, Scores]:
     """Scores the newest checkpoint of a workdir.
 
+    The run's own `scores.json` stays as it is. What is found is written beside it, to
+    `scores-<set>-<stage>-step<step>.json`, with the settings that it was found with.
+
     Args:
       config: The resolved config; `evals.name` and `evals.dir` may name another data set than the
         one that the run was trained on.
@@ -298,7 +284,10 @@ def evaluate_checkpoint(config: ConfigDict, workdir: pathlib.Path) -> dict[str, 
       Scores by network.
 
     Raises:
-      UserError: if there is no checkpoint, or it is of another model.
+      UserError: if there is no checkpoint, or it is of another model, or a score is impossible.
+      MissingScores: if some scores could not be computed; the others are written.
     """
     experiment = Experiment(parent.resolve(config, workdir), parent.recorded(workdir))
-    return Evaluator(experiment).report(newest_state(experiment, workdir), workdir)
+    evaluator = Evaluator(experiment)
+    evaluator.check_scores(config.evals.final)
+    return evaluator.report(newest_state(experiment, workdir), workdir, beside=True)

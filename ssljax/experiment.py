@@ -21,6 +21,9 @@ from ssljax.methods.contract import Batch, Method, Task, TrainState
 
 PyTree = Any
 
+_KEPT_BYTES = 256_000_000
+"""Of decoded images that evaluations may hold."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -87,6 +90,7 @@ class Experiment:
         if kind.labels_read(config.method) == "all":
             self.source = data.with_labels(self.source, _method(config), every=True)
         self._rows = mesh.local_rows(self.mesh, config.batch_size)
+        self._may_keep = _KEPT_BYTES
         self.updates = kind.batches_per_step(config.method)
         num_images = known.get("num_images", len(self.source))
         batches = num_images // config.batch_size
@@ -149,6 +153,40 @@ class Experiment:
             resize=config.resize,
             max_corrupt=config.max_corrupt,
             threads=config.threads or None,
+        )
+
+    def scan(
+        self,
+        source: data.Source,
+        batch_size: int,
+        order: Int[np.ndarray, "records"] | None = None,
+    ) -> data.Scan:
+        """Opens a source for passes over it, as the network is to see it.
+
+        The pixels of small sets, 256 MB of all of them together, are kept after their first pass.
+
+        Args:
+          source: The images.
+          batch_size: Images at once, rounded up to a multiple of the devices.
+          order: The places in the source that are read, in this order; all by default.
+        """
+        config = self.config.data
+        batch_size = -(-batch_size // self.mesh.size) * self.mesh.size
+        count = len(source) if order is None else len(order)
+        size = count * config.image_size**2 * config.channels
+        keep = size <= self._may_keep
+        self._may_keep -= size if keep else 0
+        return data.Scan(
+            source,
+            batch_size=batch_size,
+            rows=mesh.local_rows(self.mesh, batch_size),
+            order=order,
+            image_size=config.image_size,
+            channels=config.channels,
+            resize=config.resize,
+            threads=config.threads or None,
+            max_corrupt=config.max_corrupt,
+            keep=keep,
         )
 
     def feed(self) -> Feed:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import functools
+import logging
 import os
 import pathlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.sharding import NamedSharding
-from jaxtyping import Array, PRNGKeyArray, Real, UInt8
+from jaxtyping import Array, Int, PRNGKeyArray, UInt8
 
 from ssljax import config as configs
 from ssljax import data, evals, extractors, mesh, report
@@ -23,7 +24,8 @@ from ssljax.methods.contract import Method, TrainState
 
 PyTree = Any
 Images = UInt8[np.ndarray, "count height width channels"]
-Labelled = tuple[dict[str, np.ndarray], int | None]
+
+_log = logging.getLogger(__name__)
 
 _METRICS = {
     "fid": ("fid",),
@@ -32,6 +34,9 @@ _METRICS = {
     "precision_recall": ("precision", "recall"),
 }
 _COVERAGE = ("class_kl", "classes_hit")
+_LESS_IS_BETTER = ("fid", "kid")
+_LEAST_IMAGES = 10
+"""Of which any score can be taken: the Inception score's parts, the neighbours of a point."""
 # Initialisation and training have split the numbers 0 and 1 off the seed's key.
 _PICTURED, _SCORED = 2, 3
 _SIDE = 8
@@ -84,16 +89,35 @@ class GeneratorEvaluator:
 
     Args:
       experiment: A run whose method generates.
-      read: Gives the images of a split of the evaluations' data set, their classes where they are
-        known, and how many classes there are.
+      read: Opens a split of the evaluations' data set.
     """
 
-    def __init__(self, experiment: Experiment, read: Callable[[str], Labelled]) -> None:
+    def __init__(self, experiment: Experiment, read: Callable[[str], data.Scan]) -> None:
         self._experiment = experiment
         self._read = read
         self._config = experiment.config.evals
         self._sample = make_sampler(experiment)
         self._shown = jax.jit(self._show, out_shardings=mesh.replicated(experiment.mesh))
+
+    def names(self, which: Iterable[str]) -> tuple[str, ...]:
+        """Names of the scores of which more is better, where no image is corrupt."""
+        metrics = [metric for name in which for metric in _METRICS[name]]
+        return tuple(
+            generative.Score(
+                metric=metric,
+                value=0.0,
+                count=self._config.generator.count,
+                reference_count=0
+                if metric == "is"
+                else len(self._read(self._config.generator.split)),
+                dataset=self._dataset,
+                split=self._config.generator.split,
+                resizer=self._extractor.resizer,
+                extractor=self._extractor.name,
+            ).name
+            for metric in metrics
+            if metric not in _LESS_IS_BETTER
+        )
 
     def check(self, which: Iterable[str]) -> None:
         """Raises a `UserError` now if one of these scores cannot be computed later."""
@@ -113,15 +137,16 @@ class GeneratorEvaluator:
         dim = jax.eval_shape(extractor.features, images).shape[1]
         sizes = {
             "config.evals.generator.count": generator.count,
-            f"the number of images in {generator.split}": len(self._reference[0]["image"]),
+            f"the number of images in {generator.split}": len(self._read(generator.split)),
         }
         if self._config.baselines:
             sizes[f"the number of images in {self._held_out_split}"] = len(self._held_out)
+        least = max(dim, _LEAST_IMAGES)
         for name, size in sizes.items():
-            if size < dim:
+            if size < least:
                 raise UserError(
                     f"{name} is {size}, and {extractor.name} has {dim} features, of which a score "
-                    f"needs at least {dim} images: use more, or another {extractors.KEY}."
+                    f"needs at least {least} images: use more, or another {extractors.KEY}."
                 )
         try:
             self._cache.mkdir(parents=True, exist_ok=True)
@@ -130,26 +155,57 @@ class GeneratorEvaluator:
         if not os.access(self._cache, os.W_OK):
             raise UserError(f"{self._cache} cannot be written: {_CACHE}")
 
-    def scores(self, state: TrainState, which: Sequence[str]) -> dict[str, float]:
-        """Scores the generator of a state.
+    def score(
+        self, sheet: report.ScoreSheet, row: str, state: TrainState | None, which: Sequence[str]
+    ) -> None:
+        """Scores a generator; all scores of it share one pass over what it draws.
 
         Args:
-          state: Training state.
+          sheet: Gets the figures by their full names, with all without which they mean nothing;
+            and, where the real images have classes, how their coverage is.
+          row: What the generator is called there.
+          state: Its training state; None for real images, not among those compared with, in the
+            generator's place.
           which: Some of "fid", "kid", "inception_score" and "precision_recall".
-
-        Returns:
-          Figures by their full names, with all without which they mean nothing; and, where the real
-          images have classes, how their coverage is.
         """
-        count = self._config.generator.count
-        return self._score(functools.partial(self._sample, state), count, which)
+        with sheet.attempt(row, which):
+            reference = self._reference
+            if state is None:
+                fake = generative.measure(
+                    self._extractor,
+                    self._held_out,
+                    mesh=self._experiment.mesh,
+                    count=len(self._held_out),
+                )
+            else:
+                fake = generative.measure_samples(
+                    functools.partial(self._sample, state),
+                    self._extractor,
+                    key=jax.random.fold_in(jax.random.key(self._experiment.config.seed), _SCORED),
+                    count=self._config.generator.count,
+                    image_shape=self._experiment.task.image_shape,
+                    mesh=self._experiment.mesh,
+                    batch_size=self._config.batch_size,
+                )
+            for name in which:
+                with sheet.attempt(row, [name]):
+                    self._add(sheet, row, fake, reference, _METRICS[name])
+            if reference.num_classes:
+                with sheet.attempt(row, _COVERAGE):
+                    self._add(sheet, row, fake, reference, _COVERAGE)
 
-    def floor(self, which: Sequence[str]) -> dict[str, float]:
-        """Scores real images that are not among those compared with, in the generator's place."""
-        size, images = self._config.batch_size, self._held_out
-        padded = np.pad(images, [(0, -len(images) % size), (0, 0), (0, 0), (0, 0)])
-        batches = iter(padded.reshape(-1, size, *images.shape[1:]))
-        return self._score(lambda key, n: next(batches), len(images), which)
+    def _add(
+        self,
+        sheet: report.ScoreSheet,
+        row: str,
+        fake: generative.SetStatistics,
+        reference: generative.Reference,
+        metrics: Sequence[str],
+    ) -> None:
+        found = generative.compare(fake, reference, self._extractor, metrics)
+        for score in found.values():
+            spread = {} if score.spread is None else {f"{score.name}_std": score.spread}
+            sheet.add(row, {score.name: score.value} | spread)
 
     def pictures(self, state: TrainState) -> dict[str, report.Picture]:
         """Draws the generator of a state.
@@ -164,17 +220,16 @@ class GeneratorEvaluator:
           features where a score needs one, and in pixels otherwise.
         """
         samples, walks = (np.asarray(images) for images in self._shown(state))
-        real, first = self._training, samples[:_SIDE]
-        rows = self._training_features
-        places = generative.nearest_rows(self._compared(first), rows, min(_SIDE - 1, len(rows)))
-        found = np.concatenate([first[:, None], real[places]], axis=1)
+        first = samples[:_SIDE]
+        nearest, places = self._nearest(first)
+        found = np.concatenate([first[:, None], nearest], axis=1)
         half = samples[: _SIDE * _SIDE // 2]
-        drawn = np.random.default_rng(self._experiment.config.seed).permutation(len(real))
+        drawn = np.random.default_rng(self._experiment.config.seed).permutation(places)
         return {
             "samples": report.grid(samples, _SIDE),
             "interpolations": report.grid(walks, _SIDE),
             "real_and_samples": report.beside(
-                [report.grid(x, _SIDE // 2) for x in (real[drawn[: len(half)]], half)]
+                [report.grid(x, _SIDE // 2) for x in (self._real(drawn[: len(half)]), half)]
             ),
             "neighbors": report.grid(found.reshape(-1, *first.shape[1:]), found.shape[1]),
         }
@@ -193,36 +248,6 @@ class GeneratorEvaluator:
             _generate(method, state, which, count, split) for which in (latents, walks)
         )
         return samples, between
-
-    def _score(
-        self, sample: Callable[..., Any], count: int, which: Sequence[str]
-    ) -> dict[str, float]:
-        """Some of the scores of images that are drawn batch by batch."""
-        metrics = (*(metric for name in which for metric in _METRICS[name]), *_COVERAGE)
-        arrays, num_classes = self._reference
-        classes = None
-        if num_classes is not None and arrays["label"].min() >= 0:
-            classes = arrays["label"], num_classes
-        scores = generative.evaluate_generator(
-            sample,
-            arrays["image"],
-            self._extractor,
-            key=jax.random.fold_in(jax.random.key(self._experiment.config.seed), _SCORED),
-            count=count,
-            dataset=self._config.name or self._experiment.config.data.name,
-            split=self._config.generator.split,
-            mesh=self._experiment.mesh,
-            batch_size=self._config.batch_size,
-            cache=self._cache,
-            classes=classes,
-            metrics=metrics,
-        )
-        named: dict[str, float] = {}
-        for score in scores.values():
-            named[score.name] = score.value
-            if score.spread is not None:
-                named[f"{score.name}_std"] = score.spread
-        return named
 
     @functools.cached_property
     def _extractor(self) -> generative.Extractor:
@@ -246,9 +271,34 @@ class GeneratorEvaluator:
         return (place.parent if place.is_file() else place) / "reference"
 
     @property
-    def _reference(self) -> Labelled:
+    def _dataset(self) -> str:
+        return self._config.name or self._experiment.config.data.name
+
+    @functools.cached_property
+    def _reference(self) -> generative.Reference:
         """The real images that generated ones are compared with."""
-        return self._read(self._config.generator.split)
+        split = self._config.generator.split
+        scan = self._read(split)
+        reference = generative.measure_reference(
+            scan,
+            self._extractor,
+            dataset=self._dataset,
+            split=split,
+            image_shape=self._experiment.task.image_shape,
+            num_classes=scan.source.num_classes,
+            count=len(scan),
+            mesh=self._experiment.mesh,
+            cache=self._cache,
+        )
+        unknown = int(np.sum(reference.labels < 0))
+        if unknown and reference.num_classes and jax.process_index() == 0:
+            _log.warning(
+                "%d images of %s/%s have no label and are left out where classes are counted.",
+                unknown,
+                self._dataset,
+                split,
+            )
+        return reference
 
     @property
     def _held_out_split(self) -> str:
@@ -258,36 +308,67 @@ class GeneratorEvaluator:
         return test if compared == train.split("[")[0] else train
 
     @functools.cached_property
-    def _held_out(self) -> Images:
+    def _held_out(self) -> data.Scan:
         """As many real images of the other split as are generated, or all there are."""
-        images = self._read(self._held_out_split)[0]["image"]
-        order = np.random.default_rng(self._experiment.config.seed).permutation(len(images))
-        return images[order[: self._config.generator.count]]
+        source = self._read(self._held_out_split).source
+        order = np.random.default_rng(self._experiment.config.seed).permutation(len(source))
+        order = order[: self._config.generator.count]
+        return self._experiment.scan(source, self._config.batch_size, order)
 
     @functools.cached_property
-    def _training(self) -> Images:
+    def _training(self) -> data.Scan:
         """Training images, among which neighbours are sought."""
         source, most = self._experiment.source, self._config.generator.neighbors
+        order = np.arange(len(source))
         if len(source) > most:
             rng = np.random.default_rng(self._experiment.config.seed)
-            source = data.Subset(source, rng.choice(len(source), most, replace=False))
-        return self._experiment.load(source)["image"]
+            order = np.sort(rng.choice(len(source), most, replace=False))
+        return self._experiment.scan(source, self._config.batch_size, order)
+
+    @property
+    def _compares_features(self) -> bool:
+        """Whether the distance between neighbours is that of features, and not of pixels."""
+        return bool({*self._config.during, *self._config.final} & {*configs.GENERATOR_EVALS})
 
     @functools.cached_property
-    def _training_features(self) -> Real[np.ndarray, "rows dim"]:
-        return self._compared(self._training)
-
-    def _compared(self, images: Images) -> Real[np.ndarray, "rows dim"]:
-        """What the distance between neighbours is measured in."""
-        asked = {*self._config.during, *self._config.final} & {*configs.GENERATOR_EVALS}
-        if not asked:
-            return images.reshape(len(images), -1)
+    def _training_features(self) -> evals.Extracted:
         return evals.extract(
-            self._extractor.features,
-            images,
+            lambda images: {"features": self._extractor.features(images)},
+            self._training,
             mesh=self._experiment.mesh,
-            batch_size=self._config.batch_size,
+            count=len(self._training),
         )
+
+    def _nearest(
+        self, images: Images
+    ) -> tuple[UInt8[np.ndarray, "images near height width channels"], Int[np.ndarray, "training"]]:
+        """The training images that each image is nearest to; and the places of all of them."""
+        places: list[np.ndarray] = []
+
+        def pixels() -> Iterator[np.ndarray]:
+            training = self._training
+            for part in evals.stream(_pixels, training, mesh=self._experiment.mesh):
+                places.append(part.places)
+                yield part.outputs["features"]
+
+        if self._compares_features:
+            padding = -len(images) % self._experiment.mesh.size
+            padded = jnp.pad(images, [(0, padding), (0, 0), (0, 0), (0, 0)])
+            queries = np.asarray(self._extractor.features(padded))[: len(images)]
+            places.append(self._training_features.places)
+            parts: Iterable[np.ndarray] = [self._training_features.outputs["features"]]
+        else:
+            queries, parts = images.reshape(len(images), -1), pixels()
+        rows = generative.nearest_rows(queries, parts, _SIDE - 1)
+        every = np.concatenate(places)
+        found = self._real(every[rows.ravel()])
+        return found.reshape(*rows.shape, *images.shape[1:]), every
+
+    def _real(self, places: Int[np.ndarray, "images"]) -> Images:
+        """Reads some training images."""
+        order, back = np.unique(places, return_inverse=True)
+        source = data.Subset(self._experiment.source, order)
+        return self._experiment.load(source)["image"][back]
 
 
 _CACHE = "name a directory for the features of real images in config.evals.generator.cache."
@@ -300,3 +381,8 @@ def _generate(
     if count % split.mesh.size == 0:
         latents = jax.lax.with_sharding_constraint(latents, split)
     return generative.to_pixels(method.generate(state, latents))
+
+
+@jax.jit
+def _pixels(images: Array) -> dict[str, Array]:
+    return {"features": evals.raw_pixels(images)}

@@ -18,10 +18,11 @@ from ml_collections.config_flags import config_flags
 
 from ssljax import config as configs
 from ssljax import evaluate, mesh, sample, train
-from ssljax.errors import UserError
+from ssljax.errors import MissingScores, UserError
 
 _USAGE_STATUS = 2
 _DIVERGED_STATUS = 1
+_MISSING_SCORES_STATUS = 1
 _TERMINATED_STATUS = 143  # 128 + SIGTERM: what Slurm and Kubernetes read as preempted.
 
 
@@ -116,7 +117,8 @@ def main(arguments: list[str] | None = None) -> int:
 
     Returns:
       The exit status: 0 when done; 2 after a mistake in the input, told in one sentence; 1 when a
-      loss became NaN; 143 when the run was terminated and has saved its state.
+      loss became NaN or a score could not be computed; 143 when the run was terminated and has
+      saved its state.
     """
     try:
         options = parse(sys.argv if arguments is None else arguments)
@@ -131,6 +133,9 @@ def main(arguments: list[str] | None = None) -> int:
     except train.DivergedError as error:
         print(f"ssljax: {error}", file=sys.stderr)
         return _DIVERGED_STATUS
+    except MissingScores as error:
+        print(f"ssljax: {error}", file=sys.stderr)
+        return _MISSING_SCORES_STATUS
 
 
 if __name__ == "__main__":

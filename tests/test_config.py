@@ -8,7 +8,7 @@ from ml_collections import ConfigDict
 from ml_collections.config_flags import config_flags
 
 from ssljax import config as configs
-from ssljax import methods, models
+from ssljax import main, methods, models
 from ssljax.errors import UserError
 
 CONFIGS = sorted((pathlib.Path(__file__).parent.parent / "configs").glob("*/*.py"))
@@ -56,6 +56,18 @@ def test_known_keys_pass():
         ("data.cache", "gpu", '"none" or "device"'),
         ("data.name", "", "a data set's name"),
         ("evals.final", ("knn", "fit"), "some of"),
+        ("evals.knn", (20, 0.07), "pairs of a whole number of neighbours and a temperature"),
+        ("evals.knn", ((0, 0.07),), "both positive"),
+        ("evals.knn", ((20, 0.0),), "both positive"),
+        ("evals.knn", ((2.5, 0.1),), "a whole number of neighbours"),
+        ("evals.knn", (), "pairs of"),
+        ("evals.few_label", (0,), "whole numbers of labels a class"),
+        ("evals.few_label", (-1,), "whole numbers of labels a class"),
+        ("evals.few_label", (1, 2.5), "whole numbers of labels a class"),
+        ("evals.few_label_seeds", 0, "a positive number of draws"),
+        ("evals.linear_epochs", -3, "a positive number of epochs"),
+        ("evals.stage", "", "a stage of the network"),
+        ("evals.test_split", "", "a split"),
         ("evals.generator.count", 0, "a positive number of images"),
         ("samples.count", -1, "a positive number of images"),
         ("checkpoint.best", "fid_x", "a score of which more is better"),
@@ -71,6 +83,23 @@ def test_an_impossible_value_is_told_with_what_is_possible(key, value, wanted):
     with pytest.raises(UserError, match=f"config.{key}=") as error:
         configs.check(config)
     assert wanted in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("knn,linear", ("knn", "linear")),
+        ("knn, linear", ("knn", "linear")),
+        ("knn", ("knn",)),
+        ("('knn','linear')", ("knn", "linear")),
+        ("()", ()),
+        ("", ()),
+    ],
+)
+def test_evaluations_may_be_typed_as_a_list_of_words(typed, meant):
+    options = main.parse(["", f"--config={DIGITS}", "--workdir=x", f"--config.evals.final={typed}"])
+    configs.check(options.config)
+    assert options.config.evals.final == meant
 
 
 def test_untouched_model_keys_leave_every_encoder_as_it_is():

@@ -1,6 +1,7 @@
 """Data: from a name to sharded uint8 batches, one direction, no way back.
 
-`open_source` finds a set, `Loader` streams it, `load_all` reads it into memory, and
+`open_source` finds a set, `Loader` streams it shuffled and without end, `Scan` once and in order,
+`load_all` reads it into memory, and
 `ssljax.data.device` brings batches to the mesh.
 """
 
@@ -12,6 +13,7 @@ from ssljax.data.digits import prepare_digits
 from ssljax.data.folder import FolderSource
 from ssljax.data.order import Order
 from ssljax.data.pipeline import Loader, index_batches, load_all
+from ssljax.data.scan import Scan
 from ssljax.data.sources import NO_LABEL, ArraySource, Record, Source, fingerprint
 from ssljax.data.subset import FewLabels, Subset, read_labels
 from ssljax.data.tfds_source import TfdsSource, open_builder
@@ -27,6 +29,7 @@ __all__ = [
     "Order",
     "Prefetch",
     "Record",
+    "Scan",
     "Source",
     "Subset",
     "TfdsSource",

@@ -8,11 +8,12 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Bool, Float, Int, Real
 
 from ssljax.errors import UserError
-from ssljax.evals.linear import standardize
+from ssljax.evals.labels import labelled
 from ssljax.evals.logistic import fit_softmax_regression, principal_axes
+from ssljax.evals.scaling import standardization
 
 _FOLDS = 5
 # Per dimension: the squared length of standardised features grows with their number, so one grid
@@ -38,9 +39,9 @@ class FewLabelResult(NamedTuple):
 
 
 def few_label_probe(
-    train_x: Float[np.ndarray, "train dim"],
+    train_x: Real[np.ndarray, "train dim"],
     train_y: Int[np.ndarray, "train"],
-    test_x: Float[np.ndarray, "test dim"],
+    test_x: Real[np.ndarray, "test dim"],
     test_y: Int[np.ndarray, "test"],
     num_classes: int,
     labels: float,
@@ -56,9 +57,10 @@ def few_label_probe(
 
     Args:
       train_x: Features to learn from.
-      train_y: Their classes in [0, num_classes); only the drawn ones are seen.
+      train_y: Their classes in [0, num_classes); only the drawn ones are seen, and a row of -1,
+        without a label, is left out.
       test_x: Features to report on.
-      test_y: Their classes.
+      test_y: Their classes, likewise.
       num_classes: Number of classes.
       labels: Labels a class; below 1, the share of each class.
       seeds: Number of draws, with seeds 0, 1, ....
@@ -68,17 +70,20 @@ def few_label_probe(
 
     Raises:
       UserError: if a class has fewer rows than `labels`.
-      ValueError: if `labels` is not positive or `seeds` less than 1.
+      ValueError: if `labels` is not positive or `seeds` less than 1, or no row has a label.
     """
     if seeds < 1:
         raise ValueError(f"seeds is {seeds}; it must be 1 or more.")
-    train_x, test_x = standardize(train_x, test_x)
-    test = jnp.asarray(test_x), jnp.asarray(test_y, jnp.int32)
+    train_x, train_y = labelled(train_x, train_y, num_classes)
+    test_x, test_y = labelled(test_x, test_y, num_classes)
+    statistics = standardization(train_x)
+    test = jnp.asarray(statistics.apply(test_x)), jnp.asarray(test_y, jnp.int32)
     values = []
     for seed in range(seeds):
         rows = labelled_rows(train_y, num_classes, labels, seed)
         known = train_y[rows].astype(np.int32)
-        train = jnp.asarray(train_x[rows]), jnp.asarray(known), jnp.asarray(_folds(known))
+        drawn = jnp.asarray(statistics.apply(train_x[rows]))
+        train = drawn, jnp.asarray(known), jnp.asarray(_folds(known))
         values.append(float(jax.device_get(_accuracy(*train, *test, num_classes=num_classes))))
     spread = float(np.std(values, ddof=1)) if seeds > 1 else 0.0
     return FewLabelResult(float(np.mean(values)), spread, tuple(values))
@@ -97,7 +102,7 @@ def labelled_rows(
     the same rows. At one seed a smaller draw is part of a larger one.
 
     Args:
-      train_y: Class of each row. A class without rows is left out.
+      train_y: Class of each row, -1 for none. A class without rows is left out.
       num_classes: Number of classes.
       labels: Rows of each class; below 1, the share of each class, rounded, at least one row.
       seed: Of the draw.
@@ -107,7 +112,7 @@ def labelled_rows(
       Indices into `train_y`, grouped by class.
 
     Raises:
-      UserError: if a class has fewer rows than `labels`.
+      UserError: if a class has fewer rows than `labels`, or no row has a label.
       ValueError: if `labels` is not positive.
     """
     if labels <= 0:
@@ -124,6 +129,8 @@ def labelled_rows(
                 f"train: ask for at most {len(rows)}."
             )
         chosen.append(rows[: int(labels) if labels >= 1 else max(round(labels * len(rows)), 1)])
+    if not chosen:
+        raise UserError(f"{key} wants labels, but none of the {len(train_y)} images has one.")
     return np.concatenate(chosen)
 
 

@@ -11,7 +11,9 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float, Int, Real
+
+from ssljax.evals.labels import labelled
 
 Settings = Sequence[tuple[int, float]]
 
@@ -20,9 +22,9 @@ _TRAIN_CHUNK = 16384
 
 
 def knn_predict(
-    train_features: Float[Array | np.ndarray, "train dim"],
+    train_features: Real[Array | np.ndarray, "train dim"],
     train_labels: Int[Array | np.ndarray, "train"],
-    test_features: Float[Array | np.ndarray, "test dim"],
+    test_features: Real[Array | np.ndarray, "test dim"],
     num_classes: int,
     k: int = 200,
     temperature: float = 0.1,
@@ -32,11 +34,11 @@ def knn_predict(
 
     Features are L2-normalised; a neighbour of cosine similarity s votes with weight
     exp(s / temperature). The train rows pass over the device chunk by chunk beside a running top k,
-    so no array grows with test rows times train rows.
+    so no array grows with test rows times train rows, nor with the number of classes.
 
     Args:
-        train_features: features of the train set, of any scale.
-        train_labels: classes in [0, num_classes).
+        train_features: features of the train set, of any scale; pixels may stay bytes.
+        train_labels: classes in [0, num_classes); a row of -1, without a label, is left out.
         test_features: features to classify.
         num_classes: number of classes.
         k: neighbours that vote, at least 1. When it exceeds the number of train rows, all of them
@@ -48,16 +50,17 @@ def knn_predict(
         The class with most votes for each test row, the lowest class where votes tie.
 
     Raises:
-        ValueError: if k, the temperature or a chunk is not positive, or the train set is empty.
+        ValueError: if k, the temperature or a chunk is not positive, a label is out of its range,
+            or no train row has a label.
     """
     settings = ((k, temperature),)
     return _predict(train_features, train_labels, test_features, num_classes, settings, chunk)[0]
 
 
 def knn_accuracy(
-    train_features: Float[Array | np.ndarray, "train dim"],
+    train_features: Real[Array | np.ndarray, "train dim"],
     train_labels: Int[Array | np.ndarray, "train"],
-    test_features: Float[Array | np.ndarray, "test dim"],
+    test_features: Real[Array | np.ndarray, "test dim"],
     test_labels: Int[Array | np.ndarray, "test"],
     num_classes: int,
     k: int = 200,
@@ -68,9 +71,9 @@ def knn_accuracy(
 
     Args:
         train_features: features of the train set.
-        train_labels: classes in [0, num_classes).
+        train_labels: classes in [0, num_classes); a row of -1, without a label, is left out.
         test_features: features of the test set.
-        test_labels: their classes.
+        test_labels: their classes, likewise.
         num_classes: number of classes.
         k: neighbours that vote.
         temperature: τ of the vote.
@@ -84,9 +87,9 @@ def knn_accuracy(
 
 
 def knn_accuracies(
-    train_features: Float[Array | np.ndarray, "train dim"],
+    train_features: Real[Array | np.ndarray, "train dim"],
     train_labels: Int[Array | np.ndarray, "train"],
-    test_features: Float[Array | np.ndarray, "test dim"],
+    test_features: Real[Array | np.ndarray, "test dim"],
     test_labels: Int[Array | np.ndarray, "test"],
     num_classes: int,
     settings: Settings = ((20, 0.07), (200, 0.1)),
@@ -96,9 +99,9 @@ def knn_accuracies(
 
     Args:
         train_features: features of the train set.
-        train_labels: classes in [0, num_classes).
+        train_labels: classes in [0, num_classes); a row of -1, without a label, is left out.
         test_features: features of the test set.
-        test_labels: their classes.
+        test_labels: their classes, likewise.
         num_classes: number of classes.
         settings: pairs of (k, temperature).
         chunk: rows of (test, train) compared at once.
@@ -107,23 +110,28 @@ def knn_accuracies(
         Accuracies in [0, 1] under "knn<k>", such as "knn20". A k that stands in several pairs also
         carries its temperature, as in "knn20_t0.07".
     """
+    test_features, truth = labelled(test_features, test_labels, num_classes)
     predictions = _predict(
         train_features, train_labels, test_features, num_classes, settings, chunk
     )
-    truth = np.asarray(test_labels)
-    ks = [k for k, _ in settings]
     return {
-        f"knn{k}" if ks.count(k) == 1 else f"knn{k}_t{temperature:g}": float(
-            np.mean(jax.device_get(predicted) == truth)
-        )
-        for (k, temperature), predicted in zip(settings, predictions, strict=True)
+        name: float(np.mean(jax.device_get(predicted) == truth))
+        for name, predicted in zip(knn_names(settings), predictions, strict=True)
     }
 
 
+def knn_names(settings: Settings) -> tuple[str, ...]:
+    """Names of the scores of (k, temperature) pairs, as `knn_accuracies` gives them."""
+    ks = [k for k, _ in settings]
+    return tuple(
+        f"knn{k}" if ks.count(k) == 1 else f"knn{k}_t{temperature:g}" for k, temperature in settings
+    )
+
+
 def _predict(
-    train_features: Float[Array | np.ndarray, "train dim"],
+    train_features: Real[Array | np.ndarray, "train dim"],
     train_labels: Int[Array | np.ndarray, "train"],
-    test_features: Float[Array | np.ndarray, "test dim"],
+    test_features: Real[Array | np.ndarray, "test dim"],
     num_classes: int,
     settings: Settings,
     chunk: tuple[int, int],
@@ -133,9 +141,8 @@ def _predict(
         raise ValueError(f"kNN needs every k >= 1 and temperature > 0, not {tuple(settings)}")
     if min(chunk) < 1:
         raise ValueError(f"chunks need at least one row, not {chunk}")
+    train_features, train_labels = labelled(train_features, train_labels, num_classes)
     train, test = train_features.shape[0], test_features.shape[0]
-    if train == 0:
-        raise ValueError("kNN needs at least one train row")
     test_chunk, train_chunk = min(chunk[0], max(test, 1)), min(chunk[1], train)
     most = min(max(k for k, _ in settings), train)
 
@@ -150,7 +157,7 @@ def _predict(
             queries, similarities, labels, keys, key_labels, np.int32(stop - start), test_chunk
         )
     return [
-        _vote(similarities, labels, min(k, train), temperature, num_classes, test_chunk)[:test]
+        _vote(similarities, labels, min(k, train), temperature, test_chunk)[:test]
         for k, temperature in settings
     ]
 
@@ -162,9 +169,14 @@ def _padded(rows: Array | np.ndarray, start: int, stop: int, multiple: int) -> A
     return jnp.pad(part, [(0, short)] + [(0, 0)] * (part.ndim - 1))
 
 
-def _normalize(rows: Float[Array, "rows dim"]) -> Float[Array, "rows dim"]:
+def _normalize(rows: Real[Array, "rows dim"]) -> Float[Array, "rows dim"]:
+    """Rows of length 1; a row of zeros stays one."""
     rows = rows.astype(jnp.float32)
-    return rows / jnp.maximum(jnp.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
+    # Squares of very small or large numbers leave float32: divided by the largest, none does.
+    largest = jnp.max(jnp.abs(rows), axis=1, keepdims=True)
+    rows = rows / jnp.where(largest > 0, largest, 1.0)
+    norms = jnp.linalg.norm(rows, axis=1, keepdims=True)
+    return rows / jnp.where(largest > 0, norms, 1.0)
 
 
 @partial(jax.jit, static_argnames="test_chunk", donate_argnames=("similarities", "labels"))
@@ -172,7 +184,7 @@ def _search(
     queries: Float[Array, "test dim"],
     similarities: Float[Array, "test k"],
     labels: Int[Array, "test k"],
-    keys: Float[Array, "train dim"],
+    keys: Real[Array, "train dim"],
     key_labels: Int[Array, "train"],
     valid: Int[Array | np.ndarray | np.integer, ""],
     test_chunk: int,
@@ -201,24 +213,33 @@ def _search(
     return best.reshape(-1, k), best_labels.reshape(-1, k)
 
 
-@partial(jax.jit, static_argnames=("k", "num_classes", "test_chunk"))
+@partial(jax.jit, static_argnames=("k", "test_chunk"))
 def _vote(
     similarities: Float[Array, "test most"],
     labels: Int[Array, "test most"],
     k: int,
     temperature: float | Float[Array, ""],
-    num_classes: int,
     test_chunk: int,
 ) -> Int[Array, "test"]:
-    """Adds up the votes of the k nearest and returns the class with most."""
+    """Adds up the votes of the k nearest and returns the class with most.
+
+    Every neighbour counts the votes for its own class, so nothing has the size of all classes.
+    """
 
     def one_chunk(nearest: tuple[Array, Array]) -> Array:
         similarity, label = nearest
         # Relative to the nearest: the same winner, and exp cannot overflow at a small temperature.
         weight = jnp.exp((similarity - similarity[:, :1]) / temperature)
-        chosen = label[:, :, None] == jnp.arange(num_classes)[None, None, :]
-        votes = jnp.sum(jnp.where(chosen, weight[:, :, None], 0.0), axis=1)
-        return jnp.argmax(votes, axis=1).astype(jnp.int32)
+
+        def add(voter: Array, votes: Array) -> Array:
+            of, vote = (
+                jax.lax.dynamic_slice_in_dim(rows, voter, 1, axis=1) for rows in (label, weight)
+            )
+            return votes + jnp.where(label == of, vote, 0.0)
+
+        votes = jax.lax.fori_loop(0, k, add, jnp.zeros_like(weight))
+        wins = votes == jnp.max(votes, axis=1, keepdims=True)
+        return jnp.min(jnp.where(wins, label, jnp.iinfo(label.dtype).max), axis=1)
 
     chunks = (
         similarities[:, :k].reshape(-1, test_chunk, k),

@@ -13,7 +13,10 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Float, Int, PRNGKeyArray, Real
+
+from ssljax.evals.labels import labelled
+from ssljax.evals.scaling import Standardization, standardization
 
 LEARNING_RATES = (0.003, 0.01, 0.03, 0.1, 0.3)
 WEIGHT_DECAYS = (0.0, 1e-4, 1e-3, 1e-2)
@@ -38,9 +41,9 @@ class ProbeResult(NamedTuple):
 
 
 def linear_probe(
-    train_x: Float[np.ndarray, "train dim"],
+    train_x: Real[np.ndarray, "train dim"],
     train_y: Int[np.ndarray, "train"],
-    test_x: Float[np.ndarray, "test dim"],
+    test_x: Real[np.ndarray, "test dim"],
     test_y: Int[np.ndarray, "test"],
     num_classes: int,
     *,
@@ -60,9 +63,9 @@ def linear_probe(
 
     Args:
       train_x: Features to learn from.
-      train_y: Their classes in [0, num_classes).
+      train_y: Their classes in [0, num_classes); a row of -1, without a label, is left out.
       test_x: Features to report on.
-      test_y: Their classes.
+      test_y: Their classes, likewise.
       num_classes: Number of classes.
       seed: Of the held-out part and of the order of the batches.
       learning_rates: To choose from, for standardised features.
@@ -75,46 +78,35 @@ def linear_probe(
       Accuracy and choice.
 
     Raises:
-      ValueError: if `holdout` is not in (0, 1) or leaves a part without rows.
+      ValueError: if `holdout` is not in (0, 1) or leaves a part without rows, or `epochs` is less
+        than 1.
     """
     if not 0 < holdout < 1:
         raise ValueError(f"holdout is {holdout}; it must be in (0, 1).")
-    train_x, test_x = standardize(train_x, test_x)
+    if epochs < 1:
+        raise ValueError(f"epochs is {epochs}; it must be 1 or more.")
+    train_x, train_y = labelled(train_x, train_y, num_classes)
+    test_x, test_y = labelled(test_x, test_y, num_classes)
     held = _held_out(train_y, holdout, seed)
     if held.all() or not held.any():
         raise ValueError(f"A holdout of {holdout} leaves nothing to train on or to choose by.")
     pairs = np.array([(lr, wd) for lr in learning_rates for wd in weight_decays], np.float32)
+    statistics = standardization(train_x)
+    # One copy of train on the device, for all fits.
+    x, y = jnp.asarray(statistics.apply(train_x)), jnp.asarray(train_y, jnp.int32)
     fit = functools.partial(
-        _fit, num_classes=num_classes, epochs=epochs, batch_size=batch_size, seed=seed
+        _fit, x, y, num_classes=num_classes, epochs=epochs, batch_size=batch_size, seed=seed
     )
-    sweep = fit(train_x[~held], train_y[~held], pairs)
-    scores = _accuracies(sweep, train_x[held], train_y[held])
+    sweep = fit(np.flatnonzero(~held), pairs)
+    scores = _accuracies(sweep, statistics, train_x[held], train_y[held])
     best = int(np.argmax(scores))
-    final = fit(train_x, train_y, pairs[best : best + 1])
+    final = fit(np.arange(len(train_x)), pairs[best : best + 1])
     return ProbeResult(
-        accuracy=float(_accuracies(final, test_x, test_y)[0]),
+        accuracy=float(_accuracies(final, statistics, test_x, test_y)[0]),
         holdout_accuracy=float(scores[best]),
         learning_rate=float(pairs[best, 0]),
         weight_decay=float(pairs[best, 1]),
     )
-
-
-def standardize(
-    train: Float[np.ndarray, "train dim"], *others: Float[np.ndarray, "other dim"]
-) -> tuple[Float[np.ndarray, "rows dim"], ...]:
-    """Gives each feature mean 0 and variance 1 on train; others go by the statistics of train.
-
-    Args:
-      train: Features whose statistics count. A feature that is constant there becomes 0.
-      *others: More features of the same kind.
-
-    Returns:
-      All of them in order, as float32.
-    """
-    mean = train.mean(axis=0, dtype=np.float64)
-    std = train.std(axis=0, dtype=np.float64)
-    scale = np.where(std > 1e-6 * max(1.0, float(std.max())), 1 / np.maximum(std, 1e-30), 0.0)
-    return tuple(((x - mean[None]) * scale[None]).astype(np.float32) for x in (train, *others))
 
 
 def _held_out(labels: Int[np.ndarray, "rows"], share: float, seed: int) -> np.ndarray:
@@ -128,8 +120,9 @@ def _held_out(labels: Int[np.ndarray, "rows"], share: float, seed: int) -> np.nd
 
 
 def _fit(
-    x: np.ndarray,
-    y: np.ndarray,
+    x: Float[Array, "rows dim"],
+    y: Int[Array, "rows"],
+    used: Int[np.ndarray, "used"],
     pairs: np.ndarray,
     *,
     num_classes: int,
@@ -137,9 +130,9 @@ def _fit(
     batch_size: int,
     seed: int,
 ) -> dict[str, Array]:
-    """Trains one classifier a pair, all on the same batches."""
-    batch_size = min(batch_size, len(x))
-    steps = len(x) // batch_size
+    """Trains one classifier a pair on the rows that are used, all on the same batches."""
+    batch_size = min(batch_size, len(used))
+    steps = len(used) // batch_size
     epochs = max(epochs, -(-_LEAST_STEPS // steps))
     settings, dim = len(pairs), x.shape[1]
     weights = {
@@ -147,15 +140,15 @@ def _fit(
         "bias": jnp.zeros((settings, num_classes)),
     }
     momentum = jax.tree.map(jnp.zeros_like, weights)
-    x_device, y_device = jnp.asarray(x), jnp.asarray(y, jnp.int32)
-    pairs_device = jnp.asarray(pairs)
+    used_device, pairs_device = jnp.asarray(used, jnp.int32), jnp.asarray(pairs)
     key = jax.random.key(seed)
     for epoch in range(epochs):
         weights, momentum = _epoch(
             weights,
             momentum,
-            x_device,
-            y_device,
+            x,
+            y,
+            used_device,
             pairs_device,
             jax.random.fold_in(key, epoch),
             jnp.asarray(epoch * steps, jnp.int32),
@@ -173,6 +166,7 @@ def _epoch(
     momentum: dict[str, Array],
     x: Float[Array, "rows dim"],
     y: Int[Array, "rows"],
+    used: Int[Array, "used"],
     pairs: Float[Array, "settings 2"],
     key: PRNGKeyArray,
     first: Int[Array, ""],
@@ -180,8 +174,8 @@ def _epoch(
     batch_size: int,
 ) -> tuple[dict[str, Array], dict[str, Array]]:
     """One pass over shuffled batches; the incomplete one is left out."""
-    steps = x.shape[0] // batch_size
-    order = jax.random.permutation(key, x.shape[0])[: steps * batch_size]
+    steps = used.shape[0] // batch_size
+    order = used[jax.random.permutation(key, used.shape[0])[: steps * batch_size]]
 
     def loss(weights: dict[str, Array], x: Array, y: Array, weight_decay: Array) -> Array:
         logits = x @ weights["kernel"] + weights["bias"][None]
@@ -208,11 +202,16 @@ def _epoch(
     return weights, momentum
 
 
-def _accuracies(weights: dict[str, Array], x: np.ndarray, y: np.ndarray) -> np.ndarray:
+def _accuracies(
+    weights: dict[str, Array],
+    statistics: Standardization,
+    x: Real[np.ndarray, "rows dim"],
+    y: Int[np.ndarray, "rows"],
+) -> np.ndarray:
     """Top-1 of each classifier."""
     right = np.zeros(len(weights["bias"]))
     for start in range(0, len(x), 8192):
-        part = jnp.asarray(x[start : start + 8192])
+        part = jnp.asarray(statistics.apply(x[start : start + 8192]))
         predicted = jnp.argmax(
             jnp.einsum("bd,sdc->sbc", part, weights["kernel"]) + weights["bias"][:, None], axis=-1
         )

@@ -111,7 +111,7 @@ def fit_softmax_regression(
     is_weight = (jnp.arange(dim + 1) < dim).astype(jnp.float32)
     penalty = (is_weight[:, None] * strengths[None, :])[:, :, None]
     curvature = 0.5 * rows * jnp.append(variances, jnp.ones((), variances.dtype))
-    bound = jnp.maximum(curvature[:, None, None] + penalty, 1e-12)
+    bound = curvature[:, None, None] + penalty
 
     def gradient(point: Array) -> Array:
         logits = jnp.matmul(inputs, point.reshape(dim + 1, -1)).reshape(rows, *shape[1:])

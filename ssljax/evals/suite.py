@@ -1,62 +1,18 @@
-"""From a network to its scores: features of whole sets, then every probe on them."""
+"""Every probe on the features of one network, and the names of their scores."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
-import jax
-import jax.numpy as jnp
 import numpy as np
-from jax.experimental import multihost_utils
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
-from jaxtyping import Array, Float, Int, UInt8
+from jaxtyping import Float, Int, Real
 
 from ssljax.evals.few_label import few_label_probe
-from ssljax.evals.knn import knn_accuracies
+from ssljax.evals.knn import knn_accuracies, knn_names
+from ssljax.evals.labels import labelled
 from ssljax.evals.linear import linear_probe
 
-
-def extract(
-    features: Callable[[Array], Float[Array, "batch dim"]],
-    images: UInt8[np.ndarray, "rows height width channels"],
-    *,
-    mesh: Mesh,
-    batch_size: int = 512,
-) -> Float[np.ndarray, "rows dim"]:
-    """Computes the features of a whole set, batch by batch over all devices.
-
-    Args:
-      features: Gives the features of a batch of images; jitted by the caller.
-      images: The set; the same in every process.
-      mesh: The devices; a batch is split over all axes.
-      batch_size: Images at once, rounded up to a multiple of the devices.
-
-    Returns:
-      Features of every image, the same in every process.
-    """
-    batch_size = -(-batch_size // mesh.size) * mesh.size
-    sharding = NamedSharding(mesh, PartitionSpec(mesh.axis_names))
-    parts = []
-    for start in range(0, len(images), batch_size):
-        batch = images[start : start + batch_size]
-        rows = len(batch)
-        batch = np.pad(batch, [(0, batch_size - rows)] + [(0, 0)] * (batch.ndim - 1))
-        placed = jax.make_array_from_callback(batch.shape, sharding, batch.__getitem__)
-        values = multihost_utils.process_allgather(features(placed), tiled=True)
-        parts.append(np.asarray(values, np.float32)[:rows])
-    return np.concatenate(parts)
-
-
-def pool(features: Float[Array, "batch ..."]) -> Float[Array, "batch dim"]:
-    """Averages maps (batch, height, width, channels) over places, in float32; leaves the rest."""
-    return jnp.mean(features.astype(jnp.float32), axis=tuple(range(1, features.ndim - 1)))
-
-
-def raw_pixels(
-    images: UInt8[np.ndarray, "rows height width channels"],
-) -> Float[np.ndarray, "rows dim"]:
-    """The pixels themselves as features: the baseline that needs no network."""
-    return images.reshape(len(images), -1).astype(np.float32) / 255
+PROBES = ("knn", "linear", "few_label")
 
 
 def accuracy(logits: Float[np.ndarray, "rows classes"], labels: Int[np.ndarray, "rows"]) -> float:
@@ -64,27 +20,28 @@ def accuracy(logits: Float[np.ndarray, "rows classes"], labels: Int[np.ndarray, 
 
     Args:
       logits: Score of each class.
-      labels: The true classes.
+      labels: The true classes; a row of -1, without a label, is left out.
 
     Returns:
       The share of rows whose highest score is that of the true class, in [0, 1].
 
     Raises:
-      ValueError: if a score is not finite.
+      ValueError: if a score is not finite, or no row has a label.
     """
-    if not np.isfinite(logits).all():
+    if not _finite(logits):
         raise ValueError("Logits are not finite: an accuracy of them would mean nothing.")
+    logits, labels = labelled(logits, labels, logits.shape[1])
     return float(np.mean(np.argmax(logits, axis=1) == labels))
 
 
 def score_features(
-    train_x: Float[np.ndarray, "train dim"],
+    train_x: Real[np.ndarray, "train dim"],
     train_y: Int[np.ndarray, "train"],
-    test_x: Float[np.ndarray, "test dim"],
+    test_x: Real[np.ndarray, "test dim"],
     test_y: Int[np.ndarray, "test"],
     num_classes: int,
     *,
-    which: Sequence[str] = ("knn", "linear", "few_label"),
+    which: Sequence[str] = PROBES,
     knn: Sequence[tuple[int, float]] = ((20, 0.07), (200, 0.1)),
     linear_epochs: int = 20,
     few_label: Sequence[float] = (1, 5, 10),
@@ -94,9 +51,9 @@ def score_features(
 
     Args:
       train_x: Features to learn from.
-      train_y: Their classes.
+      train_y: Their classes; a row of -1, without a label, is left out.
       test_x: Features to report on.
-      test_y: Their classes.
+      test_y: Their classes, likewise.
       num_classes: Number of classes.
       which: Some of "knn", "linear" and "few_label".
       knn: Pairs of (k, temperature).
@@ -105,13 +62,13 @@ def score_features(
       few_label_seeds: Draws of each.
 
     Returns:
-      Accuracies in [0, 1]: "knn20", ..., "linear", "labels_10" (a class) and its spread
-      "labels_10_std", "labels_1pct".
+      Accuracies in [0, 1] by the names that `score_names` gives, such as "knn20", "linear" and
+      "labels_10" (a class), "labels_1pct"; and the spread of the last two, "labels_10_std".
 
     Raises:
-      ValueError: if a feature is not finite.
+      ValueError: if a feature is not finite, or no row has a label.
     """
-    if not (np.isfinite(train_x).all() and np.isfinite(test_x).all()):
+    if not (_finite(train_x) and _finite(test_x)):
         raise ValueError("Features are not finite: a score of them would mean nothing.")
     sets = (train_x, train_y, test_x, test_y, num_classes)
     scores: dict[str, float] = {}
@@ -121,7 +78,34 @@ def score_features(
         scores["linear"] = linear_probe(*sets, epochs=linear_epochs).accuracy
     if "few_label" in which:
         for labels in few_label:
-            name = f"labels_{labels:g}" if labels >= 1 else f"labels_{100 * labels:g}pct"
             result = few_label_probe(*sets, labels, few_label_seeds)
+            name = _few_label_name(labels)
             scores |= {name: result.mean, f"{name}_std": result.std}
     return scores
+
+
+def score_names(
+    which: Sequence[str], knn: Sequence[tuple[int, float]], few_label: Sequence[float]
+) -> tuple[str, ...]:
+    """Names of the accuracies that `score_features` would give, without their spreads.
+
+    Args:
+      which: Some of "knn", "linear" and "few_label".
+      knn: Pairs of (k, temperature).
+      few_label: Labels a class; below 1, the share of labels.
+    """
+    named = {
+        "knn": knn_names(knn),
+        "linear": ("linear",),
+        "few_label": tuple(_few_label_name(labels) for labels in few_label),
+    }
+    return tuple(name for probe, names in named.items() if probe in which for name in names)
+
+
+def _few_label_name(labels: float) -> str:
+    return f"labels_{labels:g}" if labels >= 1 else f"labels_{100 * labels:g}pct"
+
+
+def _finite(rows: Real[np.ndarray, "rows dim"]) -> bool:
+    # The extremes of what holds a NaN are NaN, and no array as large as the features is made.
+    return bool(np.isfinite([rows.min(), rows.max()]).all())

@@ -4,6 +4,7 @@ from ssljax.report.collapse import CollapseWatch
 from ssljax.report.metrics import MetricWriter
 from ssljax.report.pictures import Picture, beside, encode_png, grid
 from ssljax.report.progress import Progress
+from ssljax.report.sheet import ScoreSheet, free_path
 from ssljax.report.table import figure_table, score_table
 from ssljax.report.throughput import Throughput, flops, peak_flops
 
@@ -12,11 +13,13 @@ __all__ = [
     "MetricWriter",
     "Picture",
     "Progress",
+    "ScoreSheet",
     "Throughput",
     "beside",
     "encode_png",
     "figure_table",
     "flops",
+    "free_path",
     "grid",
     "peak_flops",
     "score_table",

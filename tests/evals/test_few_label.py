@@ -6,7 +6,7 @@ from sklearn.linear_model import LogisticRegression
 
 from ssljax.errors import UserError
 from ssljax.evals.few_label import few_label_probe, labelled_rows
-from ssljax.evals.linear import standardize
+from ssljax.evals.scaling import standardize
 
 
 def _blobs(rows, seed, spread=1.0):

@@ -78,6 +78,56 @@ def test_no_array_has_test_rows_times_train_rows():
     assert memory.temp_size_in_bytes < 4096 * 8192 * 4 / 4
 
 
+def test_the_vote_holds_no_more_than_a_few_numbers_a_neighbour():
+    rows, k = 4096, 200
+    similarities = jax.ShapeDtypeStruct((rows, k), jnp.float32)
+    labels = jax.ShapeDtypeStruct((rows, k), jnp.int32)
+    memory = knn._vote.lower(similarities, labels, k, 0.1, 1024).compile().memory_analysis()
+    assert memory.temp_size_in_bytes < 4 * 1024 * k * 4
+
+
+def test_many_classes_are_told_apart_as_by_the_definition():
+    train_x, train_y, test_x, _, classes = _sets(train=300)
+    spread = (train_y + classes * (np.arange(300) % 1000)) * 31 % 9973
+    wanted = _by_hand(train_x, spread, test_x, 9973, 50, 0.1)
+    assert np.array_equal(knn.knn_predict(train_x, spread, test_x, 9973, 50, 0.1), wanted)
+
+
+def test_the_lowest_class_wins_a_tie():
+    x = np.repeat(np.eye(2, 3, dtype=np.float32), 2, axis=0)
+    labels = np.array([7, 2, 4, 5], np.int32)
+    found = knn.knn_predict(x, labels, np.eye(2, 3, dtype=np.float32), 8, 2, 0.1)
+    assert found.tolist() == [2, 4]
+
+
+@pytest.mark.parametrize("scale", [1e-30, 1e-13, 1e-9, 1e9, 1e30])
+def test_the_scale_of_features_does_not_matter(scale):
+    train_x, train_y, test_x, _, classes = _sets()
+    # Rows that are all zero are similar to nothing, at any scale.
+    train_x[3], test_x[5] = 0, 0
+    wanted = knn.knn_predict(train_x, train_y, test_x, classes, 20, 0.07)
+    scaled = (x * np.float32(scale) for x in (train_x, test_x))
+    train_x, test_x = scaled
+    found = knn.knn_predict(train_x, train_y, test_x, classes, 20, 0.07)
+    assert np.mean(np.asarray(found) == np.asarray(wanted)) >= 60 / 61
+
+
+def test_bytes_vote_as_the_same_numbers_do():
+    rng = np.random.default_rng(1)
+    train, test = (rng.integers(0, 256, (n, 12)).astype(np.uint8) for n in (90, 40))
+    labels = rng.integers(0, 3, 90)
+    found = knn.knn_predict(train, labels, test, 3, 10)
+    assert np.array_equal(found, _by_hand(train, labels, test, 3, 10, 0.1))
+
+
+@pytest.mark.parametrize("label", [-1, 5])
+def test_a_label_that_is_no_class_is_refused(label):
+    train_x, train_y, test_x, _, classes = _sets()
+    train_y[7] = label
+    with pytest.raises(ValueError, match="labels from 0 to 4"):
+        knn.knn_predict(train_x, train_y, test_x, classes)
+
+
 @pytest.mark.parametrize("bad", [{"k": 0}, {"temperature": 0.0}, {"chunk": (0, 1)}])
 def test_impossible_settings_are_refused(bad):
     train_x, train_y, test_x, _, classes = _sets()

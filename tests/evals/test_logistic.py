@@ -7,8 +7,8 @@ from scipy.special import logsumexp
 from sklearn.linear_model import LogisticRegression
 
 from ssljax.evals.few_label import few_label_probe, labelled_rows
-from ssljax.evals.linear import standardize
 from ssljax.evals.logistic import fit_softmax_regression, principal_axes
+from ssljax.evals.scaling import standardize
 
 _STRENGTHS = (0.1, 1.0, 10.0)
 

@@ -4,6 +4,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from ssljax.evals.knn import knn_predict
+from ssljax.evals.labels import labelled
 
 _K, _TEMPERATURE = 20, 0.07
 
@@ -19,7 +20,7 @@ def class_coverage(
     Args:
       fake: Features of generated images.
       real: Features of real images.
-      labels: Classes of the real images, in [0, num_classes).
+      labels: Classes of the real images, in [0, num_classes); one of -1, without, is left out.
       num_classes: Number of classes.
 
     Returns:
@@ -31,6 +32,7 @@ def class_coverage(
       Lin et al., `PacGAN <https://arxiv.org/abs/1712.04086>`_, 2018, section 4.1, measures the
       stacked digits of Metz et al., `Unrolled GAN <https://arxiv.org/abs/1611.02163>`_, 2017, so.
     """
+    real, labels = labelled(real, labels, num_classes)
     named = np.asarray(knn_predict(real, labels, fake, num_classes, _K, _TEMPERATURE))
     counts = np.bincount(named, minlength=num_classes)
     hit = counts > 0

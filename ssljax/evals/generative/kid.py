@@ -44,7 +44,7 @@ def kernel_distance(
     subsets: int = 100,
     subset_size: int = 1000,
     seed: int = 0,
-) -> tuple[float, float]:
+) -> tuple[float, float | None]:
     """Averages `squared_mmd` over random subsets of both sets.
 
     Args:
@@ -56,6 +56,8 @@ def kernel_distance(
 
     Returns:
       Mean and standard deviation (of the subsets' values, not of their mean) over the subsets.
+      Where a subset is the whole of a set there is no deviation, None: every draw of that set is
+      the same, and the deviation would be too small, or 0.
 
     Raises:
       ValueError: If a subset is larger than a set or has fewer than 2 rows, or there is none.
@@ -76,9 +78,10 @@ def kernel_distance(
             x[rng.choice(len(x), subset_size, replace=False)],
             y[rng.choice(len(y), subset_size, replace=False)],
         )
-        for _ in range(subsets)
+        for _ in range(1 if subset_size == len(x) == len(y) else subsets)
     ]
-    return float(np.mean(values)), float(np.std(values))
+    whole = subset_size == min(len(x), len(y))
+    return float(np.mean(values)), None if whole else float(np.std(values))
 
 
 def _kernel(

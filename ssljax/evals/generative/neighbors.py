@@ -1,5 +1,7 @@
 """The real images that a generated one is nearest to."""
 
+from collections.abc import Iterable
+
 import numpy as np
 from jaxtyping import Int, Real
 
@@ -7,23 +9,28 @@ _CHUNK = 4096
 
 
 def nearest_rows(
-    queries: Real[np.ndarray, "queries dim"], rows: Real[np.ndarray, "rows dim"], count: int
-) -> Int[np.ndarray, "queries count"]:
+    queries: Real[np.ndarray, "queries dim"],
+    parts: Iterable[Real[np.ndarray, "_ dim"]],
+    count: int,
+) -> Int[np.ndarray, "queries found"]:
     """Finds the rows at the smallest Euclidean distance from each query.
 
     Args:
       queries: Features, or pixels, of generated images.
-      rows: Those of real images.
-      count: How many are wanted, at most as many as there are rows.
+      parts: Those of real images, part by part; no part is held once the next one comes.
+      count: How many are wanted; all, where there are fewer rows.
 
     Returns:
-      Their places, nearest first and, where two are as near, in the rows' order.
+      Their places, counted over all parts, nearest first and, where two are as near, in the rows'
+      order.
     """
     # Takes seconds to import, and is needed once a picture.
     from sklearn.metrics import euclidean_distances
 
     queries = queries.astype(np.float64)
-    # Rows may be many, and bytes: never are all of them floats.
-    parts = (rows[start : start + _CHUNK] for start in range(0, len(rows), _CHUNK))
-    distances = [euclidean_distances(queries, part.astype(np.float64)) for part in parts]
+    distances = [
+        euclidean_distances(queries, part[start : start + _CHUNK].astype(np.float64))
+        for part in parts
+        for start in range(0, len(part), _CHUNK)
+    ]
     return np.argsort(np.concatenate(distances, axis=1), axis=1, kind="stable")[:, :count]

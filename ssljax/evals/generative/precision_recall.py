@@ -46,14 +46,26 @@ def precision_recall(
             f"The {k} nearest neighbours need sets of more than {k} points, not of {len(fake)} and "
             f"{len(real)}."
         )
-    # Distances are differences of squares in float32: about the mean the squares are small.
-    centre = np.mean(np.asarray(real).astype(np.float64), axis=0, keepdims=True)
-    fakes, reals = (
-        (np.asarray(x).astype(np.float64) - centre).astype(np.float32) for x in (fake, real)
-    )
+    reals, fakes = _comparable(np.asarray(real), np.asarray(fake))
     covered_fakes = _covered(fakes, reals, _radii(reals, k, chunk), chunk)
     covered_reals = _covered(reals, fakes, _radii(fakes, k, chunk), chunk)
     return float(covered_fakes.mean()), float(covered_reals.mean())
+
+
+def _comparable(
+    real: Float[np.ndarray, "reals dim"], fake: Float[np.ndarray, "fakes dim"]
+) -> tuple[Float[np.ndarray, "reals dim"], Float[np.ndarray, "fakes dim"]]:
+    """Both sets about the mean of the reals, in units of their largest deviation from it.
+
+    Distances are differences of squares in float32. About the mean the squares are small, and in
+    such units none of them leaves the range of float32: what covers what stays the same.
+    """
+    centre = np.mean(real, axis=0, keepdims=True, dtype=np.float64).astype(np.float32)
+    reals, fakes = real - centre, fake - centre
+    unit = np.max(np.abs(reals))
+    if unit > 0:
+        reals, fakes = reals / unit, fakes / unit
+    return reals, fakes
 
 
 def _radii(

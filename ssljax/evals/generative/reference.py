@@ -10,29 +10,43 @@ import os
 import tempfile
 import zipfile
 import zlib
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+import jax
 import numpy as np
-from jaxtyping import Float, UInt8
+from jax.experimental import multihost_utils
+from jax.sharding import Mesh
+from jaxtyping import Int, UInt8, UInt32
+
+from ssljax.evals.extract import extract
+from ssljax.evals.generative.extractor import Extractor
+from ssljax.evals.generative.statistics import SetStatistics, check_count, measure
 
 _log = logging.getLogger(__name__)
-_FORMAT = 1
+_FORMAT = 2
 _ARRAYS = ("features", "mean", "covariance")
 
 
 @dataclasses.dataclass(frozen=True)
-class SetStatistics:
-    """What the scores need of a set of images.
+class Reference:
+    """The real images that generated ones are compared with.
 
     Attributes:
-      features: Features of every image, in float32.
-      mean: Their mean.
-      covariance: Their unbiased covariance.
+      measured: Their features, mean and covariance.
+      labels: Their classes; -1 where there is none.
+      num_classes: How many classes there are; 0 where no image has one.
+      image_shape: (height, width, channels) of the images before any resizing.
+      dataset: Where they are from.
+      split: Which of them.
     """
 
-    features: Float[np.ndarray, "rows dim"]
-    mean: Float[np.ndarray, "dim"]
-    covariance: Float[np.ndarray, "dim dim"]
+    measured: SetStatistics
+    labels: Int[np.ndarray, "rows"]
+    num_classes: int
+    image_shape: tuple[int, int, int]
+    dataset: str
+    split: str
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,7 +58,7 @@ class ReferenceKey:
       split: Its split.
       count: Number of images.
       image_shape: (height, width, channels) of the images before any resizing.
-      images: SHA-256 of the pixels, as `digest_images` gives it.
+      images: SHA-256 of what `digest_images` gives of all images.
       extractor: Name of the extractor.
       weights: SHA-256 of its weights.
       resizer: How images are brought to its size.
@@ -69,9 +83,68 @@ class ReferenceKey:
         return directory / f"{hashlib.sha256(self.text.encode()).hexdigest()[:32]}.npz"
 
 
-def digest_images(images: UInt8[np.ndarray, "rows height width channels"]) -> str:
-    """SHA-256 of the pixels, in hexadecimal."""
-    return hashlib.sha256(np.ascontiguousarray(images).data).hexdigest()
+def measure_reference(
+    batches: Iterable[Mapping[str, np.ndarray]],
+    extractor: Extractor,
+    *,
+    dataset: str,
+    split: str,
+    image_shape: tuple[int, int, int],
+    num_classes: int | None,
+    count: int,
+    mesh: Mesh,
+    cache: Path | None = None,
+) -> Reference:
+    """Measures the real images, which pass once to be recognised and, unless known, once more.
+
+    Args:
+      batches: The images, as `ssljax.evals.extract` takes them; iterated anew for every pass.
+      extractor: What gives the features.
+      dataset: Where the images are from.
+      split: Which of them.
+      image_shape: (height, width, channels).
+      num_classes: How many classes there are, where they are known.
+      count: How many images there are at most.
+      mesh: The devices.
+      cache: A directory in which the features are kept.
+
+    Returns:
+      What the scores need of them.
+
+    Raises:
+      UserError: If there are fewer images than the extractor has features.
+    """
+    digests = ({**batch, "image": digest_images(batch["image"])} for batch in batches)
+    seen = extract(lambda rows: {"digest": rows}, digests, mesh=mesh, count=count)
+    check_count(len(seen.labels), "real", extractor, image_shape)
+    key = ReferenceKey(
+        dataset=dataset,
+        split=split,
+        count=len(seen.labels),
+        image_shape=image_shape,
+        images=hashlib.sha256(seen.outputs["digest"].tobytes()).hexdigest(),
+        extractor=extractor.name,
+        weights=extractor.digest,
+        resizer=extractor.resizer,
+    )
+    measured = None if cache is None else load_reference(cache, key)
+    # Where one process lacks the file, all must take part in computing it.
+    if not np.all(multihost_utils.process_allgather(np.array(measured is not None))):
+        measured = None
+    if measured is None:
+        measured = measure(extractor, batches, mesh=mesh, count=count)
+        if cache is not None and jax.process_index() == 0:
+            save_reference(cache, key, measured)
+    classes = num_classes or 0 if (seen.labels >= 0).any() else 0
+    return Reference(measured, seen.labels, classes, image_shape, dataset, split)
+
+
+def digest_images(
+    images: UInt8[np.ndarray, "rows height width channels"],
+) -> UInt32[np.ndarray, "rows 8"]:
+    """SHA-256 of the pixels of each image, as eight numbers."""
+    digests = (hashlib.sha256(np.ascontiguousarray(image).data).digest() for image in images)
+    return np.frombuffer(b"".join(digests), np.uint32).reshape(len(images), 8)
 
 
 def save_reference(directory: Path, key: ReferenceKey, statistics: SetStatistics) -> None:

@@ -1,17 +1,100 @@
-"""Mean and covariance of features that come in batches, on any number of devices."""
+"""What the scores need of a set of images: features, and their mean and covariance."""
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Iterable, Mapping
+
+import jax
+import jax.numpy as jnp
 import numpy as np
-from jax.experimental import multihost_utils
+from jax.sharding import Mesh
 from jaxtyping import Array, Float
+
+from ssljax.errors import UserError
+from ssljax.evals.extract import extract
+from ssljax.evals.generative.extractor import Extractor
+
+_CHUNK = 4096
+
+
+@dataclasses.dataclass(frozen=True)
+class SetStatistics:
+    """What the scores need of a set of images.
+
+    Attributes:
+      features: Features of every image, in float32.
+      mean: Their mean.
+      covariance: Their unbiased covariance.
+      logits: Of every image, where the extractor has them.
+    """
+
+    features: Float[np.ndarray, "rows dim"]
+    mean: Float[np.ndarray, "dim"]
+    covariance: Float[np.ndarray, "dim dim"]
+    logits: Float[np.ndarray, "rows classes"] | None = None
+
+
+def measure(
+    extractor: Extractor, batches: Iterable[Mapping[str, np.ndarray]], *, mesh: Mesh, count: int
+) -> SetStatistics:
+    """Passes images through the extractor once.
+
+    Args:
+      extractor: What gives the features.
+      batches: The images, as `ssljax.evals.extract` takes them.
+      mesh: The devices.
+      count: How many images there are at most.
+
+    Returns:
+      Their statistics, the same in every process.
+
+    Raises:
+      ValueError: If a feature is not finite.
+    """
+
+    def outputs(images: Array) -> dict[str, Array]:
+        features = extractor.features(images).astype(jnp.float32)
+        if extractor.logits is None:
+            return {"features": features}
+        return {"features": features, "logits": extractor.logits(features)}
+
+    found = extract(outputs, batches, mesh=mesh, count=count).outputs
+    features = found["features"]
+    moments = Moments(features.shape[1])
+    for start in range(0, len(features), _CHUNK):
+        moments.update(features[start : start + _CHUNK])
+    return SetStatistics(features, moments.mean, moments.covariance, found.get("logits"))
+
+
+def check_count(count: int, kind: str, extractor: Extractor, image_shape: tuple[int, ...]) -> None:
+    """Raises a `UserError` if a set has fewer images than the extractor has features.
+
+    Args:
+      count: How many images there are.
+      kind: What they are called.
+      extractor: What gives the features.
+      image_shape: (height, width, channels) of the images.
+    """
+    images = jax.ShapeDtypeStruct((1, *image_shape), jnp.uint8)
+    shape = jax.eval_shape(extractor.features, images).shape
+    if len(shape) != 2:
+        raise ValueError(
+            f"{extractor.name} gives features of shape {shape} for images of shape {images.shape}: "
+            "it must give one row an image, (batch, dim)."
+        )
+    if count < shape[1]:
+        raise UserError(
+            f"{count} {kind} images are too few for the {shape[1]} features of {extractor.name}: "
+            f"take at least {shape[1]} of both."
+        )
 
 
 class Moments:
     """The running count, mean and covariance of the rows seen so far, in float64.
 
     Parts are merged by Chan's update, which subtracts no two large numbers: the result is that of
-    the rows all at once, whatever the batches and the devices.
+    the rows all at once, whatever the batches.
 
     Args:
       dim: Size of a row.
@@ -37,28 +120,23 @@ class Moments:
             raise ValueError(f"A covariance needs at least 2 rows, not {self.count}.")
         return self._scatter / (self.count - 1)
 
-    def update(
-        self, features: Float[Array | np.ndarray, "rows dim"], valid: int | None = None
-    ) -> None:
-        """Takes in a batch; of one that is split over devices, the parts of this process.
+    def update(self, rows: Float[np.ndarray, "rows dim"]) -> None:
+        """Takes in a batch.
 
         Args:
-          features: Features of any float type.
-          valid: How many of the first rows count, all by default: the rest is padding.
+          rows: Features of any float type.
 
         Raises:
           ValueError: If a feature is not finite.
         """
-        rows = len(features)
-        valid = rows if valid is None else valid
-        if isinstance(features, np.ndarray):
-            self._update_part(features[:valid])
+        if len(rows) == 0:
             return
-        for shard in features.addressable_shards:
-            # Of copies of the same rows, one counts.
-            if shard.replica_id == 0:
-                start, stop, _ = shard.index[0].indices(rows)
-                self._update_part(np.asarray(shard.data)[: max(min(stop, valid) - start, 0)])
+        if not np.isfinite(rows).all():
+            raise ValueError("Features are not finite: a score of them would mean nothing.")
+        rows = rows.astype(np.float64)
+        mean = rows.mean(axis=0)
+        deviations = rows - mean
+        self.merge(len(rows), mean, deviations.T @ deviations)
 
     def merge(
         self,
@@ -80,28 +158,3 @@ class Moments:
         self._scatter += scatter + np.outer(shift, shift) * (self.count * count / total)
         self.mean = self.mean + shift * (count / total)
         self.count = total
-
-    def over_processes(self) -> Moments:
-        """The moments of all processes' rows together; a collective where there are several."""
-        parts = (np.array([self.count], np.float64), self.mean, self._scatter)
-        # JAX would round float64 to float32 on the way; as whole numbers the bits stay.
-        counts, means, scatters = (
-            np.ascontiguousarray(multihost_utils.process_allgather(part.view(np.uint32)))
-            .astype(np.uint32)
-            .view(np.float64)
-            for part in parts
-        )
-        together = Moments(len(self.mean))
-        for count, mean, scatter in zip(counts, means, scatters, strict=True):
-            together.merge(int(count[0]), mean, scatter)
-        return together
-
-    def _update_part(self, rows: Float[np.ndarray, "rows dim"]) -> None:
-        if len(rows) == 0:
-            return
-        if not np.isfinite(rows).all():
-            raise ValueError("Features are not finite: a score of them would mean nothing.")
-        rows = rows.astype(np.float64)
-        mean = rows.mean(axis=0)
-        deviations = rows - mean
-        self.merge(len(rows), mean, deviations.T @ deviations)

@@ -31,3 +31,10 @@ def test_classes_without_a_real_image_are_neither_wanted_nor_hit():
     divergence, hit = generative.class_coverage(rows(REAL, 1), rows(REAL, 2), REAL, 9)
     assert divergence == pytest.approx(0.0, abs=1e-12)
     assert hit == 4
+
+
+def test_real_images_without_a_label_say_nothing():
+    wanted = generative.class_coverage(rows(REAL[::3], 1), rows(REAL, 2), REAL, 4)
+    real = np.concatenate([rows(REAL, 2), rows(REAL[:30], 5)])
+    labels = np.concatenate([REAL, np.full(30, -1)])
+    assert generative.class_coverage(rows(REAL[::3], 1), real, labels, 4) == wanted

@@ -35,6 +35,13 @@ def test_a_far_origin_does_not_blur_distances():
     assert precision_recall(fake + 4096, real + 4096) == precision_recall(fake, real)
 
 
+@pytest.mark.parametrize("scale", [2.0**-80, 2.0**-30, 2.0**30, 2.0**80])
+def test_the_scale_of_features_does_not_matter(scale):
+    fake, real = features(0, 60, shift=0.7), features(1, 50)
+    scaled = (x * np.float32(scale) for x in (fake, real))
+    assert precision_recall(*scaled) == precision_recall(fake, real)
+
+
 def test_the_same_set_is_covered_and_a_far_one_is_not():
     real = features(0, 40)
     assert precision_recall(real, real) == (1.0, 1.0)

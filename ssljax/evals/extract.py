@@ -1,0 +1,124 @@
+"""From a network and a stream of images to features of a whole set."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.experimental import multihost_utils
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jaxtyping import Array, Float, Int, UInt8
+
+Outputs = Callable[[Array], dict[str, Array]]
+
+
+class Extracted(NamedTuple):
+    """What a network gives for the images of a set, in their order; the same in every process.
+
+    Attributes:
+      outputs: By name, one row an image.
+      labels: The classes; -1 where there is none.
+      places: Where in the source each image is.
+      left_out: How many images were left out for want of a label.
+    """
+
+    outputs: dict[str, np.ndarray]
+    labels: Int[np.ndarray, "rows"]
+    places: Int[np.ndarray, "rows"]
+    left_out: int = 0
+
+
+def stream(
+    outputs: Outputs, batches: Iterable[Mapping[str, np.ndarray]], *, mesh: Mesh
+) -> Iterator[Extracted]:
+    """Passes images through a network on all devices, batch by batch.
+
+    The next batch is on its way while the devices are at work on one.
+
+    Args:
+      outputs: Gives arrays with one row an image, by name; jitted by the caller.
+      batches: This process's rows of batches of one size, with "image", "label" and "index"; a row
+        of index -1 is padding.
+      mesh: The devices; a batch is split over all axes.
+
+    Yields:
+      Of each batch the rows that are not padding.
+    """
+    sharding = NamedSharding(mesh, PartitionSpec(mesh.axis_names))
+    late = None
+    for batch in batches:
+        placed = {
+            name: jax.make_array_from_process_local_data(sharding, rows)
+            for name, rows in batch.items()
+        }
+        now = outputs(placed["image"]), placed["label"], placed["index"]
+        if late is not None:
+            yield _to_host(late)
+        late = now
+    if late is not None:
+        yield _to_host(late)
+
+
+def extract(
+    outputs: Outputs,
+    batches: Iterable[Mapping[str, np.ndarray]],
+    *,
+    mesh: Mesh,
+    count: int,
+    labelled: bool = False,
+) -> Extracted:
+    """Computes the features of a whole set; of the images no more than a few batches are held.
+
+    Args:
+      outputs: As in `stream`.
+      batches: As in `stream`.
+      mesh: The devices.
+      count: How many images there are at most.
+      labelled: Whether images without a label are left out.
+
+    Returns:
+      The outputs of all images.
+
+    Raises:
+      ValueError: if there is no image.
+    """
+    room: list[np.ndarray] | None = None
+    filled = left_out = 0
+    for part in stream(outputs, batches, mesh=mesh):
+        known = part.labels >= 0 if labelled else np.ones(len(part.labels), bool)
+        arrays, tree = jax.tree.flatten(part[:3])
+        if room is None:
+            room = [np.empty((count, *rows.shape[1:]), rows.dtype) for rows in arrays]
+        stop = filled + int(known.sum())
+        for whole, rows in zip(room, arrays, strict=True):
+            whole[filled:stop] = rows[known]
+        filled, left_out = stop, left_out + int((~known).sum())
+    if room is None or filled == 0:
+        raise ValueError(f"There are no images to take features of; {left_out} have no label.")
+    outputs_of_all, labels, places = jax.tree.unflatten(tree, [rows[:filled] for rows in room])
+    return Extracted(outputs_of_all, labels, places, left_out)
+
+
+def _to_host(late: tuple[dict[str, Array], Array, Array]) -> Extracted:
+    """Whole arrays, in every process, without the padding."""
+    if jax.process_count() > 1:
+        late = multihost_utils.process_allgather(late, tiled=True)
+    whole = jax.tree.map(np.asarray, late)
+    real = whole[2] >= 0
+    return Extracted(*jax.tree.map(lambda rows: rows[real], whole))
+
+
+def pool(features: Float[Array, "batch ..."]) -> Float[Array, "batch dim"]:
+    """Averages maps (batch, height, width, channels) over places, in float32; leaves the rest."""
+    return jnp.mean(features.astype(jnp.float32), axis=tuple(range(1, features.ndim - 1)))
+
+
+def raw_pixels(images: UInt8[Array, "batch height width channels"]) -> UInt8[Array, "batch dim"]:
+    """The pixels themselves as features: the baseline that needs no network.
+
+    They stay bytes; no probe minds the scale of its features.
+    """
+    return images.reshape(images.shape[0], -1)

@@ -1,0 +1,157 @@
+"""The scores of a state, written as they come."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import json
+import logging
+import pathlib
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import jax
+
+from ssljax.report.table import figure_table, score_table
+
+_log = logging.getLogger(__name__)
+
+GENERATORS = ("held-out reals", "random generator", "trained generator")
+"""Rows whose scores are figures of images; those of all others are accuracies."""
+
+_NOTES = ("complete", "scores", "errors")
+
+
+class ScoreSheet:
+    """Scores by network and by generator, and what became of those that could not be computed.
+
+    Every score is in the files as soon as it is known, so that an interruption loses none. Scores
+    of an interrupted attempt at the same sheet stay until they are computed anew.
+
+    Args:
+      about: What the scores are of: "step", "network", "stage", "data" and "settings".
+      path: Of the files, without ".json" and ".md"; None for a sheet that is not written.
+
+    Attributes:
+      scores: By network or generator, then by name.
+      errors: By network or generator, a sentence for each score that is missing.
+    """
+
+    def __init__(self, about: Mapping[str, Any], path: pathlib.Path | None = None) -> None:
+        self._about = json.loads(json.dumps(about))
+        self._path = path if jax.process_index() == 0 else None
+        self.scores: dict[str, dict[str, float]] = {}
+        self.errors: dict[str, dict[str, str]] = {}
+        before = _read(self._path) if self._path else None
+        if before is not None and _about(before) == self._about and not before["complete"]:
+            self.scores = before["scores"]
+
+    @contextlib.contextmanager
+    def attempt(self, row: str, names: Sequence[str]) -> Iterator[None]:
+        """Lets scores fail without those after them: the reason is noted and logged.
+
+        With several processes a failure in one of them would leave the others waiting for it: there
+        it ends the run.
+
+        Args:
+          row: The network or generator.
+          names: The scores that are missing if the body fails.
+        """
+        try:
+            yield
+        except Exception as error:
+            if jax.process_count() > 1:
+                raise
+            told = (str(error).strip().splitlines() or [type(error).__name__])[0]
+            _log.error("%s of the %s cannot be computed: %s", ", ".join(names), row, told)
+            self.errors.setdefault(row, {}).update(dict.fromkeys(names, told))
+            self.write()
+
+    def add(self, row: str, scores: Mapping[str, float]) -> None:
+        """Adds scores, and writes what is known so far.
+
+        Args:
+          row: The network or generator.
+          scores: By name.
+        """
+        self.scores.setdefault(row, {}).update(scores)
+        self.write()
+
+    def write(self, complete: bool = False) -> None:
+        """Writes the files.
+
+        Args:
+          complete: Whether nothing more will come.
+        """
+        if self._path is None:
+            return
+        result = {
+            **self._about,
+            "complete": complete,
+            "scores": self.scores,
+            "errors": self.errors,
+        }
+        _replace(self._path.with_name(self._path.name + ".json"), json.dumps(result, indent=2))
+        _replace(self._path.with_name(self._path.name + ".md"), self.text())
+
+    def text(self) -> str:
+        """What stands in the ".md" file: a caption, tables, and what is missing."""
+        caption = (
+            f"Read: {self._about['network']}, stage {self._about['stage']}, at step "
+            f"{self._about['step']}. Scored on {self._about['data']}, in per cent."
+        )
+        drawn = {row: scores for row, scores in self.scores.items() if row in GENERATORS}
+        seen = {row: scores for row, scores in self.scores.items() if row not in GENERATORS}
+        parts = [caption, score_table(seen)] if seen else []
+        parts += [figure_table(drawn)] if drawn else []
+        parts += [
+            f"Missing: {name} of the {row}. {told}"
+            for row, by_name in self.errors.items()
+            for name, told in by_name.items()
+        ]
+        return "\n\n".join(parts)
+
+
+def free_path(workdir: pathlib.Path, about: Mapping[str, Any]) -> pathlib.Path:
+    """Where a checkpoint's scores are written beside those of the run, and never over others.
+
+    Args:
+      workdir: That of the run.
+      about: What the scores are of, as in `ScoreSheet`.
+
+    Returns:
+      `scores-<set>-<stage>-step<step>` in the workdir, followed by "-2", "-3" and so on where that
+      name is taken by scores of other settings.
+    """
+    words = (str(about["data"]), str(about["stage"]), f"step{about['step']}")
+    plain = (re.sub(r"[^A-Za-z0-9_.+]+", "-", word).strip("-") for word in words)
+    name = "-".join(["scores", *plain])
+    wanted = json.loads(json.dumps(about))
+    for number in itertools.count(1):
+        path = workdir / (name if number == 1 else f"{name}-{number}")
+        taken = path.with_name(path.name + ".json").exists()
+        before = _read(path)
+        if not taken or (before is not None and _about(before) == wanted):
+            return path
+    raise AssertionError("Numbers do not end.")
+
+
+def _read(path: pathlib.Path) -> dict[str, Any] | None:
+    """What a sheet has written; None if there is no such file, or it is not a sheet's."""
+    try:
+        found = json.loads(path.with_name(path.name + ".json").read_text())
+    except (OSError, ValueError):
+        return None
+    return found if isinstance(found, dict) and found.keys() >= set(_NOTES) else None
+
+
+def _about(found: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in found.items() if key not in _NOTES}
+
+
+def _replace(path: pathlib.Path, text: str) -> None:
+    """Writes beside and renames: a reader sees the whole file or the one before."""
+    beside = path.with_name(path.name + ".tmp")
+    beside.write_text(text + "\n")
+    beside.replace(path)

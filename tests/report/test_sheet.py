@@ -1,0 +1,79 @@
+"""Sheets of scores: written as they come, and never one over another."""
+
+import json
+import re
+
+import pytest
+
+from ssljax.report import ScoreSheet, free_path
+
+ABOUT = {
+    "step": 7,
+    "network": "online encoder",
+    "stage": "features",
+    "data": "digits",
+    "settings": {"evals.knn": ((5, 0.1),)},
+}
+
+
+def read(path):
+    return json.loads(path.read_text())
+
+
+def test_every_score_is_on_disk_as_soon_as_it_is_known(tmp_path):
+    sheet = ScoreSheet(ABOUT, tmp_path / "scores")
+    sheet.add("random network", {"knn5": 0.25})
+    assert read(tmp_path / "scores.json")["scores"] == {"random network": {"knn5": 0.25}}
+    sheet.add("random network", {"linear": 0.5})
+    sheet.add("trained generator", {"fid_x": 12.0})
+    sheet.write(complete=True)
+    found = read(tmp_path / "scores.json")
+    assert found["scores"]["random network"] == {"knn5": 0.25, "linear": 0.5}
+    assert (found["complete"], found["errors"]) == (True, {})
+    assert (found["step"], found["settings"]) == (7, {"evals.knn": [[5, 0.1]]})
+    text = (tmp_path / "scores.md").read_text()
+    assert text.startswith("Read: online encoder, stage features, at step 7. Scored on digits, in")
+    assert re.search(r"random network *\| *25.0 \| *50.0 \|", text)
+    assert re.search(r"fid_x *\| *12 \|", text)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["scores.json", "scores.md"]
+
+
+def test_a_failure_is_noted_and_what_comes_after_it_is_scored(tmp_path, caplog):
+    sheet = ScoreSheet(ABOUT, tmp_path / "scores")
+    with sheet.attempt("trained network", ["knn", "linear"]):
+        with sheet.attempt("trained network", ["knn"]):
+            raise RuntimeError("Out of memory\nand more")
+        sheet.add("trained network", {"linear": 0.5})
+    assert sheet.errors == {"trained network": {"knn": "Out of memory"}}
+    assert read(tmp_path / "scores.json")["errors"] == sheet.errors
+    assert read(tmp_path / "scores.json")["scores"] == {"trained network": {"linear": 0.5}}
+    assert "Missing: knn of the trained network. Out of memory" in sheet.text()
+    assert caplog.messages == ["knn of the trained network cannot be computed: Out of memory"]
+    with pytest.raises(KeyboardInterrupt), sheet.attempt("trained network", ["few_label"]):
+        raise KeyboardInterrupt
+
+
+def test_what_an_interrupted_attempt_has_found_stays_until_it_is_found_anew(tmp_path):
+    ScoreSheet(ABOUT, tmp_path / "scores").add("raw pixels", {"knn5": 0.25})
+    again = ScoreSheet(ABOUT, tmp_path / "scores")
+    again.add("trained network", {"knn5": 0.5})
+    rows = {"raw pixels": {"knn5": 0.25}, "trained network": {"knn5": 0.5}}
+    assert read(tmp_path / "scores.json")["scores"] == rows
+    again.write(complete=True)
+    for about in (ABOUT, ABOUT | {"step": 8}):
+        ScoreSheet(about, tmp_path / "scores").add("raw pixels", {"knn5": 0.75})
+        assert read(tmp_path / "scores.json")["scores"] == {"raw pixels": {"knn5": 0.75}}
+
+
+def test_sheets_beside_one_another_are_named_by_what_they_are_of(tmp_path):
+    def write(**changes):
+        path = free_path(tmp_path, ABOUT | changes)
+        ScoreSheet(ABOUT | changes, path).write(complete=True)
+        return path.name
+
+    assert write() == write() == "scores-digits-features-step7"
+    assert write(data="a/b[:10%]", stage="block2") == "scores-a-b-10-block2-step7"
+    assert write(settings={}) == write(settings={}) == "scores-digits-features-step7-2"
+    assert write() == "scores-digits-features-step7"
+    (tmp_path / "scores-digits-features-step9.json").write_text("not ours")
+    assert write(step=9) == "scores-digits-features-step9-2"
