@@ -93,6 +93,10 @@ class OnlineProbe(Method):
         hits = jnp.argmax(logits, axis=1).astype(labels.dtype) == labels
         return loss, Aux(metrics={"accuracy": jnp.mean(hits.astype(jnp.float32))})
 
+    def before_step(self, state: TrainState) -> TrainState:
+        """What the method does before its step."""
+        return self.method.before_step(state)
+
     def after_step(self, state: TrainState, carried: Mapping[str, PyTree]) -> TrainState:
         """What the method does after its step."""
         return self.method.after_step(state, carried)
