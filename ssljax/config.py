@@ -37,7 +37,7 @@ def base_config(method: str) -> ConfigDict:
     config = ConfigDict()
     config.seed = 0
     config.batch_size = 256
-    config.steps = 0  # Train steps; 0 means by epochs.
+    config.steps = 0  # Train steps, each of one update; 0 means by epochs.
     config.epochs = 100.0
     config.data = ConfigDict(
         dict(
@@ -153,6 +153,7 @@ _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "data.name": (bool, 'a data set\'s name, or "folder"'),
     "data.labels": (_not_negative, "0 (all), a fraction, or a number a class"),
     "data.labels_seed": (_not_negative, "0 or more"),
+    "optimizer.accumulate": (_positive, "a positive number of batches"),
     "init.step": (_not_negative, "0 (the newest) or more"),
     "data.cache": (_one_of("none", "device"), '"none" or "device"'),
     "data.image_size": (_positive, "a positive number of pixels"),

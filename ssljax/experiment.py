@@ -57,7 +57,8 @@ class Experiment:
       labelled: Of these the labelled ones, for a method that has batches of them; else None.
       task: What the method was told of data and length.
       method: The method.
-      updates: Fresh batches in one train step.
+      batches_per_step: Fresh batches in one train step: as many as are accumulated for one update,
+        times the updates.
       abstract_state: Shapes, types and shardings of the training state.
 
     Raises:
@@ -91,15 +92,16 @@ class Experiment:
             self.source = data.with_labels(self.source, _method(config), every=True)
         self._rows = mesh.local_rows(self.mesh, config.batch_size)
         self._may_keep = _KEPT_BYTES
-        self.updates = kind.batches_per_step(config.method)
+        updates = kind.batches_per_step(config.method)
+        self.batches_per_step = updates * config.optimizer.accumulate
         num_images = known.get("num_images", len(self.source))
-        batches = num_images // config.batch_size
+        epoch = num_images // config.batch_size / self.batches_per_step
         side = config.data.image_size
         self.task = Task(
             image_shape=(side, side, config.data.channels),
             batch_size=config.batch_size,
-            total_steps=config.steps or max(1, round(config.epochs * batches / self.updates)),
-            steps_per_epoch=max(1, batches // self.updates),
+            total_steps=config.steps or max(1, round(config.epochs * epoch)),
+            steps_per_epoch=epoch,
             num_classes=self.source.num_classes and known.get("num_classes", whole.num_classes),
             class_names=known.get("class_names", whole.class_names),
             num_images=num_images,
@@ -216,7 +218,7 @@ class Experiment:
         order: dict[str, Any] = dict(
             batch_size=self.config.batch_size,
             seed=seed,
-            batches_per_step=self.updates,
+            batches_per_step=self.batches_per_step,
             rows=self._rows,
         )
         if config.cache == "device":

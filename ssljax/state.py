@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -12,7 +13,7 @@ from jaxtyping import Array, PRNGKeyArray
 
 from ssljax.methods.contract import Aux, Batch, Method, Player, TrainState
 
-__all__ = ["TrainState", "init_state", "make_step"]
+__all__ = ["TrainState", "init_state", "loops", "make_step"]
 
 PyTree = Any
 Metrics = dict[str, Array]
@@ -43,38 +44,54 @@ def init_state(method: Method, key: PRNGKeyArray) -> TrainState:
     )
 
 
-def make_step(method: Method) -> Callable[[TrainState, Batch], tuple[TrainState, Metrics]]:
+def make_step(
+    method: Method, accumulate: int = 1
+) -> Callable[[TrainState, Batch], tuple[TrainState, Metrics]]:
     """Builds the train step of a method: each player moves in its turn, then `after_step`.
 
     Args:
       method: Any method of the contract.
+      accumulate: Batches whose gradients are averaged for one update. What goes with updates, such
+        as targets, queues and schedules, goes with train steps, whatever this number is. Batch
+        statistics are of each batch alone, and so are the negatives of a contrastive loss.
 
     Returns:
       `step(state, batch) -> (state, metrics)`, pure and not yet jitted. The batch's arrays are
-      (batch, updates, ...): the second axis holds the fresh data of each update, so that taking
-      one moves nothing between devices. Metrics are named `<player>/<metric>`.
+      (batch, updates * accumulate, ...): the second axis holds the fresh data of each update, so
+      that taking one moves nothing between devices. Metrics are named `<player>/<metric>`.
     """
-    updates = max(player.updates for player in method.players)
+    batches = accumulate * max(player.updates for player in method.players)
 
     def step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
+        for name, array in batch.items():
+            if array.shape[1] != batches:
+                raise ValueError(
+                    f"A train step takes {batches} batches, and {name!r} has {array.shape[1]} on "
+                    "its second axis."
+                )
         views_key, players_key = jax.random.split(jax.random.fold_in(state.key, state.step))
-        views = [
-            method.views(
-                jax.random.fold_in(views_key, update),
-                {name: array[:, update] for name, array in batch.items()},
-            )
-            for update in range(updates)
-        ]
+        state = method.before_step(state)
+
+        def look(number: Any) -> PyTree:
+            taken = {
+                name: jax.lax.dynamic_index_in_dim(array, number, axis=1, keepdims=False)
+                for name, array in batch.items()
+            }
+            return method.views(jax.random.fold_in(views_key, number), taken)
+
+        views: Callable[[Any], PyTree] = look  # Those of one batch at a time lie in memory.
+        if accumulate == 1:
+            views = [look(number) for number in range(batches)].__getitem__  # Players share them.
         carried: dict[str, PyTree] = {}
         metrics: Metrics = {}
-        for number, player in enumerate(method.players):
-            player_key = jax.random.fold_in(players_key, number)
-            for update in range(player.updates):
-                key = jax.random.fold_in(player_key, update)
-                state, moved = _move(player, state, views[update], key, carried)
+        for place, player in enumerate(method.players):
+            key = jax.random.fold_in(players_key, place)
+            for first in range(0, player.updates * accumulate, accumulate):
+                numbers = range(first, first + accumulate)
+                state, moved = _move(player, state, numbers, views, key, carried)
             carried = carried | moved.carry
             metrics |= {f"{player.name}/{name}": x for name, x in moved.metrics.items()}
-        state = method.after_step(state, carried)
+        state = method.after_step(state, jax.tree.map(_join, carried))
         return state.replace(step=state.step + 1), metrics
 
     return step
@@ -83,32 +100,55 @@ def make_step(method: Method) -> Callable[[TrainState, Batch], tuple[TrainState,
 def _move(
     player: Player,
     state: TrainState,
-    views: PyTree,
+    numbers: range,
+    views: Callable[[Any], PyTree],
     key: PRNGKeyArray,
     carried: Mapping[str, PyTree],
 ) -> tuple[TrainState, Aux]:
-    """One update of one player; of the state, only that player's entries change."""
+    """One update of one player; of the state, only that player's entries and the memory change.
+
+    Args:
+      player: The player.
+      state: The state before.
+      numbers: The step's batches that the update takes.
+      views: Gives the views of a batch by its number.
+      key: Of this player in this step.
+      carried: What earlier players have carried; each array has an axis of the batches in front.
+
+    Returns:
+      The state after, and what the losses gave: means of metrics, and arrays as in `carried`.
+    """
+
+    def learn(params: PyTree, state: TrainState, part: int | Array) -> tuple[PyTree, Aux]:
+        """Gradient and by-products on one of the batches; the loss is the first metric."""
+        number = numbers.start + part
+        (loss, aux), grads = jax.value_and_grad(player.loss, has_aux=True)(
+            params,
+            state,
+            views(number),
+            jax.random.fold_in(key, number),
+            jax.tree.map(lambda x: x[part], carried),
+        )
+        return grads, aux.replace(metrics={"loss": loss} | aux.metrics)
 
     def move(state: TrainState) -> tuple[TrainState, Aux]:
         params = state.params[player.name]
         if player.project is not None:
             params = player.project(params)
-        (loss, aux), grads = jax.value_and_grad(player.loss, has_aux=True)(
-            params, state, views, key, carried
+        grads, aux = _mean(functools.partial(learn, params), player.name, state, len(numbers))
+        updates, opt_state = optax.with_extra_args_support(player.tx).update(
+            grads, state.opt_state[player.name], params, step=state.step
         )
-        updates, opt_state = player.tx.update(grads, state.opt_state[player.name], params)
         params = optax.apply_updates(params, updates)
         metrics = {
-            "loss": loss,
             "grad_norm": optax.tree.norm(grads),
             "update_norm": optax.tree.norm(updates),
             "param_norm": optax.tree.norm(params),
         }
         if player.schedule is not None:
             metrics["learning_rate"] = player.schedule(state.step)
-        state = state.replace(
+        state = _with_changes(state, player.name, aux).replace(
             params=state.params | {player.name: params},
-            variables=state.variables | {player.name: state.variables[player.name] | aux.variables},
             opt_state=state.opt_state | {player.name: opt_state},
         )
         return state, aux.replace(metrics=metrics | aux.metrics)
@@ -121,3 +161,54 @@ def _move(
         return state, jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), aux)
 
     return jax.lax.cond(player.active(state.step), move, rest, state)
+
+
+def _mean(
+    learn: Callable[[TrainState, Any], tuple[PyTree, Aux]], name: str, state: TrainState, count: int
+) -> tuple[PyTree, Aux]:
+    """The gradient and the metrics of a player as means over batches, and what is carried of each.
+
+    Batch statistics, and what else every batch changes, go from one batch to the next.
+    """
+    if count == 1:
+        grads, aux = learn(state, 0)
+        return grads, aux.replace(carry=jax.tree.map(lambda x: x[None], aux.carry))
+    grads, aux = jax.eval_shape(learn, state, 0)
+    own = state.variables[name]
+    start = Aux(
+        variables={key: own[key] for key in aux.variables},
+        memory={key: state.memory[key] for key in aux.memory},
+    )
+    sums = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), (grads, aux.metrics))
+
+    def body(now: tuple[Aux, PyTree], part: Array) -> tuple[tuple[Aux, PyTree], PyTree]:
+        changed, sums = now
+        grads, aux = learn(_with_changes(state, name, changed), part)
+        sums = jax.tree.map(jnp.add, sums, (grads, aux.metrics))
+        return (aux.replace(metrics={}, carry={}), sums), aux.carry
+
+    (changed, sums), carry = jax.lax.scan(
+        body, (start, sums), jnp.arange(count), unroll=not loops()
+    )
+    grads, metrics = jax.tree.map(lambda x: x / count, sums)
+    return grads, changed.replace(metrics=metrics, carry=carry)
+
+
+def loops() -> bool:
+    """Whether accumulated batches are the rounds of a loop, and not one program after another.
+
+    On a CPU XLA makes a loop over convolutions an order of magnitude slower than its rounds are.
+    """
+    return jax.default_backend() != "cpu"
+
+
+def _with_changes(state: TrainState, name: str, changes: Aux) -> TrainState:
+    """The state with what a loss of a player has changed of variables and memory."""
+    variables = state.variables | {name: state.variables[name] | changes.variables}
+    memory = state.memory | changes.memory if changes.memory else state.memory
+    return state.replace(variables=variables, memory=memory)
+
+
+def _join(x: Array) -> Array:
+    """(batches, batch, ...) as (batch * batches, ...), which moves nothing between devices."""
+    return jnp.moveaxis(x, 0, 1).reshape(-1, *x.shape[2:])

@@ -21,7 +21,7 @@ from ssljax.checkpoint import Checkpoints
 from ssljax.evaluate import Evaluator
 from ssljax.experiment import Experiment, Feed
 from ssljax.methods.contract import Phase, TrainState
-from ssljax.state import make_step
+from ssljax.state import loops, make_step
 
 _log = logging.getLogger(__name__)
 
@@ -113,7 +113,7 @@ class _Loop:
         if first >= total:
             return state
         feed = experiment.feed()
-        images = experiment.task.batch_size * experiment.updates
+        images = experiment.task.batch_size * experiment.batches_per_step
         throughput = report.Throughput(images)
         progress = report.Progress(total, first, enabled=jax.process_index() == 0)
         late: tuple[int, Any] | None = None
@@ -131,7 +131,8 @@ class _Loop:
                     if step == phase_start and experiment.method.phases:
                         state = self._enter(phase, state)
                     step_function = self._compile(phase, state, feed, batch)
-                    throughput.flops_per_step = report.flops(step_function)
+                    rounds = config.optimizer.accumulate if loops() else 1
+                    throughput.flops_per_step = report.flops(step_function, rounds)
                 state, metrics = step_function(state, feed.constants, batch)
                 if late is not None:
                     self._tell(*late, throughput, progress)
@@ -198,7 +199,8 @@ def compile_step(experiment: Experiment, feed: Feed, phase: int = 0) -> Any:
 
     The state is donated; the metrics are whole on every device.
     """
-    step = make_step(experiment.method.in_phase(phase))
+    accumulate = experiment.config.optimizer.accumulate
+    step = make_step(experiment.method.in_phase(phase), accumulate)
     return jax.jit(
         lambda state, constants, batch: step(state, feed.unpack(constants, batch)),
         donate_argnums=0,

@@ -1,5 +1,7 @@
 """The contract and the shared step, shown on games small enough to work out by hand."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -7,6 +9,7 @@ import optax
 import pytest
 
 from ssljax.methods.contract import Aux, Method, Phase, Player, every
+from ssljax.optimizers import scale_by_step
 from ssljax.state import init_state, make_step
 from ssljax.train import phase_at
 
@@ -27,11 +30,11 @@ class Quadratic(Method):
         mean = jnp.mean(views)
         seen = state.variables["one"]["batch_stats"] + 1
         return (params - mean) ** 2, Aux(
-            variables={"batch_stats": seen}, metrics={"mean": mean}, carry={"mean": mean}
+            variables={"batch_stats": seen}, metrics={"mean": mean}, carry={"rows": views}
         )
 
     def after_step(self, state, carried):
-        return state.replace(memory=state.memory + carried["mean"])
+        return state.replace(memory=state.memory + jnp.mean(carried["rows"]))
 
 
 def _batch(*means):
@@ -60,6 +63,93 @@ def test_each_update_of_a_player_sees_fresh_data():
     assert float(state.params["one"]) == 4.5
     assert float(state.variables["one"]["batch_stats"]) == 3.0
     assert float(metrics["one/mean"]) == 8.0
+
+
+@pytest.mark.parametrize("loops", [False, True])
+def test_accumulated_batches_make_one_update_and_one_step(loops, monkeypatch):
+    monkeypatch.setattr("ssljax.state.loops", lambda: loops)
+    method = Quadratic(updates=2)
+    step = jax.jit(make_step(method, accumulate=2))
+    state = init_state(method, jax.random.key(0))
+    state, metrics = step(state, _batch(3.0, 7.0, -2.0, 2.0))
+    # w = 1: the gradients -4 and -12 lead to 3. From there 10 and 2 lead to 1.5.
+    assert float(state.params["one"]) == 1.5
+    assert float(metrics["one/grad_norm"]) == 6.0
+    assert float(metrics["one/loss"]) == (25 + 1) / 2
+    assert float(metrics["one/mean"]) == 0.0
+    # Statistics go from batch to batch; the rest goes by the step.
+    assert float(state.variables["one"]["batch_stats"]) == 4.0
+    assert float(state.memory) == 0.0
+    assert int(state.step) == 1
+
+
+class Keeps(Quadratic):
+    """Two players; what the first carries and changes is seen by the second and after the step."""
+
+    def __init__(self):
+        self.players = (
+            Player("one", self.loss, optax.sgd(0.25)),
+            Player("two", self.second, optax.sgd(1.0)),
+        )
+
+    def init(self, key):
+        params = {"one": jnp.ones(()), "two": jnp.zeros(())}
+        return params, {}, {"begun": jnp.zeros(()), "passes": jnp.zeros(()), "rows": jnp.zeros(8)}
+
+    def before_step(self, state):
+        return state.replace(memory=state.memory | {"begun": state.params["one"]})
+
+    def loss(self, params, state, views, key, carried):
+        passes = state.memory["passes"] + 1
+        begun = state.memory["begun"]
+        return (params - begun - 2.0) ** 2, Aux(carry={"rows": views}, memory={"passes": passes})
+
+    def second(self, params, state, views, key, carried):
+        # Of the same images, though another player's loss has carried them.
+        return params * jnp.mean(carried["rows"] * views), Aux()
+
+    def after_step(self, state, carried):
+        return state.replace(memory=state.memory | {"rows": carried["rows"]})
+
+
+@pytest.mark.parametrize("loops", [False, True])
+def test_what_losses_carry_is_joined_and_what_they_change_is_handed_on(loops, monkeypatch):
+    monkeypatch.setattr("ssljax.state.loops", lambda: loops)
+    method = Keeps()
+    image = jnp.asarray([[1.0, 2.0, 3.0, 4.0], [5.0, 6.0, 7.0, 8.0]])
+    step = jax.jit(make_step(method, accumulate=4))
+    state = init_state(method, jax.random.key(0))
+    for number in (1, 2):
+        state, _ = step(state, {"image": image})
+        # One step of before_step, one update: w goes half the way to where it began plus 2.
+        assert float(state.memory["begun"]) == float(number)
+        assert float(state.params["one"]) == number + 1.0
+        assert float(state.memory["passes"]) == 4.0 * number
+        assert sorted(state.memory["rows"].tolist()) == sorted(image.ravel().tolist())
+        mean_square = float(jnp.mean(image**2))
+        assert float(state.params["two"]) == pytest.approx(-number * mean_square)
+
+
+def test_a_batch_of_another_number_of_updates_is_refused():
+    method = Quadratic()
+    with pytest.raises(ValueError, match="takes 2 batches, and 'image' has 3 on its second axis"):
+        make_step(method, accumulate=2)(init_state(method, jax.random.key(0)), _batch(1, 2, 3))
+
+
+def test_schedules_go_by_the_train_step_for_a_player_that_rests_or_moves_more_than_once():
+    def rate(step):
+        return 0.01 * (jnp.asarray(step, jnp.float32) + 1)
+
+    tx = optax.chain(optax.trace(0.0), scale_by_step(lambda step: -rate(step)))
+    method = Quadratic(updates=2, active=every(3), schedule=rate)
+    method.players = (dataclasses.replace(method.players[0], tx=tx),)
+    step, state = jax.jit(make_step(method)), init_state(method, jax.random.key(0))
+    for number in range(7):
+        state, metrics = step(state, _batch(3.0, 5.0))
+        moved = 0.01 * (number + 1) if number % 3 == 0 else 0.0
+        assert float(metrics["one/learning_rate"]) == pytest.approx(moved, rel=1e-5)
+        used = metrics["one/update_norm"] / jnp.maximum(metrics["one/grad_norm"], 1e-9)
+        assert float(used) == pytest.approx(moved, rel=1e-5)
 
 
 def test_a_resting_player_changes_nothing():

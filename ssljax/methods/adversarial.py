@@ -98,7 +98,7 @@ class Adversarial(Method):
             dict(
                 latent_dim=128,
                 prior="normal",  # Of the latent vectors; or "uniform", from -1 to 1.
-                discriminator_steps=1,  # Each on a fresh batch.
+                discriminator_steps=1,  # Each on fresh data.
                 generator_batch=1,  # Images of the generator's update, as a multiple of the batch.
                 ema_decay=0.0,  # A train step, of the generator that is evaluated; 0: no average.
                 generator=ConfigDict(dict(name="dcgan", width=1.0, norm="batch")),
@@ -115,7 +115,7 @@ class Adversarial(Method):
 
     @classmethod
     def batches_per_step(cls, config: ConfigDict) -> int:
-        """One fresh batch for each of the discriminator's updates."""
+        """Those of the discriminator."""
         return int(config.discriminator_steps)
 
     def init(self, key: PRNGKeyArray) -> tuple[dict[str, PyTree], dict[str, PyTree], PyTree]:
@@ -340,17 +340,14 @@ def _check(key: str, name: str, known: Mapping[str, Any]) -> None:
 
 
 def _player(name: str, loss: Loss, config: ConfigDict, task: Task, updates: int = 1) -> Player:
-    """A player with the optimizer of the config, whose schedule is by train step for both."""
-    settings = config.optimizer.to_dict()
+    """A player with the optimizer of the config."""
     optimizer = optimizers.build(
-        settings | {"warmup_steps": settings["warmup_steps"] * updates},
-        total_steps=task.total_steps * updates,
-        steps_per_epoch=task.steps_per_epoch * updates,
+        config.optimizer.to_dict(),
+        total_steps=task.total_steps,
+        steps_per_epoch=task.steps_per_epoch,
         batch_size=task.batch_size,
     )
-    return Player(
-        name, loss, optimizer.tx, lambda step: optimizer.schedule(step * updates), updates
-    )
+    return Player(name, loss, optimizer.tx, optimizer.schedule, updates)
 
 
 def _pass(

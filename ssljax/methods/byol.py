@@ -88,7 +88,8 @@ class BYOL(TwoView):
             variables=variables,
             metrics=losses.collapse_metrics(one["projection"])
             | {"momentum": self._momentum(state)},
-            carry={"features": one["features"], "target_variables": target_variables},
+            carry={"features": one["features"]},
+            memory={"target_variables": target_variables},
         )
 
     def _momentum(self, state: TrainState) -> Array:
@@ -96,10 +97,7 @@ class BYOL(TwoView):
 
     def after_step(self, state: TrainState, carried: Mapping[str, PyTree]) -> TrainState:
         """Moves the target's parameters towards the online ones, as the optimizer left them."""
-        memory = {
-            "target": target_network.follow(
-                state.memory["target"], state.params["online"], self._momentum(state)
-            ),
-            "target_variables": carried["target_variables"],
-        }
-        return state.replace(memory=memory)
+        target = target_network.follow(
+            state.memory["target"], state.params["online"], self._momentum(state)
+        )
+        return state.replace(memory=state.memory | {"target": target})

@@ -30,7 +30,7 @@ class TrainState(struct.PyTreeNode):
     """All that a run carries from step to step, and all that a checkpoint holds.
 
     Attributes:
-      step: Number of finished train steps, an int32 scalar.
+      step: Number of finished train steps, an int32 scalar: the one clock of all schedules.
       params: Parameters by player.
       variables: Mutable collections (batch statistics, ...) by player.
       opt_state: Optimizer state by player.
@@ -53,19 +53,28 @@ class Aux(struct.PyTreeNode):
     Attributes:
       variables: New mutable collections of the player's own networks; empty changes nothing.
       metrics: Scalars to log.
-      carry: Arrays for the players that follow in the same step, and for `after_step`.
+      carry: Arrays with a row for each image (or for each batch), for the players that follow in
+        the same step, and for `after_step`.
+      memory: New entries of `state.memory` that every batch changes, such as the batch statistics
+        of a target network; empty changes nothing.
+
+    An update may take several batches. `variables` and `memory` go from one to the next, metrics
+    are averaged, and of what is carried `after_step` gets the rows of all batches together.
     """
 
     variables: dict[str, PyTree] = struct.field(default_factory=dict)
     metrics: dict[str, Any] = struct.field(default_factory=dict)
     carry: dict[str, PyTree] = struct.field(default_factory=dict)
+    memory: dict[str, PyTree] = struct.field(default_factory=dict)
 
 
 Loss = Callable[[PyTree, TrainState, PyTree, PRNGKeyArray, Mapping[str, PyTree]], tuple[Array, Aux]]
 """`loss(params, state, views, key, carried) -> (scalar, Aux)`.
 
 `params` are the player's own and the only ones differentiated; the other players' are read from
-`state`, frozen. `carried` is what earlier players of this step put in their `carry`.
+`state`, frozen. `carried` is what earlier players of this step put in their `carry`, in their last
+update. Where an update takes several batches, the loss of one of them is given what was carried of
+the one in the same place.
 """
 
 
@@ -76,7 +85,8 @@ class Player:
     Attributes:
       name: Key of the player's entries in the state, and prefix of its metrics.
       loss: See `Loss`.
-      tx: The optimizer.
+      tx: The optimizer. Its update is given the train step as `step=`, by which all schedules go;
+        see `optimizers.scale_by_step`.
       schedule: Learning rate by train step, for the log; None if there is nothing to log.
       updates: Updates in one train step, each on fresh data (five for a WGAN critic).
       active: Whether the player moves at a given train step, a traced scalar; None is always. In a
@@ -117,7 +127,7 @@ class Task:
 
     Attributes:
       image_shape: (height, width, channels) of the batches' images.
-      batch_size: Images in the global batch of one update.
+      batch_size: Images in one global batch. An update takes `config.optimizer.accumulate` of them.
       total_steps: Train steps of the whole run.
       steps_per_epoch: Train steps in which the data set is seen once.
       num_classes: Classes of the data set's labels; None without labels.
@@ -129,7 +139,7 @@ class Task:
     image_shape: tuple[int, int, int]
     batch_size: int
     total_steps: int
-    steps_per_epoch: int
+    steps_per_epoch: float
     num_classes: int | None = None
     class_names: tuple[str, ...] = ()
     num_images: int = 0
@@ -215,7 +225,7 @@ class Method:
 
     @classmethod
     def batches_per_step(cls, config: ConfigDict) -> int:
-        """Fresh batches that one train step takes: the most `updates` of any player."""
+        """Updates in one train step, each on fresh data: the most of any player."""
         return 1
 
     def init(self, key: PRNGKeyArray) -> tuple[dict[str, PyTree], dict[str, PyTree], PyTree]:
@@ -226,8 +236,17 @@ class Method:
         """Makes the inputs of the losses from a raw batch; runs inside the jitted step."""
         raise TypeError(f"{type(self).__name__} does not define views")
 
+    def before_step(self, state: TrainState) -> TrainState:
+        """Moves targets that must have moved before the losses look at them. Pure."""
+        return state
+
     def after_step(self, state: TrainState, carried: Mapping[str, PyTree]) -> TrainState:
-        """Updates targets, queues and centres, once all players have moved. Pure."""
+        """Updates targets, queues and centres, once all players have moved. Pure.
+
+        Args:
+          state: The state with what the losses changed of `variables` and `memory`.
+          carried: What the losses carried, by name, of all images of the players' last updates.
+        """
         return state
 
     def features(self, state: TrainState, images: Array) -> dict[str, Array]:

@@ -58,7 +58,8 @@ class DeepClusterV2(MultiCrop):
         super().__init__(config, task)
         self.task = task
         self.period = max(1, round(self.config.clustering_epochs * task.steps_per_epoch))
-        seen = min(task.num_images, self.period * task.batch_size)
+        images = task.batch_size * config.optimizer.accumulate
+        seen = min(task.num_images, self.period * images)
         if seen < self.config.prototypes:
             raise ValueError(
                 f"The first clustering has {seen} images, fewer than "
@@ -112,9 +113,9 @@ class DeepClusterV2(MultiCrop):
             loss += losses.deep_cluster(scores, targets, self.config.temperature)
         carry = {
             "features": crops[0]["features"],
-            "embeddings": jnp.stack(embeddings[:_STORED]),
+            "embeddings": embeddings[:_STORED],
             "index": views["index"],
-            "key": key,
+            "key": key[None],
         }
         first = jnp.matmul(embeddings[0], state.memory["centroids"][0].T, precision="highest")
         metrics = losses.collapse_metrics(embeddings[0], first / self.config.temperature)
@@ -123,10 +124,11 @@ class DeepClusterV2(MultiCrop):
     def after_step(self, state: TrainState, carried: Mapping[str, PyTree]) -> TrainState:
         """Stores the embeddings of the large crops; at the end of a period, clusters them all."""
         embeddings = state.memory["embeddings"]
-        embeddings = embeddings.at[:, carried["index"]].set(carried["embeddings"])
+        newer = jnp.stack(carried["embeddings"])
+        embeddings = embeddings.at[:, carried["index"]].set(newer)
         memory = state.memory | {"embeddings": embeddings}
         ends = (state.step + 1) % self.period == 0
-        memory = lax.cond(ends, self._cluster, lambda memory, _: memory, memory, carried["key"])
+        memory = lax.cond(ends, self._cluster, lambda memory, _: memory, memory, carried["key"][0])
         return state.replace(memory=memory)
 
     def _cluster(self, memory: dict[str, Array], key: PRNGKeyArray) -> dict[str, Array]:

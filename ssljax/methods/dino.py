@@ -140,10 +140,10 @@ class DINO(Method):
         }
         carry = {
             "features": crops[0]["features"],
-            "teacher_variables": teacher_variables,
-            "center": losses.update_center(memory["center"], logits, self.config.center_momentum),
+            # All logits of an update's batches would take much memory.
+            "logits": [jnp.mean(x.astype(jnp.float32), axis=0, keepdims=True) for x in logits],
         }
-        return loss, Aux(variables=variables, metrics=metrics, carry=carry)
+        return loss, Aux(variables, metrics, carry, memory={"teacher_variables": teacher_variables})
 
     def teacher_temperature(self, step: Int[Array, ""]) -> Float[Array, ""]:
         """The teacher's temperature: a linear warm-up, by the step and not by the epoch."""
@@ -158,12 +158,14 @@ class DINO(Method):
         return target_network.rising_momentum(self.config.momentum, step, self.task.total_steps)
 
     def after_step(self, state: TrainState, carried: Mapping[str, PyTree]) -> TrainState:
-        """Moves the teacher towards the student, and the centre as the loss has found it."""
+        """Moves the teacher towards the student, and the centre towards the logits' mean."""
         teacher = target_network.follow(
             state.memory["teacher"], state.params["online"], self.momentum(state.step)
         )
-        memory = {name: carried[name] for name in ("teacher_variables", "center")}
-        return state.replace(memory=memory | {"teacher": teacher})
+        center = losses.update_center(
+            state.memory["center"], carried["logits"], self.config.center_momentum
+        )
+        return state.replace(memory=state.memory | {"teacher": teacher, "center": center})
 
     def features(self, state: TrainState, images: Array) -> dict[str, Array]:
         """Outputs of the teacher on the whole images, all but the logits."""

@@ -8,18 +8,35 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, PRNGKeyArray
+from ml_collections import ConfigDict
 
 from ssljax.losses.similarity import l2_normalize
 from ssljax.methods.contract import Task
 
 
-def check_size(size: int, task: Task) -> None:
-    """Raises a ValueError if batches do not fill a queue of `size` embeddings to its end."""
-    if size % task.batch_size:
+def check_size(size: int, config: ConfigDict, task: Task) -> int:
+    """Counts the embeddings that one update puts into a queue.
+
+    Args:
+      size: Embeddings in the queue; 0 for no queue.
+      config: The whole resolved config.
+      task: What is known of data and length.
+
+    Returns:
+      The images of one update.
+
+    Raises:
+      ValueError: if they do not fill the queue to its end.
+    """
+    accumulate = config.optimizer.accumulate
+    images = task.batch_size * accumulate
+    if size % images:
+        batches = "the batch" if accumulate == 1 else f"the {accumulate} batches of an update, each"
         raise ValueError(
-            f"method.queue_size={size} is not a multiple of the batch of {task.batch_size} images: "
+            f"method.queue_size={size} is not a multiple of {batches} of {task.batch_size} images: "
             "change one of the two."
         )
+    return images
 
 
 def random_directions(key: PRNGKeyArray, size: int, dim: int) -> dict[str, Array]:

@@ -56,7 +56,7 @@ class MoCo(TwoView):
 
     def __init__(self, config: ConfigDict, task: Task) -> None:
         method = config.method
-        embedding_queue.check_size(method.queue_size, task)
+        embedding_queue.check_size(method.queue_size, config, task)
         if task.batch_size % method.bn_groups:
             raise ValueError(
                 f"method.bn_groups={method.bn_groups} does not divide the batch of "
@@ -86,6 +86,13 @@ class MoCo(TwoView):
         queue = embedding_queue.random_directions(queue_key, *self.queue_shape)
         return params, variables, memory | queue
 
+    def before_step(self, state: TrainState) -> TrainState:
+        """Takes the key encoder a step towards the query encoder, before it makes the keys."""
+        target = target_network.follow(
+            state.memory["target"], state.params["online"], self.momentum
+        )
+        return state.replace(memory=state.memory | {"target": target})
+
     def loss(
         self,
         params: PyTree,
@@ -94,10 +101,7 @@ class MoCo(TwoView):
         key: PRNGKeyArray,
         carried: Mapping[str, PyTree],
     ) -> tuple[Array, Aux]:
-        """InfoNCE of each query with its key and the queue, as it was before this batch.
-
-        The key encoder takes its step towards the query encoder before it makes the keys.
-        """
+        """InfoNCE of each query with its key and the queue, as it was before this step."""
         memory = state.memory
         queries, variables = branch_pass.forward_each(
             self.network,
@@ -105,9 +109,10 @@ class MoCo(TwoView):
             state.variables["online"],
             views if self.symmetric else views[:1],
         )
-        target = target_network.follow(memory["target"], state.params["online"], self.momentum)
         keys, target_variables = self.keys(
-            target, memory["target_variables"], views[::-1] if self.symmetric else views[1:]
+            memory["target"],
+            memory["target_variables"],
+            views[::-1] if self.symmetric else views[1:],
         )
         directions = [
             losses.info_nce_queue(query["projection"], key, memory["queue"], self.temperature)
@@ -116,12 +121,8 @@ class MoCo(TwoView):
         return jnp.sum(jnp.stack(directions)), Aux(
             variables=variables,
             metrics=losses.collapse_metrics(queries[0]["projection"]),
-            carry={
-                "features": queries[0]["features"],
-                "target": target,
-                "target_variables": target_variables,
-                "keys": keys,
-            },
+            carry={"features": queries[0]["features"], "keys": keys},
+            memory={"target_variables": target_variables},
         )
 
     def keys(
@@ -145,17 +146,11 @@ class MoCo(TwoView):
         return [l2_normalize(projection) for projection in projections], target_variables
 
     def after_step(self, state: TrainState, carried: Mapping[str, PyTree]) -> TrainState:
-        """Keeps the key encoder as the loss moved it, and puts the keys over the oldest ones."""
+        """Puts the keys over the oldest ones of the queue."""
         queue, pointer = state.memory["queue"], state.memory["pointer"]
         for keys in carried["keys"]:
             queue, pointer = losses.enqueue(queue, pointer, keys)
-        memory = {
-            "target": carried["target"],
-            "target_variables": carried["target_variables"],
-            "queue": queue,
-            "pointer": pointer,
-        }
-        return state.replace(memory=memory)
+        return state.replace(memory=state.memory | {"queue": queue, "pointer": pointer})
 
 
 def regroup(x: Float[Array, "batch ..."], groups: int, back: bool = False) -> Array:

@@ -70,6 +70,13 @@ class MoCoV3(TwoView):
         )
         super().__init__(config, task, projector, predictor)
 
+    def before_step(self, state: TrainState) -> TrainState:
+        """Takes the momentum encoder a step towards the network, before it makes the keys."""
+        target = target_network.follow(
+            state.memory["target"], state.params["online"], self._momentum(state)
+        )
+        return state.replace(memory=state.memory | {"target": target})
+
     def loss(
         self,
         params: PyTree,
@@ -80,32 +87,25 @@ class MoCoV3(TwoView):
     ) -> tuple[Array, Aux]:
         """InfoNCE over the batch in both directions, summed.
 
-        The momentum encoder takes its step towards the network before it makes the keys. Either
-        view has a pass, and batch statistics, of its own.
+        Either view has a pass, and batch statistics, of its own.
         """
         memory = state.memory
         (one, two), variables = branch_pass.forward_each(
             self.network, params, state.variables["online"], views
         )
-        momentum = target_network.rising_momentum(self.momentum, state.step, self.total_steps)
-        target = target_network.follow(memory["target"], state.params["online"], momentum)
         (key1, key2), target_variables = branch_pass.forward_each(
-            self.target_network, target, memory["target_variables"], views
+            self.target_network, memory["target"], memory["target_variables"], views
         )
         loss = losses.info_nce_batch(
             one["prediction"], key2["projection"], self.temperature
         ) + losses.info_nce_batch(two["prediction"], key1["projection"], self.temperature)
         return loss, Aux(
             variables=variables,
-            metrics=losses.collapse_metrics(one["projection"]) | {"momentum": momentum},
-            carry={
-                "features": one["features"],
-                "target": target,
-                "target_variables": target_variables,
-            },
+            metrics=losses.collapse_metrics(one["projection"])
+            | {"momentum": self._momentum(state)},
+            carry={"features": one["features"]},
+            memory={"target_variables": target_variables},
         )
 
-    def after_step(self, state: TrainState, carried: Mapping[str, PyTree]) -> TrainState:
-        """Keeps the momentum encoder as the loss moved it."""
-        memory = {name: carried[name] for name in ("target", "target_variables")}
-        return state.replace(memory=memory)
+    def _momentum(self, state: TrainState) -> Array:
+        return target_network.rising_momentum(self.momentum, state.step, self.total_steps)

@@ -45,7 +45,7 @@ class NNCLR(TwoView):
 
     def __init__(self, config: ConfigDict, task: Task) -> None:
         method = config.method
-        embedding_queue.check_size(method.queue_size, task)
+        embedding_queue.check_size(method.queue_size, config, task)
         self.temperature = method.temperature
         self.queue_shape = (method.queue_size, method.projector_dim)
         projector = models.ProjectionHead(
@@ -78,7 +78,7 @@ class NNCLR(TwoView):
         key: PRNGKeyArray,
         carried: Mapping[str, PyTree],
     ) -> tuple[Array, Aux]:
-        """Mean of both directions; the neighbours come from the queue before this batch."""
+        """Mean of both directions; the neighbours come from the queue before this step."""
         queue = state.memory["queue"]
         (one, two), variables = branch_pass.forward_together(
             self.network, params, state.variables["online"], views

@@ -93,6 +93,10 @@ class OnlineProbe(Method):
         loss, metrics = classify(logits, carried["label"])
         return loss, Aux(metrics=metrics)
 
+    def before_step(self, state: TrainState) -> TrainState:
+        """What the method does before its step."""
+        return self.method.before_step(state)
+
     def after_step(self, state: TrainState, carried: Mapping[str, PyTree]) -> TrainState:
         """What the method does after its step."""
         return self.method.after_step(state, carried)

@@ -13,7 +13,7 @@ import optax
 from jaxtyping import Array, PRNGKeyArray
 from ml_collections import ConfigDict
 
-from ssljax import losses, models
+from ssljax import losses, models, optimizers
 from ssljax.augment import presets
 from ssljax.methods import branch_pass
 from ssljax.methods.contract import Aux, Player, Task, TrainState
@@ -108,5 +108,5 @@ def _with_constant_rate(player: Player, config: ConfigDict, task: Task) -> Playe
         return falling / highest
 
     others = {name: not chosen for name, chosen in _PREDICTOR.items()}
-    slower = optax.masked(optax.scale_by_schedule(share), others)
+    slower = optax.masked(optimizers.scale_by_step(share), others)
     return dataclasses.replace(player, tx=optax.chain(steady.tx, slower))

@@ -47,10 +47,9 @@ class SwAV(MultiCrop):
     def __init__(self, config: ConfigDict, task: Task) -> None:
         super().__init__(config, task)
         method = self.config
-        embedding_queue.check_size(method.queue_size, task)
-        self.batch_size = task.batch_size
+        self.images = embedding_queue.check_size(method.queue_size, config, task)
         self.queue_start = round(method.queue_start_epoch * task.steps_per_epoch)
-        self.queue_full = self.queue_start + method.queue_size // task.batch_size
+        self.queue_full = self.queue_start + method.queue_size // self.images
         player = branch_pass.online_player(
             self.loss,
             config,
@@ -126,7 +125,7 @@ class SwAV(MultiCrop):
         if not self.config.queue_size:
             return state
         steps = jnp.maximum(state.step - self.queue_start, 0)
-        place = steps * self.batch_size % self.config.queue_size
+        place = steps * self.images % self.config.queue_size
         queue = state.memory["queue"]
         newer = [
             losses.enqueue(queue[crop], place, carried["embeddings"][crop])[0]

@@ -1,8 +1,17 @@
 """Optimizers and learning-rate schedules, built from a config."""
 
 from ssljax.optimizers.build import Optimizer, build
+from ssljax.optimizers.clock import scale_by_step
 from ssljax.optimizers.late import build_late
 from ssljax.optimizers.masks import NORMS_AND_BIASES, name_mask
 from ssljax.optimizers.settings import Settings
 
-__all__ = ["NORMS_AND_BIASES", "Optimizer", "Settings", "build", "build_late", "name_mask"]
+__all__ = [
+    "NORMS_AND_BIASES",
+    "Optimizer",
+    "Settings",
+    "build",
+    "build_late",
+    "name_mask",
+    "scale_by_step",
+]

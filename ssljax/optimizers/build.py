@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import optax
 
 from ssljax.errors import UserError
+from ssljax.optimizers.clock import scale_by_step
 from ssljax.optimizers.masks import name_mask
 from ssljax.optimizers.settings import Settings, read
 
@@ -18,16 +19,21 @@ class Optimizer(NamedTuple):
     """What ``build`` makes.
 
     Attributes:
-      tx: The gradient transformation.
+      tx: The gradient transformation; see ``scale_by_step``.
       schedule: Learning rate by train step, for the log: the one that ``tx`` applies.
     """
 
-    tx: optax.GradientTransformation
+    tx: optax.GradientTransformationExtraArgs
     schedule: optax.Schedule
 
 
 def build(
-    config: Mapping[str, Any], *, total_steps: int, steps_per_epoch: float, batch_size: int
+    config: Mapping[str, Any],
+    *,
+    total_steps: int,
+    steps_per_epoch: float,
+    batch_size: int,
+    warmup_ends_at_peak: bool = False,
 ) -> Optimizer:
     """Makes an optimizer and its learning-rate schedule.
 
@@ -38,12 +44,14 @@ def build(
       config: Keys and values of ``Settings``; ``name`` and ``learning_rate`` are required.
       total_steps: Train steps of the run.
       steps_per_epoch: Train steps of one pass over the data.
-      batch_size: Images of one train step, over all devices.
+      batch_size: Images of one batch, over all devices. An update sees ``accumulate`` of them.
+      warmup_ends_at_peak: Whether the last step of the warm-up is already at the highest rate, so
+        that two steps are; otherwise the first step after it is the only one.
 
     Returns:
-      The transformation and the schedule. The transformation raises ValueError when it meets
-      parameters of which a pattern in ``exclude`` matches none: a filter that silently does nothing
-      trains another model than was asked for.
+      The transformation and the schedule. ``update`` of the transformation is given the train step
+      as ``step=``. It raises ValueError when it meets parameters of which a pattern in ``exclude``
+      matches none: a filter that silently does nothing trains another model than was asked for.
 
     Raises:
       UserError: If a key is unknown or missing, or a value is out of range.
@@ -54,14 +62,12 @@ def build(
       ``lars_optimizer.py`` of google-research/simclr.
     """
     settings = read(config)
-    every = settings.accumulate
-    by_step = _schedule(settings, total_steps, steps_per_epoch, batch_size * every)
-    tx = _rule(settings, lambda update: by_step(update * every))
+    images = batch_size * settings.accumulate
+    schedule = _schedule(settings, total_steps, steps_per_epoch, images, warmup_ends_at_peak)
+    tx = _rule(settings, schedule)
     if settings.clip_norm:
         tx = optax.chain(optax.clip_by_global_norm(settings.clip_norm), tx)
-    if every > 1:
-        tx = optax.MultiSteps(tx, every).gradient_transformation()
-    return Optimizer(under_standard_promotion(tx), lambda step: by_step(step // every * every))
+    return Optimizer(under_standard_promotion(tx), schedule)
 
 
 def _rule(settings: Settings, rate: optax.Schedule) -> optax.GradientTransformation:
@@ -71,7 +77,7 @@ def _rule(settings: Settings, rate: optax.Schedule) -> optax.GradientTransformat
         if settings.weight_decay
         else optax.identity()
     )
-    scale = optax.scale_by_learning_rate(rate)
+    scale = scale_by_step(lambda step: -rate(step))
     adam = optax.scale_by_adam(settings.b1, settings.b2, settings.eps)
     momentum = (
         optax.trace(settings.momentum, settings.nesterov) if settings.momentum else optax.identity()
@@ -93,24 +99,34 @@ def _rule(settings: Settings, rate: optax.Schedule) -> optax.GradientTransformat
     return optax.chain(decay, trust, momentum, scale)
 
 
-def under_standard_promotion(tx: optax.GradientTransformation) -> optax.GradientTransformation:
+def under_standard_promotion(
+    tx: optax.GradientTransformation,
+) -> optax.GradientTransformationExtraArgs:
     """Lets programs that forbid implicit type promotion use optax, whose Adam relies on it."""
+    tx = optax.with_extra_args_support(tx)
 
     def init(params: optax.Params) -> optax.OptState:
         with jax.numpy_dtype_promotion("standard"):
             return tx.init(params)
 
     def update(
-        updates: optax.Updates, state: optax.OptState, params: optax.Params | None = None
+        updates: optax.Updates,
+        state: optax.OptState,
+        params: optax.Params | None = None,
+        **extra: Any,
     ) -> tuple[optax.Updates, optax.OptState]:
         with jax.numpy_dtype_promotion("standard"):
-            return tx.update(updates, state, params)
+            return tx.update(updates, state, params, **extra)
 
-    return optax.GradientTransformation(init, update)
+    return optax.GradientTransformationExtraArgs(init, update)
 
 
 def _schedule(
-    settings: Settings, total_steps: int, steps_per_epoch: float, batch_size: int
+    settings: Settings,
+    total_steps: int,
+    steps_per_epoch: float,
+    batch_size: int,
+    warmup_ends_at_peak: bool,
 ) -> optax.Schedule:
     """Learning rate by train step."""
     factor = {"linear": batch_size / 256, "sqrt": math.sqrt(batch_size), "none": 1.0}
@@ -121,6 +137,7 @@ def _schedule(
             f"The optimizer's warm-up takes {warmup} steps but the run has only {total_steps}: "
             "shorten warmup_steps or warmup_epochs, or train longer."
         )
+    climb = warmup - 1 if warmup_ends_at_peak else warmup
     boundaries = [epoch * steps_per_epoch for epoch in settings.step_epochs]
     boundaries += [fraction * total_steps for fraction in settings.step_fractions]
     boundaries.sort()
@@ -139,6 +156,6 @@ def _schedule(
 
     def schedule(step: chex.Numeric) -> jax.Array:
         now = jnp.asarray(step, jnp.float32)
-        return jnp.where(now < warmup, peak * now / max(warmup, 1), after_warmup(now))
+        return jnp.where(now < warmup, peak * now / max(climb, 1), after_warmup(now))
 
     return schedule

@@ -7,7 +7,7 @@ gradient that is set to zero would still let momentum, Adam's averages and weigh
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -15,10 +15,10 @@ import optax
 from jaxtyping import Array, Float, Int
 
 from ssljax.optimizers.build import Optimizer, build, under_standard_promotion
+from ssljax.optimizers.clock import Schedule
 from ssljax.optimizers.masks import name_mask
 
 PyTree = Any
-Schedule = Callable[[Array], Float[Array, ""]]
 
 
 def build_late(
@@ -34,12 +34,15 @@ def build_late(
 ) -> Optimizer:
     """Makes the optimizer of a config, with parameters that begin to move late.
 
+    As in the code of the methods that need it, the last step of the warm-up is at the highest rate:
+    `np.linspace` from 0 to it, in SwAV's and DeepCluster-v2's `main_*.py` and DINO's `utils.py`.
+
     Args:
       settings: `config.optimizer`, whole. Its `exclude` is about the other parameters: the late
         ones have weight decay and, under LARS, a trust ratio.
       total_steps: Train steps of the run.
       steps_per_epoch: Train steps of one pass over the data.
-      batch_size: Images of one train step, over all devices.
+      batch_size: Images of one batch, over all devices.
       late: Regular expression, searched in the path of each parameter; see `name_mask`. None for
         all parameters, to which `exclude` then applies as ever.
       late_steps: Train steps in which these parameters and their optimizer's state do not change.
@@ -54,15 +57,9 @@ def build_late(
       UserError: as `build` does.
       ValueError: if weight decay is to change and the optimizer is not AdamW.
     """
-    every = max(settings["accumulate"], 1)
-    total = max(1, total_steps // every)
-    # The parts count updates. What concerns all gradients at once is done before they part; what is
-    # out of range goes on to where it is told.
-    inner = dict(settings) | {
-        "accumulate": min(settings["accumulate"], 1),
-        "clip_norm": min(settings["clip_norm"], 0.0),
-        "warmup_steps": round(settings["warmup_steps"] / every),
-    }
+    # What concerns all gradients at once is done before they part; what is out of range goes on to
+    # where it is told.
+    inner = dict(settings) | {"clip_norm": min(settings["clip_norm"], 0.0)}
     decay = None
     if weight_decay_end is not None and weight_decay_end != settings["weight_decay"]:
         if settings["name"] != "adamw":
@@ -71,16 +68,17 @@ def build_late(
                 f"only adamw can do, and the optimizer is {settings['name']!r}: choose adamw, or "
                 "set both to one value."
             )
-        decay = cosine_schedule(settings["weight_decay"], weight_decay_end, total)
+        decay = cosine_schedule(settings["weight_decay"], weight_decay_end, total_steps)
         inner["weight_decay"] = 0.0
 
     def part(**changes: Any) -> Optimizer:
         chosen = inner | changes
         made = build(
             chosen,
-            total_steps=total,
-            steps_per_epoch=steps_per_epoch / every,
-            batch_size=batch_size * every,
+            total_steps=total_steps,
+            steps_per_epoch=steps_per_epoch,
+            batch_size=batch_size,
+            warmup_ends_at_peak=True,
         )
         if decay is None:
             return made
@@ -88,68 +86,50 @@ def build_late(
         decayed = scheduled_weight_decay(lambda step: made.schedule(step) * decay(step), mask)
         return Optimizer(optax.chain(made.tx, decayed), made.schedule)
 
-    now, waits = part(), -(-late_steps // every)
+    now = part()
     if late is None:
-        tx = begin_late(now.tx, waits)
+        tx = begin_late(now.tx, late_steps)
     else:
         begins = name_mask([late])
         tx = optax.partition(
-            {"now": now.tx, "late": begin_late(part(exclude=()).tx, waits)},
+            {"now": now.tx, "late": begin_late(part(exclude=()).tx, late_steps)},
             lambda params: jax.tree.map(lambda kept: "now" if kept else "late", begins(params)),
         )
     if clip_each:
         tx = optax.chain(clip_each_by_norm(clip_each), tx)
     if settings["clip_norm"]:
         tx = optax.chain(optax.clip_by_global_norm(settings["clip_norm"]), tx)
-    if every > 1:
-        tx = optax.MultiSteps(tx, every).gradient_transformation()
-    return Optimizer(under_standard_promotion(tx), lambda step: now.schedule(step // every))
+    return Optimizer(under_standard_promotion(tx), now.schedule)
 
 
-class LateState(NamedTuple):
-    """State of `begin_late`.
-
-    Attributes:
-      step: Number of updates so far.
-      inner: State of the transformation, untouched while it waits but for its schedule's clock.
-    """
-
-    step: Int[Array, ""]
-    inner: optax.OptState
-
-
-def begin_late(tx: optax.GradientTransformation, steps: int) -> optax.GradientTransformation:
-    """Drops the first gradients: parameters and optimizer state stay, the schedule's clock runs.
+def begin_late(
+    tx: optax.GradientTransformation, steps: int
+) -> optax.GradientTransformationExtraArgs:
+    """Drops the first gradients: parameters and optimizer state stay as they started.
 
     Args:
-      tx: Transformation with a learning-rate schedule, by `optax.scale_by_schedule`.
-      steps: Updates that are dropped.
+      tx: Transformation, whose schedules are by train step.
+      steps: Train steps that are waited for.
 
     Returns:
-      The transformation.
+      The transformation, with the state of `tx`.
     """
-
-    def init(params: PyTree) -> LateState:
-        return LateState(jnp.zeros((), jnp.int32), tx.init(params))
+    tx = optax.with_extra_args_support(tx)
 
     def update(
-        grads: PyTree, state: LateState, params: PyTree | None = None
-    ) -> tuple[PyTree, LateState]:
-        updates, inner = tx.update(grads, state.inner, params)
-        moves = state.step >= steps
+        grads: PyTree,
+        state: optax.OptState,
+        params: PyTree | None = None,
+        *,
+        step: int | Int[Array, ""],
+        **extra: Any,
+    ) -> tuple[PyTree, optax.OptState]:
+        updates, moved = tx.update(grads, state, params, step=step, **extra)
+        begun = step >= steps
+        updates = jax.tree.map(lambda x: jnp.where(begun, x, jnp.zeros_like(x)), updates)
+        return updates, jax.tree.map(lambda new, old: jnp.where(begun, new, old), moved, state)
 
-        def choose(new: Any, old: Any) -> Any:
-            return new if _is_clock(new) else jnp.where(moves, new, old)
-
-        inner = jax.tree.map(choose, inner, state.inner, is_leaf=_is_clock)
-        updates = jax.tree.map(lambda x: jnp.where(moves, x, jnp.zeros_like(x)), updates)
-        return updates, LateState(state.step + 1, inner)
-
-    return optax.GradientTransformation(init, update)
-
-
-def _is_clock(state: Any) -> bool:
-    return isinstance(state, optax.ScaleByScheduleState)
+    return optax.GradientTransformationExtraArgs(tx.init, update)
 
 
 def clip_each_by_norm(max_norm: float) -> optax.GradientTransformation:
@@ -176,30 +156,32 @@ def clip_each_by_norm(max_norm: float) -> optax.GradientTransformation:
 
 def scheduled_weight_decay(
     rate: Schedule, mask: Callable[[PyTree], PyTree]
-) -> optax.GradientTransformation:
+) -> optax.GradientTransformationExtraArgs:
     """Takes a share of each parameter away, whatever its gradient: AdamW's decay, by the step.
 
     Args:
-      rate: The share by update: learning rate times weight decay.
+      rate: The share by train step: learning rate times weight decay.
       mask: Marks the parameters that decay.
 
     Returns:
       The transformation, to follow those that make the step.
     """
 
-    def init(params: PyTree) -> optax.ScaleByScheduleState:
-        return optax.ScaleByScheduleState(jnp.zeros((), jnp.int32))
-
     def update(
-        updates: PyTree, state: optax.ScaleByScheduleState, params: PyTree | None = None
-    ) -> tuple[PyTree, optax.ScaleByScheduleState]:
-        share = rate(state.count)
+        updates: PyTree,
+        state: optax.EmptyState,
+        params: PyTree | None = None,
+        *,
+        step: int | Int[Array, ""],
+        **_: Any,
+    ) -> tuple[PyTree, optax.EmptyState]:
+        share = rate(jnp.asarray(step))
         updates = jax.tree.map(
             lambda u, p, decays: u - share * p if decays else u, updates, params, mask(params)
         )
-        return updates, optax.ScaleByScheduleState(state.count + 1)
+        return updates, state
 
-    return optax.GradientTransformation(init, update)
+    return optax.GradientTransformationExtraArgs(optax.init_empty_state, update)
 
 
 def cosine_schedule(start: float, end: float, total_steps: int) -> Schedule:

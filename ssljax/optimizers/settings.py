@@ -44,7 +44,8 @@ class Settings:
         ``encoder/stage1_block1/norm1/scale``. Parameters that one matches have no weight decay and
         no trust ratio.
       clip_norm: Greatest global norm of the gradient; 0 for no limit.
-      accumulate: Train steps whose gradients are averaged for one update.
+      accumulate: Batches, each fresh, whose gradients are averaged for one update. The train step
+        makes that mean; all that is counted in train steps is counted in updates.
     """
 
     name: str

@@ -36,7 +36,7 @@ class CollapseWatch:
         self._latest = step, scalars
         for name in [name for name in scalars if name.endswith(_FLAG)]:
             player = name.removesuffix(_FLAG)
-            self._seen[player] = self._seen.get(player, 0) + 1 if scalars[name] > 0 else 0
+            self._seen[player] = self._seen.get(player, 0) + 1 if scalars[name] == 1 else 0
             if self._seen[player] == _PATIENCE:
                 self._warn("step %d: %s has collapsed%s", player)
 

@@ -85,15 +85,16 @@ def peak_flops(device_kind: str) -> float | None:
     return known[0] if known else None
 
 
-def flops(compiled: Any) -> float | None:
+def flops(compiled: Any, rounds: int = 1) -> float | None:
     """FLOPs of one call of a compiled function on one device, as XLA counts them.
 
     Args:
       compiled: What `jax.jit(f).lower(...).compile()` gives.
+      rounds: Of the loop in which nearly all is done, of which XLA counts one.
 
     Returns:
       The count, or None where the backend gives none.
     """
     analysis = compiled.cost_analysis() or {}
     count = analysis.get("flops")
-    return float(count) if count and count > 0 else None
+    return float(count) * rounds if count and count > 0 else None

@@ -87,6 +87,10 @@ class Tiny:
         value, aux = _loss(method, state, views)
         return float(value), aux
 
+    def after(self, method: Method, state: TrainState, aux: Aux) -> TrainState:
+        """The state after `after_step`, with what the loss changed in the memory and carried."""
+        return method.after_step(state.replace(memory=state.memory | aux.memory), aux.carry)
+
     def outputs(self, network: Any, params: Any, variables: Any, images: jax.Array) -> Any:
         """One view's pass in training mode: (outputs, collections)."""
         return _forward(network, params, variables, images)

@@ -260,11 +260,12 @@ def test_both_learning_rates_go_by_train_step():
         params = {"w": jnp.zeros(())}
         opt_state = player.tx.init(params)
         for step in range(gans.TASK.total_steps):
-            update, opt_state = player.tx.update({"w": jnp.ones(())}, opt_state, params)
-            for _ in range(player.updates - 1):
-                _, opt_state = player.tx.update({"w": jnp.ones(())}, opt_state, params)
             expected = step / 2 if step < 2 else (1 + np.cos(np.pi * (step - 2) / 6)) / 2
-            np.testing.assert_allclose(-update["w"], expected, atol=1e-6)
+            for _ in range(player.updates):
+                update, opt_state = player.tx.update(
+                    {"w": jnp.ones(())}, opt_state, params, step=step
+                )
+                np.testing.assert_allclose(-update["w"], expected, atol=1e-6)
             np.testing.assert_allclose(player.schedule(jnp.asarray(step)), expected, atol=1e-6)
 
 

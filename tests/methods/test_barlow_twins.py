@@ -34,8 +34,8 @@ def test_biases_and_norms_learn_at_their_own_rate(tiny):
     params = jax.eval_shape(method.init, jax.random.key(0))[0]["online"]
     ones = jax.tree.map(lambda x: jnp.ones(x.shape), params)
     state = player.tx.init(ones)
-    for buffer in (1.0, 1.9):  # Momentum's buffer of unit gradients.
-        updates, state = player.tx.update(ones, state, ones)
+    for step, buffer in enumerate((1.0, 1.9)):  # Momentum's buffer of unit gradients.
+        updates, state = player.tx.update(ones, state, ones, step=step)
         for update in jax.tree.leaves(updates):
             rate = 0.0048 if update.ndim == 1 else 0.2
             np.testing.assert_allclose(update, -rate * buffer, rtol=1e-6)

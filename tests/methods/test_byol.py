@@ -32,7 +32,7 @@ def test_the_target_has_statistics_of_its_own_passes(tiny, first_steps, close):
     method, states, _ = first_steps(BYOL)
     state, (one, two) = states[2], tiny.views()
     _, aux = tiny.loss(method, state, (one, two))
-    after = method.after_step(state, aux.carry)
+    after = tiny.after(method, state, aux)
     statistics = state.memory["target_variables"]
     for view in (one, two):
         _, statistics = tiny.outputs(

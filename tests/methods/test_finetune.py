@@ -215,9 +215,9 @@ def test_the_papers_optimizer_leaves_classifier_norms_and_biases_alone(name):
     now = state.init_state(method, jax.random.key(0))
     params = now.params["online"]
     updates, opt_state = None, now.opt_state["online"]
-    for _ in range(3):  # The first one may be at rate 0.
+    for step in range(3):  # The first one may be at rate 0.
         grads = jax.tree.map(jnp.ones_like, params)
-        updates, opt_state = player.tx.update(grads, opt_state, params)
+        updates, opt_state = player.tx.update(grads, opt_state, params, step=step)
     steps = {path: float(jnp.linalg.norm(x.reshape(-1))) for path, x in flat(updates).items()}
     # Without a trust ratio each element moves alike; with one, by a share of the kernel's norm.
     plain = {p: s / np.sqrt(flat(params)[p].size) for p, s in steps.items()}

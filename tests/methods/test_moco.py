@@ -31,8 +31,9 @@ def test_the_key_encoder_moves_first_and_the_queue_last(tiny, first_steps, close
     method, states, _ = first_steps(MoCo)
     state = states[2]  # Network and key encoder have parted, and the queue has gone round once.
     views = tiny.views()
-    loss, aux = tiny.loss(method, state, views)
-    after = method.after_step(state, aux.carry)
+    moved = method.before_step(state)
+    loss, aux = tiny.loss(method, moved, views)
+    after = tiny.after(method, moved, aux)
 
     params, memory = state.params["online"], state.memory
     target = average(memory["target"], params, 0.5)

@@ -37,8 +37,9 @@ def momentum_at(step):
 def test_the_momentum_encoder_moves_before_it_makes_the_keys(tiny, first_steps, close, unit):
     method, states, _ = first_steps(MoCoV3)
     state, (one, two) = states[2], tiny.views()
-    loss, aux = tiny.loss(method, state, (one, two))
-    after = method.after_step(state, aux.carry)
+    moved = method.before_step(state)
+    loss, aux = tiny.loss(method, moved, (one, two))
+    after = tiny.after(method, moved, aux)
 
     target = average(state.memory["target"], state.params["online"], momentum_at(2))
     close(after.memory["target"], target)

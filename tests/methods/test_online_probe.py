@@ -56,21 +56,24 @@ class Pixels(Method):
 TASK = Task(image_shape=(2, 2, 1), batch_size=6, total_steps=1, steps_per_epoch=1, num_classes=3)
 
 
-def test_one_step_of_the_probe_by_hand():
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_one_step_of_the_probe_by_hand(accumulate):
     rng = np.random.default_rng(0)
-    images = rng.integers(0, 256, (6, 2, 2, 2, 1), dtype=np.uint8)
+    images = rng.integers(0, 256, (6, 2 * accumulate, 2, 2, 1), dtype=np.uint8)
     labels = np.array([[2, 0], [2, 0], [1, 1], [0, 2], [1, 0], [0, 0]], np.int32)
+    labels = np.repeat(labels, accumulate, axis=1)
     probed = OnlineProbe(Pixels(), TASK, learning_rate=0.5)
-    state, metrics = make_step(probed)(
+    state, metrics = make_step(probed, accumulate)(
         init_state(probed, jax.random.key(0)),
         {"image": jnp.asarray(images), "label": jnp.asarray(labels)},
     )
     # From zero, all classes are alike, and the first is named; four of six labels are it.
     assert float(metrics["probe/loss"]) == pytest.approx(np.log(3), rel=1e-6)
     assert float(metrics["probe/accuracy"]) == pytest.approx(4 / 6)
-    # The features are those of the second update, and so must the labels be.
-    features = images[:, 1].reshape(6, 4) / 255.0
-    wrong = 1 / 3 - np.eye(3)[labels[:, 1]]
+    # The features are those of the second update, and so must the labels be; one update of the
+    # probe is on all of them.
+    features = images[:, accumulate:].reshape(-1, 4) / 255.0
+    wrong = 1 / 3 - np.eye(3)[labels[:, accumulate:].ravel()]
     # Adam's first step has the length of the learning rate, whatever the gradient's.
     np.testing.assert_allclose(
         state.params["probe"]["kernel"], -0.5 * np.sign(features.T @ wrong), rtol=1e-4

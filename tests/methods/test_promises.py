@@ -37,6 +37,9 @@ SOURCES = {"distill": "finetune"}
 TAUGHT = {"distill", "finetune", "one_vs_rest"}
 """Methods with labels or a teacher, which say nothing of collapse."""
 
+OWN_RATES = {"barlow_twins", "simsiam"}
+"""Methods of which some parameters learn at another rate than the one in the log."""
+
 BATCH, SIDE, NARROW, STEPS = 32, 32, 8, 4
 SIZES = {
     "queue_size": 2 * BATCH,  # It has gone round before the last step.
@@ -118,7 +121,9 @@ class Steps:
         """Places in the set of one step's images."""
         rng = np.random.default_rng(number)
         # No image twice in a batch, as in an epoch.
-        batches = [rng.permutation(4 * BATCH)[:BATCH] for _ in range(self.experiment.updates)]
+        batches = [
+            rng.permutation(4 * BATCH)[:BATCH] for _ in range(self.experiment.batches_per_step)
+        ]
         places = np.stack(batches, axis=1).astype(np.int32)
         return jax.device_put(places, mesh.batch_sharding(self.mesh))
 
@@ -208,6 +213,19 @@ def test_resumed_it_ends_bit_for_bit_as_if_it_had_not_stopped(eight, start, whol
         assert np.array_equal(a, b), path
 
 
+def test_the_rate_that_is_logged_is_the_one_that_is_used(name, whole):
+    """Descent with momentum goes by its buffer times the rate, at the last step of a schedule."""
+    if name in OWN_RATES:
+        pytest.skip("some parameters have a rate of their own, which the method's tests check")
+    final, curve = whole
+    for player in final.params:
+        buffer = [x for path, x in arrays(final) if f"['{player}']" in path and ".trace" in path]
+        assert buffer
+        norm = np.sqrt(sum(np.sum(np.square(x, dtype=np.float64)) for x in buffer))
+        rate = curve[-1][f"{player}/learning_rate"]
+        assert curve[-1][f"{player}/update_norm"] == pytest.approx(rate * norm, rel=1e-4)
+
+
 def test_the_step_exports_for_accelerators_that_are_not_here(name):
     steps = Steps(name, 8, "bfloat16")
     exported = jax.export.export(steps.jitted, platforms=("tpu", "cuda"))(
@@ -262,22 +280,28 @@ def test_scores_are_of_the_network_that_is_named_beside_them(name, one, start):
     assert {"stage1", "block1"} & set(whole), "no features layer by layer"
 
 
-def test_every_method_takes_a_probe_beside_it(name):
+def test_every_method_takes_a_probe_beside_it_and_more_batches_an_update(name):
     config = tiny_config(name)
     config.method.online_probe = True
+    config.optimizer.accumulate = 2
     if config.data.labels and TABLE[name].sees_unlabelled:
         with pytest.raises(UserError, match="online_probe learns from the labels of all images"):
             Experiment(config)
         return
     experiment = Experiment(config)
     feed = experiment.feed()
-    _, metrics = jax.eval_shape(
+    after, metrics = jax.eval_shape(
         compile_step(experiment, feed),
         experiment.abstract_state,
         feed.constants,
         next(feed.batches(0)),
     )
     assert {"probe/loss", "probe/accuracy"} < set(metrics)
+    # Two batches an update change neither the state's form nor the scalars'.
+    jax.tree.map(
+        lambda a, b: np.testing.assert_equal(a.shape, b.shape), after, experiment.abstract_state
+    )
+    assert {scalar.shape for scalar in metrics.values()} == {()}
 
 
 def test_collapse_is_said(name, eight, start, whole):

@@ -53,7 +53,7 @@ def test_only_the_predictor_keeps_its_learning_rate(tiny, constant, factor):
     ones = {name: {"kernel": jnp.ones(1)} for name in ("encoder", "projector", "predictor")}
     state, rates = player.tx.init(ones), []
     for step in range(9):
-        updates, state = player.tx.update(ones, state, ones)
+        updates, state = player.tx.update(ones, state, ones, step=step)
         rates.append({name: -float(update["kernel"][0]) for name, update in updates.items()})
         # The log shows what the encoder learns at.
         assert float(player.schedule(step)) == pytest.approx(rates[-1]["encoder"], abs=1e-8)

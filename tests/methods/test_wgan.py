@@ -37,12 +37,21 @@ def test_the_generator_moves_when_it_does_in_the_authors_loop():
 
 def test_resting_it_does_not_change(monkeypatch):
     monkeypatch.setattr(wgan, "LONG", 2)
-    method = gans.build(WGAN, discriminator_steps=1)
-    states, metrics = gans.run(method, 2)
+    config = gans.config(WGAN, discriminator_steps=1)
+    config.optimizer.schedule = "cosine"
+    method = WGAN(config, gans.TASK)
+    states, metrics = gans.run(method, 4)
     kernels = [np.asarray(s.params["generator"]["dense"]["kernel"]) for s in states]
     np.testing.assert_array_equal(kernels[1], kernels[0])
     assert metrics[0]["generator/loss"] == 0
     assert np.any(kernels[2] != kernels[1])
+    # Both learn at the rate of the train step, whatever the number of their updates.
+    for number, scalars in enumerate(metrics):
+        rate = gans.RATE * (1 + np.cos(np.pi * number / gans.TASK.total_steps)) / 2
+        for player in ("discriminator", "generator") if number % 2 else ("discriminator",):
+            assert float(scalars[f"{player}/learning_rate"]) == pytest.approx(rate, rel=1e-5)
+            used = scalars[f"{player}/update_norm"] / scalars[f"{player}/grad_norm"]
+            assert float(used) == pytest.approx(rate, rel=1e-4)
 
 
 def test_weights_are_clipped_before_the_step_and_not_after_it(close):

@@ -35,8 +35,8 @@ def trajectory(optimizer: optimizers.Optimizer, steps: int = 6):
     state = optimizer.tx.init(params)
     update = jax.jit(optimizer.tx.update)
     seen = []
-    for gradients in some_gradients(steps):
-        updates, state = update(to_jax(gradients), state, params)
+    for step, gradients in enumerate(some_gradients(steps)):
+        updates, state = update(to_jax(gradients), state, params, step=step)
         params = optax.apply_updates(params, updates)
         seen.append(params)
     return seen
@@ -106,7 +106,8 @@ def test_lars_with_classic_momentum_is_that_of_optax():
     config = {"name": "lars", "learning_rate": 0.7, "weight_decay": 0.1, "exclude": ()}
     optimizer = optimizers.build(config, **RUN)
     of_optax = optimizers.Optimizer(
-        optax.lars(optimizer.schedule, weight_decay=0.1), optimizer.schedule
+        optax.with_extra_args_support(optax.lars(optimizer.schedule, weight_decay=0.1)),
+        optimizer.schedule,
     )
     assert_same(trajectory(optimizer), trajectory(of_optax), rtol=1e-6)
 
@@ -187,25 +188,53 @@ def test_clipping_bounds_the_global_norm_and_leaves_small_gradients_alone():
         assert_same(trajectory(optimizer, 1), [expected])
 
 
-def test_accumulating_is_an_update_on_the_average_at_the_large_batch_rate():
-    config = {"name": "lars", "learning_rate": 1.0, "scaling": "linear", "weight_decay": 0.1}
-    small = optimizers.build(config | {"accumulate": 2}, **RUN)
-    large = optimizers.build(config, total_steps=4, steps_per_epoch=2, batch_size=1024)
+@pytest.mark.parametrize("scaling", ["none", "linear", "sqrt"])
+def test_the_rate_is_that_of_all_images_of_an_update(scaling):
+    config = {"name": "sgd", "learning_rate": 0.3, "scaling": scaling}
+    small = optimizers.build(config | {"accumulate": 4}, **RUN).schedule
+    large = optimizers.build(config, **RUN | {"batch_size": 4 * RUN["batch_size"]}).schedule
+    for step in (0, 5):
+        np.testing.assert_allclose(small(step), large(step), rtol=1e-6)
+
+
+def test_the_rate_is_that_of_the_train_step_however_many_updates_there_were():
+    config = {"name": "sgd", "learning_rate": 0.3, "momentum": 0.0, "exclude": ()}
+    tx, schedule = optimizers.build(config, **RUN)
     params = to_jax(some_params())
-    state = large.tx.init(params)
-    expected = []
-    gradients = [to_jax(tree) for tree in some_gradients(6)]
-    for first, second in zip(gradients[::2], gradients[1::2], strict=True):
-        average = jax.tree.map(lambda a, b: (a + b) / 2, first, second)
-        updates, state = large.tx.update(average, state, params)
-        expected.append(params)
-        params = optax.apply_updates(params, updates)
-        expected.append(params)
-    assert_same(trajectory(small), expected, rtol=1e-6)
-    rates = [float(small.schedule(step)) for step in range(8)]
-    np.testing.assert_allclose(
-        rates, np.repeat([large.schedule(i) for i in range(4)], 2), rtol=1e-6
-    )
+    state = tx.init(params)
+    ones = jax.tree.map(jnp.ones_like, params)
+    # Three updates in one step, a step without one, and the steps in any order.
+    for step in (0, 0, 0, 2, 7, 1):
+        updates, state = tx.update(ones, state, params, step=step)
+        for update in jax.tree.leaves(updates):
+            np.testing.assert_allclose(update, -rate(step, 0.3, warmup=0), rtol=1e-5)
+        np.testing.assert_allclose(schedule(step), rate(step, 0.3, warmup=0), rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_adams_own_count_is_of_updates(name):
+    """What corrects the bias of averages counts them, whatever the step."""
+    config = {"name": name, "learning_rate": 0.3, "schedule": "constant"}
+    tx, _ = optimizers.build(config, **RUN)
+    start, paths = to_jax(some_params()), []
+    for numbers in ((0, 1, 2), (5, 5, 7)):
+        params, state = start, tx.init(start)
+        for number, gradients in zip(numbers, some_gradients(3), strict=True):
+            updates, state = tx.update(to_jax(gradients), state, params, step=number)
+            params = optax.apply_updates(params, updates)
+        paths.append(params)
+    jax.tree.map(np.testing.assert_array_equal, *paths)
+
+
+def test_the_warmup_can_end_at_the_peak():
+    """As np.linspace(0, peak, warm-up) has it, after which the cosine begins at the peak."""
+    config = {"name": "sgd", "learning_rate": 0.3, "warmup_steps": 3}
+    schedule = optimizers.build(config, **RUN, warmup_ends_at_peak=True).schedule
+    after = [0.3 * 0.5 * (1 + np.cos(np.pi * i / 5)) for i in range(5)]
+    expected = [*np.linspace(0, 0.3, 3), *after]
+    np.testing.assert_allclose([schedule(step) for step in range(8)], expected, rtol=1e-5)
+    single = optimizers.build(config | {"warmup_steps": 1}, **RUN, warmup_ends_at_peak=True)
+    np.testing.assert_allclose([single.schedule(0), single.schedule(1)], [0.0, 0.3], rtol=1e-6)
 
 
 @pytest.mark.parametrize(("scaling", "factor"), [("none", 1), ("linear", 2), ("sqrt", 512**0.5)])
@@ -244,7 +273,7 @@ def test_the_step_schedule_drops_at_its_boundaries(where):
 
 @pytest.mark.parametrize("name", RULES)
 def test_eight_devices_update_as_one(name):
-    config = {"name": name, "learning_rate": 0.5, "clip_norm": 1.0, "accumulate": 2}
+    config = {"name": name, "learning_rate": 0.5, "clip_norm": 1.0}
     optimizer = optimizers.build(
         config | {"weight_decay": 0.0 if name in ("adam", "rmsprop") else 0.1, "warmup_steps": 1},
         **RUN,
@@ -258,8 +287,9 @@ def test_eight_devices_update_as_one(name):
         return jnp.mean((predicted + params["layer"]["bias"][None] - y) ** 2)
 
     @jax.jit
-    def step(params, state, x, y):
-        updates, state = optimizer.tx.update(jax.grad(loss)(params, x, y), state, params)
+    def step(params, state, number, x, y):
+        grads = jax.grad(loss)(params, x, y)
+        updates, state = optimizer.tx.update(grads, state, params, step=number)
         return optax.apply_updates(params, updates), state
 
     results = []
@@ -271,8 +301,8 @@ def test_eight_devices_update_as_one(name):
         parted = NamedSharding(mesh, PartitionSpec("data"))
         params = jax.device_put(to_jax(some_params()), whole)
         state = jax.device_put(optimizer.tx.init(params), whole)
-        for _ in range(4):
-            params, state = step(params, state, *jax.device_put((x, y), parted))
+        for number in range(4):
+            params, state = step(params, state, number, *jax.device_put((x, y), parted))
         results.append(params)
     jax.tree.map(lambda p, q: np.testing.assert_allclose(p, q, rtol=1e-5, atol=1e-6), *results)
     moved = np.abs(results[0]["layer"]["kernel"] - some_params()["layer"]["kernel"]).max()
