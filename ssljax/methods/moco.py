@@ -104,14 +104,15 @@ class MoCo(TwoView):
             params,
             state.variables["online"],
             views if self.symmetric else views[:1],
+            key,
         )
         target = target_network.follow(memory["target"], state.params["online"], self.momentum)
         keys, target_variables = self.keys(
             target, memory["target_variables"], views[::-1] if self.symmetric else views[1:]
         )
         directions = [
-            losses.info_nce_queue(query["projection"], key, memory["queue"], self.temperature)
-            for query, key in zip(queries, keys, strict=True)
+            losses.info_nce_queue(query["projection"], match, memory["queue"], self.temperature)
+            for query, match in zip(queries, keys, strict=True)
         ]
         return jnp.sum(jnp.stack(directions)), Aux(
             variables=variables,

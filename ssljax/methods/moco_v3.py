@@ -68,7 +68,8 @@ class MoCoV3(TwoView):
             last_bias=False,
             dtype=config.model.dtype,
         )
-        super().__init__(config, task, projector, predictor)
+        # The authors' class token starts at nearly nothing.
+        super().__init__(config, task, projector, predictor, class_token_std=1e-6)
 
     def loss(
         self,
@@ -85,7 +86,7 @@ class MoCoV3(TwoView):
         """
         memory = state.memory
         (one, two), variables = branch_pass.forward_each(
-            self.network, params, state.variables["online"], views
+            self.network, params, state.variables["online"], views, key
         )
         momentum = target_network.rising_momentum(self.momentum, state.step, self.total_steps)
         target = target_network.follow(memory["target"], state.params["online"], momentum)
