@@ -70,7 +70,7 @@ class BarlowTwins(TwoView):
     ) -> tuple[Array, Aux]:
         """Distance of the views' cross-correlation from the identity; each has its own pass."""
         (one, two), variables = branch_pass.forward_each(
-            self.network, params, state.variables["online"], views
+            self.network, params, state.variables["online"], views, key
         )
         loss = losses.barlow_twins(one["projection"], two["projection"], self.lambd)
         return loss, Aux(

@@ -7,13 +7,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray, UInt8
 from ml_collections import ConfigDict
 
-from ssljax import augment, optimizers
+from ssljax import augment, models, optimizers
 from ssljax.methods.contract import Loss, Player, Task
-from ssljax.models import Branch
 
 PyTree = Any
 Outputs = dict[str, Array]
@@ -38,8 +38,12 @@ def online_player(loss: Loss, config: ConfigDict, task: Task, **late: Any) -> Pl
       **late: For `optimizers.build_late`, where some of the parameters begin to move late.
     """
     make = optimizers.build_late if late else optimizers.build
+    settings = config.optimizer.to_dict()
+    if _freezes_patch_embedding(config.model):
+        # Weight decay would go on without a gradient.
+        settings["exclude"] = (*settings["exclude"], "patch_embedding")
     optimizer = make(
-        config.optimizer.to_dict(),
+        settings,
         total_steps=task.total_steps,
         steps_per_epoch=task.steps_per_epoch,
         batch_size=task.batch_size,
@@ -48,14 +52,44 @@ def online_player(loss: Loss, config: ConfigDict, task: Task, **late: Any) -> Pl
     return Player("online", loss, optimizer.tx, optimizer.schedule)
 
 
+def _freezes_patch_embedding(model: ConfigDict) -> bool:
+    option = "freeze_patch_embedding"
+    return bool(model.get(option)) and option in models.options_of(models.ENCODERS[model.name])
+
+
 def forward(
-    network: nn.Module, params: PyTree, variables: Mapping[str, PyTree], images: Array
+    network: nn.Module,
+    params: PyTree,
+    variables: Mapping[str, PyTree],
+    images: Float[Array, "batch height width channels"],
+    key: PRNGKeyArray | None = None,
 ) -> tuple[Outputs, dict[str, PyTree]]:
-    """One pass in training mode: (outputs, the collections as they are after it)."""
+    """One pass in training mode.
+
+    Args:
+      network: Any network of images.
+      params: Its parameters.
+      variables: Its other collections.
+      images: Normalised images.
+      key: Of what the network drops at random, which is other paths for each image of the pass;
+        None for a network that drops nothing. So too for the passes below.
+
+    Returns:
+      The outputs, and the collections as they are after the pass.
+    """
     outputs, changed = network.apply(
-        {"params": params, **variables}, images, train=True, mutable=list(variables)
+        {"params": params, **variables},
+        images,
+        train=True,
+        mutable=list(variables),
+        rngs=_random(key),
     )
     return outputs, dict(changed)
+
+
+def _random(key: PRNGKeyArray | None) -> dict[str, PRNGKeyArray]:
+    """Random keys by collection."""
+    return {} if key is None else {"drop_path": key}
 
 
 def forward_each(
@@ -63,15 +97,17 @@ def forward_each(
     params: PyTree,
     variables: Mapping[str, PyTree],
     views: Sequence[Float[Array, "batch height width channels"]],
+    key: PRNGKeyArray | None = None,
 ) -> tuple[list[Outputs], dict[str, PyTree]]:
-    """One pass for each view, with batch statistics over that view alone.
+    """One pass for each view, with batch statistics and dropped paths of that view alone.
 
     Returns:
       The outputs of each view, and the collections as they are after the last pass.
     """
     outputs = []
-    for view in views:
-        output, variables = forward(network, params, variables, view)
+    for number, view in enumerate(views):
+        own = None if key is None else jax.random.fold_in(key, number)
+        output, variables = forward(network, params, variables, view, own)
         outputs.append(output)
     return outputs, dict(variables)
 
@@ -81,6 +117,7 @@ def forward_together(
     params: PyTree,
     variables: Mapping[str, PyTree],
     views: Sequence[Float[Array, "batch height width channels"]],
+    key: PRNGKeyArray | None = None,
 ) -> tuple[list[Outputs], dict[str, PyTree]]:
     """One pass for several views of one size, with batch statistics over all of them.
 
@@ -92,17 +129,17 @@ def forward_together(
     """
     count = len(views)
     images = jnp.stack(views, axis=1).reshape(-1, *views[0].shape[1:])
-    outputs, variables = forward(network, params, variables, images)
+    outputs, variables = forward(network, params, variables, images, key)
     parted = {name: x.reshape(-1, count, *x.shape[1:]) for name, x in outputs.items()}
     return [{name: x[:, i] for name, x in parted.items()} for i in range(count)], dict(variables)
 
 
 def forward_crops(
-    network: Branch,
+    network: models.Branch,
     params: PyTree,
     variables: Mapping[str, PyTree],
     crops: Sequence[Float[Array, "batch _height _width channels"]],
-    rngs: dict[str, PRNGKeyArray] | None = None,
+    key: PRNGKeyArray | None = None,
 ) -> tuple[list[Outputs], dict[str, PyTree]]:
     """One encoder pass for each resolution, and one projector pass for all crops together.
 
@@ -114,14 +151,14 @@ def forward_crops(
       params: The network's parameters.
       variables: The network's other collections.
       crops: Crops of the same images; those of one size follow one another.
-      rngs: Random keys by collection, such as "drop_path".
+      key: Of what the encoder drops at random.
 
     Returns:
       "features" and the projector's outputs of each crop, named as by `Branch`; and the
       collections as they are after the passes.
     """
 
-    def passes(branch: Branch) -> Outputs:
+    def passes(branch: models.Branch) -> Outputs:
         features = []
         for shape, group in itertools.groupby(crops, key=lambda crop: crop.shape):
             images = jnp.stack(list(group), axis=1)
@@ -136,7 +173,7 @@ def forward_crops(
         }
 
     outputs, variables = network.apply(
-        {"params": params, **variables}, rngs=rngs, mutable=list(variables), method=passes
+        {"params": params, **variables}, rngs=_random(key), mutable=list(variables), method=passes
     )
     parted = [{name: x[:, i] for name, x in outputs.items()} for i in range(len(crops))]
     return parted, dict(variables)

@@ -76,7 +76,7 @@ class BYOL(TwoView):
         """
         memory = state.memory
         (one, two), variables = branch_pass.forward_each(
-            self.network, params, state.variables["online"], views
+            self.network, params, state.variables["online"], views, key
         )
         (target1, target2), target_variables = branch_pass.forward_each(
             self.target_network, memory["target"], memory["target_variables"], views

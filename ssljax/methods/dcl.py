@@ -62,7 +62,7 @@ class DCL(TwoView):
     ) -> tuple[Array, Aux]:
         """DCL or DCLW of the two views' projections, with batch statistics over both views."""
         (one, two), variables = branch_pass.forward_together(
-            self.network, params, state.variables["online"], views
+            self.network, params, state.variables["online"], views, key
         )
         z1, z2 = one["projection"], two["projection"]
         if self.weighted:

@@ -103,7 +103,7 @@ class DeepClusterV2(MultiCrop):
     ) -> tuple[Array, Aux]:
         """Mean over the clusterings of the cross-entropy of all crops with the image's cluster."""
         crops, variables = branch_pass.forward_crops(
-            self.network, params, state.variables["online"], views["crops"]
+            self.network, params, state.variables["online"], views["crops"], key
         )
         embeddings = [l2_normalize(crop["projection"]) for crop in crops]
         assignments = state.memory["assignments"][:, views["index"]]

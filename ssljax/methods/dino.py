@@ -75,9 +75,8 @@ class DINO(Method):
             dtype=config.model.dtype,
         )
         self.network = models.Branch(encoder, head)
-        # The teacher drops no paths; batch norms are in training mode in both.
-        whole = encoder.clone(drop_path=0.0) if hasattr(encoder, "drop_path") else encoder
-        self.teacher = models.Branch(whole, head)
+        # Batch norms are in training mode in both.
+        self.teacher = models.Branch(target_network.without_drop_path(encoder), head)
         player = branch_pass.online_player(
             self.loss,
             config,
@@ -118,7 +117,7 @@ class DINO(Method):
             self.teacher, memory["teacher"], memory["teacher_variables"], views[:2]
         )
         crops, variables = branch_pass.forward_crops(
-            self.network, params, state.variables["online"], views, rngs={"drop_path": key}
+            self.network, params, state.variables["online"], views, key
         )
         logits = [target["projection"] for target in targets]
         temperature = self.teacher_temperature(state.step)

@@ -19,7 +19,7 @@ from ml_collections import ConfigDict
 from ssljax import augment, losses, models
 from ssljax.methods import branch_pass
 from ssljax.methods.contract import Aux, Batch, Method, Task, TrainState
-from ssljax.methods.finetune import Finetune, forward
+from ssljax.methods.finetune import Finetune
 from ssljax.methods.known_labels import is_known
 
 PyTree = Any
@@ -123,7 +123,7 @@ class Distill(Method):
             views["image"],
             train=False,
         )
-        outputs, variables = forward(
+        outputs, variables = branch_pass.forward(
             self.network, params, state.variables["online"], views["image"], key
         )
         student, target = outputs["logits"], teacher["logits"]

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import jax.numpy as jnp
 from flax import traverse_util
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, PRNGKeyArray
 from ml_collections import ConfigDict
 
 from ssljax import augment, models
@@ -101,7 +101,7 @@ class Finetune(Method):
         carried: Mapping[str, PyTree],
     ) -> tuple[Array, Aux]:
         """Cross-entropy of the labels that are known, with batch statistics of all images."""
-        outputs, variables = forward(
+        outputs, variables = branch_pass.forward(
             self.network, params, state.variables["online"], views["image"], key
         )
         loss, metrics = classify(outputs["logits"], views["label"])
@@ -114,24 +114,6 @@ class Finetune(Method):
         return branch_pass.features(
             self.network, state.params["online"], state.variables["online"], self.view, images
         )
-
-
-def forward(
-    network: models.Classifier,
-    params: PyTree,
-    variables: Mapping[str, PyTree],
-    views: Float[Array, "batch height width channels"],
-    key: PRNGKeyArray,
-) -> tuple[dict[str, Array], dict[str, PyTree]]:
-    """One pass in training mode: (outputs, the collections as they are after it)."""
-    outputs, changed = network.apply(
-        {"params": params, **variables},
-        views,
-        train=True,
-        mutable=list(variables),
-        rngs={"drop_path": key},
-    )
-    return outputs, dict(changed)
 
 
 def _take(own: PyTree, source: PyTree) -> PyTree:

@@ -51,7 +51,10 @@ class MAE(Method):
         self.view = augment.view_from_config(method.view)
         self.image_shape = (self.view.size, self.view.size, task.image_shape[-1])
         self.network = models.MaskedAutoencoder(
-            encoder=encoder.clone(positions="sincos", initializer="xavier"),
+            encoder=encoder.clone(
+                positions=config.model.get("positions") or "sincos",
+                initializer=config.model.get("initializer") or "xavier",
+            ),
             mask_ratio=method.mask_ratio,
             decoder_dim=method.decoder_dim,
             decoder_depth=method.decoder_depth,

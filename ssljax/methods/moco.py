@@ -108,6 +108,7 @@ class MoCo(TwoView):
             params,
             state.variables["online"],
             views if self.symmetric else views[:1],
+            key,
         )
         keys, target_variables = self.keys(
             memory["target"],
@@ -115,8 +116,8 @@ class MoCo(TwoView):
             views[::-1] if self.symmetric else views[1:],
         )
         directions = [
-            losses.info_nce_queue(query["projection"], key, memory["queue"], self.temperature)
-            for query, key in zip(queries, keys, strict=True)
+            losses.info_nce_queue(query["projection"], match, memory["queue"], self.temperature)
+            for query, match in zip(queries, keys, strict=True)
         ]
         return jnp.sum(jnp.stack(directions)), Aux(
             variables=variables,

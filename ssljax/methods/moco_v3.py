@@ -68,7 +68,8 @@ class MoCoV3(TwoView):
             last_bias=False,
             dtype=config.model.dtype,
         )
-        super().__init__(config, task, projector, predictor)
+        # The authors' class token starts at nearly nothing.
+        super().__init__(config, task, projector, predictor, class_token_std=1e-6)
 
     def before_step(self, state: TrainState) -> TrainState:
         """Takes the momentum encoder a step towards the network, before it makes the keys."""
@@ -91,7 +92,7 @@ class MoCoV3(TwoView):
         """
         memory = state.memory
         (one, two), variables = branch_pass.forward_each(
-            self.network, params, state.variables["online"], views
+            self.network, params, state.variables["online"], views, key
         )
         (key1, key2), target_variables = branch_pass.forward_each(
             self.target_network, memory["target"], memory["target_variables"], views

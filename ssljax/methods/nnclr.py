@@ -33,7 +33,7 @@ class NNCLR(TwoView):
         return ConfigDict(
             dict(
                 temperature=0.1,
-                queue_size=65536,
+                queue_size=98304,  # The best of the paper; lightly and solo-learn have 65536.
                 projector_layers=3,
                 projector_hidden_dim=2048,
                 projector_dim=256,
@@ -81,7 +81,7 @@ class NNCLR(TwoView):
         """Mean of both directions; the neighbours come from the queue before this step."""
         queue = state.memory["queue"]
         (one, two), variables = branch_pass.forward_together(
-            self.network, params, state.variables["online"], views
+            self.network, params, state.variables["online"], views, key
         )
         neighbors1 = losses.nearest_neighbors(one["projection"], queue)
         neighbors2 = losses.nearest_neighbors(two["projection"], queue)

@@ -59,7 +59,7 @@ class SimCLR(TwoView):
     ) -> tuple[Array, Aux]:
         """NT-Xent of the two views' projections, with batch statistics over both views."""
         (one, two), variables = branch_pass.forward_together(
-            self.network, params, state.variables["online"], views
+            self.network, params, state.variables["online"], views, key
         )
         loss = losses.nt_xent(one["projection"], two["projection"], self.temperature)
         return loss, Aux(

@@ -80,7 +80,7 @@ class SimSiam(TwoView):
         Collapse is gauged on the predictions: the norm that ends the projector hides it there.
         """
         (one, two), variables = branch_pass.forward_each(
-            self.network, params, state.variables["online"], views
+            self.network, params, state.variables["online"], views, key
         )
         loss = losses.simsiam(
             one["prediction"], two["prediction"], one["projection"], two["projection"]

@@ -85,7 +85,7 @@ class SwAV(MultiCrop):
         """Predicts the codes of each large crop from all other crops."""
         prototypes = params["prototypes"]
         crops, variables = branch_pass.forward_crops(
-            self.network, params, state.variables["online"], views
+            self.network, params, state.variables["online"], views, key
         )
         embeddings = [l2_normalize(crop["projection"]) for crop in crops]
         scores = [_scores(z, prototypes) for z in embeddings]

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import optax
@@ -26,6 +27,19 @@ def without_predictor(
         for collection, parts in variables.items()
     }
     return jax.tree.map(jnp.copy, (target, target_variables))
+
+
+def without_drop_path(encoder: nn.Module) -> nn.Module:
+    """The encoder that drops no paths, as a target network has it.
+
+    It passes images in training mode for the sake of its batch statistics. But a path that is
+    dropped is noise for the network that learns; in the target it would be noise of what is learnt.
+
+    Reference:
+      Caron et al., DINO, 2021: `main_dino.py` of facebookresearch/dino gives `drop_path_rate` to
+      the student alone.
+    """
+    return encoder.clone(drop_path=0.0) if hasattr(encoder, "drop_path") else encoder
 
 
 def follow(

@@ -27,13 +27,14 @@ class TwoView(Method):
       task: What is known of data and length.
       projector: Head on the features.
       predictor: Head on the projection, if the method has one.
-      **encoder: Attributes of the encoder that are not in the config, such as `norm`.
+      **encoder: Attributes of the encoder that are not in the config, such as `norm`; left unread
+        where the encoder has no such attribute.
 
     Attributes:
       keeps_target: Whether the memory holds a copy of encoder and projector that the method moves:
         "target", its parameters, and "target_variables".
       network: Encoder, projector and predictor.
-      target_network: The same without the predictor.
+      target_network: The same without the predictor, and without dropped paths.
       image_shape: (height, width, channels) of a view.
     """
 
@@ -53,10 +54,9 @@ class TwoView(Method):
         self._draws = 2 if twice else 1
         size = self._views[0].size
         self.image_shape = (size, size, task.image_shape[-1])
-        self.target_network = models.Branch(
-            encoder=models.encoder_from_config(config.model, **encoder), projector=projector
-        )
-        self.network = self.target_network.clone(predictor=predictor)
+        online = models.encoder_from_config(config.model, **encoder)
+        self.network = models.Branch(online, projector, predictor)
+        self.target_network = models.Branch(target_network.without_drop_path(online), projector)
         self.players = (branch_pass.online_player(self.loss, config, task),)
 
     def init(self, key: PRNGKeyArray) -> tuple[dict[str, PyTree], dict[str, PyTree], PyTree]:

@@ -64,7 +64,7 @@ class VICReg(TwoView):
     ) -> tuple[Array, Aux]:
         """The three terms, weighted; each view has its own pass."""
         (one, two), variables = branch_pass.forward_each(
-            self.network, params, state.variables["online"], views
+            self.network, params, state.variables["online"], views, key
         )
         terms = dict(
             zip(

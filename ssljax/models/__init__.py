@@ -55,6 +55,7 @@ __all__ = [
     "build_encoder",
     "build_generator",
     "encoder_from_config",
+    "options_of",
     "patchify",
     "unpatchify",
 ]
@@ -70,6 +71,7 @@ ENCODERS: dict[str, Callable[..., nn.Module]] = {
     "vit_tiny": partial(VisionTransformer, dim=192, heads=3),
     "vit_small": partial(VisionTransformer, dim=384, heads=6),
     "vit_base": partial(VisionTransformer, dim=768, heads=12),
+    "vit_large": partial(VisionTransformer, dim=1024, depth=24, heads=16),
     "vit_mini": partial(VisionTransformer, dim=64, depth=4, heads=2, patch_size=4),
 }
 
@@ -101,7 +103,8 @@ def encoder_from_config(config: Any, **options: Any) -> nn.Module:
       config: A `ConfigDict` with ``name`` and the options of all encoders. Those that this one does
         not have are left unread, so that another one can be chosen on the command line; so are
         empty ones, 0 and False, which stand for the encoder's default.
-      **options: Attributes that are not in the config, such as ``norm``.
+      **options: Attributes that are not in the config, such as ``norm``; those that this encoder
+        does not have are left unread as well.
 
     Returns:
       The module, without parameters.
@@ -110,5 +113,5 @@ def encoder_from_config(config: Any, **options: Any) -> nn.Module:
       ValueError: If the name is unknown.
     """
     known = options_of(ENCODERS[config.name]) if config.name in ENCODERS else []
-    chosen = {name: value for name, value in config.items() if name in known and value}
-    return build_encoder(config.name, **chosen | options)
+    chosen = {name: value for name, value in config.items() if value} | options
+    return build_encoder(config.name, **{name: chosen[name] for name in chosen if name in known})

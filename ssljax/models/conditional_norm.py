@@ -6,7 +6,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Int
 
 from ssljax.models.norm import BatchNorm
-from ssljax.models.spectral_norm import Dense
+from ssljax.models.spectral_norm import Dense, rows_of_classes
 
 
 class ConditionalBatchNorm(nn.Module):
@@ -34,12 +34,13 @@ class ConditionalBatchNorm(nn.Module):
         train: bool,
         labels: Int[Array, "batch"],
     ) -> Float[Array, "batch *spatial channels"]:
-        """Normalises each channel; a label that is no class gives NaN."""
+        """Normalises each channel; a label that is no class, -1 too, gives NaN."""
         shape = (self.num_classes, x.shape[-1])
         scale = self.param("scale", nn.initializers.ones, shape, jnp.float32)
         bias = self.param("bias", nn.initializers.zeros, shape, jnp.float32)
         y = BatchNorm(use_scale=False, use_bias=False, name="norm")(x, train)
-        return _modulate(y, jnp.take(scale, labels, 0), jnp.take(bias, labels, 0), self.dtype)
+        scale, bias = rows_of_classes(scale, labels), rows_of_classes(bias, labels)
+        return _modulate(y, scale, bias, self.dtype)
 
 
 class SelfModulatedBatchNorm(nn.Module):

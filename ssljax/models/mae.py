@@ -38,7 +38,8 @@ def random_masking(key: PRNGKeyArray, batch: int, patches: int, mask_ratio: floa
       key: Random key.
       batch: Number of examples in the global batch.
       patches: Number of patches of an example.
-      mask_ratio: Share of patches to hide, in (0, 1); the number is rounded to the nearest.
+      mask_ratio: Share of patches to hide, in (0, 1); as in the authors' code, the number of those
+        that stay is rounded down.
 
     Returns:
       The masking.
@@ -49,7 +50,7 @@ def random_masking(key: PRNGKeyArray, batch: int, patches: int, mask_ratio: floa
     Reference:
       He et al., `MAE <https://arxiv.org/abs/2111.06377>`_, 2021, section 3.
     """
-    seen = round(patches * (1.0 - mask_ratio))
+    seen = int(patches * (1.0 - mask_ratio))
     if not 0 < seen < patches:
         raise ValueError(
             f"A mask ratio of {mask_ratio} leaves {seen} of {patches} patches visible; "

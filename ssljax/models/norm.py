@@ -67,22 +67,26 @@ class BatchNorm(nn.Module):
         running_mean = self.variable("batch_stats", "mean", jnp.zeros, channels, jnp.float32)
         running_var = self.variable("batch_stats", "var", jnp.ones, channels, jnp.float32)
         # Initialisation only makes shapes and may see a batch smaller than the real one.
-        groups = self.groups if train and not self.is_initializing() else 1
+        learns = train and not self.is_initializing()
+        groups = self.groups if learns else 1
         grouped = self._split(x.astype(jnp.float32), groups)
-        if train and not self.is_initializing():
-            mean, var = _statistics(grouped)
+        per_group = (1, groups, *([1] * (x.ndim - 2)), channels)
+        mean = _mean(grouped) if learns else running_mean.value[None]
+        grouped = grouped - mean.reshape(per_group)
+        if learns:
+            # A second pass: the mean of the squares less the square of the mean would lose a
+            # variance that is small beside the mean.
+            var = _mean(jnp.square(grouped))
             keep = self.momentum
             running_mean.value = keep * running_mean.value + (1 - keep) * jnp.mean(mean, axis=0)
             running_var.value = keep * running_var.value + (1 - keep) * jnp.mean(var, axis=0)
         else:
-            mean, var = running_mean.value[None], running_var.value[None]
+            var = running_var.value[None]
 
-        per_group = (1, groups, *([1] * (x.ndim - 2)), channels)
         factor = jax.lax.rsqrt(var + self.epsilon)
         if self.use_scale:
             factor = factor * self.param("scale", self.scale_init, (channels,), jnp.float32)[None]
-        y = (grouped - mean.reshape(per_group)) * factor.reshape(per_group)
-        y = y.reshape(x.shape)
+        y = (grouped * factor.reshape(per_group)).reshape(x.shape)
         if self.use_bias:
             bias = self.param("bias", nn.initializers.zeros, (channels,), jnp.float32)
             y = y + bias.reshape([1] * (x.ndim - 1) + [channels])
@@ -97,16 +101,11 @@ class BatchNorm(nn.Module):
         return x.reshape(batch // groups, groups, *rest)
 
 
-def _statistics(
-    x: Float[Array, "rows groups *spatial channels"],
-) -> tuple[Float[Array, "groups channels"], Float[Array, "groups channels"]]:
-    """Mean and biased variance of each group, by one pass over the values."""
-    axes = (0, *range(2, x.ndim - 1))
+def _mean(x: Float[Array, "rows groups *spatial channels"]) -> Float[Array, "groups channels"]:
+    """Mean of each group."""
     if x.size == x.shape[1] * x.shape[-1]:
         raise ValueError(
             "Batch norm in training needs more than one value per channel: "
             f"{x.shape[1]} group(s) of one {'x'.join(map(str, x.shape[2:]))} activation have one."
         )
-    mean = jnp.mean(x, axis=axes)
-    var = jnp.mean(x * x, axis=axes) - mean * mean
-    return mean, jnp.maximum(var, 0.0)
+    return jnp.mean(x, axis=(0, *range(2, x.ndim - 1)))

@@ -9,6 +9,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Int
 
 from ssljax.models.convolution import conv_general_dilated
+from ssljax.models.unit import unit
 
 DCGAN_INIT = nn.initializers.normal(0.02)
 """Radford et al. (2015), section 3: zero-centred normal, standard deviation 0.02."""
@@ -20,17 +21,18 @@ def power_iteration(
     """Turns u by one iteration towards the kernel's first singular vector.
 
     Args:
-      kernel: Weights, output channels last, seen as a matrix (-1, outputs).
+      kernel: Weights of any scale, output channels last, seen as a matrix (-1, outputs).
       u: Vector of length 1.
 
     Returns:
-      The next u, of length 1, through which no gradient passes.
+      The next u, of length 1, through which no gradient passes. A kernel of zeros leaves u.
 
     Reference:
       Miyato et al., `Spectral Normalization <https://arxiv.org/abs/1802.05957>`_, 2018, appendix A.
     """
     matrix = jax.lax.stop_gradient(kernel.reshape(-1, kernel.shape[-1]))
-    return jax.lax.stop_gradient(_unit(_dot(_unit(_dot(matrix, u)), matrix)))
+    turned = unit(_dot(unit(_dot(matrix, u)), matrix))
+    return jax.lax.stop_gradient(jnp.where(jnp.any(turned != 0), turned, u))
 
 
 def spectral_sigma(
@@ -52,7 +54,7 @@ def spectral_sigma(
     """
     matrix = kernel.reshape(-1, kernel.shape[-1])
     image = _dot(matrix, jax.lax.stop_gradient(u))
-    return _dot(jax.lax.stop_gradient(_unit(image)), image)
+    return _dot(jax.lax.stop_gradient(unit(image)), image)
 
 
 class Conv(nn.Module):
@@ -158,9 +160,18 @@ class Embed(nn.Module):
 
     @nn.compact
     def __call__(self, labels: Int[Array, "batch"], train: bool) -> Float[Array, "batch features"]:
-        """Looks the vectors up; a label that is no class gives NaN."""
+        """Looks the vectors up; a label that is no class, -1 too, gives NaN."""
         kernel = _kernel(self, (self.num_classes, self.features), train)
-        return jnp.take(kernel, labels, axis=0)
+        return rows_of_classes(kernel, labels)
+
+
+def rows_of_classes(
+    table: Float[Array, "classes features"], labels: Int[Array, "batch"]
+) -> Float[Array, "batch features"]:
+    """The row of each label; NaN for a label that is no class, such as the -1 of one not known."""
+    # A negative index would count from the end.
+    places = jnp.where(labels < 0, table.shape[0], labels)
+    return jnp.take(table, places, axis=0, mode="fill", fill_value=jnp.nan)
 
 
 def _kernel(layer: Any, shape: tuple[int, ...], train: bool) -> Float[Array, "*inputs outputs"]:
@@ -171,11 +182,12 @@ def _kernel(layer: Any, shape: tuple[int, ...], train: bool) -> Float[Array, "*i
     u = layer.variable(
         "spectral",
         "u",
-        lambda: _unit(jax.random.normal(layer.make_rng("params"), shape[-1:], jnp.float32)),
+        lambda: unit(jax.random.normal(layer.make_rng("params"), shape[-1:], jnp.float32)),
     )
     if train and layer.is_mutable_collection("spectral") and not layer.is_initializing():
         u.value = power_iteration(kernel, u.value)
-    return kernel / jnp.maximum(spectral_sigma(kernel, u.value), 1e-12)
+    sigma = spectral_sigma(kernel, u.value)
+    return kernel / jnp.where(sigma > 0, sigma, 1.0)
 
 
 def _add_bias(
@@ -185,10 +197,6 @@ def _add_bias(
 ) -> Float[Array, "*places features"]:
     bias = layer.param("bias", init, y.shape[-1:], jnp.float32)
     return y + bias.astype(y.dtype).reshape([1] * (y.ndim - 1) + [-1])
-
-
-def _unit(x: Float[Array, "n"]) -> Float[Array, "n"]:
-    return x / (jnp.linalg.norm(x) + 1e-12)
 
 
 def _dot(a: Float[Array, "..."], b: Float[Array, "..."]) -> Float[Array, "..."]:

@@ -22,7 +22,7 @@ def layer_norm(
     Returns:
       The normalised tokens.
     """
-    norm = nn.LayerNorm(epsilon=1e-6, dtype=jnp.float32, name=name)
+    norm = nn.LayerNorm(epsilon=1e-6, use_fast_variance=False, dtype=jnp.float32, name=name)
     return norm(x.astype(jnp.float32)).astype(dtype)
 
 

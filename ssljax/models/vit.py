@@ -12,8 +12,6 @@ from ssljax.models.patches import patch_grid, patchify, take_tokens
 from ssljax.models.positions import LearnedPositions, sincos_positions
 from ssljax.models.transformer import XAVIER, TransformerBlock, layer_norm
 
-# DINO's "truncated" normal is cut at 100 standard deviations: it is a normal.
-_TOKEN_INIT = nn.initializers.normal(0.02)
 _KERNEL_INITS = {"normal": nn.initializers.normal(0.02), "xavier": XAVIER}
 _PATCH_INITS = {
     # PyTorch's default for convolutions: uniform within 1 / sqrt(fan in).
@@ -31,8 +29,10 @@ class VisionTransformer(nn.Module):
     ViT-Ti       192   3
     ViT-S        384   6
     ViT-B        768   12
+    ViT-L        1024  16                                   ``depth=24``
     DINO                       ``"learned"``   ``"normal"`` ``drop_path=0.1`` in the student
-    MoCo v3            12 in S ``"sincos"``    ``"xavier"`` ``freeze_patch_embedding=True``
+    MoCo v3            12 in S ``"sincos"``    ``"xavier"`` ``freeze_patch_embedding=True``,
+                                                            ``class_token_std=1e-6``
     MAE                        ``"sincos"``    ``"xavier"``
     ============ ===== ======= =============== ============ ======================================
 
@@ -46,8 +46,9 @@ class VisionTransformer(nn.Module):
         made for the grid of the images at hand, and none for the class token.
       initializer: How kernels start: ``"normal"`` with deviation 0.02 (the patch embedding as a
         PyTorch convolution), or ``"xavier"`` uniform.
+      class_token_std: Standard deviation of the class token at the start.
       freeze_patch_embedding: Whether the patch embedding gets no gradient. To keep its initial
-        value it must have no weight decay either: exclude ``patch_embedding`` in the optimizer.
+        value it must have no weight decay either; the methods see to that.
       pool: What ``features`` is: the ``"class"`` token or the ``"mean"`` of the patches' tokens.
       drop_path: Probability in [0, 1) of dropping a path of the last block in training; it grows
         linearly from 0 in the first. See ``TransformerBlock``.
@@ -66,6 +67,7 @@ class VisionTransformer(nn.Module):
     patch_size: int = 16
     positions: Literal["learned", "sincos"] = "learned"
     initializer: Literal["normal", "xavier"] = "normal"
+    class_token_std: float = 0.02
     freeze_patch_embedding: bool = False
     pool: Literal["class", "mean"] = "class"
     drop_path: float = 0.0
@@ -154,10 +156,11 @@ class VisionTransformer(nn.Module):
         return table.reshape(rows * columns, self.dim)
 
     def _class_token(self) -> Float[Array, "1 1 dim"]:
-        shape = (1, 1, self.dim)
-        token = self.param("class_token", _TOKEN_INIT, shape, jnp.float32)
+        # DINO's "truncated" normal is cut at 100 standard deviations: it is a normal.
+        shape, normal = (1, 1, self.dim), nn.initializers.normal
+        token = self.param("class_token", normal(self.class_token_std), shape, jnp.float32)
         if self.positions == "learned":
-            token = token + self.param("class_position", _TOKEN_INIT, shape, jnp.float32)
+            token = token + self.param("class_position", normal(0.02), shape, jnp.float32)
         return token
 
     def _check_attributes(self) -> None:

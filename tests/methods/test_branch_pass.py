@@ -5,6 +5,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 from ssljax import models
 from ssljax.methods import branch_pass
@@ -88,3 +89,55 @@ def test_batch_statistics_are_over_the_crops_of_a_size_and_the_heads_over_all(st
         running = 0.9 * running + 0.1 * np.mean(out, axis=(0, 1, 2))
     found = after["batch_stats"]["encoder"]["stem_norm"]["mean"]
     np.testing.assert_allclose(found, running, rtol=1e-4, atol=1e-6)
+
+
+class Drops(nn.Module):
+    """An encoder and a head in one that leaves out half of its inputs, whole rows at a time."""
+
+    @nn.compact
+    def __call__(self, x, train):
+        if x.ndim == 2:
+            return [x]
+        dropped = nn.Dropout(0.5, broadcast_dims=(1, 2, 3), rng_collection="drop_path")
+        return {"features": jnp.mean(dropped(x, deterministic=not train), axis=(1, 2))}
+
+
+PASSES = {
+    branch_pass.forward_each: (12, 12),
+    branch_pass.forward_together: (12, 12),
+    branch_pass.forward_crops: (12, 12, 8, 8),
+}
+
+
+@pytest.mark.parametrize("forward", PASSES)
+def test_every_view_of_an_image_drops_by_its_own_draw(forward):
+    views = [jnp.ones((64, size, size, 1)) for size in PASSES[forward]]
+
+    def kept(seed):
+        network = models.Branch(Drops(), Drops())
+        outputs, _ = forward(network, {}, {}, views, jax.random.key(seed))
+        return np.stack([output["features"][:, 0] > 0 for output in outputs])
+
+    first, again, other = map(kept, (0, 0, 1))
+    np.testing.assert_array_equal(again, first)
+    assert len({tuple(row) for row in (*first, *other)}) == 2 * len(views)
+    assert 0.25 < first.mean() < 0.75
+
+
+@pytest.mark.parametrize("forward", PASSES)
+def test_eight_devices_drop_the_paths_that_one_drops(forward):
+    vit = models.VisionTransformer(dim=8, depth=2, heads=1, patch_size=4, drop_path=0.5)
+    network = models.Branch(vit, models.ProjectionHead(num_layers=1, out_dim=4))
+    rng = np.random.default_rng(0)
+    views = [jnp.asarray(rng.normal(size=(16, s, s, 1)), jnp.float32) for s in PASSES[forward]]
+    params, variables = branch_pass.init(network, jax.random.key(0), (12, 12, 1))
+    passes = jax.jit(
+        lambda views, key: forward(network, params, variables, views, key)[0][-1]["projection"]
+    )
+    mesh = jax.make_mesh((8,), ("data",), axis_types=(AxisType.Auto,))
+    split = jax.device_put(views, NamedSharding(mesh, PartitionSpec("data")))
+    alone, together, other = (
+        passes(given, jax.random.key(seed)) for given, seed in ((views, 0), (split, 0), (views, 1))
+    )
+    np.testing.assert_allclose(together, alone, rtol=1e-4, atol=1e-5)
+    assert np.abs(other - alone).max() > 1e-2

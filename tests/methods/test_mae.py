@@ -124,7 +124,7 @@ def test_imagenet_config_is_the_papers(monkeypatch):
 def test_loss_is_the_error_of_the_hidden_patches_in_float64(painted):
     views, outputs, ((normalized, aux), (plain, _)) = painted(jax.random.key(2))
     mask = np.asarray(outputs["mask"])
-    # A quarter of 9 patches, rounded, is seen.
+    # A quarter of 9 patches, rounded down, is seen.
     np.testing.assert_array_equal(mask.sum(axis=1), 7)
     prediction, target = np.asarray(outputs["prediction"], np.float64), patches_of(views)
     for found, wanted in (
@@ -150,10 +150,14 @@ def test_every_example_and_every_step_hides_other_patches(painted):
     assert np.any(masks[0] != masks[1])
 
 
-def test_encoder_is_the_papers_whatever_the_config_says(method):
+def test_encoder_is_the_papers_unless_the_config_says_otherwise(method):
     assert method.network.encoder.positions == "sincos"
     assert method.network.encoder.initializer == "xavier"
     assert method.network.mask_ratio == 0.75
+    config = tiny_config()
+    config.model.update(positions="learned", initializer="normal")
+    encoder = MAE(config, TASK).network.encoder
+    assert (encoder.positions, encoder.initializer) == ("learned", "normal")
 
 
 def test_features_are_the_encoders_with_every_patch_in_sight(method, start):

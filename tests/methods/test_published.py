@@ -236,7 +236,7 @@ PUBLISHED = {
         "batch_size": 4096,
         "epochs": 1000.0,
         "method.temperature": 0.1,
-        "method.queue_size": 65536,
+        "method.queue_size": 98304,
         "method.projector_dim": 256,
         "method.predictor_hidden_dim": 4096,
         "optimizer.weight_decay": 1e-6,

@@ -75,3 +75,24 @@ def test_head_with_batch_norm_has_one_norm_a_hidden_layer():
     before = np.asarray(x, np.float64) @ np.asarray(variables["params"]["linear1"]["kernel"])
     standard = (before - before.mean(axis=0)) / np.sqrt(before.var(axis=0) + 1e-5)
     np.testing.assert_allclose(hidden, nn.gelu(standard, approximate=False), atol=1e-4)
+
+
+def test_last_layer_starts_as_a_linear_layer_of_pytorch():
+    """Uniform within 1 / sqrt(inputs): rows of mean square 1 / 3, by which a step turns them."""
+    head = DinoHead(num_layers=1, bottleneck_dim=256, out_dim=512)
+    params = jax.jit(lambda: head.init(jax.random.key(0), jnp.zeros((1, 4)), False)["params"])()
+    last = np.asarray(params["last_layer"], np.float64)
+    assert last.shape == (512, 256)
+    assert 0.99 / 16 < np.abs(last).max() <= 1 / 16
+    lengths = np.linalg.norm(last, axis=1)
+    np.testing.assert_allclose(np.mean(lengths), 1 / math.sqrt(3), rtol=0.01)
+    assert lengths.std() < 0.03
+
+
+def test_bottleneck_has_length_one_at_any_scale_of_the_features():
+    head = DinoHead(num_layers=1, bottleneck_dim=4, out_dim=5)
+    x = jax.random.normal(jax.random.key(0), (3, 7))
+    variables = head.init(jax.random.key(1), x, False)
+    expected, found = (head.apply(variables, scale * x, True) for scale in (1.0, 1e-12))
+    np.testing.assert_allclose(found[0], expected[0], rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(found[1], expected[1], rtol=1e-4, atol=1e-6)

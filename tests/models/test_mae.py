@@ -44,7 +44,8 @@ def reconstruct(variables, images, key=KEY, network=NETWORK):
 
 
 @pytest.mark.parametrize(
-    ("patches", "ratio", "hidden"), [(196, 0.75, 147), (49, 0.75, 37), (10, 0.9, 9), (64, 0.5, 32)]
+    ("patches", "ratio", "hidden"),
+    [(196, 0.75, 147), (49, 0.75, 37), (49, 0.7, 35), (11, 0.9, 10), (64, 0.5, 32)],
 )
 def test_every_example_hides_exactly_the_ratio(patches, ratio, hidden):
     masking = random_masking(KEY, 5, patches, ratio)

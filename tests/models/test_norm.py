@@ -163,3 +163,38 @@ def test_groups_that_do_not_divide_the_batch_are_refused(groups):
 def test_groups_of_one_value_are_refused(shape):
     with pytest.raises(ValueError, match="more than one value per channel"):
         BatchNorm(groups=4).apply(variables(5), jnp.ones(shape), True, mutable="batch_stats")
+
+
+@pytest.mark.parametrize("groups", [1, 2])
+@pytest.mark.parametrize("mean", [100.0, 1000.0, 4000.0])
+def test_a_small_variance_beside_a_large_mean_is_kept(mean, groups):
+    """Output, statistics and gradient, on one device and on eight, against float64."""
+    rng = np.random.default_rng(0)
+    x = (mean + rng.normal(size=(64, 4, 4, 3))).astype(np.float32)
+    weights = rng.normal(size=x.shape).astype(np.float32)
+    start, norm = variables(3), BatchNorm(groups=groups)
+    mesh = jax.make_mesh((8,), ("data",), axis_types=(AxisType.Auto,))
+
+    @jax.jit
+    def passes(x):
+        def loss(x):
+            y, updated = norm.apply(start, x, True, mutable="batch_stats")
+            return jnp.sum(weights * y), (y, updated["batch_stats"])
+
+        return jax.grad(loss, has_aux=True)(x)
+
+    expected, *running = reference(x, groups, start)
+    slope = np.empty(x.shape)
+    for group in range(groups):
+        part = x[group::groups].astype(np.float64)
+        normal = (part - part.mean((0, 1, 2))) / np.sqrt(part.var((0, 1, 2)) + 1e-5)
+        given = np.float64(weights[group::groups]) * np.float64(start["params"]["scale"])
+        rest = given.mean((0, 1, 2)) + normal * (given * normal).mean((0, 1, 2))
+        slope[group::groups] = (given - rest) / np.sqrt(part.var((0, 1, 2)) + 1e-5)
+    for images in (x, jax.device_put(x, NamedSharding(mesh, PartitionSpec("data")))):
+        gradient, (y, updated) = passes(images)
+        # The mean is as exact as a sum of float32 is, to 1e-6 of itself.
+        np.testing.assert_allclose(y, expected, atol=1e-6 * mean + 1e-5)
+        np.testing.assert_allclose(updated["mean"], running[0], rtol=1e-6)
+        np.testing.assert_allclose(updated["var"], running[1], rtol=1e-4)
+        np.testing.assert_allclose(gradient, slope, atol=1e-6 * mean + 1e-5)

@@ -150,6 +150,24 @@ def test_a_kernel_of_zeros_stays_finite():
     assert all(np.all(np.isfinite(leaf)) for leaf in jax.tree.leaves(jax.grad(loss)(zeros)))
 
 
+@pytest.mark.parametrize("scale", [1e-30, 1e-8, 1e15])
+def test_the_normed_kernel_does_not_depend_on_the_kernels_scale(scale):
+    layer, variables, x = made("dense")
+    small = variables | {"params": jax.tree.map(lambda p: scale * p, variables["params"])}
+    small["params"]["bias"] = variables["params"]["bias"]
+    (expected, turned), (found, turned_too) = (
+        layer.apply(given, x, train=True, mutable="spectral") for given in (variables, small)
+    )
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6)
+    u, u_too = turned["spectral"]["u"], turned_too["spectral"]["u"]
+    np.testing.assert_allclose(u_too, u, rtol=1e-4, atol=1e-6)
+
+
+def test_a_kernel_of_zeros_leaves_the_vector_for_the_next_kernel():
+    kernel, u = kernel_and_u()
+    np.testing.assert_array_equal(power_iteration(jnp.zeros_like(kernel), u), u)
+
+
 @pytest.mark.parametrize(("size", "stride"), [(1, 1), (3, 1), (3, 2), (4, 2), (5, 2)])
 def test_sides_shrink_and_grow_by_the_stride_exactly(size, stride):
     down, up = Conv(2, size, stride), ConvTranspose(2, size, stride)
@@ -161,9 +179,9 @@ def test_sides_shrink_and_grow_by_the_stride_exactly(size, stride):
 
 def test_a_label_that_is_no_class_gives_nan():
     layer, variables, _ = made("embed")
-    y = layer.apply(variables, jnp.asarray([1, 7], jnp.int32), train=False)
-    assert np.all(np.isfinite(y[0]))
-    assert np.all(np.isnan(y[1]))
+    y = layer.apply(variables, jnp.asarray([0, 6, 7, -1, -7], jnp.int32), train=False)
+    assert np.all(np.isfinite(y[:2]))
+    assert np.all(np.isnan(y[2:]))
 
 
 def test_bfloat16_arithmetic_has_a_float32_norm():

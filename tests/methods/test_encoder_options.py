@@ -1,0 +1,137 @@
+"""Every option of an encoder works in every method that takes encoders."""
+
+import dataclasses
+import functools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from ml_collections import ConfigDict
+
+from ssljax import models
+from ssljax.augment import ViewPolicy
+from ssljax.methods import TABLE
+from ssljax.methods.contract import Method
+from ssljax.methods.finetune import Finetune
+from ssljax.state import init_state, make_step
+
+TAKES_ENCODERS = [name for name, kind in TABLE.items() if "name" in kind.default_model()]
+SIDE, BATCH = 16, 16
+SIZES = {"prototypes": 8, "out_dim": 8, "bottleneck_dim": 8, "local_crops": 1, "decoder_heads": 2}
+WEIGHT_DECAY = 0.4  # Where DINO's goes, so that any optimizer may have it.
+WAITS = {"freeze_prototypes_epochs": 0.0, "freeze_last_layer_epochs": 0.0, "clustering_epochs": 0.5}
+OPTIONS = {
+    "resnet_test": {"width": 2, "stem": "imagenet", "zero_init_residual": True},
+    "small": {"widths": (4, 8), "convs_per_stage": 2},
+    "vit_test": {
+        "patch_size": 8,
+        "heads": 4,
+        "positions": "sincos",
+        "initializer": "xavier",
+        "freeze_patch_embedding": True,
+        "pool": "mean",
+        "drop_path": 0.1,
+    },
+}
+"""By encoder, a value of each of its keys in the config that is not the default."""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def encoders():
+    with pytest.MonkeyPatch.context() as patch:
+        resnet = functools.partial(models.ResNet, (1, 1, 1, 1), models.BasicBlock)
+        vit = functools.partial(models.VisionTransformer, dim=16, depth=2, heads=2, patch_size=16)
+        patch.setitem(models.ENCODERS, "resnet_test", resnet)
+        patch.setitem(models.ENCODERS, "vit_test", vit)
+        yield
+
+
+@pytest.fixture
+def build(tiny):
+    """Makes the tiny method on an encoder, with some of the keys of `config.model`."""
+
+    def make(
+        name: str, encoder: str, method: Any = (), optimizer: Any = (), **model: Any
+    ) -> Method:
+        kind = TABLE[name]
+        own = kind.default_config()
+        sizes = {key: value for key, value in (SIZES | WAITS).items() if key in own}
+        config = tiny.config(kind, **sizes | dict(method))
+        for key in config.method:
+            if "view" in key:
+                config.method[key] = ConfigDict(dataclasses.asdict(ViewPolicy(SIDE, None)))
+        config.model = kind.default_model()
+        config.model.update(name=encoder, **model)
+        config.optimizer.update(**{"name": "adamw", "weight_decay": WEIGHT_DECAY} | dict(optimizer))
+        task = dataclasses.replace(tiny.task, image_shape=(SIDE, SIDE, 1), num_images=64)
+        if name == "distill":
+            teacher = tiny.config(Finetune)
+            task = dataclasses.replace(task, source=Finetune(teacher, task))
+        return kind(config, task)
+
+    return make
+
+
+def batch(number: int) -> dict[str, jax.Array]:
+    rng = np.random.default_rng(number)
+    images = rng.integers(0, 256, (BATCH, 1, SIDE, SIDE, 1), dtype=np.uint8)
+    return {
+        "image": jnp.asarray(images),
+        "label": jnp.asarray(rng.integers(0, 3, (BATCH, 1), dtype=np.int32)),
+        "index": jnp.asarray(rng.permutation(64)[:BATCH, None].astype(np.int32)),
+    }
+
+
+def test_the_table_of_options_is_whole():
+    keys = {key for options in OPTIONS.values() for key in options} | {"name", "dtype"}
+    assert keys == set(Method.default_model())
+    for encoder, options in OPTIONS.items():
+        default = Method.default_model()
+        default.name = encoder
+        plain = models.encoder_from_config(default)
+        assert all(getattr(plain, key) != value for key, value in options.items())
+
+
+@pytest.mark.parametrize("encoder", OPTIONS)
+@pytest.mark.parametrize("name", TAKES_ENCODERS)
+def test_every_method_trains_the_encoder_that_was_asked_for(name, encoder, build):
+    if name == "mae" and encoder != "vit_test":
+        with pytest.raises(ValueError, match="needs a vision transformer"):
+            build(name, encoder)
+        return
+    method = build(name, encoder, **OPTIONS[encoder])
+    network = method.network.encoder
+    assert {key: getattr(network, key) for key in OPTIONS[encoder]} == OPTIONS[encoder]
+    if encoder != "vit_test":
+        return  # That they train is promised elsewhere.
+    # Without a key for the paths that are dropped, the step could not even be traced.
+    state = jax.eval_shape(functools.partial(init_state, method), jax.random.key(0))
+    after, metrics = jax.eval_shape(make_step(method), state, batch(0))
+    assert jax.tree.map(jnp.shape, after) == jax.tree.map(jnp.shape, state)
+    assert metrics["online/loss"].shape == ()
+
+
+@pytest.mark.parametrize("name", ["byol", "moco", "moco_v3", "dino"])
+def test_the_network_that_gives_targets_drops_no_paths(name, build):
+    method = build(name, "vit_test", drop_path=0.1)
+    target = method.teacher if name == "dino" else method.target_network
+    assert (method.network.encoder.drop_path, target.encoder.drop_path) == (0.1, 0.0)
+    assert target.encoder.clone(drop_path=0.1) == method.network.encoder
+
+
+@pytest.mark.parametrize("name", ["simclr", "dino"])
+def test_a_frozen_patch_embedding_has_no_weight_decay(name, build):
+    rising = {"weight_decay_end": 0.9} if name == "dino" else {}
+    method = build(name, "vit_test", rising, freeze_patch_embedding=True)
+    (player,) = method.players
+    params = {
+        "encoder": {part: {"kernel": jnp.ones((2, 2))} for part in ("patch_embedding", "mlp_out")},
+        "projector": {"last_layer": jnp.ones((2, 2)), "norm1": {"bias": jnp.ones(2)}},
+    }
+    state, none = player.tx.init(params), jax.tree.map(jnp.zeros_like, params)
+    updates, _ = player.tx.update(none, state, params)
+    moved = {part: np.abs(x["kernel"]).max() for part, x in updates["encoder"].items()}
+    assert moved["mlp_out"] > 0
+    assert moved["patch_embedding"] == 0
