@@ -7,6 +7,7 @@ import importlib.metadata
 import json
 import pathlib
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -35,8 +36,8 @@ class Stage:
     def __init__(self, folder: pathlib.Path):
         self.folder, self.notes = folder / "bin", folder / "notes"
         self.folder.mkdir()
-        for tool in ("env", "bash", "seq", "grep", "sleep"):
-            (self.folder / tool).symlink_to(f"/usr/bin/{tool}")
+        for tool in ("bash", "grep", "seq"):
+            (self.folder / tool).symlink_to(shutil.which(tool))
 
     def program(self, name: str, does: str = "") -> None:
         """Puts a program on the PATH: it notes its call, then runs these lines of Python."""
@@ -157,7 +158,13 @@ def test_sigterm_reaches_every_local_process_and_the_script_waits_until_all_have
         assert len(list(tmp_path.glob("saved*"))) == 2
 
 
-SLURM = {"SLURM_JOB_ID": "7", "SLURM_CPUS_ON_NODE": "12", "SLURM_NTASKS_PER_NODE": "1"}
+# Bash counts on from SECONDS: the job has run for an hour.
+SLURM = {
+    "SLURM_JOB_ID": "7",
+    "SLURM_CPUS_ON_NODE": "12",
+    "SLURM_NTASKS_PER_NODE": "1",
+    "SECONDS": "3600",
+}
 
 
 @pytest.mark.parametrize(("status", "again"), [(0, 0), (1, 0), (2, 0), (143, 1)])
@@ -167,6 +174,16 @@ def test_slurm_queues_only_a_terminated_run_again(stage, status, again):
     stage.program("srun", f"sys.exit({status})")
     assert stage.run("slurm.sbatch", "--config=x", **SLURM)[0] == status
     assert [arguments for arguments, _ in stage.calls("scontrol")] == [["requeue", "7"]] * again
+
+
+def test_slurm_does_not_queue_a_run_for_ever_that_has_no_time_to_train(stage):
+    for name in ("python", "scontrol"):
+        stage.program(name)
+    stage.program("srun", "sys.exit(143)")
+    status, complaint = stage.run("slurm.sbatch", "--config=x", **SLURM | {"SECONDS": "0"})
+    assert status == 2
+    assert "--time" in complaint
+    assert not stage.calls("scontrol")
 
 
 @pytest.mark.parametrize(("gpus", "devices"), [("", None), ("1", "0"), ("4", "0,1,2,3")])
