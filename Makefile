@@ -3,10 +3,11 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+XPK := $(VENV)/xpk
 # Tests run in as many processes as there are cores.
 WORKERS ?= auto
 
-.PHONY: quickstart test lint format lock clean
+.PHONY: quickstart test manifests lint format lock clean
 
 quickstart: $(VENV)/ready
 	$(BIN)/python -m ssljax.main --config configs/simclr/digits.py --workdir runs/quickstart
@@ -14,11 +15,16 @@ quickstart: $(VENV)/ready
 test: $(VENV)/ready
 	$(BIN)/python -m pytest -n $(WORKERS) -q
 
+# What XPK makes of launch/xpk.sh, without a cloud account. It needs many packages: they have an environment of their own.
+manifests: $(VENV)/ready $(XPK)/ready
+	PATH="$(CURDIR)/$(XPK)/bin:$$PATH" MANIFESTS=runs/manifests $(BIN)/python -m pytest -q tests/test_manifests.py
+
 lint: $(VENV)/ready
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/shellcheck launch/*.sh launch/*.sbatch .ci/run
 
 format: $(VENV)/ready
 	$(BIN)/ruff check --fix .
@@ -33,6 +39,12 @@ $(VENV)/ready: pyproject.toml requirements.lock
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	touch $@
+
+$(XPK)/ready:
+	$(PYTHON) -m venv $(XPK)
+	$(XPK)/bin/python -m pip install --quiet --disable-pip-version-check uv
+	$(XPK)/bin/uv pip install --quiet --python $(XPK)/bin/python xpk==1.16.0
 	touch $@
 
 clean:
