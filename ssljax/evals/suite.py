@@ -9,8 +9,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax.experimental import multihost_utils
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
-from jaxtyping import Array, Float, Int, UInt8
+from jaxtyping import Array, Float, Int, Num, UInt8
 
+from ssljax.augment import check_bytes
 from ssljax.evals.few_label import few_label_probe
 from ssljax.evals.knn import knn_accuracies
 from ssljax.evals.linear import linear_probe
@@ -53,9 +54,10 @@ def pool(features: Float[Array, "batch ..."]) -> Float[Array, "batch dim"]:
 
 
 def raw_pixels(
-    images: UInt8[np.ndarray, "rows height width channels"],
+    images: Num[np.ndarray, "rows height width channels"],
 ) -> Float[np.ndarray, "rows dim"]:
-    """The pixels themselves as features: the baseline that needs no network."""
+    """The pixels themselves, which must be bytes, as features: the baseline without a network."""
+    check_bytes(images)
     return images.reshape(len(images), -1).astype(np.float32) / 255
 
 

@@ -33,6 +33,8 @@ def test_features_that_are_not_finite_have_no_score():
 def test_raw_pixels_are_the_pixels():
     images = np.arange(24, dtype=np.uint8).reshape(2, 2, 2, 3)
     np.testing.assert_allclose(evals.raw_pixels(images), np.arange(24).reshape(2, 12) / 255)
+    with pytest.raises(ValueError, match=r"uint8.*float32"):
+        evals.raw_pixels(images.astype(np.float32))
 
 
 def test_scores_are_named_by_probe():
