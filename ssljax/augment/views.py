@@ -65,10 +65,16 @@ def augment_view(
         policy.hue,
         policy.jitter_p,
         policy.brightness_mode,
+        policy.contrast_mode,
     )
     views = random_grayscale(fold_keys(keys, _GRAY), views, policy.gray_p)
     views = gaussian_blur(
-        fold_keys(keys, _BLUR), views, policy.blur_kernel, policy.blur_sigma, policy.blur_p
+        fold_keys(keys, _BLUR),
+        views,
+        policy.blur_kernel,
+        policy.blur_sigma,
+        policy.blur_p,
+        policy.blur_padding,
     )
     views = solarize(
         fold_keys(keys, _SOLARIZE), views, policy.solarize_p, policy.solarize_threshold
