@@ -64,6 +64,7 @@ def cifar10(config: ConfigDict, learning_rate: float = 0.12, weight_decay: float
                 saturation=0.4,
                 hue=0.1,
                 brightness_mode="multiplicative",
+                contrast_mode="torchvision",
                 blur_p=0.0,
                 solarize_p=0.0,
                 mean=presets.IMAGENET_MEAN,

@@ -40,6 +40,7 @@ def get_config(variant: str = "") -> ConfigDict:
     if variant == "cpu":
         config.batch_size = 256
         config.epochs = 6.0
+        config.method.view.contrast_mode = "torchvision"  # As in the figures above.
         config.model.update(name="small", dtype="float32")
         config.optimizer.update(
             name="adamw",

@@ -1,7 +1,8 @@
 """Pure augmentation of batches on the device, keyed per example.
 
 Every operation takes float32 images (batch, height, width, channels) in [0, 1] and, where it is
-random, one typed key per example.
+random, one typed key per example. Whole views are made of bytes (uint8): floats, whose range nobody
+can tell, are refused.
 """
 
 from ssljax.augment.blur import gaussian_blur
@@ -15,7 +16,7 @@ from ssljax.augment.crop import (
 )
 from ssljax.augment.geometry import affine_matrices, random_affine, random_flip, warp
 from ssljax.augment.keys import example_keys, fold_keys
-from ssljax.augment.pixels import normalize, to_float, to_tanh_range
+from ssljax.augment.pixels import check_bytes, normalize, to_float, to_tanh_range
 from ssljax.augment.policy import ViewPolicy, view_from_config
 from ssljax.augment.presets import simclr
 from ssljax.augment.resample import resize
@@ -27,6 +28,7 @@ __all__ = [
     "augment_view",
     "center_crop",
     "center_view",
+    "check_bytes",
     "color_jitter",
     "crop_and_resize",
     "example_keys",

@@ -1,11 +1,15 @@
 """Gaussian blur with a width of its own for each image."""
 
+from typing import Literal
+
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, Key
 
 from ssljax.augment.keys import bernoulli, check_probability, fold_keys, uniform
 from ssljax.augment.resample import apply_separable
+
+BlurPadding = Literal["reflect", "zeros"]
 
 
 def blur_radius(height: int, kernel_size: int | None = None) -> int:
@@ -29,18 +33,22 @@ def blur_radius(height: int, kernel_size: int | None = None) -> int:
 
 
 def _blur_matrix(
-    sigma: Float[Array, " batch"], size: int, radius: int
+    sigma: Float[Array, " batch"], size: int, radius: int, padding: BlurPadding
 ) -> Float[Array, "batch {size} {size}"]:
-    """Row o holds the kernel about pixel o, with what falls off an end reflected back."""
+    """Row o holds the kernel about pixel o; what falls off an end is reflected back, or is lost."""
     target, source = np.arange(size)[:, None], np.arange(size)[None, :]
     before = np.where(source > 0, target + source, size + radius)
     after = np.where(source < size - 1, 2 * (size - 1) - target - source, size + radius)
 
-    def gaussian(distance: Int[np.ndarray, "out in"]) -> Float[Array, "batch out in"]:
+    def gaussian(distance: Int[np.ndarray, "_ _"]) -> Float[Array, "batch _ _"]:
         scaled = distance.astype(np.float32)[None] / sigma[:, None, None]
         return jnp.where((distance <= radius)[None], jnp.exp(-0.5 * scaled**2), 0.0)
 
-    weights = gaussian(np.abs(target - source)) + gaussian(before) + gaussian(after)
+    weights = gaussian(np.abs(target - source))
+    if padding == "zeros":
+        whole = gaussian(np.abs(np.arange(-radius, radius + 1))[None, :])
+        return weights / jnp.sum(whole, axis=-1, keepdims=True)
+    weights = weights + gaussian(before) + gaussian(after)
     return weights / jnp.sum(weights, axis=-1, keepdims=True)
 
 
@@ -50,11 +58,11 @@ def gaussian_blur(
     kernel_size: int | None = None,
     sigma: tuple[float, float] = (0.1, 2.0),
     p: float = 0.5,
+    padding: BlurPadding = "reflect",
 ) -> Float[Array, "batch height width channels"]:
     """Blurs a random part of the images with a Gaussian of random width.
 
-    The border is reflected without repeating the edge. A kernel of one pixel does nothing and is
-    left out of the compiled program.
+    A kernel of one pixel does nothing and is left out of the compiled program.
 
     Args:
         keys: One key per example.
@@ -63,12 +71,14 @@ def gaussian_blur(
             the height made odd, so images of less than 20 pixels stay as they are.
         sigma: Range of the standard deviation in pixels.
         p: Probability that an image is blurred.
+        padding: What lies around the image: "reflect", itself reflected without repeating the edge,
+            as torchvision has it; or "zeros", as SimCLR and BYOL, whose borders so become darker.
 
     Returns:
         The images.
 
     Raises:
-        ValueError: If the probability, the range or the kernel is impossible.
+        ValueError: If the probability, the range, the kernel or the padding is impossible.
 
     Reference:
         Chen et al., A Simple Framework for Contrastive Learning of Visual Representations, 2020,
@@ -77,6 +87,8 @@ def gaussian_blur(
     check_probability(p)
     if not 0.0 < sigma[0] <= sigma[1]:
         raise ValueError(f"sigma must be 0 < low <= high, got {sigma}.")
+    if padding not in ("reflect", "zeros"):
+        raise ValueError(f"padding must be 'reflect' or 'zeros', got {padding!r}.")
     height, width = images.shape[1:3]
     radius = blur_radius(height, kernel_size)
     if radius >= min(height, width):
@@ -87,8 +99,10 @@ def gaussian_blur(
         return images
     draw = uniform(fold_keys(keys, 0), 1)[:, 0]
     width_of_kernel = sigma[0] + (sigma[1] - sigma[0]) * draw
-    rows = _blur_matrix(width_of_kernel, height, radius)
-    columns = rows if height == width else _blur_matrix(width_of_kernel, width, radius)
+    rows = _blur_matrix(width_of_kernel, height, radius, padding)
+    columns = rows
+    if height != width:
+        columns = _blur_matrix(width_of_kernel, width, radius, padding)
     # Choosing between matrices rather than images keeps the compiler from making the input twice.
     blurred = bernoulli(fold_keys(keys, 1), p)[:, None, None]
     rows = jnp.where(blurred, rows, jnp.eye(height, dtype=rows.dtype)[None])

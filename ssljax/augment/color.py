@@ -11,6 +11,8 @@ from ssljax.augment.keys import bernoulli, check_probability, fold_keys, uniform
 from ssljax.augment.planar import choose, from_planar, to_planar
 
 BrightnessMode = Literal["multiplicative", "additive"]
+ContrastMode = Literal["torchvision", "tensorflow"]
+"""Whose contrast and saturation: about grey, or about each channel's mean and in HSV."""
 
 _BLENDS = ("brightness", "contrast", "saturation")
 # ITU-R BT.601 luma, rounded as torchvision has it.
@@ -55,35 +57,52 @@ def _rotate_hue(
     return jnp.stack([low + chroma * jnp.clip(share, 0.0, 1.0) for share in shares], axis=1)
 
 
+def _scale_saturation(
+    planes: Float[Array, "batch 3 height width"], factors: Float[Array, "batch 1 1 1"]
+) -> Float[Array, "batch 3 height width"]:
+    """Multiplies the saturation of HSV, at most to 1, leaving value and hue alone."""
+    value = jnp.max(planes, axis=1, keepdims=True)
+    chroma = value - jnp.min(planes, axis=1, keepdims=True)
+    most = jnp.where(chroma > 0.0, value / jnp.where(chroma > 0.0, chroma, 1.0), 1.0)
+    return value - jnp.minimum(factors, most) * (value - planes)
+
+
 def _blend(
     planes: Float[Array, "batch channels height width"],
     factors: Mapping[str, Float[Array, " batch"]],
     chosen: Mapping[str, Bool[Array, " batch"]],
     brightness_mode: BrightnessMode,
+    contrast_mode: ContrastMode,
 ) -> Float[Array, "batch channels height width"]:
     """Applies to each image the one blend that is chosen for it, or none.
 
     A blend is factor * x + (1 - factor) * reference; the reference is black for brightness, the
-    mean grey for contrast and the grey image for saturation. One expression covers the three, with
-    coefficients that differ between images.
+    mean grey or each channel's mean for contrast and the grey image for saturation. One expression
+    covers the three, with coefficients that differ between images. TensorFlow's saturation is no
+    blend with one factor for all pixels, and comes on its own.
     """
+    in_hsv = contrast_mode == "tensorflow" and "saturation" in chosen
 
     def column(values: Float[Array, " batch"]) -> Float[Array, "batch 1 1 1"]:
         return values[:, None, None, None]
 
     factor = jnp.ones_like(next(iter(factors.values())))
     for name, mask in chosen.items():
+        if name == "saturation" and in_hsv:
+            continue
         if name != "brightness" or brightness_mode == "multiplicative":
             factor = jnp.where(mask, factors[name], factor)
     blended = column(factor) * planes
     if "brightness" in chosen and brightness_mode == "additive":
         blended = blended + column(jnp.where(chosen["brightness"], factors["brightness"], 0.0))
-    if "contrast" in chosen or "saturation" in chosen:
-        gray = _gray(planes)
+    gray = _gray(planes) if contrast_mode == "torchvision" else planes
     if "contrast" in chosen:
-        mean = jnp.mean(gray, axis=(1, 2, 3), keepdims=True)
+        mean = jnp.mean(gray, axis=(2, 3), keepdims=True)
         blended = blended + column(jnp.where(chosen["contrast"], 1.0 - factor, 0.0)) * mean
-    if "saturation" in chosen:
+    if in_hsv:
+        saturated = _scale_saturation(planes, column(factors["saturation"]))
+        blended = choose(chosen["saturation"], saturated, blended)
+    elif "saturation" in chosen:
         blended = blended + column(jnp.where(chosen["saturation"], 1.0 - factor, 0.0)) * gray
     return jnp.clip(blended, 0.0, 1.0)
 
@@ -93,6 +112,7 @@ def apply_color_jitter(
     factors: Mapping[str, Float[Array, " batch"]],
     positions: Mapping[str, Int[Array, " batch"]],
     brightness_mode: BrightnessMode = "multiplicative",
+    contrast_mode: ContrastMode = "torchvision",
 ) -> Float[Array, "batch height width channels"]:
     """Applies given colour changes in a given order, clipping to [0, 1] after each.
 
@@ -105,6 +125,7 @@ def apply_color_jitter(
             Hue is in turns; brightness is an amount to add where the mode is additive.
         positions: For the same names, the place 0, 1, … in the order of application.
         brightness_mode: "multiplicative" or "additive".
+        contrast_mode: "torchvision" or "tensorflow", of contrast and saturation.
 
     Returns:
         The changed images, in [0, 1].
@@ -116,13 +137,13 @@ def apply_color_jitter(
         chosen = {name: positions[name] == place for name in blends}
         if hue_position is not None:
             chosen = {name: mask & (hue_position > place) for name, mask in chosen.items()}
-        planes = _blend(planes, factors, chosen, brightness_mode)
+        planes = _blend(planes, factors, chosen, brightness_mode, contrast_mode)
     if hue_position is not None:
         planes = _rotate_hue(planes, factors["hue"])
         for place in range(1, len(blends) + 1):
             later = hue_position < place
             chosen = {name: (positions[name] == place) & later for name in blends}
-            planes = _blend(planes, factors, chosen, brightness_mode)
+            planes = _blend(planes, factors, chosen, brightness_mode, contrast_mode)
     return from_planar(planes)
 
 
@@ -162,6 +183,7 @@ def color_jitter(
     hue: float,
     p: float = 0.8,
     brightness_mode: BrightnessMode = "multiplicative",
+    contrast_mode: ContrastMode = "torchvision",
 ) -> Float[Array, "batch height width channels"]:
     """Changes brightness, contrast, saturation and hue at random, in a random order.
 
@@ -172,12 +194,15 @@ def color_jitter(
         keys: One key per example.
         images: RGB or grey images in [0, 1].
         brightness: Strength x; the factor is drawn from [max(0, 1 - x), 1 + x].
-        contrast: The same for contrast, about the mean of the grey image.
+        contrast: The same for contrast.
         saturation: The same for saturation.
         hue: Largest turn of the hue, as a fraction of the circle, at most 0.5.
         p: Probability that an image is changed at all.
         brightness_mode: "multiplicative", as SimCLR v2 and torchvision have it, or "additive", as
             SimCLR v1: an amount from [-x, x] is added.
+        contrast_mode: "torchvision": contrast is about the mean of the grey image, and saturation
+            blends with the grey image; or "tensorflow", as SimCLR and BYOL: contrast is about each
+            channel's own mean, and saturation is that of HSV, cut off at 1.
 
     Returns:
         The changed images, in [0, 1].
@@ -201,6 +226,10 @@ def color_jitter(
         raise ValueError(
             f"brightness_mode must be 'multiplicative' or 'additive', got {brightness_mode!r}."
         )
+    if contrast_mode not in ("torchvision", "tensorflow"):
+        raise ValueError(
+            f"contrast_mode must be 'torchvision' or 'tensorflow', got {contrast_mode!r}."
+        )
     _check_channels(images)
     usable = given
     if images.shape[-1] == 1:
@@ -209,7 +238,8 @@ def color_jitter(
     if p == 0.0 or not strengths:
         return images
     factors, positions = sample_color_jitter(fold_keys(keys, 0), strengths, brightness_mode)
-    changed = to_planar(apply_color_jitter(images, factors, positions, brightness_mode))
+    jittered = apply_color_jitter(images, factors, positions, brightness_mode, contrast_mode)
+    changed = to_planar(jittered)
     return from_planar(choose(bernoulli(fold_keys(keys, 1), p), changed, to_planar(images)))
 
 

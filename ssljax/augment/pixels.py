@@ -4,33 +4,49 @@ from collections.abc import Sequence
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, UInt8
+from jaxtyping import Array, Float, Num
+
+
+def check_bytes(images: Num[Array | np.ndarray, "batch height width channels"]) -> None:
+    """Raises ValueError unless images are bytes, whose range is known; that of floats is not."""
+    if images.dtype != np.uint8:
+        raise ValueError(
+            f"Images must be bytes, uint8 from 0 to 255, and these are {images.dtype}: make floats "
+            "in [0, 1] bytes by (255 * images).round().astype('uint8')."
+        )
 
 
 def to_float(
-    images: UInt8[Array | np.ndarray, "batch height width channels"],
+    images: Num[Array | np.ndarray, "batch height width channels"],
 ) -> Float[Array, "batch height width channels"]:
-    """Turns bytes into float32 in [0, 1].
+    """Turns bytes into float32 in [0, 1]: the one way in for all views and features.
 
     Args:
-        images: Images in 0 to 255.
+        images: Images in 0 to 255, uint8.
 
     Returns:
         The images divided by 255.
+
+    Raises:
+        ValueError: If the images are not bytes: what is 0 to 1 already would come out as black.
     """
+    check_bytes(images)
     return jnp.asarray(images).astype(jnp.float32) / 255.0
 
 
 def to_tanh_range(
-    images: UInt8[Array | np.ndarray, "batch height width channels"],
+    images: Num[Array | np.ndarray, "batch height width channels"],
 ) -> Float[Array, "batch height width channels"]:
     """Turns bytes into float32 in [-1, 1], where a generator's images lie.
 
     Args:
-        images: Images in 0 to 255.
+        images: Images in 0 to 255, uint8.
 
     Returns:
         The images scaled so that 0 becomes -1 and 255 becomes 1.
+
+    Raises:
+        ValueError: If the images are not bytes.
     """
     return 2.0 * to_float(images) - 1.0
 

@@ -5,7 +5,8 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any, Protocol, runtime_checkable
 
-from ssljax.augment.color import BrightnessMode
+from ssljax.augment.blur import BlurPadding
+from ssljax.augment.color import BrightnessMode, ContrastMode
 from ssljax.augment.resample import Interpolation
 
 
@@ -26,11 +27,13 @@ class ViewPolicy:
         saturation: Strength of the jitter of saturation.
         hue: Largest turn of the hue as a fraction of the circle.
         brightness_mode: "multiplicative" or "additive".
+        contrast_mode: "torchvision" or "tensorflow", of contrast and saturation.
         jitter_p: Probability of colour jitter.
         gray_p: Probability of a grey view.
         blur_p: Probability of Gaussian blur.
         blur_sigma: Range of the blur's standard deviation in pixels.
         blur_kernel: Odd size of the blur's kernel, or None for a tenth of `size` made odd.
+        blur_padding: "reflect" or "zeros" around the blurred image.
         solarize_p: Probability of solarization.
         solarize_threshold: Value in [0, 1] from which on pixels are inverted.
         mean: Mean per channel to subtract at the end, in units of [0, 1]; None to leave it.
@@ -51,11 +54,13 @@ class ViewPolicy:
     saturation: float = 0.0
     hue: float = 0.0
     brightness_mode: BrightnessMode = "multiplicative"
+    contrast_mode: ContrastMode = "torchvision"
     jitter_p: float = 0.8
     gray_p: float = 0.0
     blur_p: float = 0.0
     blur_sigma: tuple[float, float] = (0.1, 2.0)
     blur_kernel: int | None = None
+    blur_padding: BlurPadding = "reflect"
     solarize_p: float = 0.0
     solarize_threshold: float = 0.5
     mean: tuple[float, ...] | None = None
@@ -89,6 +94,8 @@ def check_fields(fields: Mapping[str, Any]) -> None:
             )
     _check_choice(fields, "interpolation", ("bilinear", "bicubic"))
     _check_choice(fields, "brightness_mode", ("multiplicative", "additive"))
+    _check_choice(fields, "contrast_mode", ("torchvision", "tensorflow"))
+    _check_choice(fields, "blur_padding", ("reflect", "zeros"))
     mean, std = fields["mean"], fields["std"]
     if (mean is None) != (std is None):
         raise ValueError("mean and std must be given together.")

@@ -25,11 +25,12 @@ def simclr(
         brightness_mode: "multiplicative" (v2) or "additive" (v1).
 
     Returns:
-        The policy. It does not normalise, as the authors do not.
+        The policy. It does not normalise, as the authors do not; contrast, saturation and the
+        borders of the blur are TensorFlow's.
 
     Reference:
         Chen et al., A Simple Framework for Contrastive Learning of Visual Representations, 2020,
-        appendices A and B.9.
+        appendices A and B.9; `data_util.py` of google-research/simclr.
     """
     return ViewPolicy(
         size,
@@ -39,20 +40,24 @@ def simclr(
         saturation=0.8 * strength,
         hue=0.2 * strength,
         brightness_mode=brightness_mode,
+        contrast_mode="tensorflow",
         gray_p=0.2,
         blur_p=0.5 if blur else 0.0,
+        blur_padding="zeros",
     )
 
 
 def byol(
-    size: int, least_crop: float = 0.08, brightness_mode: BrightnessMode = "multiplicative"
+    size: int, least_crop: float = 0.08, *, original: bool = False
 ) -> tuple[ViewPolicy, ViewPolicy]:
     """Makes the two views of BYOL, Barlow Twins, VICReg, NNCLR and MoCo v3.
 
     Args:
         size: Side of the square views in pixels.
         least_crop: Least area of a crop, as a fraction of the image's; 0.2 for MoCo v3's ResNet.
-        brightness_mode: "additive" for BYOL itself; those that came after it multiply.
+        original: Colours and blur as in BYOL's own code: brightness is added, contrast is about
+            each channel's mean, saturation is HSV's, and zeros lie around a blurred image. Those
+            that came after BYOL take torchvision's.
 
     Returns:
         The first policy, which always blurs, and the second, which seldom blurs and sometimes
@@ -70,9 +75,11 @@ def byol(
         contrast=0.4,
         saturation=0.2,
         hue=0.1,
-        brightness_mode=brightness_mode,
+        brightness_mode="additive" if original else "multiplicative",
+        contrast_mode="tensorflow" if original else "torchvision",
         gray_p=0.2,
         blur_p=1.0,
+        blur_padding="zeros" if original else "reflect",
         mean=IMAGENET_MEAN,
         std=IMAGENET_STD,
     )

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import jax
 import numpy as np
-from jaxtyping import Array, Float, Key, UInt8
+from jaxtyping import Array, Float, Key, Num
 
 from ssljax.augment.blur import gaussian_blur
 from ssljax.augment.color import color_jitter, random_grayscale, solarize
@@ -22,7 +22,7 @@ _CROP, _FLIP, _JITTER, _GRAY, _BLUR, _SOLARIZE = range(6)
 def augment_view(
     policy: ViewPolicy,
     key: Key[Array, ""],
-    images: UInt8[Array | np.ndarray, "batch height width channels"],
+    images: Num[Array | np.ndarray, "batch height width channels"],
 ) -> Float[Array, "batch size size channels"]:
     """Makes one view of every image.
 
@@ -33,13 +33,13 @@ def augment_view(
     Args:
         policy: What to do; static under `jax.jit`.
         key: The key of this view at this step.
-        images: Images as bytes, the whole batch.
+        images: Images as bytes (uint8), the whole batch.
 
     Returns:
         Views of `policy.size` squared, in [0, 1] unless the policy normalises.
 
     Raises:
-        ValueError: If the policy does not suit the images' size or channels.
+        ValueError: If the images are not bytes, or the policy does not suit their size or channels.
     """
     keys = example_keys(key, images.shape[0])
     views = to_float(images)
@@ -65,10 +65,16 @@ def augment_view(
         policy.hue,
         policy.jitter_p,
         policy.brightness_mode,
+        policy.contrast_mode,
     )
     views = random_grayscale(fold_keys(keys, _GRAY), views, policy.gray_p)
     views = gaussian_blur(
-        fold_keys(keys, _BLUR), views, policy.blur_kernel, policy.blur_sigma, policy.blur_p
+        fold_keys(keys, _BLUR),
+        views,
+        policy.blur_kernel,
+        policy.blur_sigma,
+        policy.blur_p,
+        policy.blur_padding,
     )
     views = solarize(
         fold_keys(keys, _SOLARIZE), views, policy.solarize_p, policy.solarize_threshold
@@ -78,21 +84,21 @@ def augment_view(
 
 def multi_crop(
     key: Key[Array, ""],
-    images: UInt8[Array | np.ndarray, "batch height width channels"],
+    images: Num[Array | np.ndarray, "batch height width channels"],
     policies: Sequence[tuple[ViewPolicy, int]],
 ) -> tuple[Float[Array, "batch _height _width channels"], ...]:
     """Makes several views of every image, each with its own key.
 
     Args:
         key: The key of this step.
-        images: Images as bytes, the whole batch.
+        images: Images as bytes (uint8), the whole batch.
         policies: Policies, and how many views of each.
 
     Returns:
         The views, in the order of the policies.
 
     Raises:
-        ValueError: If a policy does not suit the images' size or channels.
+        ValueError: If the images are not bytes, or a policy does not suit their size or channels.
 
     Reference:
         Caron et al., Unsupervised Learning of Visual Features by Contrasting Cluster Assignments,
@@ -106,7 +112,7 @@ def multi_crop(
 
 def center_view(
     policy: ViewPolicy,
-    images: UInt8[Array | np.ndarray, "batch height width channels"],
+    images: Num[Array | np.ndarray, "batch height width channels"],
 ) -> Float[Array, "batch size size channels"]:
     """Makes the one view that an evaluation sees: resized, cut in the centre, normalised.
 
@@ -116,10 +122,13 @@ def center_view(
 
     Args:
         policy: Gives the size, the interpolation and the normalisation.
-        images: Images as bytes.
+        images: Images as bytes (uint8).
 
     Returns:
         Views of `policy.size` squared, in [0, 1] unless the policy normalises.
+
+    Raises:
+        ValueError: If the images are not bytes.
     """
     shorter_side = max(policy.size, min(*images.shape[1:3], round(policy.size * 8 / 7)))
     views = _fit(to_float(images), shorter_side, policy.size, policy.interpolation)

@@ -12,6 +12,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Float32
 
+from ssljax.losses.similarity import as_float32
+
 
 def logistic_discriminator(
     real_logits: Float[Array, "real *places"], fake_logits: Float[Array, "fake *places"]
@@ -33,7 +35,7 @@ def logistic_discriminator(
         >>> print(f"{logistic_discriminator(jnp.zeros(4), jnp.zeros(2)):.4f}")
         1.3863
     """
-    real, fake = _float32(real_logits), _float32(fake_logits)
+    real, fake = as_float32(real_logits), as_float32(fake_logits)
     return jnp.mean(jax.nn.softplus(-real)) + jnp.mean(jax.nn.softplus(fake))
 
 
@@ -54,7 +56,7 @@ def minimax_generator(fake_logits: Float[Array, "fake *places"]) -> Float32[Arra
         >>> print(f"{minimax_generator(jnp.zeros(4)):.4f}")
         -0.6931
     """
-    return -jnp.mean(jax.nn.softplus(_float32(fake_logits)))
+    return -jnp.mean(jax.nn.softplus(as_float32(fake_logits)))
 
 
 def non_saturating_generator(fake_logits: Float[Array, "fake *places"]) -> Float32[Array, ""]:
@@ -74,7 +76,7 @@ def non_saturating_generator(fake_logits: Float[Array, "fake *places"]) -> Float
         >>> print(f"{non_saturating_generator(jnp.zeros(4)):.4f}")
         0.6931
     """
-    return jnp.mean(jax.nn.softplus(-_float32(fake_logits)))
+    return jnp.mean(jax.nn.softplus(-as_float32(fake_logits)))
 
 
 def least_squares_discriminator(
@@ -97,7 +99,7 @@ def least_squares_discriminator(
         >>> print(least_squares_discriminator(jnp.array([3.0]), jnp.array([1.0])))
         2.5
     """
-    real, fake = _float32(real_logits), _float32(fake_logits)
+    real, fake = as_float32(real_logits), as_float32(fake_logits)
     return (jnp.mean(jnp.square(real - 1)) + jnp.mean(jnp.square(fake))) / 2
 
 
@@ -118,7 +120,7 @@ def least_squares_generator(fake_logits: Float[Array, "fake *places"]) -> Float3
         >>> print(least_squares_generator(jnp.array([3.0])))
         2.0
     """
-    return jnp.mean(jnp.square(_float32(fake_logits) - 1)) / 2
+    return jnp.mean(jnp.square(as_float32(fake_logits) - 1)) / 2
 
 
 def hinge_discriminator(
@@ -142,7 +144,7 @@ def hinge_discriminator(
         >>> print(hinge_discriminator(jnp.array([2.0, -1.0]), jnp.array([0.5, -3.0])))
         1.75
     """
-    real, fake = _float32(real_logits), _float32(fake_logits)
+    real, fake = as_float32(real_logits), as_float32(fake_logits)
     return jnp.mean(jax.nn.relu(1 - real)) + jnp.mean(jax.nn.relu(1 + fake))
 
 
@@ -168,7 +170,7 @@ def wasserstein_discriminator(
         >>> print(wasserstein_discriminator(jnp.array([2.0, 4.0]), jnp.array([1.0])))
         -2.0
     """
-    return jnp.mean(_float32(fake_scores)) - jnp.mean(_float32(real_scores))
+    return jnp.mean(as_float32(fake_scores)) - jnp.mean(as_float32(real_scores))
 
 
 def wasserstein_generator(fake_scores: Float[Array, "fake *places"]) -> Float32[Array, ""]:
@@ -189,7 +191,7 @@ def wasserstein_generator(fake_scores: Float[Array, "fake *places"]) -> Float32[
         >>> print(wasserstein_generator(jnp.array([1.0, 3.0])))
         -2.0
     """
-    return -jnp.mean(_float32(fake_scores))
+    return -jnp.mean(as_float32(fake_scores))
 
 
 def score_drift(real_scores: Float[Array, "real *places"]) -> Float32[Array, ""]:
@@ -209,7 +211,7 @@ def score_drift(real_scores: Float[Array, "real *places"]) -> Float32[Array, ""]
         >>> print(score_drift(jnp.array([1.0, -3.0])))
         5.0
     """
-    return jnp.mean(jnp.square(_float32(real_scores)))
+    return jnp.mean(jnp.square(as_float32(real_scores)))
 
 
 class GANLoss(NamedTuple):
@@ -231,7 +233,3 @@ GAN_LOSSES: dict[str, GANLoss] = {
     "hinge": GANLoss(hinge_discriminator, wasserstein_generator),
     "wasserstein": GANLoss(wasserstein_discriminator, wasserstein_generator),
 }
-
-
-def _float32(logits: Float[Array, "..."]) -> Float32[Array, "..."]:
-    return logits.astype(jnp.float32)

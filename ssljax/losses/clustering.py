@@ -8,8 +8,10 @@ from jax import lax
 from jax.scipy.special import entr
 from jaxtyping import Array, Float, Float32
 
+from ssljax.losses.axes import AxisName, mean_over
 from ssljax.losses.checks import check_positive
 from ssljax.losses.cross_view import cross_view_entropy
+from ssljax.losses.similarity import as_float32
 from ssljax.losses.transport import sinkhorn_potentials
 
 
@@ -18,6 +20,7 @@ def sinkhorn_knopp(
     epsilon: float = 0.05,
     iterations: int = 3,
     queue_scores: Float[Array, "size prototypes"] | None = None,
+    axis_name: AxisName = None,
 ) -> Float32[Array, "batch prototypes"]:
     """Turn similarities into codes that use all prototypes equally.
 
@@ -32,6 +35,9 @@ def sinkhorn_knopp(
         iterations: prototypes-then-samples passes, 1 or more.
         queue_scores: likewise for stored features of earlier batches, under the *current*
             prototypes; given only once the queue is full.
+        axis_name: inside `shard_map` or `pmap`, the mapped axis over which the batch lies; the
+            queue is whole on every device. The codes are then those of this device's samples among
+            the whole batch's.
 
     Returns:
         One distribution over the prototypes per sample of the batch, without gradient.
@@ -52,12 +58,13 @@ def sinkhorn_knopp(
     check_positive(epsilon=epsilon)
     blocks = [scores] if queue_scores is None else [scores, queue_scores]
     # Prototypes are the rows. Their common total needs no scale: each pass ends with the samples.
-    kernels = [lax.stop_gradient(block).astype(jnp.float32).T / epsilon for block in blocks]
+    kernels = [as_float32(lax.stop_gradient(block)).T / epsilon for block in blocks]
     prototype, samples = sinkhorn_potentials(
         kernels,
         jnp.zeros(scores.shape[1], jnp.float32),
         [jnp.zeros(kernel.shape[1], jnp.float32) for kernel in kernels],
         iterations,
+        axis_name,
     )
     return jnp.exp(kernels[0] + prototype[:, None] + samples[0][None, :]).T
 
@@ -97,13 +104,17 @@ def swapped_prediction(
     return cross_view_entropy(codes, scores, temperature)
 
 
-def prototype_entropy(scores: Float[Array, "batch prototypes"]) -> Float32[Array, ""]:
+def prototype_entropy(
+    scores: Float[Array, "batch prototypes"], axis_name: AxisName = None
+) -> Float32[Array, ""]:
     """Entropy of how often each prototype is the best one in the batch.
 
     A gauge of collapse, not a loss: 0 when all samples choose the same prototype.
 
     Args:
         scores: similarities to the prototypes, or codes.
+        axis_name: inside `shard_map` or `pmap`, the mapped axis over which the batch lies. The
+            gauge is then the whole batch's, the same on every device.
 
     Returns:
         The entropy in nats, at most ln(min(batch, prototypes)).
@@ -114,4 +125,4 @@ def prototype_entropy(scores: Float[Array, "batch prototypes"]) -> Float32[Array
         1.3863 0.0000
     """
     chosen = jax.nn.one_hot(jnp.argmax(scores, axis=1), scores.shape[1], dtype=jnp.float32)
-    return jnp.sum(entr(jnp.mean(chosen, axis=0)))
+    return jnp.sum(entr(mean_over(jnp.mean(chosen, axis=0), axis_name)))

@@ -8,8 +8,10 @@ from jax import lax
 from jax.scipy.special import entr
 from jaxtyping import Array, Float, Float32
 
+from ssljax.losses.axes import AxisName, all_rows, batch_size, mean_over, on_any_mesh, sum_over
 from ssljax.losses.clustering import prototype_entropy
 from ssljax.losses.regression import normalized_std
+from ssljax.losses.similarity import as_float32
 
 _LEAST_SPREAD = 0.1
 _LEAST_ENTROPY = 0.05
@@ -22,7 +24,10 @@ _LEAST_PIXEL_SPREAD = 0.05
 """Share of the real images' spread below which the generated ones are all the same."""
 
 
-def effective_rank(embeddings: Float[Array, "batch dim"]) -> Float32[Array, ""]:
+@on_any_mesh()
+def effective_rank(
+    embeddings: Float[Array, "batch dim"], axis_name: AxisName = None
+) -> Float32[Array, ""]:
     """Number of directions in which embeddings vary: the participation ratio of their covariance.
 
     (Σλ)² / Σλ² over the covariance's eigenvalues λ, which are never computed: the sums are the
@@ -30,6 +35,8 @@ def effective_rank(embeddings: Float[Array, "batch dim"]) -> Float32[Array, ""]:
 
     Args:
         embeddings: any embeddings.
+        axis_name: inside `shard_map` or `pmap`, the mapped axis over which the batch lies. The
+            gauge is then the whole batch's, the same on every device.
 
     Returns:
         A value in [1, min(batch - 1, dim)]: n when they vary alike in n orthogonal directions, 1
@@ -45,62 +52,73 @@ def effective_rank(embeddings: Float[Array, "batch dim"]) -> Float32[Array, ""]:
         >>> print(f"{effective_rank(x):.4f} {effective_rank(x[:, :1]):.4f}")
         4.0000 1.0000
     """
-    rows = embeddings.astype(jnp.float32)
     # Scaled first: the fourth power of a large value would overflow.
-    tiny = jnp.finfo(jnp.float32).tiny
-    rows = rows / jnp.maximum(jnp.max(jnp.abs(rows)), tiny)
-    gram = _smaller_gram(rows - jnp.mean(rows, axis=0, keepdims=True))
-    total = jnp.trace(gram)
-    gram = gram / jnp.maximum(total, tiny)
-    return jnp.where(total > 0, 1 / jnp.maximum(jnp.sum(gram**2), tiny), 1.0)
+    rows, _ = _scaled(as_float32(embeddings), axis_name)
+    rows = rows - mean_over(jnp.mean(rows, axis=0, keepdims=True), axis_name)
+    total = sum_over(jnp.sum(jnp.square(rows)), axis_name)
+    rows = rows / jnp.sqrt(jnp.where(total > 0, total, 1.0))
+    if batch_size(rows, axis_name) < rows.shape[1]:
+        gram = jnp.matmul(rows, all_rows(rows, axis_name).T, precision=lax.Precision.HIGHEST)
+        squares = sum_over(jnp.sum(jnp.square(gram)), axis_name)
+    else:
+        gram = sum_over(jnp.matmul(rows.T, rows, precision=lax.Precision.HIGHEST), axis_name)
+        squares = jnp.sum(jnp.square(gram))
+    return jnp.where(total > 0, 1 / jnp.where(total > 0, squares, 1.0), 1.0)
 
 
-def rankme(embeddings: Float[Array, "batch dim"]) -> Float32[Array, ""]:
+@on_any_mesh()
+def rankme(embeddings: Float[Array, "batch dim"], axis_name: AxisName = None) -> Float32[Array, ""]:
     """RankMe: exponential of the entropy of the normalised singular values.
 
-    The singular values are roots of the eigenvalues of the smaller Gram matrix. In float32 that
-    leaves those below about 0.002 times the largest to rounding; they count as 0. The embeddings
-    are not centred, as in the paper. An eigenvalue problem is slow on accelerators: this is for
+    exp(-Σ p log p) with p = σ / Σσ + 1e-7, over the min(batch, dim) singular values σ of the
+    embeddings, which are not centred. The 1e-7 is the paper's, and nothing is left out: float32
+    rounds a singular value by about 1e-7 of the largest, so that each one that should be 0 adds up
+    to about 3e-6 to the entropy, as much as the paper's own term, and the rank of 2,048 dimensions
+    that all lie on one line comes out as 1.01. A decomposition is slow on accelerators: this is for
     evaluations, `effective_rank` for every step.
 
     Args:
         embeddings: any embeddings.
+        axis_name: inside `shard_map` or `pmap`, the mapped axis over which the batch lies. The
+            gauge is then the whole batch's, the same on every device.
 
     Returns:
-        A value in [1, min(batch, dim)]: 1 when all embeddings lie on one line through 0, n when
-        they spread alike over n orthogonal directions. It is 1 for embeddings that are all zero.
+        A value in [1, min(batch, dim)], up to these terms: 1 when all embeddings lie on one line
+        through 0, n when they spread alike over n orthogonal directions. It is 1 for embeddings
+        that are all zero.
 
     Reference:
         Garrido et al., RankMe: Assessing the Downstream Performance of Pretrained Self-Supervised
-        Representations by Their Rank, 2023, eq. 1.
+        Representations by Their Rank, 2023, eq. 2.
 
     Example:
         >>> import jax.numpy as jnp
         >>> print(f"{rankme(jnp.eye(4)):.4f} {rankme(jnp.ones((4, 4))):.4f}")
         4.0000 1.0000
     """
-    gram = _smaller_gram(embeddings.astype(jnp.float32))
-    # Identical rows add up equal rounding errors: eigenvalues of 0 were seen to come out as large
-    # as 17 units in the last place of the largest.
-    tiniest = 32 * jnp.finfo(jnp.float32).eps
-    scale = jnp.maximum(jnp.trace(gram), jnp.finfo(jnp.float32).tiny)
-    square = jnp.linalg.eigvalsh(gram / scale)
-    singular = jnp.sqrt(jnp.where(square > tiniest * square[-1], square, 0.0))
-    share = singular / jnp.maximum(jnp.sum(singular), jnp.finfo(jnp.float32).tiny)
-    logarithm = jnp.log(jnp.where(share > 0, share, 1.0))
-    return jnp.exp(-jnp.sum(share * logarithm))
+    rows, largest = _scaled(all_rows(as_float32(embeddings), axis_name), axis_name)
+    # Not from a Gram matrix: it squares the singular values, and float32 loses the small ones.
+    singular = jnp.linalg.svd(rows, compute_uv=False)
+    share = singular / jnp.where(largest > 0, jnp.sum(singular), 1.0) + 1e-7
+    rank = jnp.where(largest > 0, jnp.exp(-jnp.sum(share * jnp.log(share))), 1.0)
+    return mean_over(rank, axis_name)
 
 
-def _smaller_gram(rows: Float32[Array, "batch dim"]) -> Float32[Array, "n n"]:
-    """Products of all pairs of rows or, if they are fewer, of columns."""
-    if rows.shape[0] < rows.shape[1]:
-        rows = rows.T
-    return jnp.matmul(rows.T, rows, precision=lax.Precision.HIGHEST)
+def _scaled(
+    rows: Float32[Array, "batch dim"], axis_name: AxisName
+) -> tuple[Float32[Array, "batch dim"], Float32[Array, ""]]:
+    """The rows divided by their largest value, and that value; 0 if there is none to divide by."""
+    largest = jnp.max(jnp.abs(rows))
+    if axis_name is not None:
+        largest = lax.pmax(largest, axis_name)
+    largest = jnp.where(largest >= float(jnp.finfo(jnp.float32).tiny), largest, 0.0)
+    return rows / jnp.where(largest > 0, largest, 1.0), largest
 
 
 def collapse_metrics(
     embeddings: Float[Array, "batch dim"],
     logits: Float[Array, "batch prototypes"] | None = None,
+    axis_name: AxisName = None,
 ) -> dict[str, Float32[Array, ""]]:
     """All gauges of collapse, by the names that they have in a log.
 
@@ -108,6 +126,8 @@ def collapse_metrics(
         embeddings: any embeddings.
         logits: similarities to prototypes, divided by the temperature, of a method that assigns its
             images to them.
+        axis_name: inside `shard_map` or `pmap`, the mapped axis over which the batch lies. The
+            gauges are then the whole batch's, the same on every device.
 
     Returns:
         "embedding_std": `normalized_std`, which falls to 0 when all embeddings point the same way.
@@ -131,16 +151,17 @@ def collapse_metrics(
         {'embedding_std': 0.5, 'effective_rank': 1.0, 'collapsed': 0.0}
     """
     metrics = {
-        "embedding_std": normalized_std(embeddings),
-        "effective_rank": effective_rank(embeddings),
+        "embedding_std": normalized_std(embeddings, axis_name),
+        "effective_rank": effective_rank(embeddings, axis_name),
     }
     collapsed = metrics["embedding_std"] * math.sqrt(embeddings.shape[1]) < _LEAST_SPREAD
-    if min(embeddings.shape[0] - 1, embeddings.shape[1]) >= 3:
+    batch = batch_size(embeddings, axis_name)
+    if min(batch - 1, embeddings.shape[1]) >= 3:
         collapsed |= metrics["effective_rank"] < _LEAST_RANK
     if logits is not None:
-        metrics["assignment_entropy"] = prototype_entropy(logits)
-        metrics["sample_entropy"] = _sample_entropy(logits)
-        largest = math.log(min(logits.shape))
+        metrics["assignment_entropy"] = prototype_entropy(logits, axis_name)
+        metrics["sample_entropy"] = mean_over(_sample_entropy(logits), axis_name)
+        largest = math.log(min(batch, logits.shape[1]))
         collapsed |= metrics["assignment_entropy"] < _LEAST_ENTROPY * largest
         collapsed |= metrics["sample_entropy"] > math.log(logits.shape[1]) - _LEAST_CERTAINTY
     return metrics | {"collapsed": collapsed.astype(jnp.float32)}
@@ -148,18 +169,21 @@ def collapse_metrics(
 
 def _sample_entropy(logits: Float[Array, "batch prototypes"]) -> Float32[Array, ""]:
     """Mean entropy of each row's softmax, in nats."""
-    return jnp.mean(jnp.sum(entr(jax.nn.softmax(logits.astype(jnp.float32))), axis=1))
+    return jnp.mean(jnp.sum(entr(jax.nn.softmax(as_float32(logits))), axis=1))
 
 
 def generator_collapsed(
     fake: Float[Array, "fake height width channels"],
     real: Float[Array, "real height width channels"],
+    axis_name: AxisName = None,
 ) -> Float32[Array, ""]:
     """Tells whether a generator makes one image whatever its latents.
 
     Args:
-        fake: generated images, at least two.
+        fake: generated images, at least two, and on each device if they lie on several.
         real: real images, at least two.
+        axis_name: inside `shard_map` or `pmap`, the mapped axis over which the images lie. The
+            gauge is then that of all images, the same on every device.
 
     Returns:
         1 if the standard deviation of the generated images, by pixel and over the batch, is below a
@@ -171,13 +195,18 @@ def generator_collapsed(
         >>> print(generator_collapsed(0.01 * real, real), generator_collapsed(real, real))
         1.0 0.0
     """
-    return (_spread(fake) < _LEAST_PIXEL_SPREAD * _spread(real)).astype(jnp.float32)
+    fake_spread, real_spread = _spread(fake, axis_name), _spread(real, axis_name)
+    return (fake_spread < _LEAST_PIXEL_SPREAD * real_spread).astype(jnp.float32)
 
 
-def _spread(images: Float[Array, "batch height width channels"]) -> Float32[Array, ""]:
+def _spread(
+    images: Float[Array, "batch height width channels"], axis_name: AxisName
+) -> Float32[Array, ""]:
     """Root of a pixel's mean variance over the batch.
 
     It comes from the differences of neighbours, so that no whole image leaves its device.
     """
+    images = as_float32(images)
     pairs = images[: images.shape[0] // 2 * 2].reshape(-1, 2, *images.shape[1:])
-    return jnp.sqrt(jnp.mean(jnp.square(pairs[:, 0] - pairs[:, 1])) / 2)
+    squares = jnp.mean(jnp.square(pairs[:, 0] - pairs[:, 1]))
+    return jnp.sqrt(mean_over(squares, axis_name) / 2)

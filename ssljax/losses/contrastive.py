@@ -2,16 +2,19 @@
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Float32
+from jaxtyping import Array, Bool, Float, Float32
 
+from ssljax.losses.axes import AxisName, all_rows, mean_over, on_any_mesh, own_places
 from ssljax.losses.checks import check_positive, check_same_shape
-from ssljax.losses.similarity import cosine_similarity_matrix
+from ssljax.losses.similarity import as_float32, cosine_similarity_matrix
 
 
+@on_any_mesh()
 def nt_xent(
     z1: Float[Array, "batch dim"],
     z2: Float[Array, "batch dim"],
     temperature: float | Float[Array, ""] = 0.5,
+    axis_name: AxisName = None,
 ) -> Float32[Array, ""]:
     """Tells each view's partner from the other ``2 * batch - 2`` embeddings (NT-Xent).
 
@@ -21,11 +24,12 @@ def nt_xent(
     averages are *added*, as in the official code; Eq. 1 of the paper averages them, which gives
     half of this value. Without any information the loss is ``2 * log(2 * batch - 1)``.
 
-    All arithmetic is in float32. An embedding shorter than 1e-6 is divided by 1e-6 instead of its
-    length, so a zero vector stays zero and value and gradient are finite everywhere.
+    All arithmetic is in float32. The length of an embedding is of no account; a zero vector stays
+    zero and gets no gradient, so that value and gradient are finite everywhere.
 
     The batch is the whole array: under ``jit`` with the batch axis sharded over devices, the
-    negatives are those of all devices, and value and gradient do not depend on the mesh.
+    negatives are those of all devices, and value and gradient do not depend on the mesh. Inside
+    ``shard_map`` and ``pmap`` that takes ``axis_name``.
 
     >>> import jax.numpy as jnp
     >>> views = jnp.eye(4)
@@ -38,6 +42,8 @@ def nt_xent(
       z1: Embeddings of the first view, any float type and any length.
       z2: Embeddings of the second view; row ``i`` is the same image as row ``i`` of ``z1``.
       temperature: Divides the cosine similarities; positive.
+      axis_name: Inside ``shard_map`` or ``pmap``, the mapped axis over which the batch lies. The
+        loss is then the whole batch's, the same on every device: average (``pmean``) the gradients.
 
     Returns:
       The loss, a float32 scalar.
@@ -52,18 +58,24 @@ def nt_xent(
     """
     check_same_shape(z1=z1, z2=z2)
     check_positive(temperature=temperature)
-    return _find_partners(z1, z2, temperature) + _find_partners(z2, z1, temperature)
+    z1, z2 = as_float32(z1), as_float32(z2)
+    all1, all2 = all_rows(z1, axis_name), all_rows(z2, axis_name)
+    own = own_places(z1, axis_name)
+    first = _find_partners(z1, all2, all1, own, temperature)
+    second = _find_partners(z2, all1, all2, own, temperature)
+    return mean_over(first + second, axis_name)
 
 
 def _find_partners(
     anchors: Float[Array, "batch dim"],
-    partners: Float[Array, "batch dim"],
+    other_view: Float[Array, "all dim"],
+    same_view: Float[Array, "all dim"],
+    own: Bool[Array, "batch all"],
     temperature: float | Float[Array, ""],
 ) -> Float32[Array, ""]:
     """Mean cross-entropy of telling each anchor's partner from all others of both views."""
-    across = cosine_similarity_matrix(anchors, partners) / temperature
-    within = cosine_similarity_matrix(anchors, anchors) / temperature
-    own = jnp.eye(len(within), dtype=bool)
+    across = cosine_similarity_matrix(anchors, other_view) / temperature
+    within = cosine_similarity_matrix(anchors, same_view) / temperature
     # Masks and columns, not indices and rows: nothing but embeddings crosses devices.
     candidates = jnp.concatenate([across, jnp.where(own, -jnp.inf, within)], axis=1)
     positives = jnp.sum(jnp.where(own, across, 0.0), axis=1)

@@ -8,6 +8,7 @@ from jax import lax
 from jaxtyping import Array, Float, Float32
 
 from ssljax.losses.checks import check_positive, check_same_shape
+from ssljax.losses.similarity import as_float32
 
 
 def cross_view_entropy(
@@ -43,11 +44,11 @@ def cross_view_entropy(
             "target or more, and two crops or more, among them every target's own."
         )
     log_predictions = [
-        jax.nn.log_softmax(logits[crop].astype(jnp.float32) / temperature) for crop in range(crops)
+        jax.nn.log_softmax(as_float32(logits[crop]) / temperature) for crop in range(crops)
     ]
     total = jnp.float32(0.0)
     for view in range(views):
-        target = lax.stop_gradient(targets[view]).astype(jnp.float32)
+        target = as_float32(lax.stop_gradient(targets[view]))
         for crop in range(crops):
             if crop != view:
                 check_same_shape(target=target, crop=log_predictions[crop])

@@ -4,14 +4,17 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Float32
 
+from ssljax.losses.axes import AxisName, all_rows, batch_size, mean_over, on_any_mesh, own_places
 from ssljax.losses.checks import check_positive
-from ssljax.losses.similarity import cosine_similarity_matrix, paired_cosine_similarity
+from ssljax.losses.similarity import as_float32, cosine_similarity_matrix, paired_cosine_similarity
 
 
+@on_any_mesh()
 def dcl(
     z1: Float[Array, "batch dim"],
     z2: Float[Array, "batch dim"],
     temperature: float | Float[Array, ""] = 0.1,
+    axis_name: AxisName = None,
 ) -> Float32[Array, ""]:
     """Contrast two views with the positive pair left out of the denominator (DCL).
 
@@ -22,6 +25,8 @@ def dcl(
         z1: projections of the first view.
         z2: projections of the second view of the same images.
         temperature: above 0.
+        axis_name: inside `shard_map` or `pmap`, the mapped axis over which the batch lies. The loss
+            is then the whole batch's, the same on every device: average (`pmean`) the gradients.
 
     Returns:
         The loss in nats; it is not bounded below by 0.
@@ -40,15 +45,18 @@ def dcl(
         >>> print(f"{dcl(x, x):.4f}")
         3.5835
     """
+    z1, z2 = as_float32(z1), as_float32(z2)
     positive = paired_cosine_similarity(z1, z2) / temperature
-    return _sum_over_views(positive, z1, z2, temperature)
+    return _sum_over_views(positive, z1, z2, temperature, axis_name)
 
 
+@on_any_mesh()
 def dclw(
     z1: Float[Array, "batch dim"],
     z2: Float[Array, "batch dim"],
     temperature: float | Float[Array, ""] = 0.1,
     sigma: float | Float[Array, ""] = 0.5,
+    axis_name: AxisName = None,
 ) -> Float32[Array, ""]:
     """DCL whose positive pairs weigh more the further apart they are (DCLW).
 
@@ -60,6 +68,8 @@ def dclw(
         z2: projections of the second view of the same images.
         temperature: above 0.
         sigma: width of the weighting, above 0; as it grows, the weights go to 1.
+        axis_name: inside `shard_map` or `pmap`, the mapped axis over which the batch lies. The loss
+            is then the whole batch's, the same on every device: average (`pmean`) the gradients.
 
     Returns:
         The loss in nats.
@@ -79,9 +89,11 @@ def dclw(
         3.5835
     """
     check_positive(sigma=sigma)
+    z1, z2 = as_float32(z1), as_float32(z2)
     cosine = paired_cosine_similarity(z1, z2)
-    weight = 2.0 - z1.shape[0] * jax.nn.softmax(cosine / sigma)
-    return _sum_over_views(weight * cosine / temperature, z1, z2, temperature)
+    total = jax.nn.logsumexp(all_rows(cosine, axis_name) / sigma)
+    weight = 2.0 - batch_size(z1, axis_name) * jnp.exp(cosine / sigma - total)
+    return _sum_over_views(weight * cosine / temperature, z1, z2, temperature, axis_name)
 
 
 def _sum_over_views(
@@ -89,21 +101,22 @@ def _sum_over_views(
     z1: Float[Array, "batch dim"],
     z2: Float[Array, "batch dim"],
     temperature: float | Float[Array, ""],
+    axis_name: AxisName,
 ) -> Float32[Array, ""]:
     check_positive(temperature=temperature)
-    batch = z1.shape[0]
-    if batch < 2:
+    if batch_size(z1, axis_name) < 2:
         raise ValueError(
             "A contrastive batch needs two images or more: one alone has no negatives."
         )
-    others = ~jnp.eye(batch, dtype=bool)
+    others = ~own_places(z1, axis_name)
+    all1, all2 = all_rows(z1, axis_name), all_rows(z2, axis_name)
 
     def negatives(
-        left: Float[Array, "batch dim"], right: Float[Array, "batch dim"], axis: int
+        left: Float[Array, "batch dim"], right: Float[Array, "all dim"]
     ) -> Float32[Array, "batch"]:
         logits = cosine_similarity_matrix(left, right) / temperature
-        return jax.nn.logsumexp(logits, axis=axis, where=others)
+        return jax.nn.logsumexp(logits, axis=1, where=others)
 
-    first = jnp.logaddexp(negatives(z1, z1, 1), negatives(z1, z2, 1))
-    second = jnp.logaddexp(negatives(z2, z2, 1), negatives(z1, z2, 0))
-    return jnp.mean(first + second - 2 * positive)
+    first = jnp.logaddexp(negatives(z1, all1), negatives(z1, all2))
+    second = jnp.logaddexp(negatives(z2, all2), negatives(z2, all1))
+    return mean_over(jnp.mean(first + second - 2 * positive), axis_name)

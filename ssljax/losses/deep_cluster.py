@@ -10,18 +10,21 @@ import optax
 from jax import lax
 from jaxtyping import Array, Bool, Float, Float32, Int, Int32
 
+from ssljax.losses.axes import AxisName, on_any_mesh, sum_over
 from ssljax.losses.checks import check_positive, check_same_shape
-from ssljax.losses.similarity import l2_normalize
+from ssljax.losses.similarity import as_float32, l2_normalize
 
 _BLOCK = 4096
 """Rows whose similarities to all centroids are in memory at one time."""
 
 
+@on_any_mesh(like=("initial_centroids", None))
 def spherical_kmeans(
     embeddings: Float[Array, "size dim"],
     initial_centroids: Float[Array, "clusters dim"],
     iterations: int = 10,
     known: Bool[Array, "size"] | None = None,
+    axis_name: AxisName = None,
 ) -> tuple[Float32[Array, "clusters dim"], Int32[Array, "size"]]:
     """Cluster unit vectors by cosine similarity.
 
@@ -33,6 +36,8 @@ def spherical_kmeans(
         initial_centroids: unit vectors, for instance some of the embeddings.
         iterations: passes, 0 or more.
         known: the rows that take part; all of them by default.
+        axis_name: inside `shard_map` or `pmap`, the mapped axis over which the embeddings lie. The
+            centroids are then those of all rows, the same on every device.
 
     Returns:
         The centroids, unit vectors, and for each row the nearest one, -1 where `known` is false.
@@ -43,7 +48,7 @@ def spherical_kmeans(
 
     Example:
         >>> import jax.numpy as jnp
-        >>> x = jnp.array([[1.0, 0.0], [0.8, 0.6], [-1.0, 0.0], [0.0, -1.0]])
+        >>> x = jnp.array([[1.0, 0.0], [0.8, 0.6], [-1.0, 0.0], [-0.6, -0.8]])
         >>> centroids, nearest = spherical_kmeans(x, x[:3:2])
         >>> print(nearest)
         [0 0 1 1]
@@ -53,7 +58,7 @@ def spherical_kmeans(
     known = jnp.ones(size, bool) if known is None else known
     block = min(_BLOCK, size)
     padding = -size % block
-    rows = jnp.pad(embeddings.astype(jnp.float32), ((0, padding), (0, 0))).reshape(-1, block, dim)
+    rows = jnp.pad(as_float32(embeddings), ((0, padding), (0, 0))).reshape(-1, block, dim)
     weights = jnp.pad(known, (0, padding)).astype(jnp.float32).reshape(-1, block)
     product = functools.partial(jnp.matmul, precision=lax.Precision.HIGHEST)
 
@@ -65,11 +70,14 @@ def spherical_kmeans(
             chosen = jax.nn.one_hot(nearest(centroids, part[0]), clusters) * part[1][:, None]
             return totals + product(chosen.T, part[0]), None
 
-        totals, _ = lax.scan(add, jnp.zeros_like(centroids), (rows, weights))
+        start = jnp.zeros_like(centroids)
+        if axis_name is not None:  # Until they are summed, each device has totals of its own.
+            start = lax.pcast(start, axis_name, to="varying")
+        totals = sum_over(lax.scan(add, start, (rows, weights))[0], axis_name)
         moves = jnp.any(totals != 0, axis=1, keepdims=True)
         return jnp.where(moves, l2_normalize(totals), centroids)
 
-    centroids = lax.fori_loop(0, iterations, move, initial_centroids.astype(jnp.float32))
+    centroids = lax.fori_loop(0, iterations, move, as_float32(initial_centroids))
     assignments = lax.map(functools.partial(nearest, centroids), rows).reshape(-1)[:size]
     return centroids, jnp.where(known, assignments, -1)
 
@@ -78,6 +86,7 @@ def deep_cluster(
     scores: Sequence[Float[Array, "batch clusters"]] | Float[Array, "crops batch clusters"],
     assignments: Int[Array, "batch"],
     temperature: float = 0.1,
+    axis_name: AxisName = None,
 ) -> Float32[Array, ""]:
     """Predict from every crop the cluster that its image has been given.
 
@@ -85,6 +94,8 @@ def deep_cluster(
         scores: similarities of normalised embeddings and centroids, one array per crop.
         assignments: the cluster of each image; -1 for an image without one, which is left out.
         temperature: divides the scores; above 0.
+        axis_name: inside `shard_map` or `pmap`, the mapped axis over which the batch lies. The loss
+            is then the whole batch's, the same on every device: average (`pmean`) the gradients.
 
     Returns:
         Cross-entropy in nats, averaged over the crops and the images that have a cluster; 0 if
@@ -109,9 +120,10 @@ def deep_cluster(
     total = jnp.float32(0.0)
     for crop in range(len(scores)):
         check_same_shape(crop=scores[crop][:, 0], assignments=assignments)
-        logits = scores[crop].astype(jnp.float32) / temperature
+        logits = as_float32(scores[crop]) / temperature
         entropies = optax.softmax_cross_entropy_with_integer_labels(
             logits, jnp.maximum(assignments, 0)
         )
         total += jnp.sum(entropies * has_one)
-    return total / (len(scores) * jnp.maximum(jnp.sum(has_one), 1.0))
+    images = jnp.maximum(sum_over(jnp.sum(has_one), axis_name), 1.0)
+    return sum_over(total, axis_name) / (len(scores) * images)

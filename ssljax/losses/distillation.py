@@ -6,8 +6,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Float32
 
+from ssljax.losses.axes import AxisName, mean_over
 from ssljax.losses.checks import check_positive
 from ssljax.losses.cross_view import cross_view_entropy
+from ssljax.losses.similarity import as_float32
 
 
 def dino_loss(
@@ -47,9 +49,9 @@ def dino_loss(
         2.0794
     """
     check_positive(teacher_temperature=teacher_temperature)
-    center = center.astype(jnp.float32)[None, :]
+    center = as_float32(center)[None, :]
     targets = [
-        jax.nn.softmax((teacher_logits[view].astype(jnp.float32) - center) / teacher_temperature)
+        jax.nn.softmax((as_float32(teacher_logits[view]) - center) / teacher_temperature)
         for view in range(len(teacher_logits))
     ]
     return cross_view_entropy(targets, student_logits, student_temperature)
@@ -59,6 +61,7 @@ def update_center(
     center: Float[Array, "out"],
     teacher_logits: Sequence[Float[Array, "batch out"]] | Float[Array, "views batch out"],
     momentum: float | Float[Array, ""] = 0.9,
+    axis_name: AxisName = None,
 ) -> Float32[Array, "out"]:
     """Move the centre towards the mean of this batch's teacher logits, over all views.
 
@@ -68,6 +71,8 @@ def update_center(
         center: the running mean.
         teacher_logits: one array per global view.
         momentum: in [0, 1); 0.9.
+        axis_name: inside `shard_map` or `pmap`, the mapped axis over which the batch lies. The mean
+            is then the whole batch's, and every device has the same centre.
 
     Returns:
         The new centre.
@@ -80,6 +85,6 @@ def update_center(
         >>> print(update_center(jnp.zeros(2), jnp.ones((2, 4, 2)), momentum=0.75))
         [0.25 0.25]
     """
-    views = [teacher_logits[i].astype(jnp.float32) for i in range(len(teacher_logits))]
-    mean = sum(jnp.mean(view, axis=0) for view in views) / len(views)
-    return center.astype(jnp.float32) * momentum + mean * (1 - momentum)
+    views = [as_float32(teacher_logits[i]) for i in range(len(teacher_logits))]
+    mean = jnp.mean(jnp.stack([jnp.mean(view, axis=0) for view in views]), axis=0)
+    return as_float32(center) * momentum + mean_over(mean, axis_name) * (1 - momentum)

@@ -4,8 +4,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Float32
 
+from ssljax.losses.axes import AxisName, all_rows, batch_size, on_any_mesh, own_places, sum_over
 from ssljax.losses.checks import check_positive, check_same_shape
-from ssljax.losses.similarity import cosine_similarity_matrix
+from ssljax.losses.similarity import as_float32, cosine_similarity_matrix, l2_norm
 
 
 def reconstruction_energy(
@@ -18,7 +19,8 @@ def reconstruction_energy(
         reconstructions: what it returned.
 
     Returns:
-        One energy per image, at least 0; for pixels in [-1, 1] at most 2 * sqrt(values).
+        One energy per image, at least 0; for pixels in [-1, 1] at most 2 * sqrt(values). The
+        gradient of a perfect reconstruction is 0.
 
     Raises:
         ValueError: if the shapes differ.
@@ -32,11 +34,8 @@ def reconstruction_energy(
         [5.]
     """
     check_same_shape(images=images, reconstructions=reconstructions)
-    error = (reconstructions.astype(jnp.float32) - images.astype(jnp.float32)).reshape(
-        images.shape[0], -1
-    )
-    # Below the least length the gradient is 0, and not that of a root at 0.
-    return jnp.sqrt(jnp.maximum(jnp.sum(jnp.square(error), axis=1), 1e-12))
+    error = as_float32(reconstructions) - as_float32(images)
+    return l2_norm(error.reshape(images.shape[0], -1))
 
 
 def ebgan_discriminator(
@@ -66,7 +65,7 @@ def ebgan_discriminator(
         4.0
     """
     check_positive(margin=margin)
-    real, fake = real_energies.astype(jnp.float32), fake_energies.astype(jnp.float32)
+    real, fake = as_float32(real_energies), as_float32(fake_energies)
     return jnp.mean(real) + jnp.mean(jax.nn.relu(margin - fake))
 
 
@@ -87,16 +86,21 @@ def ebgan_generator(fake_energies: Float[Array, "fake"]) -> Float32[Array, ""]:
         >>> print(ebgan_generator(jnp.array([1.0, 3.0])))
         2.0
     """
-    return jnp.mean(fake_energies.astype(jnp.float32))
+    return jnp.mean(as_float32(fake_energies))
 
 
-def pulling_away(codes: Float[Array, "batch *values"]) -> Float32[Array, ""]:
+@on_any_mesh()
+def pulling_away(
+    codes: Float[Array, "batch *values"], axis_name: AxisName = None
+) -> Float32[Array, ""]:
     """Mean squared cosine between the codes of different images of a batch.
 
     A term of the generator's loss alone: it makes the generated images' codes orthogonal.
 
     Args:
         codes: the encoder's outputs for generated images; all values of an image are one vector.
+        axis_name: inside `shard_map` or `pmap`, the mapped axis over which the batch lies. The term
+            is then the whole batch's, the same on every device: average (`pmean`) the gradients.
 
     Returns:
         The term, in [0, 1]; 1 if all codes lie on one line.
@@ -112,10 +116,10 @@ def pulling_away(codes: Float[Array, "batch *values"]) -> Float32[Array, ""]:
         >>> print(f"{pulling_away(jnp.array([[1.0, 0.0], [0.0, 2.0], [0.0, -1.0]])):.4f}")
         0.3333
     """
-    batch = codes.shape[0]
+    batch = batch_size(codes, axis_name)
     if batch < 2:
         raise ValueError("The pulling-away term needs two images or more: one alone has no pair.")
-    flat = codes.reshape(batch, -1)
-    cosine = cosine_similarity_matrix(flat, flat)
-    pairs = jnp.where(jnp.eye(batch, dtype=bool), 0.0, jnp.square(cosine))
-    return jnp.sum(pairs) / (batch * (batch - 1))
+    flat = as_float32(codes).reshape(codes.shape[0], -1)
+    cosine = cosine_similarity_matrix(flat, all_rows(flat, axis_name))
+    pairs = jnp.where(own_places(flat, axis_name), 0.0, jnp.square(cosine))
+    return sum_over(jnp.sum(pairs), axis_name) / (batch * (batch - 1))

@@ -11,7 +11,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
+from ssljax.losses.axes import AxisName, mean_over
 from ssljax.losses.checks import check_positive, check_same_shape
+from ssljax.losses.similarity import as_float32, l2_norm
 
 Critic = Callable[[Array], Array]
 
@@ -51,7 +53,10 @@ def interpolated_gradient_penalty(
 
 
 def dragan_penalty(
-    critic: Critic, real: Float[Array, "batch *values"], key: PRNGKeyArray
+    critic: Critic,
+    real: Float[Array, "batch *values"],
+    key: PRNGKeyArray,
+    axis_name: AxisName = None,
 ) -> Float[Array, ""]:
     """DRAGAN: slope 1 around real images.
 
@@ -63,6 +68,9 @@ def dragan_penalty(
         critic: the discriminator, as above.
         real: real images.
         key: draws the noise and the places.
+        axis_name: inside `shard_map` or `pmap`, the mapped axis over which the batch lies, so that
+            s is the whole batch's. The penalty is the mean over this device's images, whose draws
+            need a key of this device's own.
 
     Returns:
         Mean of (norm of the gradient by all values of an image - 1) ** 2. Its weight is 10.
@@ -82,7 +90,9 @@ def dragan_penalty(
     noise_key, place_key = jax.random.split(key)
     exact = _exact(real)
     noise = jax.random.uniform(noise_key, real.shape, exact.dtype)
-    noisy = exact + jnp.std(exact) / 2 * noise
+    mean = mean_over(jnp.mean(exact), axis_name)
+    deviation = jnp.sqrt(mean_over(jnp.mean(jnp.square(exact - mean)), axis_name))
+    noisy = exact + deviation / 2 * noise
     return _distance_from_slope_one(critic, _between(real, noisy.astype(real.dtype), place_key))
 
 
@@ -109,7 +119,7 @@ def zero_centered_penalty(
         >>> print(zero_centered_penalty(lambda x: 3 * x[:, 0], jnp.zeros((4, 2))))
         4.5
     """
-    return jnp.mean(_squared_slopes(critic, images)) / 2
+    return jnp.mean(jnp.sum(jnp.square(_slopes(critic, images)), axis=1)) / 2
 
 
 def clip_weights(params: PyTree, limit: float) -> PyTree:
@@ -150,12 +160,14 @@ def _between(
 def _distance_from_slope_one(
     critic: Critic, images: Float[Array, "batch *values"]
 ) -> Float[Array, ""]:
-    # Where the critic is flat its gradient's norm has no derivative: 0 is taken.
-    slopes = jnp.sqrt(jnp.maximum(_squared_slopes(critic, images), 1e-12))
-    return jnp.mean(jnp.square(slopes - 1))
+    return jnp.mean(jnp.square(l2_norm(_slopes(critic, images)) - 1))
 
 
-def _squared_slopes(critic: Critic, images: Float[Array, "batch *values"]) -> Float[Array, "batch"]:
+def _slopes(
+    critic: Critic, images: Float[Array, "batch *values"]
+) -> Float[Array, "batch all_values"]:
+    """Gradient of each image's score by all its values."""
+
     def total(images: Array) -> Array:
         scores = critic(images)
         if scores.shape != images.shape[:1]:
@@ -165,10 +177,9 @@ def _squared_slopes(critic: Critic, images: Float[Array, "batch *values"]) -> Fl
             )
         return jnp.sum(scores)
 
-    gradient = _exact(jax.grad(total)(images)).reshape(images.shape[0], -1)
-    return jnp.sum(jnp.square(gradient), axis=1)
+    return _exact(jax.grad(total)(images)).reshape(images.shape[0], -1)
 
 
 def _exact(x: Float[Array, "..."]) -> Float[Array, "..."]:
     """In float32 at least."""
-    return x if jnp.finfo(x.dtype).bits >= 32 else x.astype(jnp.float32)
+    return x if jnp.finfo(x.dtype).bits >= 32 else as_float32(x)

@@ -5,10 +5,12 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float, Float32, Int
 
+from ssljax.losses.axes import AxisName, all_rows, mean_over, on_any_mesh
 from ssljax.losses.checks import check_positive
-from ssljax.losses.similarity import cosine_similarity_matrix, paired_cosine_similarity
+from ssljax.losses.similarity import as_float32, cosine_similarity_matrix, paired_cosine_similarity
 
 
+@on_any_mesh()
 def info_nce_queue(
     query: Float[Array, "batch dim"],
     key: Float[Array, "batch dim"],
@@ -19,6 +21,9 @@ def info_nce_queue(
 
     The loss is asymmetric and sees the queue as it was *before* this batch's keys enter. Key and
     queue are targets: no gradient flows to them. All vectors are l2-normalised inside.
+
+    A mean over queries that know nothing of each other: inside `shard_map` or `pmap`, where every
+    device holds the whole queue, average the devices' values and gradients.
 
     Args:
         query: outputs of the trained encoder.
@@ -42,17 +47,19 @@ def info_nce_queue(
         0.4076
     """
     check_positive(temperature=temperature)
-    key, queue = lax.stop_gradient((key, queue))
+    query, key, queue = as_float32(query), lax.stop_gradient(key), lax.stop_gradient(queue)
     positive = paired_cosine_similarity(query, key) / temperature
     negative = jax.nn.logsumexp(cosine_similarity_matrix(query, queue) / temperature, axis=1)
     # -log(e^p / (e^p + Σ e^n)) without joining the two: softplus(logsumexp(n) - p).
     return jnp.mean(jax.nn.softplus(negative - positive))
 
 
+@on_any_mesh()
 def info_nce_batch(
     query: Float[Array, "batch dim"],
     key: Float[Array, "batch dim"],
     temperature: float | Float[Array, ""] = 0.2,
+    axis_name: AxisName = None,
 ) -> Float32[Array, ""]:
     """InfoNCE against the keys of the whole batch, times 2·temperature (MoCo v3).
 
@@ -64,6 +71,8 @@ def info_nce_batch(
         query: predictor outputs for one view.
         key: momentum-encoder outputs for the other view of the same images.
         temperature: above 0; 0.2 for vision transformers, 1.0 for ResNets.
+        axis_name: inside `shard_map` or `pmap`, the mapped axis over which the batch lies. The loss
+            is then the whole batch's, the same on every device: average (`pmean`) the gradients.
 
     Returns:
         Mean cross-entropy over the batch, in nats, times 2·temperature.
@@ -82,16 +91,19 @@ def info_nce_batch(
         1.3863
     """
     check_positive(temperature=temperature)
-    key = lax.stop_gradient(key)
+    query, key = as_float32(query), lax.stop_gradient(key)
     positive = paired_cosine_similarity(query, key) / temperature
-    every = jax.nn.logsumexp(cosine_similarity_matrix(query, key) / temperature, axis=1)
-    return 2 * temperature * jnp.mean(every - positive)
+    similarities = cosine_similarity_matrix(query, all_rows(key, axis_name))
+    every = jax.nn.logsumexp(similarities / temperature, axis=1)
+    return 2 * temperature * mean_over(jnp.mean(every - positive), axis_name)
 
 
+@on_any_mesh(like=("queue", "pointer"))
 def enqueue(
     queue: Float[Array, "size dim"],
     pointer: Int[Array, ""],
     keys: Float[Array, "batch dim"],
+    axis_name: AxisName = None,
 ) -> tuple[Float[Array, "size dim"], Int[Array, ""]]:
     """Write a batch of keys over the oldest rows of a ring buffer.
 
@@ -103,6 +115,8 @@ def enqueue(
         queue: the buffer.
         pointer: row where the oldest batch starts, in [0, size).
         keys: rows to store, cast to the queue's type.
+        axis_name: inside `shard_map` or `pmap`, the mapped axis over which the keys lie. The keys
+            of all devices are stored, and every device has the same queue.
 
     Returns:
         The new queue, and the pointer to its oldest batch.
@@ -120,6 +134,8 @@ def enqueue(
         >>> print(queue[:, 0], pointer)
         [0. 0. 7. 8.] 0
     """
+    if axis_name is not None:
+        keys = lax.all_gather(keys, axis_name, tiled=True, to="invarying")
     size, batch = queue.shape[0], keys.shape[0]
     if size % batch:
         raise ValueError(

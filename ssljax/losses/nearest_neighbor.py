@@ -5,10 +5,12 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float, Float32
 
+from ssljax.losses.axes import AxisName, all_rows, mean_over, on_any_mesh
 from ssljax.losses.checks import check_positive
-from ssljax.losses.similarity import cosine_similarity_matrix, paired_cosine_similarity
+from ssljax.losses.similarity import as_float32, cosine_similarity_matrix, paired_cosine_similarity
 
 
+@on_any_mesh(like="embeddings")
 def nearest_neighbors(
     embeddings: Float[Array, "batch dim"], queue: Float[Array, "size dim"]
 ) -> Float[Array, "batch dim"]:
@@ -36,10 +38,12 @@ def nearest_neighbors(
     return lax.stop_gradient(jnp.take(queue, index, axis=0))
 
 
+@on_any_mesh()
 def nnclr(
     neighbors: Float[Array, "batch dim"],
     predictions: Float[Array, "batch dim"],
     temperature: float | Float[Array, ""] = 0.1,
+    axis_name: AxisName = None,
 ) -> Float32[Array, ""]:
     """Contrast the neighbours of one view with the predictions of the other.
 
@@ -51,6 +55,8 @@ def nnclr(
         neighbors: `nearest_neighbors` of the first view's projections.
         predictions: predictor outputs for the second view of the same images.
         temperature: above 0; 0.1 to 0.2.
+        axis_name: inside `shard_map` or `pmap`, the mapped axis over which the batch lies. The loss
+            is then the whole batch's, the same on every device: average (`pmean`) the gradients.
 
     Returns:
         Mean cross-entropy over the batch, in nats.
@@ -69,7 +75,8 @@ def nnclr(
         1.3863
     """
     check_positive(temperature=temperature)
-    neighbors = lax.stop_gradient(neighbors)
+    neighbors, predictions = lax.stop_gradient(neighbors), as_float32(predictions)
     positive = paired_cosine_similarity(neighbors, predictions) / temperature
-    every = jax.nn.logsumexp(cosine_similarity_matrix(neighbors, predictions) / temperature, axis=1)
-    return jnp.mean(every - positive)
+    similarities = cosine_similarity_matrix(neighbors, all_rows(predictions, axis_name))
+    every = jax.nn.logsumexp(similarities / temperature, axis=1)
+    return mean_over(jnp.mean(every - positive), axis_name)

@@ -4,7 +4,9 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Bool, Float, Float32, Num
 
+from ssljax.losses.axes import AxisName, sum_over
 from ssljax.losses.checks import check_same_shape
+from ssljax.losses.similarity import as_float32
 
 
 def masked_patch_mse(
@@ -12,6 +14,7 @@ def masked_patch_mse(
     target: Float[Array, "batch patches values"],
     mask: Bool[Array, "batch patches"] | Num[Array, "batch patches"],
     normalize: bool = True,
+    axis_name: AxisName = None,
 ) -> Float32[Array, ""]:
     """Mean squared error on the masked patches alone.
 
@@ -20,7 +23,10 @@ def masked_patch_mse(
         target: pixel values of every patch, in the image's own scale; gets no gradient.
         mask: 1 (or True) where a patch was hidden from the encoder, else 0.
         normalize: first give each target patch mean 0 and variance 1. The variance is unbiased
-            (divided by values - 1) and gets 1e-6 added.
+            (divided by values - 1) and gets the paper's 1e-6 added, which is meant for pixels of
+            the order of 1.
+        axis_name: inside `shard_map` or `pmap`, the mapped axis over which the batch lies. The loss
+            is then the whole batch's, the same on every device: average (`pmean`) the gradients.
 
     Returns:
         The error averaged over the hidden patches of the global batch; 0 if none is hidden.
@@ -38,8 +44,8 @@ def masked_patch_mse(
         9.0
     """
     check_same_shape(prediction=prediction, target=target)
-    prediction = prediction.astype(jnp.float32)
-    target = lax.stop_gradient(target).astype(jnp.float32)
+    prediction = as_float32(prediction)
+    target = as_float32(lax.stop_gradient(target))
     if normalize:
         if target.shape[-1] < 2:
             raise ValueError("A patch of one value has no variance: pass normalize=False.")
@@ -48,4 +54,5 @@ def masked_patch_mse(
         target = (target - mean) * lax.rsqrt(variance + 1e-6)
     weight = mask.astype(jnp.float32)
     error = jnp.mean(jnp.square(prediction - target), axis=-1)
-    return jnp.sum(error * weight) / jnp.maximum(jnp.sum(weight), 1.0)
+    hidden = sum_over(jnp.sum(weight), axis_name)
+    return sum_over(jnp.sum(error * weight), axis_name) / jnp.maximum(hidden, 1.0)

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float, Float32
 
+from ssljax.losses.axes import AxisName, mean_over
 from ssljax.losses.similarity import l2_normalize, paired_cosine_similarity
 
 
@@ -129,7 +130,9 @@ def byol(
     return byol_regression(p1, z2) + byol_regression(p2, z1)
 
 
-def normalized_std(embeddings: Float[Array, "batch dim"]) -> Float32[Array, ""]:
+def normalized_std(
+    embeddings: Float[Array, "batch dim"], axis_name: AxisName = None
+) -> Float32[Array, ""]:
     """Standard deviation over the batch of l2-normalised embeddings, averaged over dimensions.
 
     A gauge of collapse, not a loss: 0 when all embeddings point the same way, near 1/√dim when
@@ -137,6 +140,8 @@ def normalized_std(embeddings: Float[Array, "batch dim"]) -> Float32[Array, ""]:
 
     Args:
         embeddings: any embeddings.
+        axis_name: inside `shard_map` or `pmap`, the mapped axis over which the batch lies. The
+            gauge is then the whole batch's, the same on every device.
 
     Returns:
         A value in [0, 1/√dim].
@@ -150,4 +155,7 @@ def normalized_std(embeddings: Float[Array, "batch dim"]) -> Float32[Array, ""]:
         >>> print(f"{normalized_std(jnp.stack([x, -x]).reshape(4, 2)):.4f}")
         0.7071
     """
-    return jnp.mean(jnp.std(l2_normalize(embeddings), axis=0))
+    unit = l2_normalize(embeddings)
+    mean = mean_over(jnp.mean(unit, axis=0, keepdims=True), axis_name)
+    variance = mean_over(jnp.mean(jnp.square(unit - mean), axis=0), axis_name)
+    return jnp.mean(jnp.sqrt(variance))

@@ -11,6 +11,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Float32, Shaped
 
+from ssljax.losses.similarity import as_float32
+
 GROUP = 4
 """One image in so many is rotated: as many as there are orientations."""
 TURNS = GROUP - 1
@@ -107,5 +109,5 @@ def rotation_loss(logits: Float[Array, "rotated 4 4"]) -> Float32[Array, ""]:
         >>> print(f"{rotation_loss(jnp.zeros((2, 4, 4))):.4f}")
         1.3863
     """
-    right = jnp.diagonal(jax.nn.log_softmax(logits.astype(jnp.float32)), axis1=1, axis2=2)
+    right = jnp.diagonal(jax.nn.log_softmax(as_float32(logits)), axis1=1, axis2=2)
     return -jnp.mean(right)

@@ -6,10 +6,13 @@ exponentials, D(x) = Z / (Z + 1), the sigmoid of the log-sum-exp of the logits.
 
 import jax
 import jax.numpy as jnp
+from jax import lax
 from jaxtyping import Array, Float, Float32, Int
 
 from ssljax.losses.adversarial import logistic_discriminator, minimax_generator
+from ssljax.losses.axes import AxisName, mean_over, sum_over
 from ssljax.losses.checks import check_same_shape
+from ssljax.losses.similarity import as_float32
 
 
 def sgan_real_logits(class_logits: Float[Array, "batch classes"]) -> Float32[Array, "batch"]:
@@ -29,17 +32,21 @@ def sgan_real_logits(class_logits: Float[Array, "batch classes"]) -> Float32[Arr
         >>> print(f"{jax.nn.sigmoid(sgan_real_logits(jnp.zeros((1, 3))))[0]:.4f}")  # Z = 3
         0.7500
     """
-    return jax.nn.logsumexp(class_logits.astype(jnp.float32), axis=1)
+    return jax.nn.logsumexp(as_float32(class_logits), axis=1)
 
 
 def sgan_supervised(
-    class_logits: Float[Array, "batch classes"], labels: Int[Array, "batch"]
+    class_logits: Float[Array, "batch classes"],
+    labels: Int[Array, "batch"],
+    axis_name: AxisName = None,
 ) -> Float32[Array, ""]:
     """Cross-entropy of the labelled images: -l_y + log Z.
 
     Args:
         class_logits: the discriminator's K outputs for real images.
         labels: classes; -1 where the label is not known.
+        axis_name: inside `shard_map` or `pmap`, the mapped axis over which the batch lies. The loss
+            is then the whole batch's, the same on every device: average (`pmean`) the gradients.
 
     Returns:
         Mean over the labelled images of the global batch, in nats; 0 if there are none.
@@ -52,10 +59,11 @@ def sgan_supervised(
         >>> print(f"{sgan_supervised(jnp.zeros((2, 4)), jnp.array([1, -1])):.4f}")
         1.3863
     """
-    log_probabilities = jax.nn.log_softmax(class_logits.astype(jnp.float32))
+    log_probabilities = jax.nn.log_softmax(as_float32(class_logits))
     # A label of -1 has no place in the one-hot rows: its row, and so its term, is zero.
     target = jax.nn.one_hot(labels, class_logits.shape[1])
-    return -jnp.sum(target * log_probabilities) / jnp.maximum(jnp.sum(target), 1.0)
+    labelled = sum_over(jnp.sum(target), axis_name)
+    return -sum_over(jnp.sum(target * log_probabilities), axis_name) / jnp.maximum(labelled, 1.0)
 
 
 def sgan_unsupervised(
@@ -105,7 +113,9 @@ def sgan_generator(fake_logits: Float[Array, "fake classes"]) -> Float32[Array, 
 
 
 def feature_matching(
-    real_features: Float[Array, "real ..."], fake_features: Float[Array, "fake ..."]
+    real_features: Float[Array, "real ..."],
+    fake_features: Float[Array, "fake ..."],
+    axis_name: AxisName = None,
 ) -> Float32[Array, ""]:
     """Squared distance between the mean features of real and of generated images.
 
@@ -114,6 +124,8 @@ def feature_matching(
     Args:
         real_features: of an inner layer of the discriminator, for real images.
         fake_features: of the same layer, for generated images.
+        axis_name: inside `shard_map` or `pmap`, the mapped axis over which the batch lies. The loss
+            is then the whole batch's, the same on every device: average (`pmean`) the gradients.
 
     Returns:
         The squared difference of the batch means, averaged over the features.
@@ -129,7 +141,7 @@ def feature_matching(
         >>> print(feature_matching(jnp.ones((4, 2)), jnp.array([[1.0, 4.0], [1.0, 6.0]])))
         8.0
     """
-    real = jnp.mean(jax.lax.stop_gradient(real_features).astype(jnp.float32), axis=0)
-    fake = jnp.mean(fake_features.astype(jnp.float32), axis=0)
+    real = mean_over(jnp.mean(as_float32(lax.stop_gradient(real_features)), axis=0), axis_name)
+    fake = mean_over(jnp.mean(as_float32(fake_features), axis=0), axis_name)
     check_same_shape(real_features=real, fake_features=fake)
     return jnp.mean(jnp.square(fake - real))

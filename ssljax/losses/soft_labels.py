@@ -5,6 +5,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Float32, Int
 
 from ssljax.losses.checks import check_positive, check_same_shape
+from ssljax.losses.similarity import as_float32
 
 
 def soft_label_cross_entropy(
@@ -79,7 +80,7 @@ def labelled_distillation(
     if not 0 <= alpha <= 1:
         raise ValueError(f"alpha is {alpha}; it must be in [0, 1].")
     soft = _soft_terms(student_logits, teacher_logits, temperature)
-    log_student = jax.nn.log_softmax(student_logits.astype(jnp.float32))
+    log_student = jax.nn.log_softmax(as_float32(student_logits))
     # A label of -1 has no place in the one-hot rows: its row, and so its term, is zero.
     true = -jnp.sum(jax.nn.one_hot(labels, student_logits.shape[1]) * log_student, axis=1)
     return jnp.mean(alpha * soft + (1 - alpha) * true)
@@ -92,6 +93,6 @@ def _soft_terms(
 ) -> Float32[Array, "batch"]:
     check_positive(temperature=temperature)
     check_same_shape(student_logits=student_logits, teacher_logits=teacher_logits)
-    teacher = jax.lax.stop_gradient(teacher_logits).astype(jnp.float32) / temperature
-    student = jax.nn.log_softmax(student_logits.astype(jnp.float32) / temperature)
+    teacher = as_float32(jax.lax.stop_gradient(teacher_logits)) / temperature
+    student = jax.nn.log_softmax(as_float32(student_logits) / temperature)
     return -jnp.sum(jax.nn.softmax(teacher) * student, axis=1)

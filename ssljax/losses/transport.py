@@ -1,7 +1,7 @@
 """Optimal transport: Sinkhorn's algorithm in the log domain, and the exact distance on the line."""
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import jax
 import jax.numpy as jnp
@@ -9,7 +9,9 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Float, Float32
 
+from ssljax.losses.axes import AxisName, all_rows, mean_over, on_any_mesh, sum_over
 from ssljax.losses.checks import check_positive
+from ssljax.losses.similarity import as_float32
 
 
 def sinkhorn_potentials(
@@ -17,6 +19,7 @@ def sinkhorn_potentials(
     log_row_mass: Float[Array, "rows"],
     log_column_masses: Sequence[Float[Array, "_"]],
     iterations: int,
+    axis_name: AxisName = None,
 ) -> tuple[Float32[Array, "rows"], list[Float32[Array, "_"]]]:
     """Scale the rows and then the columns of a positive matrix to given sums, again and again.
 
@@ -28,6 +31,8 @@ def sinkhorn_potentials(
         log_row_mass: logarithm of each row's sum; -inf for an empty row.
         log_column_masses: logarithm of each column's sum, block by block.
         iterations: rows-then-columns passes, 1 or more.
+        axis_name: inside `shard_map` or `pmap`, the mapped axis over which the columns of the first
+            block lie; the other blocks are whole on every device.
 
     Returns:
         Row potential f, and one column potential g per block: exp(log_kernel + f + g) has exact
@@ -48,23 +53,27 @@ def sinkhorn_potentials(
     if iterations < 1:
         raise ValueError(f"Sinkhorn needs one iteration or more, got {iterations}.")
 
-    # The backward pass recomputes an iteration instead of keeping its matrices.
-    @jax.checkpoint
-    def iteration(columns: list[Array], _: None) -> tuple[list[Array], Array]:
-        sums = [
-            jax.nn.logsumexp(kernel + column[None, :], axis=1)
-            for kernel, column in zip(log_kernels, columns, strict=True)
-        ]
-        row = log_row_mass - functools.reduce(jnp.logaddexp, sums)
-        columns = [
+    def scale_rows(matrices: Iterable[Array]) -> Array:
+        sums = [jax.nn.logsumexp(matrix, axis=1) for matrix in matrices]
+        if axis_name is not None:
+            largest = lax.pmax(lax.stop_gradient(sums[0]), axis_name)
+            sums[0] = largest + jnp.log(sum_over(jnp.exp(sums[0] - largest), axis_name))
+        return log_row_mass - functools.reduce(jnp.logaddexp, sums)
+
+    def scale_columns(row: Array) -> list[Array]:
+        return [
             mass - jax.nn.logsumexp(kernel + row[:, None], axis=0)
             for kernel, mass in zip(log_kernels, log_column_masses, strict=True)
         ]
-        return columns, row
 
-    start = [jnp.zeros(kernel.shape[1], jnp.float32) for kernel in log_kernels]
-    columns, rows = lax.scan(iteration, start, None, length=iterations)
-    return rows[-1], columns
+    # The backward pass recomputes an iteration instead of keeping its matrices.
+    @jax.checkpoint
+    def iteration(row: Array, _: None) -> tuple[Array, None]:
+        columns = zip(log_kernels, scale_columns(row), strict=True)
+        return scale_rows(kernel + column[None, :] for kernel, column in columns), None
+
+    row, _ = lax.scan(iteration, scale_rows(log_kernels), None, length=iterations - 1)
+    return row, scale_columns(row)
 
 
 def sinkhorn_plan(
@@ -101,8 +110,8 @@ def sinkhorn_plan(
          [0.  0.5]]
     """
     check_positive(epsilon=epsilon)
-    log_kernel = -cost.astype(jnp.float32) / epsilon
-    log_a, log_b = jnp.log(a.astype(jnp.float32)), jnp.log(b.astype(jnp.float32))
+    log_kernel = -as_float32(cost) / epsilon
+    log_a, log_b = jnp.log(as_float32(a)), jnp.log(as_float32(b))
     row, (column,) = sinkhorn_potentials([log_kernel], log_a, [log_b], iterations)
     return jnp.exp(log_kernel + row[:, None] + column[None, :])
 
@@ -143,11 +152,12 @@ def sinkhorn_distance(
         1.5000
     """
     plan = sinkhorn_plan(cost, a, b, epsilon, iterations)
-    return jnp.sum(plan * cost.astype(jnp.float32))
+    return jnp.sum(plan * as_float32(cost))
 
 
+@on_any_mesh()
 def wasserstein_1d(
-    x: Float[Array, "n"], y: Float[Array, "m"], p: float = 1.0
+    x: Float[Array, "n"], y: Float[Array, "m"], p: float = 1.0, axis_name: AxisName = None
 ) -> Float32[Array, ""]:
     """Exact Wasserstein-p distance between two samples of real numbers.
 
@@ -158,6 +168,9 @@ def wasserstein_1d(
         x: first sample.
         y: second sample.
         p: order, 1 or more.
+        axis_name: inside `shard_map` or `pmap`, the mapped axis over which both samples lie. The
+            distance is then that of the whole samples, the same on every device: average (`pmean`)
+            the gradients.
 
     Returns:
         (∫ |F_x⁻¹(t) - F_y⁻¹(t)|^p dt)^(1/p); at equal samples the gradient is 0.
@@ -173,14 +186,20 @@ def wasserstein_1d(
         >>> print(wasserstein_1d(jnp.array([1.0, 0.0]), jnp.array([2.0, 5.0])))
         3.0
     """
+    x, y = all_rows(x, axis_name), all_rows(y, axis_name)
     n, m = x.shape[0], y.shape[0]
     if p < 1 or min(n, m) < 1:
         raise ValueError(f"No Wasserstein distance of order {p} between {n} and {m} numbers.")
     # Ends of the steps in units of 1/(n·m): the sizes are static, so the matching is exact.
     ends = np.union1d(np.arange(1, n + 1) * m, np.arange(1, m + 1) * n)
     widths = np.diff(ends, prepend=0) / (n * m)
-    x_step = jnp.sort(x.astype(jnp.float32))[(ends - 1) // m]
-    y_step = jnp.sort(y.astype(jnp.float32))[(ends - 1) // n]
-    total = jnp.sum(jnp.asarray(widths, jnp.float32) * jnp.abs(x_step - y_step) ** p)
-    # The root has no finite slope at 0, so it is taken of 1 there and the result thrown away.
-    return jnp.where(total > 0, jnp.where(total > 0, total, 1.0) ** (1 / p), 0.0)
+    x_step = jnp.sort(as_float32(x))[(ends - 1) // m]
+    y_step = jnp.sort(as_float32(y))[(ends - 1) // n]
+    gaps = jnp.abs(x_step - y_step)
+    # In units of the largest gap no power of one overflows or vanishes. The root has no finite
+    # slope at 0, so it is taken of 1 there and the result thrown away.
+    largest = lax.stop_gradient(jnp.max(gaps))
+    unit = jnp.where(largest > 0, largest, 1.0)
+    total = jnp.sum(jnp.asarray(widths, jnp.float32) * (gaps / unit) ** p)
+    distance = unit * jnp.where(total > 0, total, 1.0) ** (1 / p)
+    return mean_over(jnp.where(total > 0, distance, 0.0), axis_name)

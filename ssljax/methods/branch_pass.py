@@ -9,7 +9,7 @@ from typing import Any
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, PRNGKeyArray, UInt8
+from jaxtyping import Array, Float, Num, PRNGKeyArray
 from ml_collections import ConfigDict
 
 from ssljax import augment, models, optimizers
@@ -184,7 +184,7 @@ def features(
     params: PyTree,
     variables: Mapping[str, PyTree],
     view: augment.ViewPolicy,
-    images: UInt8[Array, "batch height width channels"],
+    images: Num[Array, "batch height width channels"],
 ) -> Any:
     """All outputs on whole images, resized to the view's size, in evaluation mode."""
     whole = augment.center_view(view, images)

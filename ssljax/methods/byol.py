@@ -30,7 +30,7 @@ class BYOL(TwoView):
     @staticmethod
     def default_config() -> ConfigDict:
         """The paper's values for 1000 epochs on ImageNet."""
-        first, second = presets.byol(224, brightness_mode="additive")
+        first, second = presets.byol(224, original=True)
         return ConfigDict(
             dict(
                 # At the start; it climbs to 1. For 100 and 300 epochs 0.99, for 40 epochs 0.97.

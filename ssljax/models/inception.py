@@ -9,7 +9,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, UInt8
+from jaxtyping import Array, Float, Num
 
 from ssljax.models.layers import global_average
 from ssljax.models.norm import BatchNorm
@@ -74,19 +74,21 @@ class InceptionV3(nn.Module):
 
 
 def preprocess(
-    images: UInt8[Array, "batch height width channels"],
+    images: Num[Array, "batch height width channels"],
 ) -> Float[Array, "batch 299 299 3"]:
     """Makes images what the network expects: 299x299 RGB in [-1, 1).
 
     Args:
-      images: Images in 0 to 255, with 3 channels, or 1 that is repeated.
+      images: Images in 0 to 255, uint8, with 3 channels, or 1 that is repeated.
 
     Returns:
       (x - 128) / 128 of the enlarged images.
 
     Raises:
-      ValueError: If there are neither 1 nor 3 channels.
+      ValueError: If the images are not bytes, or have neither 1 nor 3 channels.
     """
+    if images.dtype != jnp.uint8:
+        raise ValueError(f"Inception-v3 needs images in bytes, uint8, not {images.dtype}.")
     channels = images.shape[-1]
     if channels not in (1, 3):
         raise ValueError(f"Inception-v3 needs images of 1 or 3 channels, not {channels}.")

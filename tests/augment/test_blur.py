@@ -1,5 +1,7 @@
 """Gaussian blur, against OpenCV."""
 
+import inspect
+
 import cv2
 import jax
 import jax.numpy as jnp
@@ -21,6 +23,16 @@ def test_blur_agrees_with_opencv(shape, kernel, sigma):
     image = np.random.default_rng(0).random((*shape, 3), dtype=np.float32)
     got = gaussian_blur(keys_for(1), jnp.asarray(image[None]), kernel, (sigma, sigma), p=1.0)
     expected = cv2.GaussianBlur(image, (kernel, kernel), sigma, borderType=cv2.BORDER_REFLECT_101)
+    np.testing.assert_allclose(got[0], expected, atol=2e-6)
+
+
+@pytest.mark.parametrize(("shape", "kernel", "sigma"), [((9, 14), 7, 1.3), ((6, 8), 11, 2.0)])
+def test_zeros_may_lie_around_the_image(shape, kernel, sigma):
+    image = np.random.default_rng(0).random((*shape, 3), dtype=np.float32)
+    got = gaussian_blur(
+        keys_for(1), jnp.asarray(image[None]), kernel, (sigma, sigma), p=1.0, padding="zeros"
+    )
+    expected = cv2.GaussianBlur(image, (kernel, kernel), sigma, borderType=cv2.BORDER_CONSTANT)
     np.testing.assert_allclose(got[0], expected, atol=2e-6)
 
 
@@ -71,3 +83,9 @@ def test_no_blur_is_no_operation():
 def test_impossible_arguments_are_refused(arguments, match):
     with pytest.raises(ValueError, match=match):
         gaussian_blur(keys_for(1), jnp.ones((1, 8, 8, 1)), **arguments)
+
+
+def test_an_unknown_padding_is_refused():
+    # Unwrapped, as the type checker of the tests would be the first to object.
+    with pytest.raises(ValueError, match="padding"):
+        inspect.unwrap(gaussian_blur)(keys_for(1), jnp.ones((1, 8, 8, 1)), padding="black")

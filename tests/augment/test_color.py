@@ -33,16 +33,31 @@ def turn_hue(image, turns):
     return np.apply_along_axis(pixel, -1, image)
 
 
+def saturate(image, factor):
+    def pixel(rgb):
+        hue, saturation, value = colorsys.rgb_to_hsv(*rgb)
+        return colorsys.hsv_to_rgb(hue, min(factor * saturation, 1.0), value)
+
+    return np.apply_along_axis(pixel, -1, image)
+
+
 REFERENCE = {
     "brightness": lambda x, f: f * x,
     "contrast": lambda x, f: f * x + (1 - f) * gray(x).mean(),
     "saturation": lambda x, f: f * x + (1 - f) * gray(x)[..., None],
     "hue": turn_hue,
 }
+OF_TENSORFLOW = REFERENCE | {
+    "contrast": lambda x, f: f * x + (1 - f) * x.mean(axis=(0, 1)),
+    "saturation": saturate,
+}
 
 
+@pytest.mark.parametrize(
+    ("mode", "reference"), [("torchvision", REFERENCE), ("tensorflow", OF_TENSORFLOW)]
+)
 @pytest.mark.parametrize("names", [NAMES, ("contrast", "hue"), ("brightness", "saturation")])
-def test_every_order_agrees_with_the_operations_one_by_one(names):
+def test_every_order_agrees_with_the_operations_one_by_one(names, mode, reference):
     orders = list(itertools.permutations(names))
     rng = np.random.default_rng(0)
     images = rng.random((len(orders), 4, 5, 3))
@@ -51,16 +66,30 @@ def test_every_order_agrees_with_the_operations_one_by_one(names):
         factors["hue"] = rng.uniform(-0.5, 0.5, len(orders))
     positions = {name: np.array([order.index(name) for order in orders]) for name in names}
 
-    got = jax.jit(apply_color_jitter)(
+    got = jax.jit(apply_color_jitter, static_argnames="contrast_mode")(
         jnp.asarray(images, jnp.float32),
         {name: jnp.asarray(value, jnp.float32) for name, value in factors.items()},
         {name: jnp.asarray(value, jnp.int32) for name, value in positions.items()},
+        contrast_mode=mode,
     )
     for i, order in enumerate(orders):
         expected = images[i]
         for name in order:
-            expected = np.clip(REFERENCE[name](expected, factors[name][i]), 0, 1)
+            expected = np.clip(reference[name](expected, factors[name][i]), 0, 1)
         np.testing.assert_allclose(got[i], expected, atol=2e-6)
+
+
+@pytest.mark.parametrize("factor", [0.0, 0.5, 1.0, 1.7, 100.0])
+def test_saturation_of_grey_black_white_and_pure_colours(factor):
+    corners = np.array(list(itertools.product([0.0, 0.4, 1.0], repeat=3)))
+    image = corners.reshape(1, 1, 27, 3)
+    got = apply_color_jitter(
+        jnp.asarray(image, jnp.float32),
+        {"saturation": jnp.full((1,), factor, jnp.float32)},
+        {"saturation": jnp.zeros((1,), jnp.int32)},
+        contrast_mode="tensorflow",
+    )
+    np.testing.assert_allclose(got, saturate(image, factor), atol=1e-6)
 
 
 def test_hue_of_grey_black_white_and_pure_colours():
@@ -232,6 +261,8 @@ def test_an_unknown_mode_is_refused():
     jitter = inspect.unwrap(color_jitter)
     with pytest.raises(ValueError, match="brightness_mode"):
         jitter(keys_for(1), jnp.zeros((1, 2, 2, 3)), 0.4, 0.4, 0.4, 0.1, 0.8, "sideways")
+    with pytest.raises(ValueError, match="contrast_mode"):
+        jitter(keys_for(1), jnp.zeros((1, 2, 2, 3)), 0.4, 0.4, 0.4, 0.1, contrast_mode="opencv")
 
 
 def test_other_numbers_of_channels_are_refused():

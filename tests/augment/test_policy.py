@@ -59,6 +59,8 @@ def test_impossible_configs_are_refused(fields, match):
         ("crop_scale", 0.5),
         ("interpolation", "nearest"),
         ("brightness_mode", "sideways"),
+        ("contrast_mode", "pillow"),
+        ("blur_padding", "black"),
         ("mean", ("a", "b", "c")),
     ],
 )

@@ -16,22 +16,26 @@ def test_simclr(strength):
     assert (policy.jitter_p, policy.gray_p, policy.blur_p, policy.flip_p) == (0.8, 0.2, 0.5, 0.5)
     assert (policy.crop_scale, policy.blur_sigma) == ((0.08, 1.0), (0.1, 2.0))
     assert (policy.solarize_p, policy.mean) == (0.0, None)
+    assert (policy.contrast_mode, policy.blur_padding) == ("tensorflow", "zeros")
     assert presets.simclr(32, blur=False).blur_p == 0.0
 
 
 def test_byol():
-    first, second = presets.byol(224, brightness_mode="additive")
+    first, second = presets.byol(224, original=True)
     for policy in (first, second):
         assert jitter(policy) == (0.4, 0.4, 0.2, 0.1)
         assert (policy.jitter_p, policy.gray_p, policy.brightness_mode) == (0.8, 0.2, "additive")
+        assert (policy.contrast_mode, policy.blur_padding) == ("tensorflow", "zeros")
         assert (policy.crop_scale, policy.interpolation) == ((0.08, 1.0), "bicubic")
     assert (first.blur_p, first.solarize_p) == (1.0, 0.0)
     assert (second.blur_p, second.solarize_p) == (0.1, 0.2)
 
 
-def test_those_that_came_after_byol_multiply_the_brightness():
+def test_those_that_came_after_byol_have_torchvisions_colours():
     first, _ = presets.byol(224, least_crop=0.2)
     assert (first.brightness_mode, first.crop_scale) == ("multiplicative", (0.2, 1.0))
+    for policy in (first, presets.moco_v2(224), presets.swav(96, (0.05, 0.14))):
+        assert (policy.contrast_mode, policy.blur_padding) == ("torchvision", "reflect")
 
 
 def test_moco():

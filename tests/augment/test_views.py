@@ -20,6 +20,7 @@ from ssljax.augment import (
     random_affine,
     simclr,
     to_float,
+    to_tanh_range,
 )
 
 EVERYTHING = ViewPolicy(
@@ -55,6 +56,20 @@ def test_bytes_become_fractions():
     got = to_float(image)
     assert got.dtype == jnp.float32
     np.testing.assert_allclose(got, image.astype(np.float64) / 255, atol=1e-7)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int32, np.int8])
+def test_only_bytes_are_made_views_of(images, key, dtype):
+    """Of floats in [0, 1] a view would be black but for rounding, without a word."""
+    wrong = (images / 255.0).astype(dtype)
+    for make in (
+        lambda: augment_view(NOTHING, key, wrong),
+        lambda: multi_crop(key, wrong, [(NOTHING, 2)]),
+        lambda: center_view(NOTHING, wrong),
+        lambda: to_tanh_range(wrong),
+    ):
+        with pytest.raises(ValueError, match=rf"uint8.* {np.dtype(dtype)}.*255 \* images"):
+            make()
 
 
 def test_normalize_is_per_channel():

@@ -41,11 +41,21 @@ def test_ranks_agree_with_decompositions_in_float64(shape):
     z = np.random.default_rng(3).normal(size=shape) * np.linspace(0.05, 1.0, shape[1]) + 0.5
     found = jnp.asarray(z, jnp.float32)
     singular = np.linalg.svd(z, compute_uv=False)
-    share = singular / singular.sum()
+    share = singular / singular.sum() + 1e-7
     assert rankme(found) == pytest.approx(np.exp(-np.sum(share * np.log(share))), rel=1e-4)
     variances = np.linalg.eigvalsh(np.cov(z, rowvar=False))
     expected = variances.sum() ** 2 / np.sum(variances**2)
     assert effective_rank(found) == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("shape", [(600, 512), (513, 512)])
+def test_rankme_counts_the_small_singular_values_too(shape):
+    """Of i^-1.5, the values below a hundredth of the first are more than half of the rank."""
+    share = np.arange(1, 513) ** -1.5
+    share = share / share.sum() + 1e-7
+    expected = np.exp(-np.sum(share * np.log(share)))
+    assert expected == pytest.approx(16.95, abs=0.01)
+    assert rankme(spectrum(np.arange(1, 513) ** -1.5, *shape)) == pytest.approx(expected, rel=1e-4)
 
 
 @pytest.mark.parametrize("rank", [effective_rank, rankme])

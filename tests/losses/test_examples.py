@@ -8,11 +8,13 @@ import pytest
 
 MODULES = [
     "adversarial",
+    "axes",
     "checks",
     "clustering",
     "collapse",
     "cross_view",
     "decoupled",
+    "deep_cluster",
     "distillation",
     "energy",
     "gradient_penalty",

@@ -185,6 +185,21 @@ def test_dragan_looks_near_real_images_alone():
     assert float(below) == float(beyond) == pytest.approx(1.0, abs=1e-5)
 
 
+def test_dragans_noise_is_as_wide_as_the_images_of_all_devices():
+    real = jnp.repeat(jnp.array([[[-1.0]], [[1.0]]]), 4096, axis=1)  # alike on each device
+
+    def penalty(real, key, axis_name):
+        def critic(x):
+            return (x - jnp.sign(x))[:, 0] ** 2 / 2
+
+        return gp.dragan_penalty(critic, real, key, axis_name)
+
+    keys = jax.random.split(KEY, 2)
+    for axis_name, expected in (("data", 7 / 9), (None, 1.0)):
+        mapped = jax.vmap(functools.partial(penalty, axis_name=axis_name), axis_name="data")
+        np.testing.assert_allclose(mapped(real, keys), expected, atol=0.03)
+
+
 def test_other_keys_look_elsewhere():
     params, real, fake = arrays(jnp.float32)
     bound = functools.partial(critic, params)

@@ -280,6 +280,14 @@ def test_scores_are_of_the_network_that_is_named_beside_them(name, one, start):
     assert {"stage1", "block1"} & set(whole), "no features layer by layer"
 
 
+def test_images_that_are_not_bytes_are_refused_and_not_taken_for_black(one):
+    experiment = one.experiment
+    for dtype in (np.float32, np.int32):
+        images = jax.ShapeDtypeStruct((2, SIDE, SIDE, 1), dtype)
+        with pytest.raises(ValueError, match=f"uint8.*{np.dtype(dtype)}"):
+            jax.eval_shape(experiment.method.features, experiment.abstract_state, images)
+
+
 def test_every_method_takes_a_probe_beside_it_and_more_batches_an_update(name):
     config = tiny_config(name)
     config.method.online_probe = True

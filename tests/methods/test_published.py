@@ -108,6 +108,8 @@ PUBLISHED = {
         "method.projector_hidden_dim": 4096,
         "method.projector_dim": 256,
         "method.view1.brightness_mode": "additive",
+        "method.view1.contrast_mode": "tensorflow",
+        "method.view1.blur_padding": "zeros",
         "optimizer.name": "lars",
         "optimizer.classic_momentum": False,
         "optimizer.weight_decay": 1.5e-6,
@@ -336,4 +338,5 @@ def test_views_of_cifar10_are_simclrs_without_blur(name):
         assert (view.blur_p, view.gray_p, view.jitter_p) == (0.0, 0.2, 0.8)
         assert view.solarize_p == (0.2 if (name, key) == ("dino", "view2") else 0.0)
         assert (view.interpolation, view.brightness_mode) == ("bilinear", "multiplicative")
+        assert view.contrast_mode == "torchvision"
         assert view.mean == ((0.4914, 0.4822, 0.4465) if name == "moco" else (0.485, 0.456, 0.406))

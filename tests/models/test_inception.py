@@ -204,6 +204,8 @@ def test_preprocessing_centres_on_128_and_repeats_grey():
     assert np.array_equal(found, expected)
     with pytest.raises(ValueError, match="1 or 3 channels"):
         inception.preprocess(jnp.zeros((1, 8, 8, 4), jnp.uint8))
+    with pytest.raises(ValueError, match="uint8, not float32"):
+        inception.preprocess(jnp.zeros((1, 8, 8, 3)))
 
 
 def test_weights_come_back_from_a_file(tensors, tmp_path):
