@@ -21,7 +21,6 @@ from ssljax.checkpoint import Checkpoints
 from ssljax.evaluate import Evaluator
 from ssljax.experiment import Experiment, Feed
 from ssljax.methods.contract import Phase, TrainState
-from ssljax.state import make_step
 
 _log = logging.getLogger(__name__)
 
@@ -46,6 +45,7 @@ def train(config: ConfigDict, workdir: pathlib.Path) -> bool:
     """
     config = parent.resolve(config, workdir)
     experiment = Experiment(config)
+    experiment.trace()
     configs.record(config, workdir)
     parent.record(experiment.task, workdir)
     checkpoints = Checkpoints(
@@ -196,7 +196,7 @@ def compile_step(experiment: Experiment, feed: Feed, phase: int = 0) -> Any:
 
     The state is donated; the metrics are whole on every device.
     """
-    step = make_step(experiment.method.in_phase(phase))
+    step = experiment.step(phase)
     return jax.jit(
         lambda state, constants, batch: step(state, feed.unpack(constants, batch)),
         donate_argnums=0,

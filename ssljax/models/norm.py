@@ -105,7 +105,8 @@ def _statistics(
     if x.size == x.shape[1] * x.shape[-1]:
         raise ValueError(
             "Batch norm in training needs more than one value per channel: "
-            f"{x.shape[1]} group(s) of one {'x'.join(map(str, x.shape[2:]))} activation have one."
+            f"{x.shape[1]} group(s) of one {'x'.join(map(str, x.shape[2:]))} activation have one; "
+            "make batch_size larger."
         )
     mean = jnp.mean(x, axis=axes)
     var = jnp.mean(x * x, axis=axes) - mean * mean

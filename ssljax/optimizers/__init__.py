@@ -4,5 +4,14 @@ from ssljax.optimizers.build import Optimizer, build
 from ssljax.optimizers.late import build_late
 from ssljax.optimizers.masks import NORMS_AND_BIASES, name_mask
 from ssljax.optimizers.settings import Settings
+from ssljax.optimizers.settings import read as read_settings
 
-__all__ = ["NORMS_AND_BIASES", "Optimizer", "Settings", "build", "build_late", "name_mask"]
+__all__ = [
+    "NORMS_AND_BIASES",
+    "Optimizer",
+    "Settings",
+    "build",
+    "build_late",
+    "name_mask",
+    "read_settings",
+]
