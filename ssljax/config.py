@@ -15,9 +15,8 @@ from typing import Any
 
 import jax
 from ml_collections import ConfigDict
-from ml_collections.config_flags import config_flags
 
-from ssljax import methods, optimizers
+from ssljax import augment, methods, models, optimizers, rules
 from ssljax.errors import UserError
 
 _MAY_CHANGE = ("data.dir", "data.cache", "data.threads", "data.prefetch", "data.max_corrupt")
@@ -159,10 +158,13 @@ _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "data.image_size": (_positive, "a positive number of pixels"),
     "data.channels": (_one_of(1, 3), "1 or 3"),
     "data.resize": (_one_of("short_side", "exact", "none"), '"short_side", "exact" or "none"'),
-    "data.threads": (_not_negative, "0 (one a core) or more"),
-    "data.prefetch": (_positive, "a positive number of batches"),
+    "data.threads": (lambda value: 0 <= value <= 1024, "from 0 (one a core) to 1024"),
+    "data.prefetch": (lambda value: 0 < value <= 1024, "from 1 to 1024 batches"),
     "data.max_corrupt": (_not_negative, "0 or more images"),
-    "method.temperature": (_positive, "a positive number"),
+    "model.widths": (
+        lambda value: all(type(x) is int and x > 0 for x in value),
+        "whole numbers above 0",
+    ),
     "model.dtype": (_one_of("float32", "bfloat16"), '"float32" or "bfloat16"'),
     "evals.every": (_not_negative, "0 (at the end) or more steps"),
     "evals.during": (lambda value: set(value) <= set(_EVALS), f"some of {_EVALS}"),
@@ -196,66 +198,84 @@ _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
 }
 
 
-def check(config: ConfigDict) -> None:
-    """Raises a `UserError` at the first value that no run could have.
+_READ_ELSEWHERE = ("init.run.", "init.task.", "method.generator.", "method.discriminator.")
+_ENCODER_OPTIONS = {
+    option for encoder in models.ENCODERS.values() for option in models.options_of(encoder)
+}
+"""A config file may give a network more options than the command line offers."""
 
-    Names of evaluations that the command line joined with commas are taken apart first.
-    """
-    for key in ("during", "final"):
-        joined = ",".join(map(str, config.evals[key]))
-        config.evals[key] = tuple(name.strip() for name in joined.split(",") if name.strip())
+
+def check(config: ConfigDict) -> None:
+    """Raises a `UserError` at the first value that no run could have."""
+    check_whole(config, "The config")
     values = flatten(config)
     for key, (holds, wanted) in _RULES.items():
-        if key in values and not holds(values[key]):
+        if key in values and not _holds(holds, values[key]):
             raise UserError(f"config.{key}={values[key]!r} is impossible: it must be {wanted}.")
+    rules.check_numbers(values)
     if not config.steps and not config.epochs:
         raise UserError("config.steps and config.epochs are both 0: set one of them.")
-    _check_known("method.name", values, methods.TABLE)
     if "model.name" in values:
         _check_known("model.name", values, methods.TABLE[values["method.name"]].model_names())
+    optimizers.read_settings(config.optimizer.to_dict())
+    for name, view in config.method.items():
+        if isinstance(view, ConfigDict) and "crop_scale" in view:
+            try:
+                augment.view_from_config(view)
+            except ValueError as error:
+                raise UserError(f"config.method.{name} is impossible: {error}") from error
+
+
+def _holds(rule: Callable[[Any], bool], value: Any) -> bool:
+    try:
+        return rule(value)
+    except (AttributeError, TypeError, ValueError):  # Not even of the kind that it speaks of.
+        return False
+
+
+def check_whole(config: ConfigDict, where: str) -> None:
+    """Raises a `UserError` unless a config has the keys that `base_config` gave it, and no others.
+
+    Args:
+      config: Any config.
+      where: What holds it, as the beginning of a sentence.
+    """
+    values = flatten(config)
+    if "method.name" not in values:
+        raise UserError(
+            f"{where} lacks method.name: let get_config start from base_config(METHOD) of "
+            "ssljax.config, and change its values."
+        )
+    _check_known("method.name", values, methods.TABLE)
+    method = values["method.name"]
+    base = flatten(base_config(method))
+    for key in base:
+        if key not in values:
+            raise UserError(
+                f"{where} lacks {key}: let get_config start from base_config({method!r}) of "
+                "ssljax.config, and change its values."
+            )
+    for key, value in values.items():
+        group, _, option = key.partition(".")
+        if key not in base:
+            if key.startswith(_READ_ELSEWHERE) or (group == "model" and option in _ENCODER_OPTIONS):
+                continue
+            raise UserError(
+                f"{where} has {key}, which the method {method} does not: {nearest(key, base)}."
+            )
+        wanted = rules.mistyped(value, base[key])
+        if wanted is not None and not (value is None and key.startswith("method.")):
+            raise UserError(f"{where} has {key}={value!r}: it must be {wanted}.")
 
 
 def _check_known(key: str, values: Mapping[str, Any], names: Collection[str]) -> None:
     if values[key] not in names:
         raise UserError(
-            f"config.{key}={values[key]!r} is not known; {_nearest(str(values[key]), names)}."
+            f"config.{key}={values[key]!r} is not known; {nearest(str(values[key]), names)}."
         )
 
 
-def check_keys(path: str, arguments: Iterable[str]) -> None:
-    """Raises a `UserError` if the command line sets a key that the config file does not have.
-
-    Args:
-      path: The config file.
-      arguments: The command line.
-    """
-    config = _load(path)
-    keys = flatten(config)
-    for argument in arguments:
-        if not argument.lstrip("-").startswith(("config.", "noconfig.")):
-            continue
-        key = argument.split("=", 1)[0].split(".", 1)[1]
-        if key not in keys:
-            raise UserError(f"config.{key} is not a key of {path}; {_nearest(key, keys)}.")
-
-
-def _load(path: str) -> ConfigDict:
-    """Reads a config file, with every way in which that fails told in one sentence."""
-    if not pathlib.Path(path.split(":", 1)[0]).is_file():
-        raise UserError(f"There is no config file {path}: give --config the path of one.")
-    try:
-        config = config_flags.ConfigFileFlagParser("config").parse(path)
-    except Exception as error:  # A config file is code, and can fail in any way.
-        last_line = (str(error).strip().splitlines() or [""])[-1]
-        raise UserError(
-            f"The config file {path} fails: {type(error).__name__}: {last_line}"
-        ) from error
-    if not isinstance(config, ConfigDict):
-        raise UserError(f"The config file {path} must have a get_config that returns a ConfigDict.")
-    return config
-
-
-def _nearest(name: str, names: Iterable[str]) -> str:
+def nearest(name: str, names: Iterable[str]) -> str:
     """Names the nearest or, if none is near, all of them."""
     names = sorted(names)
     last = name.rsplit(".", 1)[-1]

@@ -6,25 +6,25 @@ import contextlib
 import dataclasses
 import functools
 import logging
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 from jax.sharding import Mesh
-from jaxtyping import Int
+from jaxtyping import Array, Int
 from ml_collections import ConfigDict
 
-from ssljax import data, evals, mesh, methods, parent, state
+from ssljax import data, evals, memory, mesh, methods, optimizers, parent, state
 from ssljax.errors import UserError
 from ssljax.methods.contract import Batch, Method, Task, TrainState
 
 PyTree = Any
+_log = logging.getLogger(__name__)
+Step = Callable[[TrainState, Batch], tuple[TrainState, dict[str, Array]]]
 
 _KEPT_BYTES = 256_000_000
 """Of decoded images that evaluations may hold."""
-
-_log = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -94,6 +94,8 @@ class Experiment:
         self._may_keep = _KEPT_BYTES
         updates = kind.batches_per_step(config.method)
         self.batches_per_step = updates * config.optimizer.accumulate
+        data.Order(len(self.source), config.batch_size, config.seed)  # Refuses a set of no batch.
+        memory.check_images(config, self.mesh, self.batches_per_step, len(self.source))
         num_images = known.get("num_images", len(self.source))
         epoch = num_images // config.batch_size / self.batches_per_step
         side = config.data.image_size
@@ -107,20 +109,73 @@ class Experiment:
             num_images=num_images,
             source=parent.build(config),
         )
-        try:
+        self._tell_shorter_warmup()
+        with _told_as_misfit():
             self.method: Method = methods.build(config, self.task)
             abstract = jax.eval_shape(self._init)
             if self.task.source is not None:
                 taken = parent.abstract_state(self.task.source)
                 jax.eval_shape(self._start_from, abstract, taken)
-        except ValueError as error:
-            raise UserError(f"The config does not fit together: {error}") from error
         self.shardings = mesh.state_shardings(self.mesh, abstract)
         self.abstract_state: TrainState = jax.tree.map(
             lambda x, s: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s),
             abstract,
             self.shardings,
         )
+        memory.check_state(self.abstract_state, self.mesh)
+        self._steps: dict[int, Step] = {}
+
+    def _tell_shorter_warmup(self) -> None:
+        total, per_epoch = self.task.total_steps, self.task.steps_per_epoch
+        settings = optimizers.read_settings(self.config.optimizer.to_dict())
+        warmup = settings.warmup(per_epoch)
+        if warmup > total and jax.process_index() == 0:
+            _log.info(
+                "The warm-up of %d steps is longer than the run: it is shortened to the run's %d.",
+                warmup,
+                total,
+            )
+
+    def step(self, phase: int = 0) -> Step:
+        """The train step of one phase, `(state, batch) -> (state, metrics)`: traced only once."""
+        if phase not in self._steps:
+            step = state.make_step(self.method.in_phase(phase), self.config.optimizer.accumulate)
+            self._steps[phase] = jax.jit(step, inline=True)
+        return self._steps[phase]
+
+    def trace(self) -> None:
+        """Traces the train step of every phase, with shapes alone: nothing is read or computed.
+
+        Views, losses, optimizer and `after_step` thereby say now what the first step would say. The
+        step that is compiled later is made of what is traced here.
+
+        Raises:
+          UserError: for the first thing in the config that does not fit.
+        """
+        phases = range(max(1, len(self.method.phases)))
+        with _told_as_misfit():
+            for phase in phases:
+                jax.eval_shape(self.step(phase), self.abstract_state, self._abstract_batch())
+
+    def _abstract_batch(self) -> PyTree:
+        """Shapes and types of what the step is fed: see `data.Loader.iterate`."""
+        rows = (self.config.batch_size, self.batches_per_step)
+        shapes: dict[str, tuple[tuple[int, ...], type]] = {}
+        for prefix, source in self._sources().items():
+            shapes[f"{prefix}image"] = (*rows, *self.task.image_shape), np.uint8
+            shapes[f"{prefix}index"] = rows, np.int32
+            if source.num_classes is not None:
+                shapes[f"{prefix}label"] = rows, np.int32
+        placed = mesh.batch_sharding(self.mesh)
+        return {
+            name: jax.ShapeDtypeStruct(shape, dtype, sharding=placed)
+            for name, (shape, dtype) in shapes.items()
+        }
+
+    def _sources(self) -> dict[str, data.Source]:
+        """What a batch is made of, by the prefix of its fields."""
+        sources = {"": self.source}
+        return sources if self.labelled is None else sources | {"labelled_": self.labelled}
 
     @functools.cached_property
     def fingerprint(self) -> dict[str, Any]:
@@ -193,9 +248,10 @@ class Experiment:
 
     def feed(self) -> Feed:
         """Opens the training data, streamed from the host or held on the devices."""
-        streams = {"": self._stream(self.source, self.config.seed)}
-        if self.labelled is not None:
-            streams["labelled_"] = self._stream(self.labelled, self.config.seed + 1)
+        streams = {
+            prefix: self._stream(source, self.config.seed + number)
+            for number, (prefix, source) in enumerate(self._sources().items())
+        }
 
         def unpack(constants: PyTree, placed: PyTree) -> Batch:
             return {
@@ -240,6 +296,16 @@ class Experiment:
             **order,
         )
         return _Stream((), lambda _, batch: batch, loader.iterate)
+
+
+@contextlib.contextmanager
+def _told_as_misfit() -> Iterator[None]:
+    """Turns what networks, views and losses say of shapes and values into the user's mistake."""
+    try:
+        yield
+    except (ArithmeticError, TypeError, ValueError) as error:
+        first_line = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise UserError(f"The config does not fit together: {first_line}") from error
 
 
 class _Stream(NamedTuple):

@@ -7,17 +7,15 @@ python -m ssljax.main --config FILE --workdir DIR [--config.key=value ...]
 from __future__ import annotations
 
 import contextlib
-import itertools
 import logging
 import pathlib
 import sys
 from collections.abc import Iterator
 
 from absl import flags
-from ml_collections.config_flags import config_flags
 
 from ssljax import config as configs
-from ssljax import evaluate, mesh, sample, train
+from ssljax import config_file, evaluate, mesh, sample, train
 from ssljax.errors import MissingScores, UserError
 
 _USAGE_STATUS = 2
@@ -39,9 +37,6 @@ def parse(arguments: list[str]) -> flags.FlagValues:
       UserError: for every mistake in it.
     """
     values = flags.FlagValues()
-    config_flags.DEFINE_config_file(
-        "config", None, "Config file.", flag_values=values, sys_argv=arguments
-    )
     flags.DEFINE_string(
         "workdir", None, "Where the run writes, and from where it resumes.", flag_values=values
     )
@@ -60,21 +55,14 @@ def parse(arguments: list[str]) -> flags.FlagValues:
         flag_values=values,
     )
     flags.DEFINE_bool("help", False, "Show this help.", short_name="h", flag_values=values)
-    paths = [a.split("=", 1)[1] for a in arguments if a.lstrip("-").startswith("config=")]
-    paths += [b for a, b in itertools.pairwise(arguments) if a.lstrip("-") == "config"]
-    try:
-        if paths:
-            configs.check_keys(paths[-1], arguments[1:])
-        rest = values(arguments)
-    except flags.Error as error:
-        raise UserError(" ".join(str(error).split())) from error
-    except (TypeError, ValueError) as error:
-        raise UserError(f"A value on the command line does not fit: {error}") from error
+    rest = config_file.read_command_line(arguments, values)
     if len(rest) > 1:
         raise UserError(f"{rest[1]!r} is not an option: options start with --.")
     for option in ("config", "workdir"):
         if values[option].value is None and not values.help:
             raise UserError(f"--{option} is missing; see --help.")
+        if values[option].value == "":
+            raise UserError(f"--{option} is empty: give it a path.")
     return values
 
 

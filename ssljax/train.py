@@ -21,7 +21,7 @@ from ssljax.checkpoint import Checkpoints
 from ssljax.evaluate import Evaluator
 from ssljax.experiment import Experiment, Feed
 from ssljax.methods.contract import Phase, TrainState
-from ssljax.state import loops, make_step
+from ssljax.state import loops
 
 _log = logging.getLogger(__name__)
 
@@ -48,6 +48,7 @@ def train(config: ConfigDict, workdir: pathlib.Path) -> bool:
     recorded = parent.recorded(workdir)
     experiment = Experiment(config, recorded)
     _log.info("Training set: %s.", experiment.source.summary())
+    experiment.trace()
     configs.record(config, workdir)
     parent.record(experiment.task, same_data.check(experiment, recorded), workdir)
     checkpoints = Checkpoints(
@@ -199,8 +200,7 @@ def compile_step(experiment: Experiment, feed: Feed, phase: int = 0) -> Any:
 
     The state is donated; the metrics are whole on every device.
     """
-    accumulate = experiment.config.optimizer.accumulate
-    step = make_step(experiment.method.in_phase(phase), accumulate)
+    step = experiment.step(phase)
     return jax.jit(
         lambda state, constants, batch: step(state, feed.unpack(constants, batch)),
         donate_argnums=0,

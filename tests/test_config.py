@@ -8,7 +8,7 @@ from ml_collections import ConfigDict
 from ml_collections.config_flags import config_flags
 
 from ssljax import config as configs
-from ssljax import main, methods, models
+from ssljax import config_file, main, methods, models
 from ssljax.errors import UserError
 
 CONFIGS = sorted((pathlib.Path(__file__).parent.parent / "configs").glob("*/*.py"))
@@ -26,24 +26,6 @@ def test_every_config_passes_its_own_checks_and_says_how_to_run_it(path):
     assert config.method.name == path.parent.name
     assert json.loads(json.dumps(configs.flatten(config)))
     assert f"--config configs/{path.parent.name}/{path.name}" in path.read_text()
-
-
-@pytest.mark.parametrize(
-    ("argument", "near"),
-    [
-        ("--config.bach_size=3", "config.bach_size is not a key .* nearest is batch_size"),
-        ("--config.data.nam=x", "nearest is data.name"),
-        ("--config.optimizer.lr=1", "config.optimizer.lr is not a key"),
-        ("--config.temperature=1", "nearest is method.temperature"),
-    ],
-)
-def test_an_unknown_key_is_told_with_the_nearest(argument, near):
-    with pytest.raises(UserError, match=near):
-        configs.check_keys(DIGITS, [argument])
-
-
-def test_known_keys_pass():
-    configs.check_keys(DIGITS, ["--config.batch_size=3", "--config.data.dir", "x", "--workdir=y"])
 
 
 @pytest.mark.parametrize(
@@ -122,7 +104,7 @@ def test_options_of_a_vision_transformer_are_keys_of_the_command_line():
     assert (encoder.positions, encoder.initializer, encoder.pool) == ("sincos", "xavier", "mean")
     assert (encoder.freeze_patch_embedding, encoder.drop_path) == (True, 0.1)
     with pytest.raises(UserError, match=r"nearest is model\.patch_size"):
-        configs.check_keys(DIGITS, ["--config.model.patchsize=8"])
+        config_file.check_keys(DIGITS, ["--config.model.patchsize=8"])
 
 
 def test_a_method_says_what_its_model_is(monkeypatch):
@@ -152,18 +134,6 @@ def test_a_method_says_what_its_model_is(monkeypatch):
     config = configs.base_config("simclr")
     config.data.name = "digits"
     configs.check(config)
-
-
-def test_a_missing_or_failing_config_file_is_one_sentence(tmp_path):
-    with pytest.raises(UserError, match="There is no config file"):
-        configs.check_keys(str(tmp_path / "none.py"), [])
-    broken = tmp_path / "broken.py"
-    broken.write_text("def get_config():\n    return 1 / 0\n")
-    with pytest.raises(UserError, match=r"fails: ZeroDivisionError: division by zero"):
-        configs.check_keys(str(broken), [])
-    broken.write_text("def get_config():\n    return 3\n")
-    with pytest.raises(UserError, match="returns a ConfigDict"):
-        configs.check_keys(str(broken), [])
 
 
 def test_a_workdir_remembers_its_config(tmp_path):

@@ -1,5 +1,7 @@
 """BYOL on ImageNet."""
 
+from typing import Literal
+
 from ml_collections import ConfigDict
 
 from ssljax import recipes
@@ -14,7 +16,7 @@ _BY_EPOCHS = {
 }
 
 
-def get_config(epochs: str = "1000") -> ConfigDict:
+def get_config(epochs: Literal["1000", "300", "100", "40"] = "1000") -> ConfigDict:
     """The authors' settings: ResNet-50, batch 4096, LARS, 1000, 300, 100 or 40 epochs.
 
         python -m ssljax.main --config configs/byol/imagenet.py --workdir DIR

@@ -1,12 +1,14 @@
 """DeepCluster-v2 on ImageNet."""
 
+from typing import Literal
+
 from ml_collections import ConfigDict
 
 from ssljax import recipes
 from ssljax.config import base_config
 
 
-def get_config(variant: str = "") -> ConfigDict:
+def get_config(variant: Literal["", "2x224"] = "") -> ConfigDict:
     """The authors' settings for ResNet-50.
 
         python -m ssljax.main --config configs/deepcluster_v2/imagenet.py --workdir DIR

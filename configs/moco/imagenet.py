@@ -1,6 +1,7 @@
 """MoCo on ImageNet."""
 
 import dataclasses
+from typing import Literal
 
 from ml_collections import ConfigDict
 
@@ -9,7 +10,7 @@ from ssljax.augment import presets
 from ssljax.config import base_config
 
 
-def get_config(variant: str = "") -> ConfigDict:
+def get_config(variant: Literal["", "v1"] = "") -> ConfigDict:
     """The settings of v2, or of v1: ResNet-50, batch 256, SGD, 200 epochs.
 
         python -m ssljax.main --config configs/moco/imagenet.py --workdir DIR

@@ -1,12 +1,14 @@
 """MoCo v3 on ImageNet."""
 
+from typing import Literal
+
 from ml_collections import ConfigDict
 
 from ssljax import recipes
 from ssljax.config import base_config
 
 
-def get_config(variant: str = "") -> ConfigDict:
+def get_config(variant: Literal["", "vit_small", "vit_base"] = "") -> ConfigDict:
     """The authors' settings for ResNet-50, 100 epochs, or for a ViT, 300; batch 4096.
 
         python -m ssljax.main --config configs/moco_v3/imagenet.py --workdir DIR

@@ -1,11 +1,13 @@
 """SimCLR on CIFAR-10."""
 
+from typing import Literal
+
 from ml_collections import ConfigDict
 
 from ssljax.config import base_config
 
 
-def get_config(variant: str = "") -> ConfigDict:
+def get_config(variant: Literal["", "cpu"] = "") -> ConfigDict:
     """The authors' CIFAR-10 recipe, or a thin network for a CPU.
 
         python -m ssljax.main --config configs/simclr/cifar10.py --workdir DIR

@@ -60,7 +60,7 @@ def normalize(
 
     Args:
         images: Images in [0, 1].
-        mean: One number per channel, in units of [0, 1].
+        mean: One number per channel, or one for all channels, in units of [0, 1].
         std: The same; all positive.
 
     Returns:
@@ -70,6 +70,8 @@ def normalize(
         ValueError: If there is not one positive number per channel.
     """
     channels = images.shape[-1]
+    if len(mean) == len(std) == 1:
+        mean, std = (*mean,) * channels, (*std,) * channels
     if len(mean) != channels or len(std) != channels:
         raise ValueError(
             f"mean and std need one number for each of {channels} channels, got {mean} and {std}."

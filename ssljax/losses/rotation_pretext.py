@@ -44,7 +44,9 @@ def with_rotations(
     """
     batch, *shape = images.shape
     if batch % GROUP:
-        raise ValueError(f"A batch of {batch} images is not a multiple of {GROUP}: change it.")
+        raise ValueError(
+            f"A batch of {batch} images is not a multiple of {GROUP}: change batch_size."
+        )
     groups = images.reshape(batch // GROUP, GROUP, *shape)
     turned = [jnp.rot90(groups[:, 0], turn, axes=(1, 2)) for turn in range(1, GROUP)]
     return jnp.concatenate([groups, jnp.stack(turned, axis=1)], axis=1).reshape(-1, *shape)

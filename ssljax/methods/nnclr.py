@@ -26,6 +26,8 @@ PyTree = Any
 class NNCLR(TwoView):
     """One player, encoder, projector and predictor; the queue of projections is memory."""
 
+    tells_images_apart = True
+
     @staticmethod
     def default_config() -> ConfigDict:
         """The paper's values for ImageNet."""

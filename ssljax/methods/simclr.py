@@ -26,6 +26,8 @@ PyTree = Any
 class SimCLR(TwoView):
     """One player, the encoder with its projection head, and NT-Xent over the global batch."""
 
+    tells_images_apart = True
+
     @staticmethod
     def default_config() -> ConfigDict:
         """The paper's values for ImageNet."""

@@ -106,6 +106,7 @@ def _mean(x: Float[Array, "rows groups *spatial channels"]) -> Float[Array, "gro
     if x.size == x.shape[1] * x.shape[-1]:
         raise ValueError(
             "Batch norm in training needs more than one value per channel: "
-            f"{x.shape[1]} group(s) of one {'x'.join(map(str, x.shape[2:]))} activation have one."
+            f"{x.shape[1]} group(s) of one {'x'.join(map(str, x.shape[2:]))} activation have one; "
+            "make batch_size larger."
         )
     return jnp.mean(x, axis=(0, *range(2, x.ndim - 1)))

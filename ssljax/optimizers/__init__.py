@@ -5,6 +5,7 @@ from ssljax.optimizers.clock import scale_by_step
 from ssljax.optimizers.late import build_late
 from ssljax.optimizers.masks import NORMS_AND_BIASES, name_mask
 from ssljax.optimizers.settings import Settings
+from ssljax.optimizers.settings import read as read_settings
 
 __all__ = [
     "NORMS_AND_BIASES",
@@ -13,5 +14,6 @@ __all__ = [
     "build",
     "build_late",
     "name_mask",
+    "read_settings",
     "scale_by_step",
 ]

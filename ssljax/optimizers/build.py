@@ -9,7 +9,6 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from ssljax.errors import UserError
 from ssljax.optimizers.clock import scale_by_step
 from ssljax.optimizers.masks import name_mask
 from ssljax.optimizers.settings import Settings, read
@@ -131,12 +130,7 @@ def _schedule(
     """Learning rate by train step."""
     factor = {"linear": batch_size / 256, "sqrt": math.sqrt(batch_size), "none": 1.0}
     peak = settings.learning_rate * factor[settings.scaling]
-    warmup = settings.warmup_steps or round(settings.warmup_epochs * steps_per_epoch)
-    if warmup > total_steps:
-        raise UserError(
-            f"The optimizer's warm-up takes {warmup} steps but the run has only {total_steps}: "
-            "shorten warmup_steps or warmup_epochs, or train longer."
-        )
+    warmup = min(settings.warmup(steps_per_epoch), total_steps)
     climb = warmup - 1 if warmup_ends_at_peak else warmup
     boundaries = [epoch * steps_per_epoch for epoch in settings.step_epochs]
     boundaries += [fraction * total_steps for fraction in settings.step_fractions]

@@ -3,6 +3,7 @@
 import dataclasses
 import difflib
 import math
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -71,6 +72,10 @@ class Settings:
     clip_norm: float = 0.0
     accumulate: int = 1
 
+    def warmup(self, steps_per_epoch: float) -> int:
+        """Train steps of the warm-up; a run that is shorter ends with it."""
+        return self.warmup_steps or round(self.warmup_epochs * steps_per_epoch)
+
 
 def read(config: Mapping[str, Any]) -> Settings:
     """Reads settings from keys and values.
@@ -95,18 +100,30 @@ def read(config: Mapping[str, Any]) -> Settings:
         ("learning_rate", 0.0, math.inf),
         ("warmup_steps", 0, math.inf),
         ("warmup_epochs", 0.0, math.inf),
+        ("end_value", 0.0, math.inf),
+        ("step_factor", 0.0, math.inf),
         ("momentum", 0.0, 1.0),
+        ("b1", 0.0, 1.0),
+        ("b2", 0.0, 1.0),
+        ("decay", 0.0, 1.0),
         ("weight_decay", 0.0, math.inf),
         ("clip_norm", 0.0, math.inf),
         ("accumulate", 1, math.inf),
     ):
         value = getattr(settings, key)
-        if not low <= value < high:
-            raise UserError(f"The optimizer's {key} is {value}: it must be in [{low}, {high}).")
-    if isinstance(settings.exclude, str):
-        raise UserError(
-            f"The optimizer's exclude is {settings.exclude!r}: give a list of patterns."
-        )
+        if not _is_number(value) or not low <= value < high:
+            raise UserError(f"The optimizer's {key} is {value!r}: it must be in [{low}, {high}).")
+    for key in ("eps", "trust_coefficient"):
+        value = getattr(settings, key)
+        if not _is_number(value) or not 0.0 < value < math.inf:
+            raise UserError(f"The optimizer's {key} is {value!r}: it must be a number above 0.")
+    for key, high in (("step_epochs", math.inf), ("step_fractions", 1.0)):
+        value = getattr(settings, key)
+        if isinstance(value, str) or not all(_is_number(x) and 0 <= x <= high for x in value):
+            raise UserError(
+                f"The optimizer's {key} is {value!r}: give a list of numbers in [0, {high}]."
+            )
+    _check_patterns(settings.exclude)
     if settings.warmup_steps and settings.warmup_epochs:
         raise UserError("The optimizer has both warmup_steps and warmup_epochs: give one of them.")
     if settings.schedule == "step" and bool(settings.step_epochs) == bool(settings.step_fractions):
@@ -124,3 +141,20 @@ def read(config: Mapping[str, Any]) -> Settings:
 def _check_choice(key: str, value: str, choices: Sequence[str]) -> None:
     if value not in choices:
         raise UserError(f"The optimizer's {key} is {value!r}: choose one of {', '.join(choices)}.")
+
+
+def _check_patterns(patterns: Sequence[str]) -> None:
+    if isinstance(patterns, str) or not all(isinstance(pattern, str) for pattern in patterns):
+        raise UserError(f"The optimizer's exclude is {patterns!r}: give a list of patterns.")
+    for pattern in patterns:
+        try:
+            re.compile(pattern)
+        except re.error as error:
+            raise UserError(
+                f"The optimizer's exclude has {pattern!r}, which is no regular expression "
+                f"({error}): mend it."
+            ) from error
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)

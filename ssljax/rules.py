@@ -1,0 +1,143 @@
+"""What the values of a config may be, whichever method they belong to."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ssljax.errors import UserError
+
+
+class _Range(NamedTuple):
+    """Which numbers a key takes."""
+
+    holds: Callable[[float], bool]
+    wanted: str
+
+
+_NOT_NEGATIVE = _Range(lambda x: x >= 0, "0 or more")
+_POSITIVE = _Range(lambda x: x > 0, "above 0")
+_FRACTION = _Range(lambda x: 0 <= x <= 1, "in [0, 1]")
+_SHARE = _Range(lambda x: 0 <= x < 1, "in [0, 1)")
+
+# One name has one meaning, whichever method has it. What is not named here is 0 or more.
+_RANGES: dict[str, _Range] = {
+    **dict.fromkeys(
+        (
+            "block",
+            "bn_groups",
+            "bottleneck_dim",
+            "clip",
+            "clustering_epochs",
+            "clusterings",
+            "decoder_depth",
+            "decoder_dim",
+            "decoder_heads",
+            "discriminator.width",
+            "discriminator_steps",
+            "epsilon",
+            "generator.width",
+            "generator_batch",
+            "kmeans_iterations",
+            "latent_dim",
+            "margin",
+            "out_dim",
+            "predictor_hidden_dim",
+            "projector_dim",
+            "projector_hidden_dim",
+            "projector_layers",
+            "prototypes",
+            "sigma",
+            "sinkhorn_iterations",
+            "student_temperature",
+            "teacher_temperature",
+            "teacher_warmup_temperature",
+            "temperature",
+        ),
+        _POSITIVE,
+    ),
+    **dict.fromkeys(("alpha", "momentum", "step_fractions"), _FRACTION),
+    **dict.fromkeys(
+        (
+            "center_momentum",
+            "discriminator_ema_decay",
+            "drop_path",
+            "dropout",
+            "ema_decay",
+            "input_dropout",
+        ),
+        _SHARE,
+    ),
+    "mask_ratio": _Range(lambda x: 0 < x < 1, "above 0 and below 1"),
+    **dict.fromkeys(
+        ("mesh.data", "mesh.fsdp"),
+        _Range(lambda x: x == -1 or x > 0, "-1 (what is left) or above 0"),
+    ),
+}
+_LARGEST_WHOLE = 2**31 - 1
+"""Steps, sizes and counts are 32-bit integers on the devices."""
+
+
+def check_numbers(values: Mapping[str, Any]) -> None:
+    """Raises a `UserError` at the first number that no run could have.
+
+    Every number must be finite as a 32-bit one, and in the range of its key. A tuple's numbers must
+    all be.
+
+    Args:
+      values: The values of a config by dotted key.
+    """
+    for key, value in values.items():
+        allowed = _range(key)
+        for number in _numbers(value):
+            # What is too large or too small for 32 bits is infinite or 0 to the step.
+            with np.errstate(over="ignore", under="ignore"):
+                as_seen = float(np.float32(number)) if isinstance(number, float) else number
+            if not math.isfinite(as_seen):
+                wanted = "a finite number"
+            elif isinstance(number, int) and number > _LARGEST_WHOLE and not key.endswith("seed"):
+                wanted = f"at most {_LARGEST_WHOLE}"
+            elif not allowed.holds(as_seen):
+                wanted = allowed.wanted
+            else:
+                continue
+            raise UserError(f"config.{key}={value!r} is impossible: it must be {wanted}.")
+
+
+def _range(key: str) -> _Range:
+    parts = key.split(".")
+    for name in (".".join(parts[-2:]), parts[-1]):
+        if name in _RANGES:
+            return _RANGES[name]
+    return _NOT_NEGATIVE
+
+
+def _numbers(value: Any) -> Iterator[int | float]:
+    if isinstance(value, tuple | list):
+        for part in value:
+            yield from _numbers(part)
+    elif isinstance(value, int | float) and not isinstance(value, bool):
+        yield value
+
+
+def mistyped(value: Any, default: Any) -> str | None:
+    """What a value must be of, if it is of another type than the key's default; else None.
+
+    A whole number may stand for any number, and a list for a tuple. A default of None says nothing.
+    """
+    if default is None:
+        return None
+    for kind, taken, wanted in (
+        (bool, bool, "True or False"),
+        (int, int, "a whole number"),
+        (float, int | float, "a number"),
+        (str, str, "a text"),
+        (tuple, tuple | list, "a tuple"),
+    ):
+        if isinstance(default, kind):
+            fits = isinstance(value, taken) and isinstance(value, bool) == (kind is bool)
+            return None if fits else wanted
+    return None
