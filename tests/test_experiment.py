@@ -99,8 +99,8 @@ def test_what_is_traced_at_the_start_is_not_traced_again(monkeypatch):
     traced = []
     make_step = state.make_step
 
-    def counting(method):
-        step = make_step(method)
+    def counting(method, accumulate):
+        step = make_step(method, accumulate)
 
         def counted(*arguments):
             traced.append(method)
