@@ -200,10 +200,11 @@ def check(config: ConfigDict) -> None:
 
     Names of evaluations that the command line joined with commas are taken apart first.
     """
-    for key in ("during", "final"):
-        joined = ",".join(map(str, config.evals[key]))
-        config.evals[key] = tuple(name.strip() for name in joined.split(",") if name.strip())
     values = flatten(config)
+    for key in {"evals.during", "evals.final"} & values.keys():
+        joined = values[key] if isinstance(values[key], str) else ",".join(map(str, values[key]))
+        values[key] = tuple(name.strip() for name in joined.split(",") if name.strip())
+        config.update_from_flattened_dict({key: values[key]})
     for key, (holds, wanted) in _RULES.items():
         if key in values and not holds(values[key]):
             raise UserError(f"config.{key}={values[key]!r} is impossible: it must be {wanted}.")

@@ -13,6 +13,7 @@ from typing import Any
 
 import jax
 
+from ssljax.errors import MissingScores
 from ssljax.report.table import figure_table, score_table
 
 _log = logging.getLogger(__name__)
@@ -57,14 +58,18 @@ class ScoreSheet:
         Args:
           row: The network or generator.
           names: The scores that are missing if the body fails.
+
+        Raises:
+          MissingScores: with several processes, if the body fails.
         """
         try:
             yield
         except Exception as error:
-            if jax.process_count() > 1:
-                raise
             told = (str(error).strip().splitlines() or [type(error).__name__])[0]
-            _log.error("%s of the %s cannot be computed: %s", ", ".join(names), row, told)
+            sentence = f"{', '.join(names)} of the {row} cannot be computed: {told}"
+            if jax.process_count() > 1:
+                raise MissingScores(sentence) from error
+            _log.error("%s", sentence)
             self.errors.setdefault(row, {}).update(dict.fromkeys(names, told))
             self.write()
 
