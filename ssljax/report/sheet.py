@@ -28,7 +28,8 @@ class ScoreSheet:
     """Scores by network and by generator, and what became of those that could not be computed.
 
     Every score is in the files as soon as it is known, so that an interruption loses none. Scores
-    of an interrupted attempt at the same sheet stay until they are computed anew.
+    of an attempt at the same sheet that was interrupted or failed in part stay until they are
+    computed anew.
 
     Args:
       about: What the scores are of: "step", "network", "stage", "data" and "settings".
@@ -45,7 +46,7 @@ class ScoreSheet:
         self.scores: dict[str, dict[str, float]] = {}
         self.errors: dict[str, dict[str, str]] = {}
         before = _read(self._path) if self._path else None
-        if before is not None and _about(before) == self._about and not before["complete"]:
+        if before is not None and _about(before) == self._about and _unfinished(before):
             self.scores = before["scores"]
 
     @contextlib.contextmanager
@@ -149,6 +150,10 @@ def _read(path: pathlib.Path) -> dict[str, Any] | None:
     except (OSError, ValueError):
         return None
     return found if isinstance(found, dict) and found.keys() >= set(_NOTES) else None
+
+
+def _unfinished(found: Mapping[str, Any]) -> bool:
+    return not found["complete"] or bool(found["errors"])
 
 
 def _about(found: Mapping[str, Any]) -> dict[str, Any]:
