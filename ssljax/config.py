@@ -132,7 +132,7 @@ def _neighbors(value: Any) -> bool:
         and not isinstance(pair, str)
         and len(pair) == 2
         and all(_is_number(x) and _positive(x) for x in pair)
-        and pair[0] == int(pair[0])
+        and isinstance(pair[0], int)
         for pair in value
     )
 

@@ -19,7 +19,7 @@ from ssljax.methods.contract import TrainState
 Read = Callable[..., data.Scan]
 
 _log = logging.getLogger(__name__)
-_LABELS_AT_ONCE = 4096
+_LABELS_AT_ONCE = 1024
 
 
 class NetworkEvaluator:
@@ -66,8 +66,9 @@ class NetworkEvaluator:
     def check(self, which: Sequence[str]) -> None:
         """Raises a `UserError` now if one of these scores cannot be computed later.
 
-        No image is read. Labels are, of as many images as it takes to know that there are enough:
-        of all of them only where a class is rarer than the few-label probe needs, or is absent.
+        No image is decoded. Labels are read, of as many images as it takes to know that there are
+        enough: of all only where a class is rarer than a few-label probe of whole numbers needs, or
+        is absent.
 
         Args:
           which: Some of "knn", "linear", "few_label" and "classifier".
@@ -110,8 +111,12 @@ class NetworkEvaluator:
     def _enough(self, probes: Sequence[str]) -> Callable[[np.ndarray], bool]:
         """Whether so many labels of each class are enough for every probe."""
         neighbors = max(k for k, _ in self._config.knn) if "knn" in probes else 1
-        a_class = max(self._config.few_label) if "few_label" in probes else 1
-        return lambda counts: counts.sum() >= neighbors and counts.min() >= max(a_class, 2)
+        labels = max(self._config.few_label) if "few_label" in probes else 0
+        # A share of a class is never too much.
+        of_each = labels if labels >= 1 else 0
+        return lambda counts: (
+            counts.sum() >= neighbors and counts.max() >= 2 and counts.min() >= of_each
+        )
 
     def _check_train(self, probes: Sequence[str], counts: Int[np.ndarray, "classes"]) -> None:
         """Raises a `UserError` if the labelled images of train are too few for a probe."""

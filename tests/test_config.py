@@ -42,6 +42,7 @@ def test_every_config_passes_its_own_checks_and_says_how_to_run_it(path):
         ("evals.knn", ((0, 0.07),), "both positive"),
         ("evals.knn", ((20, 0.0),), "both positive"),
         ("evals.knn", ((2.5, 0.1),), "a whole number of neighbours"),
+        ("evals.knn", ((20.0, 0.1),), "a whole number of neighbours"),
         ("evals.knn", (), "pairs of"),
         ("evals.few_label", (0,), "whole numbers of labels a class"),
         ("evals.few_label", (-1,), "whole numbers of labels a class"),

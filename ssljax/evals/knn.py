@@ -43,7 +43,7 @@ def knn_predict(
         num_classes: number of classes.
         k: neighbours that vote, at least 1. When it exceeds the number of train rows, all of them
             vote.
-        temperature: τ > 0. Small values let the nearest neighbours decide.
+        temperature: τ > 0, in the range of float32. Small values let the nearest decide.
         chunk: rows of (test, train) compared at once; changes memory and speed, never the result.
 
     Returns:
@@ -137,7 +137,8 @@ def _predict(
     chunk: tuple[int, int],
 ) -> list[Int[Array, "test"]]:
     """Searches once for the largest k, then votes for each setting."""
-    if not settings or any(k < 1 or temperature <= 0 for k, temperature in settings):
+    tiny = np.finfo(np.float32).tiny
+    if not settings or any(k < 1 or temperature < tiny for k, temperature in settings):
         raise ValueError(f"kNN needs every k >= 1 and temperature > 0, not {tuple(settings)}")
     if min(chunk) < 1:
         raise ValueError(f"chunks need at least one row, not {chunk}")

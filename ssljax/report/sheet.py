@@ -13,6 +13,7 @@ from typing import Any
 
 import jax
 
+from ssljax.errors import MissingScores
 from ssljax.report.table import figure_table, score_table
 
 _log = logging.getLogger(__name__)
@@ -27,7 +28,8 @@ class ScoreSheet:
     """Scores by network and by generator, and what became of those that could not be computed.
 
     Every score is in the files as soon as it is known, so that an interruption loses none. Scores
-    of an interrupted attempt at the same sheet stay until they are computed anew.
+    of an attempt at the same sheet that was interrupted or failed in part stay until they are
+    computed anew.
 
     Args:
       about: What the scores are of: "step", "network", "stage", "data" and "settings".
@@ -44,7 +46,7 @@ class ScoreSheet:
         self.scores: dict[str, dict[str, float]] = {}
         self.errors: dict[str, dict[str, str]] = {}
         before = _read(self._path) if self._path else None
-        if before is not None and _about(before) == self._about and not before["complete"]:
+        if before is not None and _about(before) == self._about and _unfinished(before):
             self.scores = before["scores"]
 
     @contextlib.contextmanager
@@ -57,14 +59,18 @@ class ScoreSheet:
         Args:
           row: The network or generator.
           names: The scores that are missing if the body fails.
+
+        Raises:
+          MissingScores: with several processes, if the body fails.
         """
         try:
             yield
         except Exception as error:
-            if jax.process_count() > 1:
-                raise
             told = (str(error).strip().splitlines() or [type(error).__name__])[0]
-            _log.error("%s of the %s cannot be computed: %s", ", ".join(names), row, told)
+            sentence = f"{', '.join(names)} of the {row} cannot be computed: {told}"
+            if jax.process_count() > 1:
+                raise MissingScores(sentence) from error
+            _log.error("%s", sentence)
             self.errors.setdefault(row, {}).update(dict.fromkeys(names, told))
             self.write()
 
@@ -144,6 +150,10 @@ def _read(path: pathlib.Path) -> dict[str, Any] | None:
     except (OSError, ValueError):
         return None
     return found if isinstance(found, dict) and found.keys() >= set(_NOTES) else None
+
+
+def _unfinished(found: Mapping[str, Any]) -> bool:
+    return not found["complete"] or bool(found["errors"])
 
 
 def _about(found: Mapping[str, Any]) -> dict[str, Any]:

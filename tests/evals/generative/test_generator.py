@@ -111,6 +111,8 @@ def test_classes_of_the_real_images_give_a_coverage_and_only_what_is_wanted_come
     assert set(scores) == {"class_kl", "classes_hit", "recall"}
     assert (scores["class_kl"].value, scores["classes_hit"].value) == named
     assert set(evaluate(metrics=("fid", "class_kl"))) == {"fid"}
+    none = {"labels": np.full(70, -1), "num_classes": 3}
+    assert set(evaluate(**none, metrics=("fid", "class_kl"))) == {"fid"}
 
 
 def test_scores_are_those_of_the_features_of_both_sets():
