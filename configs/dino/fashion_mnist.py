@@ -17,10 +17,13 @@ def get_config() -> ConfigDict:
     recipes.fashion_mnist_cpu(config)
     config.epochs = 3.0
     config.method.update(
-        # DINOv2's: kNN 67.3 % on held-out images of train, and 65.8 % without, one seed each.
+        # DINOv2's. A weight of 1 was worse: 53.2 % on the same images, and clipping as one.
         koleo_weight=0.1,
         momentum=0.99,
-        freeze_last_layer_epochs=0.2,
+        # To the end: in so short a run the directions that are told apart turn faster than the
+        # encoder learns to tell them. kNN on held-out images of train after one epoch, seed 0:
+        # 66.8 % where they rest, 62.3 % where they rest for 0.6 of it, 56.3 % for 0.2.
+        freeze_last_layer_epochs=3.0,
         weight_decay_end=5e-4,
         projector_layers=2,
         projector_hidden_dim=256,
@@ -30,5 +33,7 @@ def get_config() -> ConfigDict:
         local_crops=0,
     )
     # Without negatives Adam loses the random network's features faster than it finds others.
-    config.optimizer.update(name="sgd", learning_rate=0.1, weight_decay=5e-4)
+    # `clip_each` is the limit on gradients: one on all of them together would count the long ones of
+    # the last layer, which are dropped.
+    config.optimizer.update(name="sgd", learning_rate=0.1, weight_decay=5e-4, clip_norm=0.0)
     return config
