@@ -177,6 +177,8 @@ def _tiny(base: dict[str, Any]) -> dict[str, str]:
         "method.bn_groups": "2",
         "method.local_crops": "1",
         "method.local_view.size": "14",
+        "method.local_view.mean": "(0.5,)",
+        "method.local_view.std": "(0.5,)",
         "method.out_dim": "16",
         "method.bottleneck_dim": "8",
         "method.decoder_dim": "16",

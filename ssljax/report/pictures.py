@@ -34,16 +34,20 @@ def grid(
     return picture[: picture.shape[0] - gap, : picture.shape[1] - gap]
 
 
-def beside(pictures: Sequence[UInt8[np.ndarray, "rows _ channels"]], gap: int = 8) -> Picture:
-    """Puts pictures of one height side by side, with white between them.
+def beside(pictures: Sequence[UInt8[np.ndarray, "_ _ channels"]], gap: int = 8) -> Picture:
+    """Puts pictures side by side, with white between them and below those that are lower.
 
     Args:
       pictures: From left to right.
       gap: Width of the white, in pixels.
     """
-    height, _, channels = pictures[0].shape
+    height, channels = max(len(picture) for picture in pictures), pictures[0].shape[-1]
     white = np.full((height, gap, channels), _WHITE, np.uint8)
-    parts = [part for picture in pictures for part in (white, picture)]
+    padded = [
+        np.pad(picture, [(0, height - len(picture)), (0, 0), (0, 0)], constant_values=_WHITE)
+        for picture in pictures
+    ]
+    parts = [part for picture in padded for part in (white, picture)]
     return np.concatenate(parts[1:], axis=1)
 
 

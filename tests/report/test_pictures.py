@@ -37,6 +37,14 @@ def test_pictures_stand_side_by_side():
     assert np.array_equal(both[:, 5:], two)
 
 
+def test_below_the_lower_of_two_pictures_is_white():
+    one, two = _images(1)[0], _images(1)[0][:1]
+    both = report.beside([one, two], gap=2)
+    assert np.array_equal(both[:, :3], one)
+    assert np.array_equal(both[:1, 5:], two)
+    assert (both[1:, 5:] == 255).all()
+
+
 @pytest.mark.parametrize("channels", [1, 3])
 def test_a_file_holds_the_very_pixels_red_first(channels):
     picture = _images(1, 4, 5, channels)[0]
