@@ -15,6 +15,7 @@ from ml_collections import ConfigDict
 
 from ssljax import config as configs
 from ssljax import data, evals, parent, report
+from ssljax import workdir as workdirs
 from ssljax.checkpoint import Checkpoints
 from ssljax.errors import UserError
 from ssljax.experiment import Experiment
@@ -255,7 +256,7 @@ def newest_state(experiment: Experiment, workdir: pathlib.Path) -> TrainState:
     Raises:
       UserError: if there is no checkpoint, or it is of another model.
     """
-    checkpoints = Checkpoints(workdir / "checkpoints")
+    checkpoints = Checkpoints(workdir / "checkpoints", read_only=True)
     with contextlib.closing(checkpoints):
         state: TrainState | None = checkpoints.restore(experiment.abstract_state)
     if state is None:
@@ -275,7 +276,9 @@ def evaluate_checkpoint(config: ConfigDict, workdir: pathlib.Path) -> dict[str, 
       Scores by network.
 
     Raises:
-      UserError: if there is no checkpoint, or it is of another model.
+      UserError: if there is no checkpoint, or the config is not that of the trained network.
     """
-    experiment = Experiment(parent.resolve(config, workdir))
+    config = parent.resolve(config, workdir)
+    workdirs.check(config, workdir)
+    experiment = Experiment(config)
     return Evaluator(experiment).report(newest_state(experiment, workdir), workdir)

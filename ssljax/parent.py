@@ -17,6 +17,7 @@ from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
 from ssljax import mesh, methods, state
+from ssljax import workdir as workdirs
 from ssljax.checkpoint import Checkpoints
 from ssljax.errors import UserError
 from ssljax.methods.contract import Method, Task, TrainState
@@ -29,7 +30,7 @@ def record(task: Task, workdir: pathlib.Path) -> None:
     if jax.process_index() == 0:
         known = {field.name: getattr(task, field.name) for field in dataclasses.fields(task)}
         del known["source"]  # Its own workdir describes it, and config.json.
-        (workdir / _TASK).write_text(json.dumps(known, indent=2) + "\n")
+        workdirs.write_text(workdir / _TASK, json.dumps(known, indent=2) + "\n")
 
 
 def resolve(config: ConfigDict, workdir: pathlib.Path | None = None) -> ConfigDict:
@@ -117,26 +118,19 @@ def restore(config: ConfigDict, method: Method, on: Mesh) -> TrainState:
 @contextlib.contextmanager
 def _checkpoints(workdir: pathlib.Path) -> Any:
     """The checkpoints of a run that has some."""
-    # Opening would make the directory.
-    found = None
-    if (workdir / "checkpoints").is_dir():
-        found = Checkpoints(workdir / "checkpoints")
-    try:
-        if found is None or not found.steps():
+    with contextlib.closing(Checkpoints(workdir / "checkpoints", read_only=True)) as found:
+        if not found.steps():
             raise UserError(
                 f"There is no checkpoint in {workdir}: train that run first, or name another one "
                 "in config.init.workdir."
             )
         yield found
-    finally:
-        if found is not None:
-            found.close()
 
 
 def _read(path: pathlib.Path) -> ConfigDict:
     """A recorded config, whose keys are dotted, as it was before it was written."""
     nested: dict[str, Any] = {}
-    for key, value in json.loads(path.read_text()).items():
+    for key, value in workdirs.read_json(path).items():
         *groups, last = key.split(".")
         group = nested
         for name in groups:

@@ -142,7 +142,8 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_checkpoint(tmp_pa
     )
     assert main.main(diverging) == 1
     message = capsys.readouterr().err
-    assert "online/loss is nan at step" in message
+    # The parameters are no longer finite one step before the loss is not.
+    assert "online/param_norm is inf at step" in message
     assert "Traceback" not in message
     step = int(message.split("at step ")[1].split(";")[0])
     assert all(int(saved) <= step for saved in _saved(tmp_path / "lost"))
