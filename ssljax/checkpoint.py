@@ -205,6 +205,8 @@ class Checkpoints:
             free = free_space(self._directory)
             with contextlib.suppress(OSError):
                 self._remove_unfinished()
+            # Orbax has struck those off its list that it meant to remove after this one.
+            self._manager.reload()
             saved = [found for found in self.steps() if found != step]
             raise StoppedError(
                 f"The checkpoint of step {step} cannot be written to {self._directory}, where "
@@ -277,7 +279,7 @@ def _first_broken(state: PyTree, finite: jax.Array) -> str:
 def _reason(error: Exception) -> str:
     """What the system said, out of what TensorStore and Orbax make of it."""
     said = str(error)
-    for number in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES):
+    for number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS, errno.EACCES):
         if os.strerror(number) in said:
             return os.strerror(number)
     return (said.splitlines() or [type(error).__name__])[0][:200]

@@ -70,10 +70,15 @@ class Lock:
 
     def _create(self) -> bool:
         try:
-            with self._path.open("x") as file:
-                file.write(self._text(0))
+            file = self._path.open("x")
         except FileExistsError:
             return False
+        try:
+            with file:
+                file.write(self._text(0))
+        except OSError:  # A full disk.
+            self._path.unlink()
+            raise
         return True
 
     def _keep_alive(self) -> None:

@@ -110,11 +110,18 @@ def _logging_to_stderr() -> Iterator[None]:
     logger.propagate = False
     for noisy in ("absl", "orbax", "jax", "grain", "tensorboardX"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
+    # What Orbax writes here it also raises, and `checkpoint` says it in one sentence.
+    logging.getLogger("absl").addFilter(_is_not_of_orbax)
     try:
         yield
     finally:
+        logging.getLogger("absl").removeFilter(_is_not_of_orbax)
         logger.removeHandler(handler)
         logger.level, logger.propagate = before
+
+
+def _is_not_of_orbax(record: logging.LogRecord) -> bool:
+    return "orbax" not in record.pathname
 
 
 def main(arguments: list[str] | None = None) -> int:

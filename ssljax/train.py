@@ -79,6 +79,13 @@ def train(config: ConfigDict, workdir: pathlib.Path) -> signal.Signals | None:
                 f"The run in {workdir} has done {start} steps, and config.steps or config.epochs "
                 f"asks for {total}: ask for at least {start}, or use another --workdir."
             )
+        if {"steps", "epochs"} & workdirs.check_resumed(config, workdir).keys():
+            _log.warning(
+                "From step %d on all schedules are those of a run of %d steps: one that falls "
+                "until the end, such as cosine, rises again where it had come further down.",
+                start,
+                total,
+            )
         workdirs.record(config, workdir, start)
         parent.record(experiment.task, workdir)
         if start:
