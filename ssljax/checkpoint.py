@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import itertools
 import logging
+import os
 import pathlib
-from collections.abc import Mapping, Sequence
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import orbax.checkpoint as ocp
 from jax.experimental import multihost_utils
 from orbax.checkpoint import checkpoint_managers
 
-from ssljax.errors import UserError
+from ssljax.errors import StoppedError, UserError, free_space
 
 PyTree = Any
 _log = logging.getLogger(__name__)
 _STATE = "state"
 _CHECKSUM = "checksum"
+_UNFINISHED = "*.orbax-checkpoint-tmp*"
 
 
 class Checkpoints:
@@ -30,10 +36,18 @@ class Checkpoints:
       keep: How many of the newest are kept.
       best: Name of the score by which one more, the best, is kept; empty for none. Higher is
         better. It is there to be looked at: no result is ever read from it.
+      read_only: Whether nothing in the directory may change: it may be that of a run that is being
+        trained.
     """
 
-    def __init__(self, directory: pathlib.Path, keep: int = 2, best: str = "") -> None:
+    def __init__(
+        self, directory: pathlib.Path, keep: int = 2, best: str = "", read_only: bool = False
+    ) -> None:
         self._directory = directory.absolute()
+        self._read_only, self._saving = read_only, -1
+        self._manager: Any = None
+        if read_only and not self._directory.is_dir():
+            return
         policies: list[Any] = [checkpoint_managers.LatestN(keep)]
         if best:
             policies.append(
@@ -46,7 +60,6 @@ class Checkpoints:
         options = ocp.CheckpointManagerOptions(
             preservation_policy=checkpoint_managers.AnyPreservationPolicy(policies),
             best_fn=(lambda scores: scores.get(best, float("-inf"))) if best else None,
-            cleanup_tmp_directories=True,
             enable_async_checkpointing=True,
         )
         self._manager = ocp.CheckpointManager(
@@ -60,7 +73,7 @@ class Checkpoints:
 
     def steps(self) -> list[int]:
         """The steps that have a finished checkpoint, in order."""
-        return sorted(self._manager.all_steps())
+        return sorted(self._manager.all_steps()) if self._manager is not None else []
 
     def save(self, step: int, state: PyTree, scores: Mapping[str, float] | None = None) -> None:
         """Starts saving the state under its step; returns once the arrays are off the devices.
@@ -69,26 +82,38 @@ class Checkpoints:
           step: Finished train steps; a step that is already saved is left as it is.
           state: The training state.
           scores: Evaluation scores at this step, if there are any.
+
+        Raises:
+          FloatingPointError: if an array of the state is not finite; nothing is saved.
+          StoppedError: if this checkpoint, or the one before it, cannot be written.
         """
         if step in self._manager.all_steps():
             return
-        self._manager.save(
-            step,
-            args=ocp.args.Composite(
-                **{
-                    _STATE: ocp.args.StandardSave(state),
-                    _CHECKSUM: ocp.args.JsonSave({"sum": int(_checksum(state))}),
-                }
-            ),
-            metrics=dict(scores or {}),
-            force=True,
-        )
+        checksum, finite = _inspect(state)
+        broken = _first_broken(state, finite)
+        if broken:
+            raise FloatingPointError(f"{broken} is not finite")
+        self.wait()
+        with self._told(step):
+            self._remove_unfinished()
+            self._saving = step
+            self._manager.save(
+                step,
+                args=ocp.args.Composite(
+                    **{
+                        _STATE: ocp.args.StandardSave(state),
+                        _CHECKSUM: ocp.args.JsonSave({"sum": int(checksum)}),
+                    }
+                ),
+                metrics=dict(scores or {}),
+                force=True,
+            )
 
     def restore(self, abstract_state: PyTree, step: int | None = None) -> PyTree | None:
         """Reads the newest checkpoint that is whole, onto any mesh.
 
-        A damaged one is named in the log, set aside under the name `<step>.damaged`, and the one
-        before it is taken.
+        A damaged one, or one that holds numbers that are not finite, is named in the log, set aside
+        under the name `<step>.damaged`, and the one before it is taken.
 
         Args:
           abstract_state: Shapes, types and shardings that the state shall have
@@ -121,17 +146,20 @@ class Checkpoints:
                         }
                     ),
                 )
-                if saved[_CHECKSUM]["sum"] != int(_checksum(saved[_STATE])):
+                checksum, finite = _inspect(saved[_STATE])
+                if saved[_CHECKSUM]["sum"] != int(checksum):
                     raise OSError("its arrays are not those that were saved")
+                broken = _first_broken(saved[_STATE], finite)
+                if broken:
+                    raise OSError(f"{broken} is not finite")
             except UserError:
                 raise
             except Exception as error:  # Orbax and TensorStore tell damage by many types.
-                reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
                 _log.warning(
                     "The checkpoint of step %d in %s is damaged: %s",
                     candidate,
                     self._directory,
-                    reason,
+                    _reason(error),
                 )
                 damaged.append(candidate)
             else:
@@ -145,13 +173,54 @@ class Checkpoints:
         return None
 
     def close(self) -> None:
-        """Waits until what is being saved is saved."""
-        self._manager.wait_until_finished()
-        self._manager.close()
+        """Waits until what is being saved is saved.
+
+        Raises:
+          StoppedError: if it cannot be written, and nobody was told yet.
+        """
+        if self._manager is None:
+            return
+        try:
+            self.wait()
+        finally:
+            with contextlib.suppress(Exception):  # It raises once more what was told already.
+                self._manager.close()
 
     def wait(self) -> None:
-        """Waits until what is being saved is saved."""
-        self._manager.wait_until_finished()
+        """Waits until what is being saved is saved.
+
+        Raises:
+          StoppedError: if it cannot be written.
+        """
+        if self._manager is not None:
+            with self._told(self._saving):
+                self._manager.wait_until_finished()
+
+    @contextlib.contextmanager
+    def _told(self, step: int) -> Iterator[None]:
+        """Says in one sentence why a checkpoint cannot be written."""
+        try:
+            yield
+        except Exception as error:  # Orbax and TensorStore tell it by many types.
+            free = free_space(self._directory)
+            with contextlib.suppress(OSError):
+                self._remove_unfinished()
+            # Orbax has struck those off its list that it meant to remove after this one.
+            self._manager.reload()
+            saved = [found for found in self.steps() if found != step]
+            raise StoppedError(
+                f"The checkpoint of step {step} cannot be written to {self._directory}, where "
+                f"{free} ({_reason(error)}): make room and start again, "
+                + (f"to go on from the checkpoint of step {saved[-1]}." if saved
+                   else "from the beginning, as there is no checkpoint yet.")
+            ) from error  # fmt: skip
+
+    def _remove_unfinished(self) -> None:
+        """Removes what saves that were broken off have left."""
+        # Orbax would do so in a thread, and that outlives a run that ends before it saves.
+        if jax.process_index() == 0:
+            for path in self._directory.glob(_UNFINISHED):
+                shutil.rmtree(path)
 
     def _check_model(self, step: int, abstract_state: PyTree) -> None:
         """Raises a UserError if the saved tree has other arrays than the wanted one."""
@@ -170,7 +239,7 @@ class Checkpoints:
 
     def _set_aside(self, steps: Sequence[int]) -> None:
         """Renames damaged checkpoints, so that their steps can be saved again and none is lost."""
-        if not steps:
+        if not steps or self._read_only:
             return
         if jax.process_index() == 0:
             for step in steps:
@@ -182,24 +251,49 @@ class Checkpoints:
 
 
 @jax.jit
-def _checksum(state: PyTree) -> jax.Array:
-    """The sum of all bytes, modulo 2**32: the same on every mesh, and cheap on the devices."""
-    total = jnp.zeros((), jnp.uint32)
+def _inspect(state: PyTree) -> tuple[jax.Array, jax.Array]:
+    """The sum of all bytes, modulo 2**32, and for each array whether all of it is finite.
+
+    Both are the same on every mesh, and cheap on the devices.
+    """
+    total, finite = jnp.zeros((), jnp.uint32), []
     for leaf in jax.tree.leaves(state):
         if jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key):
             leaf = jax.random.key_data(leaf)
+        inexact = jnp.issubdtype(leaf.dtype, jnp.inexact)
+        finite.append(jnp.all(jnp.isfinite(leaf)) if inexact else jnp.array(True))
         if leaf.dtype == jnp.bool_:
             leaf = leaf.astype(jnp.uint8)
         octets = jax.lax.bitcast_convert_type(leaf, jnp.uint8)
         total = total + jnp.sum(octets.astype(jnp.uint32), dtype=jnp.uint32)
-    return total
+    return total, jnp.stack(finite)
+
+
+def _first_broken(state: PyTree, finite: jax.Array) -> str:
+    """The path of the first array that `_inspect` did not find finite; empty if all are."""
+    paths = [path for path, _ in jax.tree_util.tree_flatten_with_path(state)[0]]
+    broken = np.flatnonzero(~np.asarray(finite))
+    return _path(paths[broken[0]]) if len(broken) else ""
+
+
+def _reason(error: Exception) -> str:
+    """What the system said, out of what TensorStore and Orbax make of it."""
+    said = str(error)
+    for number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS, errno.EACCES):
+        if os.strerror(number) in said:
+            return os.strerror(number)
+    return (said.splitlines() or [type(error).__name__])[0][:200]
+
+
+def _path(path: Sequence[Any]) -> str:
+    return "/".join(
+        str(getattr(entry, "key", getattr(entry, "name", getattr(entry, "idx", entry))))
+        for entry in path
+    )
 
 
 def _shapes(tree: PyTree) -> dict[str, tuple[int, ...]]:
     """Shape of every array of a tree by its path, whatever the containers are."""
-
-    def name(entry: Any) -> str:
-        return str(getattr(entry, "key", getattr(entry, "name", getattr(entry, "idx", entry))))
 
     def shape(leaf: Any) -> tuple[int, ...]:
         if jax.dtypes.issubdtype(getattr(leaf, "dtype", None), jax.dtypes.prng_key):
@@ -207,7 +301,7 @@ def _shapes(tree: PyTree) -> dict[str, tuple[int, ...]]:
         return tuple(leaf.shape)
 
     return {
-        "/".join(map(name, path)): shape(leaf)
+        _path(path): shape(leaf)
         for path, leaf in jax.tree_util.tree_flatten_with_path(tree)[0]
         if hasattr(leaf, "shape")
     }

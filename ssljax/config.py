@@ -4,24 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-import importlib.metadata
-import json
 import math
-import pathlib
-import platform
-import subprocess
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
-import jax
 from ml_collections import ConfigDict
 
 from ssljax import augment, methods, models, optimizers, rules
 from ssljax.errors import UserError
-
-_MAY_CHANGE = ("data.dir", "data.cache", "data.threads", "data.prefetch", "data.max_corrupt")
-_MAY_CHANGE_UNDER = ("resume.", "evals.", "samples.", "log.", "checkpoint.", "mesh.")
-"""What a run that goes on may change: where things run and what is reported, not what is learnt."""
 
 
 def base_config(method: str) -> ConfigDict:
@@ -58,7 +48,7 @@ def base_config(method: str) -> ConfigDict:
     )
     # The workdir of a run to start from, and its step; 0: its newest checkpoint.
     config.init = ConfigDict(dict(workdir="", step=0))
-    # Keys whose change a run that goes on accepts, and "data".
+    # Keys whose change a run that goes on accepts, and "data": another content of its data set.
     config.resume = ConfigDict(dict(accept=()))
     config.method = methods.default_config(method)
     config.model = methods.TABLE[method].default_model()
@@ -153,6 +143,10 @@ _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "data.labels": (_not_negative, "0 (all), a fraction, or a number a class"),
     "data.labels_seed": (_not_negative, "0 or more"),
     "optimizer.accumulate": (_positive, "a positive number of batches"),
+    "resume.accept": (
+        lambda value: not isinstance(value, str),
+        "a list of keys, such as \"('optimizer.learning_rate',)\"",
+    ),
     "init.step": (_not_negative, "0 (the newest) or more"),
     "data.cache": (_one_of("none", "device"), '"none" or "device"'),
     "data.image_size": (_positive, "a positive number of pixels"),
@@ -213,6 +207,11 @@ def check(config: ConfigDict) -> None:
         if key in values and not _holds(holds, values[key]):
             raise UserError(f"config.{key}={values[key]!r} is impossible: it must be {wanted}.")
     rules.check_numbers(values)
+    for key in values["resume.accept"]:
+        if key not in ("data", *values):
+            raise UserError(
+                f"config.resume.accept names {key!r}, which is no key; {nearest(key, values)}."
+            )
     if not config.steps and not config.epochs:
         raise UserError("config.steps and config.epochs are both 0: set one of them.")
     if "model.name" in values:
@@ -294,60 +293,3 @@ def flatten(config: ConfigDict) -> dict[str, Any]:
         else:
             flat[key] = value
     return flat
-
-
-def record(config: ConfigDict, workdir: pathlib.Path) -> None:
-    """Writes the resolved config and what the run stands on into the workdir.
-
-    `config.json` holds every key; `environment.json` the versions, the devices and the commit.
-
-    Raises:
-      UserError: if the workdir was written by a config that would learn something else; the
-        message shows each difference.
-    """
-    path = workdir / "config.json"
-    now = json.loads(json.dumps(flatten(config)))
-    if path.exists():
-        before = json.loads(path.read_text())
-        differences = [
-            f"{key} was {before.get(key, 'absent')!r} and is {now.get(key, 'absent')!r}"
-            for key in sorted(before.keys() | now.keys())
-            if before.get(key, "absent") != now.get(key, "absent")
-            and key not in _MAY_CHANGE
-            and not key.startswith(_MAY_CHANGE_UNDER)
-        ]
-        if differences:
-            raise UserError(
-                f"{workdir} was written by another config ({'; '.join(differences)}): use the "
-                "same values, or another --workdir."
-            )
-    if jax.process_index() == 0:
-        workdir.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(now, indent=2) + "\n")
-        (workdir / "environment.json").write_text(json.dumps(_environment(), indent=2) + "\n")
-
-
-def _environment() -> dict[str, Any]:
-    packages = ("ssljax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "numpy")
-    versions: dict[str, str] = {}
-    for package in (*packages, "tensorflow-datasets", "opencv-python-headless"):
-        try:
-            versions[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            versions[package] = "absent"
-    here = pathlib.Path(__file__).parent
-    commit = subprocess.run(
-        ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],
-        cwd=here,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    return {
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-        "versions": versions,
-        "processes": jax.process_count(),
-        "devices": [f"{device.device_kind} {device.id}" for device in jax.devices()],
-        "git": commit.stdout.strip() or "unknown",
-    }

@@ -1,4 +1,8 @@
-"""The exceptions that the command line tells in one sentence."""
+"""What the command line tells in one sentence: the user's mistakes, and what the system refuses."""
+
+import errno
+import pathlib
+import shutil
 
 
 class UserError(Exception):
@@ -9,8 +13,40 @@ class UserError(Exception):
     """
 
 
-class MissingScores(Exception):
-    """Some scores of a finished evaluation could not be computed; the others are written.
+class StoppedError(Exception):
+    """What stops a run that has begun and is no mistake in its input: told in one sentence.
 
-    The command line prints the message alone and exits with status 1.
+    The command line prints it alone and exits with status 1; what was saved before stays.
     """
+
+
+class MissingScores(StoppedError):
+    """Some scores of a finished evaluation could not be computed; the others are written."""
+
+
+def is_full(error: OSError) -> bool:
+    """Whether a disk, or a user's share of it, is full."""
+    return error.errno in (errno.ENOSPC, errno.EDQUOT)
+
+
+def refusal(error: OSError, place: pathlib.Path) -> str:
+    """Says in one sentence what the system refused.
+
+    Args:
+      error: What it raised.
+      place: The file or directory that was meant, where the error itself names none.
+    """
+    path = pathlib.Path(error.filename if isinstance(error.filename, str) else place)
+    reason = error.strerror or str(error) or type(error).__name__
+    if not is_full(error):
+        return f"{path} cannot be read or written ({reason}): see that it is there and permitted."
+    return (
+        f"{path} cannot be written ({reason}; {free_space(path)}): make room and start again, to "
+        "go on from the last checkpoint."
+    )
+
+
+def free_space(path: pathlib.Path) -> str:
+    """Says how much room there is where a file lies or is to lie."""
+    place = next(place for place in (path.absolute(), *path.absolute().parents) if place.exists())
+    return f"{shutil.disk_usage(place).free / 1e6:,.1f} MB are free"

@@ -15,6 +15,7 @@ from ml_collections import ConfigDict
 
 from ssljax import config as configs
 from ssljax import data, parent, report
+from ssljax import workdir as workdirs
 from ssljax.checkpoint import Checkpoints
 from ssljax.errors import MissingScores, UserError
 from ssljax.experiment import Experiment
@@ -261,7 +262,7 @@ def newest_state(experiment: Experiment, workdir: pathlib.Path) -> TrainState:
     Raises:
       UserError: if there is no checkpoint, or it is of another model.
     """
-    checkpoints = Checkpoints(workdir / "checkpoints")
+    checkpoints = Checkpoints(workdir / "checkpoints", read_only=True)
     with contextlib.closing(checkpoints):
         state: TrainState | None = checkpoints.restore(experiment.abstract_state)
     if state is None:
@@ -284,10 +285,13 @@ def evaluate_checkpoint(config: ConfigDict, workdir: pathlib.Path) -> dict[str, 
       Scores by network.
 
     Raises:
-      UserError: if there is no checkpoint, or it is of another model, or a score is impossible.
+      UserError: if there is no checkpoint, or the config is not that of the trained network, or a
+        score is impossible.
       MissingScores: if some scores could not be computed; the others are written.
     """
-    experiment = Experiment(parent.resolve(config, workdir), parent.recorded(workdir))
+    config = parent.resolve(config, workdir)
+    workdirs.check(config, workdir)
+    experiment = Experiment(config, parent.recorded(workdir))
     evaluator = Evaluator(experiment)
     evaluator.check_scores(config.evals.final)
     return evaluator.report(newest_state(experiment, workdir), workdir, beside=True)

@@ -2,6 +2,10 @@
 
 python -m ssljax.main --config FILE --workdir DIR [--config.key=value ...]
     [--mode=train|evaluate|sample]
+
+Exit status: 0 when all is done; 2 after a mistake in the input, told in one sentence; 1 when a run
+that had begun cannot go on (its loss or state is not finite, a disk is full); 130 after Ctrl-C and
+143 after SIGTERM, with the state of a run that trained saved. The same command goes on from there.
 """
 
 from __future__ import annotations
@@ -12,16 +16,19 @@ import pathlib
 import sys
 from collections.abc import Iterator
 
+from ssljax import signals
+
+if __name__ == "__main__":
+    signals.end_at_interrupts()  # The libraries below take seconds to load.
+
 from absl import flags
 
 from ssljax import config as configs
-from ssljax import config_file, evaluate, mesh, sample, train
-from ssljax.errors import MissingScores, UserError
+from ssljax import config_file, evaluate, hosts, sample, train
+from ssljax.errors import StoppedError, UserError, is_full, refusal
 
 _USAGE_STATUS = 2
-_DIVERGED_STATUS = 1
-_MISSING_SCORES_STATUS = 1
-_TERMINATED_STATUS = 143  # 128 + SIGTERM: what Slurm and Kubernetes read as preempted.
+_STOPPED_STATUS = 1
 
 
 def parse(arguments: list[str]) -> flags.FlagValues:
@@ -66,17 +73,18 @@ def parse(arguments: list[str]) -> flags.FlagValues:
     return values
 
 
-def _run(options: flags.FlagValues) -> int:
+def _run(options: flags.FlagValues, workdir: pathlib.Path) -> int:
     configs.check(options.config)
-    mesh.start_hosts(options.distributed)
-    workdir = pathlib.Path(options.workdir).absolute()
+    hosts.start(options.distributed)
     if options.mode == "evaluate":
         evaluate.evaluate_checkpoint(options.config, workdir)
         return 0
     if options.mode == "sample":
         sample.sample_checkpoint(options.config, workdir)
         return 0
-    return 0 if train.train(options.config, workdir) else _TERMINATED_STATUS
+    stopped_by = train.train(options.config, workdir)
+    # As a shell tells it; Slurm and Kubernetes read 143 as preempted.
+    return 0 if stopped_by is None else 128 + stopped_by
 
 
 @contextlib.contextmanager
@@ -90,11 +98,18 @@ def _logging_to_stderr() -> Iterator[None]:
     logger.propagate = False
     for noisy in ("absl", "orbax", "jax", "grain", "tensorboardX"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
+    # What Orbax writes here it also raises, and `checkpoint` says it in one sentence.
+    logging.getLogger("absl").addFilter(_is_not_of_orbax)
     try:
         yield
     finally:
+        logging.getLogger("absl").removeFilter(_is_not_of_orbax)
         logger.removeHandler(handler)
         logger.level, logger.propagate = before
+
+
+def _is_not_of_orbax(record: logging.LogRecord) -> bool:
+    return "orbax" not in record.pathname
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -105,25 +120,27 @@ def main(arguments: list[str] | None = None) -> int:
 
     Returns:
       The exit status: 0 when done; 2 after a mistake in the input, told in one sentence; 1 when a
-      loss became NaN or a score could not be computed; 143 when the run was terminated and has
-      saved its state.
+      run that had begun cannot go on, as its loss or its state is not finite or a disk is full, or
+      when a score could not be computed; 130 or 143 when SIGINT (Ctrl-C) or SIGTERM stopped a run
+      and its state is saved.
     """
+    workdir = pathlib.Path()
     try:
         options = parse(sys.argv if arguments is None else arguments)
         if options.help:
             print(__doc__, options.main_module_help(), sep="\n")
             return 0
+        workdir = pathlib.Path(options.workdir).absolute()
         with _logging_to_stderr():
-            return _run(options)
+            return _run(options, workdir)
     except UserError as error:
-        print(f"ssljax: {error}", file=sys.stderr)
-        return _USAGE_STATUS
-    except train.DivergedError as error:
-        print(f"ssljax: {error}", file=sys.stderr)
-        return _DIVERGED_STATUS
-    except MissingScores as error:
-        print(f"ssljax: {error}", file=sys.stderr)
-        return _MISSING_SCORES_STATUS
+        told, status = str(error), _USAGE_STATUS
+    except StoppedError as error:
+        told, status = str(error), _STOPPED_STATUS
+    except OSError as error:
+        told, status = refusal(error, workdir), _STOPPED_STATUS if is_full(error) else _USAGE_STATUS
+    print(f"ssljax: {told}", file=sys.stderr)
+    return status
 
 
 if __name__ == "__main__":

@@ -1,9 +1,8 @@
-"""Devices, the mesh, how arrays lie on it, and the start-up of several hosts."""
+"""Devices, the mesh, and how arrays lie on it."""
 
 from __future__ import annotations
 
 import itertools
-import os
 from typing import Any
 
 import jax
@@ -19,34 +18,6 @@ BATCH = PartitionSpec(AXES)
 
 _SMALLEST_SHARDED = 2**16
 """Parameters with fewer elements are kept whole on each device: gathering them costs more."""
-
-
-def start_hosts(distributed: bool = False) -> None:
-    """Joins this process to the others of the run, where there are others.
-
-    Several processes are started either by the variables `JAX_COORDINATOR_ADDRESS` (host:port),
-    `JAX_NUM_PROCESSES` and `JAX_PROCESS_ID`, or, on a cluster that JAX recognises (Cloud TPU pod,
-    Slurm, Kubernetes, MPI), by `distributed=True`. Must run before any device is touched.
-
-    Args:
-      distributed: Whether to ask the cluster for the coordinator and the number of processes.
-
-    Raises:
-      UserError: if only some of the three variables are set.
-    """
-    names = ("JAX_COORDINATOR_ADDRESS", "JAX_NUM_PROCESSES", "JAX_PROCESS_ID")
-    values = [os.environ.get(name) for name in names]
-    if any(values) and not distributed:
-        if not all(values):
-            missing = ", ".join(n for n, v in zip(names, values, strict=True) if not v)
-            raise UserError(
-                f"Some of the variables for several processes are set but {missing} is not: "
-                f"set all of {', '.join(names)}, or none."
-            )
-        address, count, index = (str(value) for value in values)
-        jax.distributed.initialize(address, int(count), int(index))
-    elif distributed:
-        jax.distributed.initialize()
 
 
 def make_mesh(data: int = -1, fsdp: int = 1) -> Mesh:

@@ -17,6 +17,7 @@ from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
 from ssljax import mesh, methods, state
+from ssljax import workdir as workdirs
 from ssljax.checkpoint import Checkpoints
 from ssljax.errors import UserError
 from ssljax.methods.contract import Method, Task, TrainState
@@ -49,17 +50,17 @@ def record(task: Task, made_of: list[dict[str, Any]], workdir: pathlib.Path) -> 
     if jax.process_index() == 0:
         known = {field.name: getattr(task, field.name) for field in dataclasses.fields(task)}
         del known["source"]  # Its own workdir describes it, and config.json.
-        (workdir / _TASK).write_text(json.dumps(known, indent=2) + "\n")
-        (workdir / _DATA).write_text(json.dumps(made_of, indent=2) + "\n")
+        workdirs.write_text(workdir / _TASK, json.dumps(known, indent=2) + "\n")
+        described = {"training_set": made_of}
+        workdirs.write_text(workdir / _DATA, json.dumps(described, indent=2) + "\n")
 
 
 def recorded(workdir: pathlib.Path) -> Recorded | None:
     """Reads what `record` wrote; None where nothing has been learnt yet, or nothing was written."""
-    trained = any(entry.name.isdigit() for entry in (workdir / "checkpoints").glob("*"))
-    if not trained or not (workdir / _TASK).is_file():
+    if not workdirs.has_checkpoint(workdir) or not (workdir / _TASK).is_file():
         return None
-    data_file = workdir / _DATA
-    made_of = json.loads(data_file.read_text()) if data_file.is_file() else []
+    file = workdir / _DATA
+    made_of = workdirs.read_json(file).get("training_set", []) if file.is_file() else []
     return Recorded(_read(workdir / _TASK), made_of)
 
 
@@ -148,26 +149,19 @@ def restore(config: ConfigDict, method: Method, on: Mesh) -> TrainState:
 @contextlib.contextmanager
 def _checkpoints(workdir: pathlib.Path) -> Any:
     """The checkpoints of a run that has some."""
-    # Opening would make the directory.
-    found = None
-    if (workdir / "checkpoints").is_dir():
-        found = Checkpoints(workdir / "checkpoints")
-    try:
-        if found is None or not found.steps():
+    with contextlib.closing(Checkpoints(workdir / "checkpoints", read_only=True)) as found:
+        if not found.steps():
             raise UserError(
                 f"There is no checkpoint in {workdir}: train that run first, or name another one "
                 "in config.init.workdir."
             )
         yield found
-    finally:
-        if found is not None:
-            found.close()
 
 
 def _read(path: pathlib.Path) -> ConfigDict:
     """A recorded config, whose keys are dotted, as it was before it was written."""
     nested: dict[str, Any] = {}
-    for key, value in json.loads(path.read_text()).items():
+    for key, value in workdirs.read_json(path).items():
         *groups, last = key.split(".")
         group = nested
         for name in groups:

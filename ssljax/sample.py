@@ -12,6 +12,7 @@ from jax.experimental import multihost_utils
 from ml_collections import ConfigDict
 
 from ssljax import generators, methods, parent, report
+from ssljax import workdir as workdirs
 from ssljax.errors import UserError
 from ssljax.evaluate import newest_state
 from ssljax.experiment import Experiment
@@ -38,7 +39,9 @@ def sample_checkpoint(config: ConfigDict, workdir: pathlib.Path) -> list[pathlib
         raise UserError(
             f"The method {config.method.name} generates no images: --mode=sample is for generators."
         )
-    experiment = Experiment(parent.resolve(config, workdir), parent.recorded(workdir))
+    config = parent.resolve(config, workdir)
+    workdirs.check(config, workdir, others=("seed",))
+    experiment = Experiment(config, parent.recorded(workdir))
     state, count = newest_state(experiment, workdir), config.samples.count
     key = generators.picture_key(config.seed)
     drawn = generators.make_sampler(experiment)(state, key, count)

@@ -8,16 +8,17 @@ import logging
 import math
 import pathlib
 import signal
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
 from jax.experimental import multihost_utils
 from ml_collections import ConfigDict
 
-from ssljax import config as configs
-from ssljax import mesh, parent, report, same_data
+from ssljax import hosts, lock, mesh, parent, report, same_data, signals
+from ssljax import workdir as workdirs
 from ssljax.checkpoint import Checkpoints
+from ssljax.errors import StoppedError, UserError
 from ssljax.evaluate import Evaluator
 from ssljax.experiment import Experiment, Feed
 from ssljax.methods.contract import Phase, TrainState
@@ -26,11 +27,11 @@ from ssljax.state import loops
 _log = logging.getLogger(__name__)
 
 
-class DivergedError(Exception):
-    """A loss is no longer a finite number."""
+class DivergedError(StoppedError):
+    """A loss, or the state itself, is no longer finite."""
 
 
-def train(config: ConfigDict, workdir: pathlib.Path) -> bool:
+def train(config: ConfigDict, workdir: pathlib.Path) -> signal.Signals | None:
     """Trains, or goes on training, and evaluates at the end.
 
     Args:
@@ -38,55 +39,114 @@ def train(config: ConfigDict, workdir: pathlib.Path) -> bool:
       workdir: Where checkpoints, metrics and scores are written, and from where the run resumes.
 
     Returns:
-      True if the run is finished, False if it was asked to terminate and has saved its state.
+      None if the run is finished, else the signal that stopped it after its state was saved.
 
     Raises:
       UserError: for a mistake in the input.
-      DivergedError: if a loss becomes NaN or infinite; the checkpoints stay as they were.
+      DivergedError: if a loss or the state becomes NaN or infinite; the checkpoints stay as they
+        were.
+      StoppedError: if a checkpoint cannot be written, or another process has taken the workdir.
     """
     config = parent.resolve(config, workdir)
+    workdirs.check_resumed(config, workdir)
     recorded = parent.recorded(workdir)
     experiment = Experiment(config, recorded)
-    _log.info("Training set: %s.", experiment.source.summary())
     experiment.trace()
-    configs.record(config, workdir)
-    parent.record(experiment.task, same_data.check(experiment, recorded), workdir)
-    checkpoints = Checkpoints(
-        workdir / "checkpoints", config.checkpoint.keep, config.checkpoint.best
-    )
-    with contextlib.closing(checkpoints):
+    made_of = same_data.check(experiment, recorded)
+    evaluator = Evaluator(experiment)
+    first_process = jax.process_index() == 0
+    if first_process:
+        _log.info("%s", describe(experiment))
+    with contextlib.ExitStack() as stack:
+        workdirs.prepare(workdir)
+        held = stack.enter_context(_alone(workdir))
+        checkpoints = stack.enter_context(
+            contextlib.closing(
+                Checkpoints(workdir / "checkpoints", config.checkpoint.keep, config.checkpoint.best)
+            )
+        )
+        total = experiment.task.total_steps
+        saved = checkpoints.steps()
+        progress = stack.enter_context(
+            report.Progress(total, saved[-1] if saved else 0, enabled=first_process)
+        )
+        progress.doing = "reading what the evaluations need"
+        evaluator.check()
+        progress.doing = "making the state"
         state = checkpoints.restore(experiment.abstract_state)
         if state is None:
             state = experiment.start()
         start = int(state.step)
+        if start > total:
+            raise UserError(
+                f"The run in {workdir} has done {start} steps, and config.steps or config.epochs "
+                f"asks for {total}: ask for at least {start}, or use another --workdir."
+            )
+        if {"steps", "epochs"} & workdirs.check_resumed(config, workdir).keys():
+            _log.warning(
+                "From step %d on all schedules are those of a run of %d steps: one that falls "
+                "until the end, such as cosine, rises again where it had come further down.",
+                start,
+                total,
+            )
+        workdirs.record(config, workdir, start)
+        parent.record(experiment.task, made_of, workdir)
         if start:
-            _log.info("Going on from step %d of %d.", start, experiment.task.total_steps)
-        evaluator = Evaluator(experiment)
-        evaluator.check()
-        writer = report.MetricWriter(
-            workdir,
-            start_step=start,
-            tensorboard=config.log.tensorboard,
-            wandb_project=config.log.wandb,
-            enabled=jax.process_index() == 0,
+            _log.info("Going on from step %d of %d.", start, total)
+        writer = stack.enter_context(
+            contextlib.closing(
+                report.MetricWriter(
+                    workdir,
+                    start_step=start,
+                    tensorboard=config.log.tensorboard,
+                    wandb_project=config.log.wandb,
+                    enabled=first_process,
+                )
+            )
         )
-        watch = report.CollapseWatch(enabled=jax.process_index() == 0)
-        with contextlib.closing(writer):
-            with _Termination() as termination:
-                loop = _Loop(experiment, checkpoints, writer, evaluator, watch)
-                state = loop.run(state, termination)
-                checkpoints.wait()
-            # From here on all is saved, and SIGTERM ends the process at once.
-            if int(state.step) < experiment.task.total_steps:
-                _log.info("Terminated: the state of step %d is saved.", int(state.step))
-                return False
-            if start < int(state.step):
-                evaluator.draw(state, writer)
-            if config.evals.final:
-                # A run that was already finished has its scores among the metrics.
-                evaluator.report(state, workdir, writer if start < int(state.step) else None)
-            watch.remind()
-    return True
+        watch = report.CollapseWatch(enabled=first_process)
+        with signals.Stop(agreed=jax.process_count() > 1) as stop:
+            loop = _Loop(experiment, checkpoints, writer, evaluator, watch, progress, held)
+            state = loop.run(state, stop)
+            checkpoints.wait()
+        # From here on all is saved, and a signal ends the process at once.
+        done = int(state.step)
+        if done < total or (stop.asked and jax.process_count() == 1):
+            asked = stop.asked or signal.SIGTERM  # Another process was asked.
+            what = "Interrupted" if asked == signal.SIGINT else "Terminated"
+            _log.info("%s: the state of step %d is saved.", what, done)
+            return asked
+        progress.end_of_training()
+        if start < done:
+            evaluator.draw(state, writer)
+        if config.evals.final:
+            # A run that was already finished has its scores among the metrics.
+            evaluator.report(state, workdir, writer if start < done else None)
+        watch.remind()
+    return None
+
+
+@contextlib.contextmanager
+def _alone(workdir: pathlib.Path) -> Iterator[lock.Lock | None]:
+    """Holds the workdir's lock in the first process, for all of them."""
+    with contextlib.ExitStack() as stack:
+        held: list[lock.Lock] = []
+        path = workdir / "lock.json"
+        hosts.on_first(lambda: held.append(stack.enter_context(lock.hold(path))), path)
+        yield held[0] if held else None
+
+
+def describe(experiment: Experiment) -> str:
+    """Says in one line what a run learns from, with which network, and where."""
+    source, config = experiment.source, experiment.config
+    count = sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(experiment.abstract_state.params))
+    devices = jax.devices()
+    return (
+        f"{source.summary()}; {config.method.name}, "
+        f"{config.model.get('name', 'network')}, {count:,} parameters; {len(devices)} "
+        f"{devices[0].platform} device(s) in {jax.process_count()} process(es); "
+        f"{experiment.task.total_steps:,} steps of {experiment.task.batch_size} images"
+    )
 
 
 class _Loop:
@@ -99,29 +159,32 @@ class _Loop:
         writer: report.MetricWriter,
         evaluator: Evaluator,
         watch: report.CollapseWatch,
+        progress: report.Progress,
+        held: lock.Lock | None,
     ) -> None:
         self._experiment = experiment
         self._checkpoints = checkpoints
         self._writer = writer
         self._evaluator = evaluator
         self._watch = watch
+        self._progress = progress
+        self._lock = held
 
-    def run(self, state: TrainState, termination: _Termination) -> TrainState:
-        """Runs from the state's step to the last, or until termination is asked for."""
+    def run(self, state: TrainState, stop: signals.Stop) -> TrainState:
+        """Runs from the state's step to the last, or until it is asked to stop."""
         experiment, config = self._experiment, self._experiment.config
         total = experiment.task.total_steps
         first = int(state.step)
         if first >= total:
             return state
+        self._progress.doing = "opening the training images"
         feed = experiment.feed()
         images = experiment.task.batch_size * experiment.batches_per_step
         throughput = report.Throughput(images)
-        progress = report.Progress(total, first, enabled=jax.process_index() == 0)
         late: tuple[int, Any] | None = None
         step_function, phase = None, -1
         with (
             contextlib.closing(feed.batches(first)) as batches,
-            progress,
             jax.transfer_guard("disallow"),
         ):
             for step in range(first, total):
@@ -136,23 +199,23 @@ class _Loop:
                     throughput.flops_per_step = report.flops(step_function, rounds)
                 state, metrics = step_function(state, feed.constants, batch)
                 if late is not None:
-                    self._tell(*late, throughput, progress)
+                    self._tell(*late, throughput)
                 late = (step, metrics)
                 throughput.step(batches.wait_s)
                 done = step + 1
                 evaluate = config.evals.every and done % config.evals.every == 0 and done < total
                 save = done % config.checkpoint.every == 0 or done == total
-                stop = termination.asked(done)
-                if evaluate or save or stop:
+                stops = _stops(stop, done)
+                if evaluate or save or stops:
                     # What is saved or scored is known to be finite: its metrics are read first.
-                    self._tell(*late, throughput, progress)
+                    self._tell(*late, throughput)
                     late = None
                     with jax.transfer_guard("allow"):
                         scores = self._evaluate(state, done) if evaluate else None
-                        if save or stop:
-                            self._checkpoints.save(done, state, scores)
+                        if save or stops:
+                            self._save(done, state, scores)
                     throughput.restart()
-                if stop:
+                if stops:
                     break
         return state
 
@@ -165,30 +228,47 @@ class _Loop:
         return enter(state)
 
     def _compile(self, phase: int, state: TrainState, feed: Feed, batch: Any) -> Any:
+        self._progress.doing = "compiling the train step"
         return compile_step(self._experiment, feed, phase).lower(
             state, feed.constants, batch
         ).compile()  # fmt: skip
 
-    def _tell(self, step: int, metrics: Any, throughput: Any, progress: Any) -> None:
-        """Reads a step's metrics, stops at a loss that is not finite, and logs when it is time."""
+    def _tell(self, step: int, metrics: Any, throughput: Any) -> None:
+        """Reads a step's metrics, stops where they are not finite, and logs when it is time."""
         values = {name: float(x) for name, x in jax.device_get(metrics).items()}
         for name, value in values.items():
-            if name.endswith("/loss") and not math.isfinite(value):
-                saved = self._checkpoints.steps()
-                raise DivergedError(
-                    f"{name} is {value} at step {step}; "
-                    + (f"the last good checkpoint is that of step {saved[-1]}"
-                       if saved else "no checkpoint was saved before")
-                    + "; try a lower config.optimizer.learning_rate or config.optimizer.clip_norm."
-                )  # fmt: skip
+            if name.endswith(("/loss", "/param_norm")) and not math.isfinite(value):
+                raise self._diverged(f"{name} is {value} at step {step}")
         done = step + 1
-        if done % self._experiment.config.log.every == 0 or done == progress.total:
+        due = done % self._experiment.config.log.every == 0 or done == self._progress.total
+        if due:
             values |= throughput.read()
             self._writer.write(done, values)
-            progress.update(done, values)
             self._watch.update(done, values)
+        self._progress.update(done, values, show=due)
+
+    def _save(self, step: int, state: TrainState, scores: Mapping[str, float] | None) -> None:
+        if self._lock is not None:
+            self._lock.check()
+        try:
+            self._checkpoints.save(step, state, scores)
+        except FloatingPointError as error:
+            raise self._diverged(f"after step {step - 1} {error}") from error
+
+    def _diverged(self, what: str) -> DivergedError:
+        """Says what is not finite, and how to go on from what is."""
+        saved = self._checkpoints.steps()
+        lower = "config.optimizer.learning_rate or set config.optimizer.clip_norm"
+        if not saved:
+            return DivergedError(f"{what}; no checkpoint was saved before; lower {lower}.")
+        return DivergedError(
+            f"{what}; the last sound checkpoint is that of step {saved[-1]}: to go on from it, "
+            f"lower {lower}, and name the key that you change, as in "
+            "--config.resume.accept=\"('optimizer.learning_rate',)\"."
+        )
 
     def _evaluate(self, state: TrainState, step: int) -> Mapping[str, float]:
+        self._progress.doing = "evaluating"
         scores = self._evaluator.scores(state, self._experiment.config.evals.during)
         self._writer.write(step, {f"eval/{name}": value for name, value in scores.items()})
         self._evaluator.draw(state, self._writer)
@@ -215,24 +295,8 @@ def phase_at(phases: Sequence[Phase], step: int) -> tuple[int, int]:
     return index, starts[index]
 
 
-class _Termination:
-    """Notes SIGTERM, and lets all processes of a run agree on the step at which they stop."""
-
-    def __init__(self) -> None:
-        self._asked = False
-
-    def __enter__(self) -> _Termination:
-        def note(*_: Any) -> None:
-            self._asked = True
-
-        self._before = signal.signal(signal.SIGTERM, note)
-        return self
-
-    def __exit__(self, *_: Any) -> None:
-        signal.signal(signal.SIGTERM, self._before)
-
-    def asked(self, step: int) -> bool:
-        """Whether to stop after this many steps; the same answer in every process."""
-        if jax.process_count() == 1:
-            return self._asked
-        return multihost_utils.reached_preemption_sync_point(step)
+def _stops(stop: signals.Stop, step: int) -> bool:
+    """Whether to stop after this many steps; the same answer in every process."""
+    if jax.process_count() == 1:
+        return stop.asked is not None
+    return multihost_utils.reached_preemption_sync_point(step)

@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import resource
 
 import jax
 import jax.numpy as jnp
@@ -11,7 +12,7 @@ import pytest
 
 from ssljax import mesh
 from ssljax.checkpoint import Checkpoints
-from ssljax.errors import UserError
+from ssljax.errors import StoppedError, UserError
 from ssljax.methods.contract import TrainState
 
 
@@ -151,3 +152,70 @@ def test_a_step_that_was_not_saved_is_refused(saved):
         pytest.raises(UserError, match=r"No checkpoint of step 7 .* there are \[2, 3\]"),
     ):
         checkpoints.restore(_on(mesh.make_mesh()), step=7)
+
+
+@pytest.mark.parametrize("broken", [np.nan, np.inf])
+def test_a_state_that_is_not_finite_is_never_saved(tmp_path, broken):
+    with contextlib.closing(Checkpoints(tmp_path, keep=1)) as checkpoints:
+        checkpoints.save(1, _make(1))
+        state = _make(2)
+        kernel = state.params["net"]["kernel"].at[7, 3].set(broken)
+        nets = {"net": state.params["net"] | {"kernel": kernel}}
+        memory = {"queue": state.memory["queue"].at[0, 0].set(broken)}
+        for damaged, where in (
+            (state.replace(params=nets), "params/net/kernel"),
+            (state.replace(memory=memory), "memory/queue"),
+        ):
+            with pytest.raises(FloatingPointError, match=f"{where} is not finite"):
+                checkpoints.save(2, damaged)
+        checkpoints.wait()
+        assert checkpoints.steps() == [1]
+        assert _same(checkpoints.restore(_on(mesh.make_mesh())), _make(1))
+
+
+def test_one_that_holds_what_is_not_finite_is_set_aside(saved, monkeypatch, caplog):
+    state = _make(4)
+    with contextlib.closing(Checkpoints(saved, keep=3)) as checkpoints:
+        # As a version that did not look at it saved it.
+        monkeypatch.setattr("ssljax.checkpoint._first_broken", lambda *_: "")
+        checkpoints.save(4, state.replace(memory={"queue": state.memory["queue"] * np.inf}))
+        monkeypatch.undo()
+    with contextlib.closing(Checkpoints(saved, keep=3)) as checkpoints:
+        assert _same(checkpoints.restore(_on(mesh.make_mesh())), _make(3))
+    assert "step 4" in caplog.text
+    assert "memory/queue is not finite" in caplog.text
+    assert (saved / "4.damaged").is_dir()
+
+
+def test_a_checkpoint_that_cannot_be_written_is_told_and_the_one_before_stays(saved):
+    (saved / "5.orbax-checkpoint-tmp-1").mkdir()
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    with contextlib.closing(Checkpoints(saved, keep=1)) as checkpoints:
+        # The state takes 1.5 MB and does not fit into files of 0.1.
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, before[1]))
+        try:
+            checkpoints.save(4, _make(4))
+            with pytest.raises(StoppedError) as error:
+                checkpoints.wait()
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        told = str(error.value)
+        assert told.startswith(f"The checkpoint of step 4 cannot be written to {saved}, where")
+        assert "MB are free" in told
+        assert "go on from the checkpoint of step 3" in told
+    assert sorted(path.name for path in saved.iterdir()) == ["2", "3"]
+    with contextlib.closing(Checkpoints(saved, keep=1)) as checkpoints:
+        assert _same(checkpoints.restore(_on(mesh.make_mesh())), _make(3))
+
+
+def test_a_reader_changes_nothing(saved, caplog):
+    _truncate(_largest_file(saved / "3"))
+    (saved / "4.orbax-checkpoint-tmp-1").mkdir()
+    before = sorted(str(path) for path in saved.rglob("*"))
+    with contextlib.closing(Checkpoints(saved, read_only=True)) as checkpoints:
+        assert _same(checkpoints.restore(_on(mesh.make_mesh())), _make(2))
+    assert sorted(str(path) for path in saved.rglob("*")) == before
+    with contextlib.closing(Checkpoints(saved / "none", read_only=True)) as checkpoints:
+        assert checkpoints.steps() == []
+        assert checkpoints.restore(_on(mesh.make_mesh())) is None
+    assert not (saved / "none").exists()

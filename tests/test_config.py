@@ -137,23 +137,17 @@ def test_a_method_says_what_its_model_is(monkeypatch):
     configs.check(config)
 
 
-def test_a_workdir_remembers_its_config(tmp_path):
+@pytest.mark.parametrize(
+    ("accept", "told"),
+    [
+        (("optimizer.learning_rat",), "nearest is optimizer.learning_rate"),
+        (("temperature",), "nearest is method.temperature"),
+    ],
+)
+def test_an_accepted_change_must_be_of_a_key(accept, told):
     config = _load(DIGITS)
-    configs.record(config, tmp_path)
-    environment = json.loads((tmp_path / "environment.json").read_text())
-    assert len(environment["devices"]) == 8
-    assert environment["versions"]["jax"] != "absent"
-    # What does not change what is learnt may change.
-    config.data.dir = "elsewhere"
-    config.evals.every = 3
-    config.mesh.fsdp = 2
-    configs.record(config, tmp_path)
-    assert json.loads((tmp_path / "config.json").read_text())["evals.every"] == 3
-    config.method.temperature = 0.7
-    config.batch_size = 8
-    with pytest.raises(
-        UserError, match=r"batch_size was 256 and is 8; method.temperature was"
-    ) as e:
-        configs.record(config, tmp_path)
-    assert str(tmp_path) in str(e.value)
-    assert json.loads((tmp_path / "config.json").read_text())["batch_size"] == 256
+    config.resume.accept = accept
+    with pytest.raises(UserError, match="config.resume.accept names .*" + told):
+        configs.check(config)
+    config.resume.accept = ("data", "steps")
+    configs.check(config)

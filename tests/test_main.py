@@ -90,6 +90,46 @@ def test_evaluating_without_a_checkpoint_is_told(tmp_path, capsys):
     assert "There is no checkpoint" in told
 
 
+def test_after_a_refusal_nothing_is_said_but_the_sentence(tmp_path):
+    process = runs.start([*runs.arguments(tmp_path / "run"), "--mode=evaluate"])
+    output = runs.finish(process, status=2)
+    assert output == (
+        f"ssljax: There is no checkpoint in {tmp_path / 'run'}: train first, with --mode=train.\n"
+    )
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"method__view__std": "(0.02,)", "method__view__mean": "(0.1,)"},
+        {"method__view__size": 6},
+        {"data__image_size": 10},
+        {"data__resize": "short_side"},
+        {"model__dtype": "bfloat16"},
+        {"model__widths": "(4,12)"},
+    ],
+)
+def test_what_belongs_to_the_trained_network_cannot_change_when_it_is_scored(
+    trained, capsys, change
+):
+    change = {"steps": 1, **change}
+    assert main.main(runs.arguments(trained, **change)) == 2
+    resumed = capsys.readouterr().err
+    told = _told([*runs.arguments(trained, **change), "--mode=evaluate"], capsys)
+    differences = told.split("use the same values")[0]
+    assert all(key.replace("__", ".") in differences for key in change if key != "steps")
+    assert differences in resumed
+    assert not (trained / "scores.json").exists()
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    workdir = tmp_path_factory.mktemp("trained")
+    assert main.main(runs.arguments(workdir, steps=1)) == 0
+    return workdir
+
+
 def _jpegs(directory, count: int = 100) -> None:
     """Real digits, enlarged and written as JPEG files."""
     directory.mkdir()

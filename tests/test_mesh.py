@@ -50,9 +50,3 @@ def test_a_batch_that_the_devices_cannot_split_names_one_that_they_can():
 
 def test_one_process_owns_every_row():
     assert mesh.local_rows(mesh.make_mesh(2, 4), 64) == slice(0, 64)
-
-
-def test_half_of_the_variables_for_several_processes_is_a_mistake(monkeypatch):
-    monkeypatch.setenv("JAX_COORDINATOR_ADDRESS", "localhost:1234")
-    with pytest.raises(UserError, match="JAX_NUM_PROCESSES, JAX_PROCESS_ID is not"):
-        mesh.start_hosts()

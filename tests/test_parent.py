@@ -136,7 +136,7 @@ def test_a_run_that_goes_on_does_not_need_the_other_one(
     moved = command("finetune", "stopped", init__workdir=copy, **options)
     stop = iter([False, True])
     with monkeypatch.context() as patch:
-        patch.setattr("ssljax.train._Termination.asked", lambda *_: next(stop))
+        patch.setattr("ssljax.train._stops", lambda *_: next(stop))
         assert main.main(moved) == 143
     shutil.rmtree(copy)
     assert main.main(moved) == 0

@@ -142,7 +142,8 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_checkpoint(tmp_pa
     )
     assert main.main(diverging) == 1
     message = capsys.readouterr().err
-    assert "online/loss is nan at step" in message
+    # The parameters are no longer finite one step before the loss is not.
+    assert "online/param_norm is inf at step" in message
     assert "Traceback" not in message
     step = int(message.split("at step ")[1].split(";")[0])
     assert all(int(saved) <= step for saved in _saved(tmp_path / "lost"))
@@ -227,6 +228,68 @@ def test_phases_change_the_graph_at_their_steps_also_across_a_restart(tmp_path, 
     # Steps 0-1, 2-4, and the last phase runs to the end: 5 and 6.
     assert final.memory["steps"].tolist() == [2, 3, 2]
     assert final.memory["entered"].tolist() == [1, 1, 1]
+
+
+class Breaking(Toy):
+    """Its memory is no longer finite after the fourth step, which no metric says."""
+
+    def init(self, key):
+        return {"online": jnp.ones(())}, {}, {"total": jnp.ones(())}
+
+    def after_step(self, state, carried):
+        total = jnp.where(state.step >= 3, jnp.inf, state.memory["total"])
+        return state.replace(memory={"total": total})
+
+
+def test_a_state_that_breaks_silently_is_not_saved_and_the_advice_leads_on(tmp_path, toy, capsys):
+    changes = dict(steps=6, checkpoint__every=1, optimizer__learning_rate=0.5)
+    command = toy(Breaking, **changes)
+    for _ in range(2):  # The second time it begins where the first one was sound.
+        assert main.main(command) == 1
+        told = capsys.readouterr().err.splitlines()[-1]
+        assert told.startswith("ssljax: after step 3 memory/total is not finite")
+        assert "the last sound checkpoint is that of step 3" in told
+        assert _saved(tmp_path / "run") == ["2", "3"]
+    option = told.split("as in ")[1].rstrip(".").replace('"', "")
+    lower = toy(Toy, **changes | {"optimizer__learning_rate": 0.1})
+    assert main.main(lower) == 2
+    assert "optimizer.learning_rate was 0.5 and is 0.1" in capsys.readouterr().err
+    lower = toy(Mended, **changes | {"optimizer__learning_rate": 0.1})
+    assert main.main([*lower, option]) == 0
+    assert _saved(tmp_path / "run") == ["5", "6"]
+    change = json.loads((tmp_path / "run" / "changes.jsonl").read_text())
+    assert (change["step"], change["key"], change["before"], change["now"]) == (
+        3, "optimizer.learning_rate", 0.5, 0.1,
+    )  # fmt: skip
+
+
+class Mended(Breaking):
+    def after_step(self, state, carried):
+        return state
+
+
+def test_a_finished_run_is_extended_by_an_explicit_option_alone(tmp_path, toy, capsys):
+    assert main.main(toy(Toy, steps=2)) == 0
+    longer = toy(Toy, steps=5)
+    assert main.main(longer) == 2
+    told = capsys.readouterr().err
+    assert "steps was 2 and is 5" in told
+    option = told.split("ones by ")[1].rstrip(".\n").replace('"', "")
+    assert main.main([*longer, option]) == 0
+    assert "schedules are those of a run of 5 steps" in capsys.readouterr().err
+    assert _saved(tmp_path / "run")[-1] == "5"
+    assert len(_losses(tmp_path / "run")) == 5
+    # Shorter than what is done already makes no sense.
+    assert main.main([*toy(Toy, steps=3), option]) == 2
+    assert "has done 5 steps" in capsys.readouterr().err
+    assert json.loads((tmp_path / "run" / "config.json").read_text())["steps"] == 5
+
+
+def test_a_run_says_at_the_start_what_it_learns_from(toy, capsys):
+    assert main.main(toy(Toy, steps=1)) == 0
+    first = capsys.readouterr().err.splitlines()[0]
+    assert first.startswith("I digits/train: 1,400 images, 10 classes; toy")
+    assert "1 parameters; 8 cpu device(s) in 1 process(es)" in first
 
 
 class Collapsing(Toy):

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import pathlib
-from collections.abc import Mapping
+import time
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-import tensorboardX
+from tensorboardX.event_file_writer import EventsWriter
+from tensorboardX.proto.event_pb2 import Event, SessionLog
 from tensorboardX.proto.summary_pb2 import Summary
 
 from ssljax.errors import UserError
@@ -60,9 +63,11 @@ class MetricWriter:
             rewritten.replace(path)
         self._lines = path.open("a")
         if tensorboard:
-            self._tensorboard = tensorboardX.SummaryWriter(
-                str(workdir / "tensorboard"), purge_step=start_step + 1
-            )
+            # Its `SummaryWriter` writes in a thread, whose death on a full disk nobody learns of.
+            (workdir / "tensorboard").mkdir(exist_ok=True)
+            self._tensorboard = EventsWriter(str(workdir / "tensorboard" / "events"))
+            start = SessionLog(status=SessionLog.START)
+            self._tensorboard.write_event(Event(step=start_step + 1, session_log=start))
 
     def write(self, step: int, scalars: Mapping[str, float]) -> None:
         """Writes one line.
@@ -76,9 +81,9 @@ class MetricWriter:
             self._lines.write(json.dumps({"step": step, **finite}) + "\n")
             self._lines.flush()
         if self._tensorboard is not None:
-            for name, value in scalars.items():
-                self._tensorboard.add_scalar(name, value, step)
-            self._tensorboard.flush()
+            self._write_summary(
+                step, [Summary.Value(tag=name, simple_value=x) for name, x in scalars.items()]
+            )
         if self._wandb is not None:
             self._wandb.log(dict(scalars), step=step)
 
@@ -96,24 +101,25 @@ class MetricWriter:
             png = encode_png(picture)
             (self._pictures / f"{name}_{step}.png").write_bytes(png)
             if self._tensorboard is not None:
-                # Its `add_image` would encode once more, with Pillow.
                 height, width, channels = picture.shape
                 image = Summary.Image(
                     height=height, width=width, colorspace=channels, encoded_image_string=png
                 )
-                summary = Summary(value=[Summary.Value(tag=f"pictures/{name}", image=image)])
-                self._tensorboard.file_writer.add_summary(summary, step)
-        if self._tensorboard is not None:
-            self._tensorboard.flush()
+                self._write_summary(step, [Summary.Value(tag=f"pictures/{name}", image=image)])
+
+    def _write_summary(self, step: int, values: Sequence[Summary.Value]) -> None:
+        event = Event(wall_time=time.time(), step=step, summary=Summary(value=values))
+        self._tensorboard.write_event(event)
+        self._tensorboard.flush()
 
     def close(self) -> None:
-        """Closes the files."""
-        if self._lines is not None:
-            self._lines.close()
-        if self._tensorboard is not None:
-            self._tensorboard.close()
-        if self._wandb is not None:
-            self._wandb.finish()
+        """Closes the files, all of them also where one cannot be written."""
+        with contextlib.ExitStack() as stack:
+            for file in (self._lines, self._tensorboard):
+                if file is not None:
+                    stack.callback(file.close)
+            if self._wandb is not None:
+                stack.callback(self._wandb.finish)
 
 
 def _is_before(line: str, start_step: int) -> bool:

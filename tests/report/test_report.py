@@ -128,6 +128,48 @@ def test_progress_is_a_plain_line_away_from_a_terminal(caplog):
     assert "step 40/100: online/loss 1.25, 1,234 images/s" in caplog.text
 
 
+def test_time_left_leaves_compilation_out(caplog):
+    now = 0.0
+    with (
+        caplog.at_level(logging.INFO, logger="ssljax.report.progress"),
+        report.Progress(total=100, first=20, terminal=False, clock=lambda: now) as progress,
+    ):
+        now = 1000.0  # Compilation, and the first step.
+        progress.update(21, {"online/loss": 1.0})
+        now = 1010.0
+        progress.update(26, {"online/loss": 1.0})
+    first, second = caplog.messages
+    assert first == "step 21/100: online/loss 1"
+    # Five steps took ten seconds, and 74 are left.
+    assert second == "step 26/100: online/loss 1, 2:28 left"
+
+
+def test_where_nothing_else_is_written_a_line_comes_by_time(caplog):
+    now = 0.0
+    progress = report.Progress(total=100, terminal=False, clock=lambda: now)
+    progress.doing = "compiling"
+
+    def after(seconds):
+        nonlocal now
+        now = float(seconds)
+        caplog.clear()
+        progress.tick()
+        return caplog.messages
+
+    with caplog.at_level(logging.INFO, logger="ssljax.report.progress"):
+        assert after(5) == []
+        assert after(15) == ["step 0/100: compiling"]
+        assert after(30) == []
+        assert after(46) == ["step 0/100: compiling"]
+        progress.update(1, {"online/loss": 1.0}, show=False)
+        assert after(47) == []
+        progress.update(2, {"online/loss": 0.5}, show=False)
+        assert after(80) == ["step 2/100: online/loss 0.5, 55:32 left"]
+        progress.update(3, {"online/loss": 0.5}, show=True)
+        now = 100.0
+        assert after(105) == []
+
+
 def test_a_table_of_scores_in_per_cent():
     table = report.score_table(
         {
