@@ -82,6 +82,7 @@ def spherical_kmeans(
     return centroids, jnp.where(known, assignments, -1)
 
 
+@on_any_mesh()
 def deep_cluster(
     scores: Sequence[Float[Array, "batch clusters"]] | Float[Array, "crops batch clusters"],
     assignments: Int[Array, "batch"],
