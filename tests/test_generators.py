@@ -13,6 +13,7 @@ import runs
 
 from ssljax import config as configs
 from ssljax import evaluate, main
+from ssljax.errors import UserError
 from ssljax.experiment import Experiment
 from ssljax.generators import GeneratorEvaluator, interpolate, make_sampler, picture_key
 from ssljax.methods import OnlineProbe
@@ -69,7 +70,9 @@ def opened(arguments):
 def told(arguments, capsys):
     capsys.readouterr()
     assert main.main(arguments) == 2
-    (sentence,) = capsys.readouterr().err.splitlines()
+    # What was found so far is told as well.
+    lines = capsys.readouterr().err.splitlines()
+    (sentence,) = [line for line in lines if not line.startswith("I ")]
     return sentence
 
 
@@ -225,6 +228,15 @@ def test_sampling_without_a_checkpoint_or_a_generator_is_told(command, tmp_path,
 def test_what_a_score_lacks_is_told_before_training(command, tmp_path, capsys, changes, wanted):
     assert wanted in told(command(f"--workdir={tmp_path / 'run'}", **changes), capsys)
     assert not list((tmp_path / "run").glob("checkpoints/[0-9]*"))
+
+
+def test_the_best_checkpoint_may_be_chosen_by_what_a_generator_has_more_of(command):
+    of = "simclr-digits-step5_n300_digits-test-397_none"
+    asked = {"evals__during": "('fid','precision_recall')", "checkpoint__every": 10}
+    good = opened(command(**asked, checkpoint__best=f"recall_{of}"))
+    evaluate.Evaluator(good).check()
+    with pytest.raises(UserError, match=f"there are precision_{of}, recall_{of}."):
+        evaluate.Evaluator(opened(command(**asked, checkpoint__best="recall"))).check()
 
 
 def test_a_method_that_does_not_generate_has_no_such_score(tmp_path, capsys):
