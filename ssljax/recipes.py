@@ -91,7 +91,7 @@ def imagenet(
 
     Args:
       config: What `base_config` made.
-      batch_size: Images of a train step.
+      batch_size: Images of a batch.
       epochs: Length of the run.
       eval_every: Train steps between evaluations.
       save_every: Train steps between checkpoints.
