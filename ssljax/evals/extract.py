@@ -10,7 +10,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax.experimental import multihost_utils
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
-from jaxtyping import Array, Float, Int, UInt8
+from jaxtyping import Array, Float, Int, Num, UInt8
+
+from ssljax.augment import check_bytes
 
 Outputs = Callable[[Array], dict[str, Array]]
 
@@ -116,9 +118,12 @@ def pool(features: Float[Array, "batch ..."]) -> Float[Array, "batch dim"]:
     return jnp.mean(features.astype(jnp.float32), axis=tuple(range(1, features.ndim - 1)))
 
 
-def raw_pixels(images: UInt8[Array, "batch height width channels"]) -> UInt8[Array, "batch dim"]:
-    """The pixels themselves as features: the baseline that needs no network.
+def raw_pixels(
+    images: Num[Array | np.ndarray, "batch height width channels"],
+) -> UInt8[Array | np.ndarray, "batch dim"]:
+    """The pixels themselves, which must be bytes, as features: the baseline without a network.
 
     They stay bytes; no probe minds the scale of its features.
     """
+    check_bytes(images)
     return images.reshape(images.shape[0], -1)

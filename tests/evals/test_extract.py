@@ -46,6 +46,11 @@ def test_features_of_a_set_are_those_of_its_images_one_by_one(rows, batch_size):
         assert found.left_out == 0
 
 
+def test_raw_pixels_are_bytes():
+    with pytest.raises(ValueError, match=r"uint8.*float32"):
+        evals.raw_pixels(_images(2).astype(np.float32))
+
+
 def test_images_without_a_label_are_left_out_and_counted():
     labels = np.where(np.arange(37) % 3 == 1, -1, 2).astype(np.int32)
     scan = _scan(_images(37), labels)
