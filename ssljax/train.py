@@ -54,6 +54,13 @@ def train(config: ConfigDict, workdir: pathlib.Path) -> signal.Signals | None:
     first_process = jax.process_index() == 0
     if first_process:
         _log.info("%s", describe(experiment))
+        others = parent.other_inputs(config)
+        if others:
+            _log.warning(
+                "The network of %s was shown other images: %s.",
+                config.init.workdir,
+                "; ".join(others),
+            )
     with contextlib.ExitStack() as stack:
         workdirs.prepare(workdir)
         held = stack.enter_context(_alone(workdir))
