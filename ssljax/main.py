@@ -14,6 +14,7 @@ import contextlib
 import logging
 import pathlib
 import sys
+import warnings
 from collections.abc import Iterator
 
 from ssljax import signals
@@ -98,12 +99,14 @@ def _logging_to_stderr() -> Iterator[None]:
     logger.propagate = False
     for noisy in ("absl", "orbax", "jax", "grain", "tensorboardX"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
-    # What Orbax writes here it also raises, and `checkpoint` says it in one sentence.
+    # What Orbax writes of a failure it also raises, and `checkpoint` says it in one sentence. What
+    # it leaves behind then is no news either.
     logging.getLogger("absl").addFilter(_is_not_of_orbax)
+    logging.getLogger("asyncio").setLevel(logging.CRITICAL)
+    warnings.filterwarnings("ignore", "coroutine .* was never awaited", RuntimeWarning)
     try:
         yield
     finally:
-        logging.getLogger("absl").removeFilter(_is_not_of_orbax)
         logger.removeHandler(handler)
         logger.level, logger.propagate = before
 

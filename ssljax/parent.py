@@ -16,6 +16,7 @@ import jax
 from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
+from ssljax import config as configs
 from ssljax import mesh, methods, state
 from ssljax import workdir as workdirs
 from ssljax.checkpoint import Checkpoints
@@ -100,6 +101,18 @@ def resolve(config: ConfigDict, workdir: pathlib.Path | None = None) -> ConfigDi
         with _checkpoints(parent) as checkpoints:
             config.init.step = config.init.step or checkpoints.steps()[-1]
     return config
+
+
+def other_inputs(config: ConfigDict) -> list[str]:
+    """What the network is shown otherwise than by the run it comes from, in words; may be empty."""
+    if not config.init.workdir:
+        return []
+    now, before = configs.flatten(config), configs.flatten(config.init.run)
+    return [
+        f"config.{key} was {before[key]!r} and is {now[key]!r}"
+        for key in ("data.image_size", "data.channels", "method.view.mean", "method.view.std")
+        if key in now and key in before and now[key] != before[key]
+    ]
 
 
 def build(config: ConfigDict) -> Method | None:

@@ -54,9 +54,8 @@ def train(config: ConfigDict, workdir: pathlib.Path) -> signal.Signals | None:
     experiment.trace()
     made_of = same_data.check(experiment, recorded)
     evaluator = Evaluator(experiment)
+    evaluator.check()
     first_process = jax.process_index() == 0
-    if first_process:
-        _log.info("%s", describe(experiment))
     with contextlib.ExitStack() as stack:
         workdirs.prepare(workdir)
         held = stack.enter_context(_alone(workdir))
@@ -70,8 +69,6 @@ def train(config: ConfigDict, workdir: pathlib.Path) -> signal.Signals | None:
         progress = stack.enter_context(
             report.Progress(total, saved[-1] if saved else 0, enabled=first_process)
         )
-        progress.doing = "reading what the evaluations need"
-        evaluator.check()
         progress.doing = "making the state"
         state = checkpoints.restore(experiment.abstract_state)
         if state is None:
@@ -91,6 +88,15 @@ def train(config: ConfigDict, workdir: pathlib.Path) -> signal.Signals | None:
             )
         workdirs.record(config, workdir, start)
         parent.record(experiment.task, made_of, workdir)
+        if first_process:
+            _log.info("%s", describe(experiment))
+            others = parent.other_inputs(config)
+            if others:
+                _log.warning(
+                    "The network of %s was shown other images: %s.",
+                    config.init.workdir,
+                    "; ".join(others),
+                )
         if start:
             _log.info("Going on from step %d of %d.", start, total)
         writer = stack.enter_context(

@@ -102,7 +102,7 @@ def test_after_a_refusal_nothing_is_said_but_the_sentence(tmp_path):
 @pytest.mark.parametrize(
     "change",
     [
-        {"method__view__std": "(0.02,)", "method__view__mean": "(0.1,)"},
+        {"data__channels": 3},
         {"method__view__size": 6},
         {"data__image_size": 10},
         {"data__resize": "short_side"},

@@ -125,6 +125,23 @@ def test_the_classifiers_own_accuracy_is_reported(finetuned, command):
     assert scores["trained network"] == {"classifier": pytest.approx(accuracy)}
 
 
+def test_other_images_than_the_network_was_trained_on_are_told(command, pretrained, capsys):
+    config = read(command("finetune", init__workdir=pretrained))
+    assert parent.other_inputs(config) == []
+    config.method.view.mean, config.method.view.std = (0.1,), (0.3,)
+    assert parent.other_inputs(config) == [
+        "config.method.view.mean was None and is (0.1,)",
+        "config.method.view.std was None and is (0.3,)",
+    ]
+    larger = command("finetune", "larger", init__workdir=pretrained, data__image_size=10, steps=1)
+    assert main.main(larger) == 0
+    told = [line for line in capsys.readouterr().err.splitlines() if "was shown other" in line]
+    assert told == [
+        f"W The network of {pretrained} was shown other images: "
+        "config.data.image_size was 8 and is 10."
+    ]
+
+
 def test_a_run_that_goes_on_does_not_need_the_other_one(
     folder, command, pretrained, finetuned, monkeypatch
 ):
