@@ -33,7 +33,7 @@ def get_config() -> ConfigDict:
         local_crops=0,
     )
     # Without negatives Adam loses the random network's features faster than it finds others.
-    # `clip_each` is the limit on gradients: one on all of them together would count the long ones
-    # of the last layer, which are dropped.
+    # Gradients are clipped one by one: all together they would be scaled by the last layer's, which
+    # are long, and are dropped.
     config.optimizer.update(name="sgd", learning_rate=0.1, weight_decay=5e-4, clip_norm=0.0)
     return config

@@ -119,8 +119,8 @@ def pool(features: Float[Array, "batch ..."]) -> Float[Array, "batch dim"]:
 
 
 def raw_pixels(
-    images: Num[Array | np.ndarray, "batch height width channels"],
-) -> UInt8[Array | np.ndarray, "batch dim"]:
+    images: Num[Array, "batch height width channels"],
+) -> UInt8[Array, "batch dim"]:
     """The pixels themselves, which must be bytes, as features: the baseline without a network.
 
     They stay bytes; no probe minds the scale of its features.

@@ -48,7 +48,7 @@ def test_features_of_a_set_are_those_of_its_images_one_by_one(rows, batch_size):
 
 def test_raw_pixels_are_bytes():
     with pytest.raises(ValueError, match=r"uint8.*float32"):
-        evals.raw_pixels(_images(2).astype(np.float32))
+        evals.raw_pixels(jnp.asarray(_images(2), jnp.float32))
 
 
 def test_images_without_a_label_are_left_out_and_counted():

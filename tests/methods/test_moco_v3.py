@@ -7,8 +7,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from ml_collections import ConfigDict
 
 from ssljax import models
+from ssljax.methods.byol import BYOL
 from ssljax.methods.moco_v3 import MoCoV3
 from ssljax.models.vit import VisionTransformer
 from ssljax.state import make_step
@@ -107,3 +109,17 @@ def test_the_patch_embedding_keeps_its_initial_value(tiny, monkeypatch):
     jax.tree.map(np.testing.assert_array_equal, *frozen)
     moved = jax.tree.map(lambda a, b: bool(jnp.any(a != b)), old, new)
     assert all(jax.tree.leaves(moved))
+
+
+def test_the_class_token_starts_at_nearly_nothing(tiny, monkeypatch):
+    """As in the authors' code: a normal of deviation 1e-6, where the other methods have 0.02."""
+    vit = functools.partial(VisionTransformer, dim=256, depth=1, heads=2, patch_size=4)
+    monkeypatch.setitem(models.ENCODERS, "vit_test", vit)
+    for kind, deviation in ((MoCoV3, 1e-6), (BYOL, 0.02)):
+        config = tiny.config(kind)
+        config.model = ConfigDict({"name": "vit_test", "dtype": "float32"})
+        encoder = kind(config, tiny.task).network.encoder
+        images = jnp.zeros((1, 8, 8, 1))
+        params = tiny.jit(lambda net=encoder, x=images: net.init(jax.random.key(0), x, False))()
+        token = np.asarray(params["params"]["class_token"], np.float64)
+        np.testing.assert_allclose(token.std(), deviation, rtol=0.15)

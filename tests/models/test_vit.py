@@ -57,13 +57,14 @@ def count(network, size):
         ("vit_small", {"patch_size": 16, "heads": 12}, 21_665_664),
         ("vit_small", {"patch_size": 8}, 21_670_272),
         ("vit_base", {"patch_size": 16}, 85_798_656),
+        ("vit_large", {"patch_size": 16}, 303_301_632),
     ],
 )
 def test_parameters_are_as_many_as_in_deit_and_dino(name, options, parameters):
     assert count(models.build_encoder(name, **options), 224) == parameters
 
 
-@pytest.mark.parametrize("name", ["vit_tiny", "vit_small", "vit_base"])
+@pytest.mark.parametrize("name", ["vit_tiny", "vit_small", "vit_base", "vit_large"])
 @pytest.mark.parametrize("patch_size", [4, 8, 16])
 def test_every_size_takes_every_patch(name, patch_size):
     network = models.build_encoder(name, patch_size=patch_size)
