@@ -262,9 +262,10 @@ def check_whole(config: ConfigDict, where: str) -> None:
             raise UserError(
                 f"{where} has {key}, which the method {method} does not: {nearest(key, base)}."
             )
-        wanted = rules.mistyped(value, base[key])
-        if wanted is not None and not (value is None and key.startswith("method.")):
-            raise UserError(f"{where} has {key}={value!r}: it must be {wanted}.")
+        # Fields of a view may be None, whatever their default is.
+        is_absent = value is None and key.startswith("method.")
+        if rules.is_mistyped(value, base[key]) and not is_absent:
+            raise UserError(f"{where} has {key}={value!r}: it must be {rules.kind(base[key])}.")
 
 
 def _check_known(key: str, values: Mapping[str, Any], names: Collection[str]) -> None:

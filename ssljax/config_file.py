@@ -7,6 +7,7 @@ import importlib.util
 import inspect
 import itertools
 import pathlib
+import re
 import typing
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -16,6 +17,7 @@ from ml_collections import ConfigDict
 from ml_collections.config_flags import config_flags, tuple_parser
 
 from ssljax import config as configs
+from ssljax import rules
 from ssljax.errors import UserError
 
 
@@ -147,8 +149,20 @@ def read_command_line(arguments: list[str], values: flags.FlagValues) -> list[st
         if paths:
             check_keys(paths[-1], arguments[1:])
         rest: list[str] = values(arguments)
+    except flags.IllegalFlagValueError as error:
+        raise UserError(_misfit(str(error), paths)) from error
     except flags.Error as error:
         raise UserError(" ".join(str(error).split())) from error
     except (TypeError, ValueError) as error:
         raise UserError(f"A value on the command line does not fit: {error}") from error
     return rest
+
+
+def _misfit(message: str, paths: list[str]) -> str:
+    """What absl says of a value of the wrong type, in the config's own words."""
+    found = re.match(r"flag --config\.([\w.]+)=(.*?): ", message, re.DOTALL)
+    if not found or not paths:
+        return " ".join(message.split())
+    key, value = found.groups()
+    kind = rules.kind(configs.flatten(load(paths[-1]))[key])
+    return f"config.{key}={value} is impossible: it must be {kind}."

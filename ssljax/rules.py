@@ -31,7 +31,6 @@ _RANGES: dict[str, _Range] = {
             "bn_groups",
             "bottleneck_dim",
             "clip",
-            "clustering_epochs",
             "clusterings",
             "decoder_depth",
             "decoder_dim",
@@ -123,21 +122,27 @@ def _numbers(value: Any) -> Iterator[int | float]:
         yield value
 
 
-def mistyped(value: Any, default: Any) -> str | None:
-    """What a value must be of, if it is of another type than the key's default; else None.
+_KINDS: tuple[tuple[type, Any, str], ...] = (
+    (bool, bool, "true or false"),
+    (int, int, "a whole number"),
+    (float, int | float, "a number"),
+    (str, str, "a text"),
+    (tuple, tuple | list, "a tuple"),
+)
+"""Types of defaults, the types that may take their place, and what they are called."""
 
-    A whole number may stand for any number, and a list for a tuple. A default of None says nothing.
+
+def kind(default: Any) -> str:
+    """What the values of a key must be, by its default."""
+    return next((name for of, _, name in _KINDS if isinstance(default, of)), "of another form")
+
+
+def is_mistyped(value: Any, default: Any) -> bool:
+    """Whether a value is of another kind than the key's default; a default of None says nothing.
+
+    A whole number may stand for any number, and a list for a tuple.
     """
-    if default is None:
-        return None
-    for kind, taken, wanted in (
-        (bool, bool, "True or False"),
-        (int, int, "a whole number"),
-        (float, int | float, "a number"),
-        (str, str, "a text"),
-        (tuple, tuple | list, "a tuple"),
-    ):
-        if isinstance(default, kind):
-            fits = isinstance(value, taken) and isinstance(value, bool) == (kind is bool)
-            return None if fits else wanted
-    return None
+    for of, taken, _ in _KINDS:
+        if isinstance(default, of):
+            return not isinstance(value, taken) or isinstance(value, bool) != (of is bool)
+    return False

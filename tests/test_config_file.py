@@ -104,6 +104,21 @@ def test_a_config_that_base_config_did_not_make_shows_its_first_difference(tmp_p
 
 
 @pytest.mark.parametrize(
+    ("option", "told"),
+    [
+        ("steps=2.5", "config.steps=2.5 is impossible: it must be a whole number."),
+        ("epochs=many", "config.epochs=many is impossible: it must be a number."),
+        ("log.tensorboard=maybe", "config.log.tensorboard=maybe is impossible: it must be true"),
+    ],
+)
+def test_a_value_of_another_kind_is_told_with_the_kind(option, told):
+    command = ["ssljax", f"--config={DIGITS}", "--workdir=x", f"--config.{option}"]
+    with pytest.raises(UserError) as error:
+        main.parse(command)
+    assert str(error.value).startswith(told)
+
+
+@pytest.mark.parametrize(
     ("option", "value"),
     [
         ("evals.final=knn,linear", ("knn", "linear")),

@@ -74,7 +74,7 @@ def test_every_number_of_a_method_refuses_what_is_not_finite_or_wrongly_negative
         ("simclr", "evals.final", 3, "it must be a tuple"),
         ("simclr", "data.name", 3, "it must be a text"),
         ("simclr", "batch_size", True, "it must be a whole number"),
-        ("simclr", "log.tensorboard", 1, "it must be True or False"),
+        ("simclr", "log.tensorboard", 1, "it must be true or false"),
     ],
 )
 def test_an_impossible_value_is_told_with_what_is_possible(method, key, value, wanted):
