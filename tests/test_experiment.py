@@ -43,3 +43,19 @@ def test_beside_each_batch_stands_one_of_labelled_images(cache, labels, images):
     assert len(classes) == images or labels == 0
     # A set smaller than a batch fills it by repetition; all of a small set is met soon.
     assert len(seen) == min(images, 8 * 16)
+
+
+@pytest.mark.parametrize(("accumulate", "steps"), [(1, 104), (4, 26)])
+def test_epochs_are_of_images_and_steps_of_updates(accumulate, steps):
+    config = config_flags.ConfigFileFlagParser("config").parse(str(runs.DIGITS))
+    config.update(batch_size=16, steps=0, epochs=1.2)
+    config.data.cache = "none"
+    config.optimizer.update(accumulate=accumulate, warmup_epochs=0.0)
+    experiment = Experiment(config)
+    # 1,400 images are 87 whole batches.
+    assert experiment.batches_per_step == accumulate
+    assert experiment.task.steps_per_epoch == 87 / accumulate
+    assert experiment.task.total_steps == round(1.2 * 87 / accumulate) == steps
+    batches = experiment.feed().batches(0)
+    assert next(batches)[""]["image"].shape[:2] == (16, accumulate)
+    batches.close()
