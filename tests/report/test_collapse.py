@@ -24,6 +24,10 @@ def told(caplog):
     return tell
 
 
+def test_one_of_two_accumulated_batches_is_no_collapse(told):
+    assert told([0.5, 0.5, 0.5]) == ([], [])
+
+
 def test_one_flag_alone_is_no_collapse(told):
     assert told([0.0, 1.0, 0.0, 1.0]) == ([], [])
 

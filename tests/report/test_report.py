@@ -119,6 +119,14 @@ def test_flops_of_a_matrix_product():
     assert report.flops(compiled) == pytest.approx(2 * 16 * 32 * 16, rel=0.05)
 
 
+def test_flops_of_a_loop_are_those_of_all_its_rounds():
+    def loop(x):
+        return jax.lax.scan(lambda x, _: (x @ x, None), x, length=5)[0]
+
+    compiled = jax.jit(loop).lower(jnp.ones((64, 64))).compile()
+    assert report.flops(compiled, rounds=5) == pytest.approx(5 * 2 * 64**3, rel=0.05)
+
+
 def test_progress_is_a_plain_line_away_from_a_terminal(caplog):
     with (
         caplog.at_level(logging.INFO, logger="ssljax.report.progress"),
