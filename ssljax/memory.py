@@ -32,7 +32,7 @@ def check_images(config: ConfigDict, on: Mesh, updates: int, size: int) -> None:
     if config.data.cache == "device":
         _check(
             size * image,
-            min(_of_host(), _of_device(on)),
+            min(_least(_of_host()), _of_device(on)),
             f"The {size} images of the data set, {side}x{side} pixels each, take",
             "set config.data.cache=none, or make config.data.image_size smaller",
         )
@@ -47,7 +47,7 @@ def check_images(config: ConfigDict, on: Mesh, updates: int, size: int) -> None:
         math.ceil(batch / on.size),
         _of_device(on),
         f"A step's {config.batch_size * updates} images and their views take",
-        f"make {', '.join(['config.batch_size', 'config.data.image_size', *views])} smaller",
+        f"make {' or '.join(['config.batch_size', 'config.data.image_size', *views])} smaller",
     )
 
 
@@ -94,4 +94,6 @@ def _least(own: int) -> int:
     """The least of all processes, so that all decide the same."""
     if jax.process_count() == 1:
         return own
-    return int(np.min(multihost_utils.process_allgather(np.int64(own))))
+    # In MiB, which 32 bits hold.
+    megabytes = multihost_utils.process_allgather(np.int32(own // 2**20))
+    return int(np.min(megabytes)) * 2**20
