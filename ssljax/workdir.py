@@ -63,13 +63,15 @@ def prepare(workdir: pathlib.Path) -> None:
 def check(config: ConfigDict, workdir: pathlib.Path, others: Collection[str] = ()) -> Changes:
     """Compares a config with that of the run in a workdir, for programs that read what it learnt.
 
+    What may differ and does, such as the data set of the evaluations, is logged.
+
     Args:
       config: The resolved config.
       workdir: That of a run.
       others: Keys that may differ as well.
 
     Returns:
-      What may differ and does, such as the data set of the evaluations.
+      What may differ and does.
 
     Raises:
       UserError: if what belongs to the trained network differs; the message shows each difference.
@@ -81,6 +83,9 @@ def check(config: ConfigDict, workdir: pathlib.Path, others: Collection[str] = (
     learnt = {key: change for key, change in changes.items() if _is_learnt(key, others)}
     if learnt:
         raise UserError(f"{_told(learnt, workdir)}: use the same values, or another --workdir.")
+    if jax.process_index() == 0:
+        for key, (was, now) in changes.items():
+            _log.info("config.%s is %r; the run has %r.", key, now, was)
     return changes
 
 

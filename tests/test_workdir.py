@@ -30,7 +30,7 @@ def _config(directory) -> dict:
     return json.loads((directory / "config.json").read_text())
 
 
-def test_a_workdir_remembers_its_config(trained, config):
+def test_a_workdir_remembers_its_config(trained, config, caplog):
     environment = json.loads((trained / "environment.json").read_text())
     assert len(environment["devices"]) == 8
     assert environment["versions"]["jax"] != "absent"
@@ -38,7 +38,9 @@ def test_a_workdir_remembers_its_config(trained, config):
     config.data.dir = "elsewhere"
     config.evals.every = 3
     config.mesh.fsdp = 2
-    assert set(workdir.check(config, trained)) == {"data.dir", "evals.every", "mesh.fsdp"}
+    with caplog.at_level("INFO", "ssljax"):
+        assert set(workdir.check(config, trained)) == {"data.dir", "evals.every", "mesh.fsdp"}
+    assert "config.evals.every is 3; the run has 0." in caplog.text
     workdir.record(config, trained, 3)
     assert _config(trained)["evals.every"] == 3
     assert workdir.check(config, trained) == {}
