@@ -9,7 +9,7 @@
 # on a disk that all hosts share (`xpk storage attach`, then --storage=NAME).
 #
 # XPK starts a run again that was terminated (143, its state is saved) or has crashed (127 to 255), up to
-# --max-restarts times, and gives up on one that diverged (1) or was asked for wrongly (2).
+# --max-restarts times, and gives up on one that diverged (1) or was started with wrong options (2).
 set -euo pipefail
 
 fail() {

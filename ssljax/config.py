@@ -140,7 +140,10 @@ _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "steps": (_not_negative, "0 (by epochs) or more"),
     "epochs": (_not_negative, "0 or more"),
     "data.name": (bool, 'a data set\'s name, or "folder"'),
-    "data.labels": (_not_negative, "0 (all), a fraction, or a number a class"),
+    "data.labels": (
+        lambda value: value == 0 or _few_labels((value,)),
+        "0 (all), a share below 1, or a whole number of labels a class",
+    ),
     "data.labels_seed": (_not_negative, "0 or more"),
     "optimizer.accumulate": (_positive, "a positive number of batches"),
     "resume.accept": (

@@ -39,7 +39,10 @@ def refusal(error: OSError, place: pathlib.Path) -> str:
     path = pathlib.Path(error.filename if isinstance(error.filename, str) else place)
     reason = error.strerror or str(error) or type(error).__name__
     if not is_full(error):
-        return f"{path} cannot be read or written ({reason}): see that it is there and permitted."
+        return (
+            f"{path} cannot be read or written ({reason}): check that it exists and that you have "
+            "permission."
+        )
     return (
         f"{path} cannot be written ({reason}; {free_space(path)}): make room and start again, to "
         "go on from the last checkpoint."

@@ -105,8 +105,8 @@ class Evaluator:
         names += self._of_generator(drawn).names(drawn) if drawn else ()
         if best not in names:
             raise UserError(
-                f"config.checkpoint.best={best!r} is no score that config.evals.during gives and "
-                f"of which more is better: there are {', '.join(names) or 'none'}."
+                f"config.checkpoint.best={best!r} is not a score that config.evals.during computes "
+                f"and for which higher is better: there are {', '.join(names) or 'none'}."
             )
         rhythm = math.lcm(config.evals.every, config.checkpoint.every)
         if rhythm >= self._experiment.task.total_steps:

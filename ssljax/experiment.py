@@ -92,7 +92,7 @@ class Experiment:
             self.source = data.with_labels(self.source, _method(config), every=True)
         self._rows = mesh.local_rows(self.mesh, config.batch_size)
         self._may_keep = _KEPT_BYTES
-        updates = kind.batches_per_step(config.method)
+        updates = kind.updates_per_step(config.method)
         self.batches_per_step = updates * config.optimizer.accumulate
         data.Order(len(self.source), config.batch_size, config.seed)  # Refuses a set of no batch.
         memory.check_images(config, self.mesh, self.batches_per_step, len(self.source))
@@ -347,7 +347,8 @@ def _all_labelled(config: ConfigDict, source: data.Source) -> Int[np.ndarray, "l
     known = data.read_labels(source, config.data.threads or None) != data.NO_LABEL
     if known.all():
         return None
-    _log.info("Of %d training images %d have a label.", len(known), known.sum())
+    if jax.process_index() == 0:
+        _log.info("Of %d training images %d have a label.", len(known), known.sum())
     return np.flatnonzero(known)
 
 
@@ -370,6 +371,7 @@ def _labelled_rows(config: ConfigDict, source: data.Source) -> Int[np.ndarray, "
         config.data.labels,
         config.data.labels_seed,
         key="config.data.labels",
+        class_names=source.class_names,
     )
 
 

@@ -99,8 +99,8 @@ def _wait_for_first(address: str) -> None:
 
 def _not_joined(address: str, reason: str) -> str:
     return (
-        f"The other processes cannot be joined at {address} ({reason}): see that process 0 is "
-        "started there, and that its port is open and free."
+        f"The other processes cannot be joined at {address} ({reason}): check that process 0 is "
+        "running there, and that its port is open and free."
     )
 
 

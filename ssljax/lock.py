@@ -26,6 +26,8 @@ _BEAT_S = 5.0
 """Seconds between two signs of life."""
 _DEAD_S = 60.0
 """Seconds without one after which a process on another machine is taken for dead."""
+_ATTEMPTS, _ATTEMPT_S = 5, 0.05
+"""At reading a file that may just be written, and seconds between them."""
 
 
 class Lock:
@@ -56,8 +58,8 @@ class Lock:
         """Raises a `StoppedError` if another process has taken the lock meanwhile."""
         if self._lost:
             raise StoppedError(
-                f"Another process has taken {self._path}, as this one gave no sign of life: it "
-                "writes no more, and what was saved stays."
+                f"Another process has taken {self._path} because this one had stopped responding: "
+                "this one stops without writing anything more, and what was saved stays."
             )
 
     def release(self) -> None:
@@ -142,12 +144,15 @@ def _beats(path: pathlib.Path, found: dict[str, Any]) -> bool:
 
 def _read(path: pathlib.Path) -> dict[str, Any] | None:
     """What a lock says, as far as it can be read; None if there is none."""
-    try:
-        found = json.loads(path.read_text())
-    except FileNotFoundError:
-        return None
-    except ValueError:  # Just being written, or left half written.
-        found = {}
+    found: Any = {}
+    for _ in range(_ATTEMPTS):
+        try:
+            found = json.loads(path.read_text())
+            break
+        except FileNotFoundError:
+            return None
+        except ValueError:  # Just being written, or left half written.
+            time.sleep(_ATTEMPT_S)
     unknown = {"host": "an unknown machine", "process": 0, "start": None, "since": "?", "beat": 0}
     return unknown | (found if isinstance(found, dict) else {})
 

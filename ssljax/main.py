@@ -4,8 +4,9 @@ python -m ssljax.main --config FILE --workdir DIR [--config.key=value ...]
     [--mode=train|evaluate|sample]
 
 Exit status: 0 when all is done; 2 after a mistake in the input, told in one sentence; 1 when a run
-that had begun cannot go on (its loss or state is not finite, a disk is full); 130 after Ctrl-C and
-143 after SIGTERM, with the state of a run that trained saved. The same command goes on from there.
+that had begun cannot go on (its loss or state is not finite, a disk is full) or a score is missing;
+130 after Ctrl-C and 143 after SIGTERM, with the state of a run that trained saved. The same command
+goes on from there.
 """
 
 from __future__ import annotations

@@ -18,13 +18,13 @@ from ssljax.errors import UserError
 from ssljax.methods.contract import TrainState
 
 
-def check_images(config: ConfigDict, on: Mesh, updates: int, size: int) -> None:
+def check_images(config: ConfigDict, on: Mesh, batches: int, size: int) -> None:
     """Raises a `UserError` if a batch, or a set that lies on the devices, takes too much memory.
 
     Args:
       config: The run's config.
       on: The mesh.
-      updates: Fresh batches in one train step.
+      batches: Fresh batches in one train step.
       size: Images of the training set.
     """
     side, channels = config.data.image_size, config.data.channels
@@ -32,7 +32,7 @@ def check_images(config: ConfigDict, on: Mesh, updates: int, size: int) -> None:
     if config.data.cache == "device":
         _check(
             size * image,
-            min(_least(_of_host()), _of_device(on)),
+            min(of_host(), _of_device(on)),
             f"The {size} images of the data set, {side}x{side} pixels each, take",
             "set config.data.cache=none, or make config.data.image_size smaller",
         )
@@ -42,11 +42,13 @@ def check_images(config: ConfigDict, on: Mesh, updates: int, size: int) -> None:
         if isinstance(view, ConfigDict) and "crop_scale" in view
     }
     floats = sum(view**2 for view in views.values()) if views else side**2
-    batch = config.batch_size * updates * (image + floats * channels * 4)
+    # Of accumulated batches the views of one at a time are made.
+    viewed = batches if config.optimizer.accumulate == 1 else 1
+    batch = config.batch_size * (batches * image + viewed * floats * channels * 4)
     _check(
         math.ceil(batch / on.size),
         _of_device(on),
-        f"A step's {config.batch_size * updates} images and their views take",
+        f"A step's {config.batch_size * batches} images and their views take",
         f"make {' or '.join(['config.batch_size', 'config.data.image_size', *views])} smaller",
     )
 
@@ -84,6 +86,11 @@ def _of_device(mesh: Mesh) -> int:
     stats = [device.memory_stats() for device in local]
     limits = [each["bytes_limit"] for each in stats if each and "bytes_limit" in each]
     return _least(min(limits, default=_of_host() // len(local)))
+
+
+def of_host() -> int:
+    """Bytes of this host, or of the smallest host where there are several processes."""
+    return _least(_of_host())
 
 
 def _of_host() -> int:

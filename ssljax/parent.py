@@ -17,7 +17,7 @@ from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
 from ssljax import config as configs
-from ssljax import mesh, methods, state
+from ssljax import hosts, mesh, methods, state
 from ssljax import workdir as workdirs
 from ssljax.checkpoint import Checkpoints
 from ssljax.errors import UserError
@@ -48,12 +48,14 @@ def record(task: Task, made_of: list[dict[str, Any]], workdir: pathlib.Path) -> 
       made_of: See `Recorded`.
       workdir: That of the run.
     """
-    if jax.process_index() == 0:
-        known = {field.name: getattr(task, field.name) for field in dataclasses.fields(task)}
-        del known["source"]  # Its own workdir describes it, and config.json.
-        workdirs.write_text(workdir / _TASK, json.dumps(known, indent=2) + "\n")
-        described = {"training_set": made_of}
-        workdirs.write_text(workdir / _DATA, json.dumps(described, indent=2) + "\n")
+    known = {field.name: getattr(task, field.name) for field in dataclasses.fields(task)}
+    del known["source"]  # Its own workdir describes it, and config.json.
+
+    def write() -> None:
+        for name, what in ((_TASK, known), (_DATA, {"training_set": made_of})):
+            workdirs.write_text(workdir / name, json.dumps(what, indent=2) + "\n")
+
+    hosts.on_first(write, workdir)
 
 
 def recorded(workdir: pathlib.Path) -> Recorded | None:
@@ -70,8 +72,8 @@ def resolve(config: ConfigDict, workdir: pathlib.Path | None = None) -> ConfigDi
 
     Args:
       config: The config.
-      workdir: That of the new run. Where it has begun already, its `config.json` is read instead of
-        the other run, which need no longer be there.
+      workdir: That of the new run. Where it has saved a state already, its `config.json` is read
+        instead of the other run, which need no longer be there.
 
     Returns:
       The config, with the `step` that is taken, and the other run's config and task under `run` and
@@ -86,7 +88,7 @@ def resolve(config: ConfigDict, workdir: pathlib.Path | None = None) -> ConfigDi
     parent = pathlib.Path(config.init.workdir).expanduser().absolute()
     with config.unlocked():
         config.init.workdir = str(parent)
-        if workdir is not None and (workdir / "config.json").exists():
+        if workdir is not None and workdirs.has_checkpoint(workdir):
             before = _read(workdir / "config.json").get("init", ConfigDict())
             if before.get("workdir") == str(parent) and config.init.step in (0, before.step):
                 config.init = before
@@ -124,8 +126,8 @@ def build(config: ConfigDict) -> Method | None:
         return methods.build(run, Task(**config.init.task, source=build(run)))
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise UserError(
-            f"The run in {config.init.workdir} cannot be built again, perhaps as another version "
-            f"of ssljax recorded it: {error}"
+            f"The run in {config.init.workdir} cannot be built again, perhaps because another "
+            f"version of ssljax recorded it: {error}"
         ) from error
 
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import functools
 import logging
-import os
 from collections.abc import Callable, Sequence
 
 import jax
 import numpy as np
 from jaxtyping import Array, Int
 
-from ssljax import data, evals, report
+from ssljax import data, evals, memory, report
 from ssljax.errors import UserError
 from ssljax.experiment import Experiment
 from ssljax.methods.contract import TrainState
@@ -149,14 +148,14 @@ class NetworkEvaluator:
         splits = {self._config.train_split, self._config.test_split}
         images = sum(len(self._read(split)) for split in splits)
         pixels = int(np.prod(self._experiment.task.image_shape)) if self._config.baselines else 0
-        room = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        room = memory.of_host()
         for what, size, way in (
             (f"{dim} features", 4 * dim * images, "another config.evals.stage"),
             ("the pixels", pixels * images, "config.evals.baselines=False"),
         ):
             if size > room:
                 raise UserError(
-                    f"To be scored, {what} of each of {images} images must be held, which takes "
+                    f"Scoring keeps {what} of each of {images} images in memory, which takes "
                     f"{size / 1e9:.0f} GB, and this host has {room / 1e9:.0f} GB: choose {way}, or "
                     "a part of the images in config.evals.train_split."
                 )

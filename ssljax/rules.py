@@ -126,7 +126,7 @@ _KINDS: tuple[tuple[type, Any, str], ...] = (
     (bool, bool, "true or false"),
     (int, int, "a whole number"),
     (float, int | float, "a number"),
-    (str, str, "a text"),
+    (str, str, "a string"),
     (tuple, tuple | list, "a tuple"),
 )
 """Types of defaults, the types that may take their place, and what they are called."""
@@ -134,7 +134,7 @@ _KINDS: tuple[tuple[type, Any, str], ...] = (
 
 def kind(default: Any) -> str:
     """What the values of a key must be, by its default."""
-    return next((name for of, _, name in _KINDS if isinstance(default, of)), "of another form")
+    return next((name for of, _, name in _KINDS if isinstance(default, of)), "of another type")
 
 
 def is_mistyped(value: Any, default: Any) -> bool:

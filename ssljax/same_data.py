@@ -6,6 +6,8 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import jax
+
 from ssljax.errors import UserError
 from ssljax.experiment import Experiment
 from ssljax.parent import Recorded
@@ -47,11 +49,12 @@ def check(experiment: Experiment, recorded: Recorded | None) -> list[dict[str, A
             f"{told}. The method {experiment.config.method.name} remembers each image by its place "
             "in the set and cannot go on with another: restore it, or choose another --workdir."
         )
-    _log.warning(
-        "%s. It goes on all the same, as config.resume.accept says, and its length and schedule "
-        "stay those of the set before.",
-        told,
-    )
+    if jax.process_index() == 0:
+        _log.warning(
+            "%s. It goes on all the same, as config.resume.accept says, and its length and "
+            "schedule stay those of the set before.",
+            told,
+        )
     return [*recorded.made_of, now]
 
 
@@ -65,9 +68,9 @@ def _changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
         if names:
             changes.append(f"{which} classes: {_shown(names)}")
     if not changes and before["classes"] != now["classes"]:
-        changes.append("its classes have other numbers")
+        changes.append("its classes are numbered differently")
     if not changes and before["digest"] != now["digest"]:
-        changes.append("files have other names or sizes, or it was prepared anew")
+        changes.append("files have other names or sizes, or it was prepared again")
     return changes
 
 

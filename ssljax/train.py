@@ -46,9 +46,10 @@ def train(config: ConfigDict, workdir: pathlib.Path) -> signal.Signals | None:
       DivergedError: if a loss or the state becomes NaN or infinite; the checkpoints stay as they
         were.
       StoppedError: if a checkpoint cannot be written, or another process has taken the workdir.
+      MissingScores: if some of the final scores could not be computed; the others are written.
     """
     config = parent.resolve(config, workdir)
-    workdirs.check_resumed(config, workdir)
+    workdirs.check_resumed(config, workdir)  # Before anything of the config is looked at closely.
     recorded = parent.recorded(workdir)
     experiment = Experiment(config, recorded)
     experiment.trace()
@@ -79,21 +80,23 @@ def train(config: ConfigDict, workdir: pathlib.Path) -> signal.Signals | None:
                 f"The run in {workdir} has done {start} steps, and config.steps or config.epochs "
                 f"asks for {total}: ask for at least {start}, or use another --workdir."
             )
-        if {"steps", "epochs"} & workdirs.check_resumed(config, workdir).keys():
-            _log.warning(
-                "From step %d on all schedules are those of a run of %d steps: one that falls "
-                "until the end, such as cosine, rises again where it had come further down.",
-                start,
-                total,
-            )
         workdirs.record(config, workdir, start)
         parent.record(experiment.task, made_of, workdir)
         if first_process:
+            before = total if recorded is None else recorded.task.get("total_steps", total)
+            if before != total:
+                _log.warning(
+                    "From step %d on all schedules are those of a run of %d steps, not of %d: one "
+                    "that decays to the end, such as cosine, jumps back up if the run is longer.",
+                    start,
+                    total,
+                    before,
+                )
             _log.info("%s", describe(experiment))
             others = parent.other_inputs(config)
             if others:
                 _log.warning(
-                    "The network of %s was shown other images: %s.",
+                    "The network of %s was trained on images prepared in another way: %s.",
                     config.init.workdir,
                     "; ".join(others),
                 )
@@ -123,6 +126,8 @@ def train(config: ConfigDict, workdir: pathlib.Path) -> signal.Signals | None:
             _log.info("%s: the state of step %d is saved.", what, done)
             return asked
         progress.end_of_training()
+        if held is not None:
+            held.check()
         if start < done:
             evaluator.draw(state, writer)
         if config.evals.final:
@@ -147,11 +152,12 @@ def describe(experiment: Experiment) -> str:
     source, config = experiment.source, experiment.config
     count = sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(experiment.abstract_state.params))
     devices = jax.devices()
+    images = experiment.task.batch_size * experiment.batches_per_step
     return (
         f"{source.summary()}; {config.method.name}, "
         f"{config.model.get('name', 'network')}, {count:,} parameters; {len(devices)} "
         f"{devices[0].platform} device(s) in {jax.process_count()} process(es); "
-        f"{experiment.task.total_steps:,} steps of {experiment.task.batch_size} images"
+        f"{experiment.task.total_steps:,} steps of {images:,} images"
     )
 
 

@@ -61,8 +61,17 @@ _SPECIAL = {
     "method.generator.norm": ("batch", "none", "conditional", "self_modulated", "group"),
     "method.discriminator.norm": ("batch", "none", "layer", "group"),
 }
-# Long runs, other machines' services, and paths that are drawn as data sets.
-_LEFT_ALONE = {"epochs", "data.name", "data.dir", "log.wandb", "method.name", "init.workdir"}
+# Long runs, other machines' services, and directories: a data set or a cache may be made there.
+_LEFT_ALONE = {
+    "epochs",
+    "data.name",
+    "data.dir",
+    "evals.dir",
+    "evals.generator.cache",
+    "log.wandb",
+    "method.name",
+    "init.workdir",
+}
 _FAULTS = (
     "--config.bach_size=3",
     "--workdir=",

@@ -15,18 +15,25 @@ def _told(capsys, tmp_path, **changes) -> str:
 
 
 @pytest.mark.parametrize(
-    ("changes", "images", "key"),
+    ("changes", "count", "images", "key"),
     [
         # Bytes of 16 images, and of the floats of a view of each.
-        ({"data__image_size": 10**6}, 16 * 10**12 + 16 * 8 * 8 * 4, "config.data.image_size"),
-        ({"method__view__size": 10**6}, 16 * 64 + 16 * 10**12 * 4, "config.method.view.size"),
+        ({"data__image_size": 10**6}, 16, 16 * 10**12 + 16 * 8 * 8 * 4, "config.data.image_size"),
+        ({"method__view__size": 10**6}, 16, 16 * 64 + 16 * 10**12 * 4, "config.method.view.size"),
+        # Of accumulated batches the views of one at a time.
+        (
+            {"method__view__size": 10**6, "optimizer__accumulate": 4},
+            64,
+            64 * 64 + 16 * 10**12 * 4,
+            "config.method.view.size",
+        ),
     ],
 )
 def test_a_batch_larger_than_the_memory_is_told_with_its_bytes(
-    capsys, tmp_path, changes, images, key
+    capsys, tmp_path, changes, count, images, key
 ):
     told = _told(capsys, tmp_path, data__cache="none", **changes)
-    assert "A step's 16 images and their views take" in told
+    assert f"A step's {count} images and their views take" in told
     assert f" {images / jax.device_count() / 2**30:.1f} GiB on each device" in told
     assert key in told
 

@@ -137,7 +137,7 @@ def test_other_images_than_the_network_was_trained_on_are_told(command, pretrain
     assert main.main(larger) == 0
     told = [line for line in capsys.readouterr().err.splitlines() if "was shown other" in line]
     assert told == [
-        f"W The network of {pretrained} was shown other images: "
+        f"W The network of {pretrained} was trained on images prepared in another way: "
         "config.data.image_size was 8 and is 10."
     ]
 

@@ -169,4 +169,6 @@ def view_from_config(config: Config) -> ViewPolicy:
     for name, value in values.items():
         if isinstance(value, list):
             values[name] = tuple(value)
+    defaults = {field.name: field.default for field in dataclasses.fields(ViewPolicy)}
+    check_fields(defaults | values)  # Before a type checker, if there is one, says it in its words.
     return ViewPolicy(**values)

@@ -1,8 +1,7 @@
 """Data: from a name to sharded uint8 batches, one direction, no way back.
 
 `open_source` finds a set, `Loader` streams it shuffled and without end, `Scan` once and in order,
-`load_all` reads it into memory, and
-`ssljax.data.device` brings batches to the mesh.
+`load_all` reads it into memory, and `ssljax.data.device` brings batches to the mesh.
 """
 
 from ssljax.data.catalog import open_source

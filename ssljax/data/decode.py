@@ -133,7 +133,7 @@ def _to_bytes(values: np.ndarray) -> UInt8[np.ndarray, "height width *channels"]
     """Takes 0 for black and 1 for white."""
     if not np.issubdtype(values.dtype, np.floating):
         raise UnknownScale(
-            f"holds {values.dtype} numbers, of which nothing says what is white: store it with 8"
+            f"holds {values.dtype} numbers, whose white level is unknown: store it with 8"
             " or 16 bits"
         )
     low, high = values.min(), values.max()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import jax
@@ -95,11 +96,12 @@ def labelled_rows(
     labels: float,
     seed: int,
     key: str = "config.evals.few_label",
+    class_names: Sequence[str] = (),
 ) -> Int[np.ndarray, "rows"]:
     """Draws the rows whose labels are known.
 
-    The draw hangs on the classes and the seed alone, never on features: every network is judged on
-    the same rows. At one seed a smaller draw is part of a larger one.
+    The draw depends on the classes and the seed alone, never on features: every network is judged
+    on the same rows. At one seed a smaller draw is part of a larger one.
 
     Args:
       train_y: Class of each row, -1 for none. A class without rows is left out.
@@ -107,6 +109,7 @@ def labelled_rows(
       labels: Rows of each class; below 1, the share of each class, rounded, at least one row.
       seed: Of the draw.
       key: Where `labels` is set, for the message.
+      class_names: Names of the classes, likewise; their numbers where there are none.
 
     Returns:
       Indices into `train_y`, grouped by class.
@@ -124,8 +127,9 @@ def labelled_rows(
         if not len(rows):
             continue
         if len(rows) < labels:
+            name = repr(class_names[label]) if class_names else label
             raise UserError(
-                f"{key} wants {labels:g} labels a class, but class {label} has {len(rows)} in "
+                f"{key} wants {labels:g} labels a class, but class {name} has {len(rows)} in "
                 f"train: ask for at most {len(rows)}."
             )
         chosen.append(rows[: int(labels) if labels >= 1 else max(round(labels * len(rows)), 1)])

@@ -114,7 +114,7 @@ class Adversarial(Method):
         return ConfigDict(dict(dtype="float32"))
 
     @classmethod
-    def batches_per_step(cls, config: ConfigDict) -> int:
+    def updates_per_step(cls, config: ConfigDict) -> int:
         """Those of the discriminator."""
         return int(config.discriminator_steps)
 

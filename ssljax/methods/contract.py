@@ -224,7 +224,7 @@ class Method:
         return "none"
 
     @classmethod
-    def batches_per_step(cls, config: ConfigDict) -> int:
+    def updates_per_step(cls, config: ConfigDict) -> int:
         """Updates in one train step, each on fresh data: the most of any player."""
         return 1
 

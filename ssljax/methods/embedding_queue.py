@@ -14,7 +14,7 @@ from ssljax.losses.similarity import l2_normalize
 from ssljax.methods.contract import Task
 
 
-def check_size(size: int, config: ConfigDict, task: Task) -> int:
+def images_per_update(size: int, config: ConfigDict, task: Task) -> int:
     """Counts the embeddings that one update puts into a queue.
 
     Args:

@@ -56,7 +56,7 @@ class MoCo(TwoView):
 
     def __init__(self, config: ConfigDict, task: Task) -> None:
         method = config.method
-        embedding_queue.check_size(method.queue_size, config, task)
+        embedding_queue.images_per_update(method.queue_size, config, task)
         if task.batch_size % method.bn_groups:
             raise ValueError(
                 f"method.bn_groups={method.bn_groups} does not divide the batch of "

@@ -25,7 +25,7 @@ class MoCoV3(TwoView):
     """One player, encoder, projector and predictor; the momentum encoder is memory."""
 
     keeps_target = True
-    tells_images_apart = True
+    contrasts_batch = True
 
     @staticmethod
     def default_config() -> ConfigDict:

@@ -26,7 +26,7 @@ PyTree = Any
 class NNCLR(TwoView):
     """One player, encoder, projector and predictor; the queue of projections is memory."""
 
-    tells_images_apart = True
+    contrasts_batch = True
 
     @staticmethod
     def default_config() -> ConfigDict:
@@ -47,7 +47,7 @@ class NNCLR(TwoView):
 
     def __init__(self, config: ConfigDict, task: Task) -> None:
         method = config.method
-        embedding_queue.check_size(method.queue_size, config, task)
+        embedding_queue.images_per_update(method.queue_size, config, task)
         self.temperature = method.temperature
         self.queue_shape = (method.queue_size, method.projector_dim)
         projector = models.ProjectionHead(

@@ -26,7 +26,7 @@ PyTree = Any
 class SimCLR(TwoView):
     """One player, the encoder with its projection head, and NT-Xent over the global batch."""
 
-    tells_images_apart = True
+    contrasts_batch = True
 
     @staticmethod
     def default_config() -> ConfigDict:

@@ -47,7 +47,7 @@ class SwAV(MultiCrop):
     def __init__(self, config: ConfigDict, task: Task) -> None:
         super().__init__(config, task)
         method = self.config
-        self.images = embedding_queue.check_size(method.queue_size, config, task)
+        self.images = embedding_queue.images_per_update(method.queue_size, config, task)
         self.queue_start = round(method.queue_start_epoch * task.steps_per_epoch)
         self.queue_full = self.queue_start + method.queue_size // self.images
         player = branch_pass.online_player(

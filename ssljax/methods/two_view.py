@@ -33,14 +33,14 @@ class TwoView(Method):
     Attributes:
       keeps_target: Whether the memory holds a copy of encoder and projector that the method moves:
         "target", its parameters, and "target_variables".
-      tells_images_apart: Whether the loss tells the images of a batch from one another.
+      contrasts_batch: Whether the loss contrasts the images of a batch with one another.
       network: Encoder, projector and predictor.
       target_network: The same without the predictor, and without dropped paths.
       image_shape: (height, width, channels) of a view.
     """
 
     keeps_target: bool = False
-    tells_images_apart: bool = False
+    contrasts_batch: bool = False
 
     def __init__(
         self,
@@ -50,10 +50,10 @@ class TwoView(Method):
         predictor: nn.Module | None = None,
         **encoder: Any,
     ) -> None:
-        if self.tells_images_apart and task.batch_size < 2:
+        if self.contrasts_batch and task.batch_size < 2:
             raise ValueError(
-                f"method.name={config.method.name!r} tells the images of a batch from one another, "
-                "which takes two or more: make batch_size larger."
+                f"method.name={config.method.name!r} contrasts the images of a batch, so it needs "
+                "at least two: make batch_size larger."
             )
         twice = "view" in config.method
         names = ("view",) if twice else ("view1", "view2")

@@ -151,8 +151,8 @@ def _check_patterns(patterns: Sequence[str]) -> None:
             re.compile(pattern)
         except re.error as error:
             raise UserError(
-                f"The optimizer's exclude has {pattern!r}, which is no regular expression "
-                f"({error}): mend it."
+                f"The optimizer's exclude has {pattern!r}, which is not a valid regular expression "
+                f"({error}): correct it."
             ) from error
 
 

@@ -44,6 +44,7 @@ class Progress:
         self.total, self.doing = total, "starting"
         self._enabled, self._clock = enabled, clock
         self._step, self._shown = first, ""
+        self._speed: float | None = None
         # The first step that is shown comes after compilation, which no other step waits for.
         self._counted: tuple[int, float] | None = None
         self._told, self._quiet = clock(), _FIRST_S
@@ -89,8 +90,10 @@ class Progress:
             self._counted = step, self._clock()
         self.doing = "training"
         shown = [f"{name} {x:.4g}" for name, x in scalars.items() if name.endswith("/loss")]
-        if "images_per_second" in scalars:
-            shown.append(f"{scalars['images_per_second']:,.0f} images/s")
+        # The speed is measured over several steps, and known at some of them only.
+        self._speed = scalars.get("images_per_second", self._speed)
+        if self._speed is not None:
+            shown.append(f"{self._speed:,.0f} images/s")
         self._step, self._shown = step, ", ".join(shown)
         if self._bar is not None:
             self._bar.update(self._task, completed=step, description=self._shown)

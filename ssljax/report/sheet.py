@@ -65,6 +65,8 @@ class ScoreSheet:
         """
         try:
             yield
+        except MissingScores:
+            raise
         except Exception as error:
             told = (str(error).strip().splitlines() or [type(error).__name__])[0]
             sentence = f"{', '.join(names)} of the {row} cannot be computed: {told}"

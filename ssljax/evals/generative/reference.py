@@ -95,7 +95,7 @@ def measure_reference(
     mesh: Mesh,
     cache: Path | None = None,
 ) -> Reference:
-    """Measures the real images, which pass once to be recognised and, unless known, once more.
+    """Measures the real images: read once for their digest and, unless cached, again for features.
 
     Args:
       batches: The images, as `ssljax.evals.extract` takes them; iterated anew for every pass.

@@ -86,7 +86,7 @@ def check_count(count: int, kind: str, extractor: Extractor, image_shape: tuple[
     if count < shape[1]:
         raise UserError(
             f"{count} {kind} images are too few for the {shape[1]} features of {extractor.name}: "
-            f"take at least {shape[1]} of both."
+            f"take at least {shape[1]}."
         )
 
 
