@@ -15,8 +15,10 @@ from ml_collections import ConfigDict
 
 from ssljax import models
 from ssljax.augment import ViewPolicy
+from ssljax.methods.byol import BYOL
 from ssljax.methods.dino import DINO
 from ssljax.methods.moco import MoCo
+from ssljax.methods.moco_v3 import MoCoV3
 from ssljax.models.vit import VisionTransformer
 from ssljax.state import make_step
 
@@ -59,6 +61,42 @@ def test_two_batches_of_an_update_are_as_one_of_their_images(kind, tiny, close, 
             after = getattr(apart, part)[name]
             moved = jax.tree.map(lambda a, b: float(np.abs(a - b).max()), after, before)
             assert max(jax.tree.leaves(moved), default=1.0) > 1e-3, name
+
+
+@pytest.mark.parametrize("kind", [BYOL, MoCoV3])
+def test_a_target_moves_once_in_an_update_and_sees_all_its_batches(kind, tiny, close, monkeypatch):
+    monkeypatch.setattr("ssljax.state.loops", lambda: True)
+    config = tiny.config(kind)
+    config.optimizer.update(accumulate=2, learning_rate=0.5)
+    method = kind(config, dataclasses.replace(tiny.task, batch_size=8))
+    step, make_views = tiny.jit(make_step(method, accumulate=2)), tiny.jit(method.views)
+    states = [tiny.init(method)]
+    images = [tiny.batch(number)["image"].reshape(8, 2, 8, 8, 1) for number in (0, 1)]
+    for image in images:
+        states.append(step(states[-1], {"image": image})[0])
+    start, first, second = states
+
+    # BYOL's target follows at the end of a step; MoCo v3's at the start of the next.
+    online = {name: first.params["online"][name] for name in start.memory["target"]}
+    momentum = 0.5 if kind is BYOL else 1 - 0.5 * (1 + np.cos(np.pi / 8)) / 2
+    moved = jax.tree.map(
+        lambda was, now: was + (1 - momentum) * (now - was), start.memory["target"], online
+    )
+    close((first if kind is BYOL else second).memory["target"], moved)
+    if kind is MoCoV3:
+        close(first.memory["target"], start.memory["target"])
+    apart = jax.tree.map(lambda a, b: float(np.abs(a - b).max()), moved, start.memory["target"])
+    assert max(jax.tree.leaves(apart)) > 1e-2
+
+    # Both networks pass either view of the first batch, and then of the second.
+    key, _ = jax.random.split(jax.random.fold_in(start.key, start.step))
+    own, targets = start.variables["online"], start.memory["target_variables"]
+    for i in (0, 1):
+        for view in make_views(jax.random.fold_in(key, i), {"image": images[0][:, i]}):
+            _, own = tiny.outputs(method.network, start.params["online"], own, view)
+            _, targets = tiny.outputs(method.target_network, start.memory["target"], targets, view)
+    close(first.variables["online"], own, rtol=1e-4)
+    close(first.memory["target_variables"], targets, rtol=1e-4)
 
 
 @pytest.mark.parametrize(("accumulate", "told"), [

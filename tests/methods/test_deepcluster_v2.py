@@ -44,9 +44,17 @@ def tiny_config(**changes):
     )
 
 
+@pytest.fixture(scope="module", params=[1, 2])
+def accumulate(request):
+    """Batches that the images of a step lie in."""
+    return request.param
+
+
 @pytest.fixture(scope="module")
-def method():
-    return DeepClusterV2(tiny_config(), TASK)
+def method(accumulate):
+    config = tiny_config()
+    config.optimizer.accumulate = accumulate
+    return DeepClusterV2(config, dataclasses.replace(TASK, batch_size=BATCH // accumulate))
 
 
 @pytest.fixture(scope="module")
@@ -64,12 +72,12 @@ def index():
 
 
 @pytest.fixture(scope="module")
-def run(method, images, index):
+def run(method, accumulate, images, index):
     """The states before and after each of two epochs' steps, and the metrics of each."""
-    step = jax.jit(make_step(method))
+    step = jax.jit(make_step(method, accumulate))
     states, metrics = [jax.jit(lambda: init_state(method, jax.random.key(0)))()], []
     for number in range(2 * EPOCH):
-        places = index[number][:, None]
+        places = index[number].reshape(-1, accumulate)
         batch = {"image": jnp.asarray(images[places]), "index": jnp.asarray(places)}
         state, values = step(states[-1], batch)
         states.append(state)
@@ -78,22 +86,24 @@ def run(method, images, index):
 
 
 @pytest.fixture(scope="module")
-def embed(method, images, index):
-    """Normalised embeddings of a step's crops, (crops, batch, dim), as its state makes them."""
+def embed(method, accumulate, images, index):
+    """Normalised embeddings of a step's crops, (crops, images, dim), as its state makes them."""
 
     @jax.jit
-    def crops(state, batch):
+    def crops(state, number, batch):
         key, _ = jax.random.split(jax.random.fold_in(state.key, state.step))
-        views = method.views(jax.random.fold_in(key, 0), batch)["crops"]
+        views = method.views(jax.random.fold_in(key, number), batch)["crops"]
         outputs, _ = branch_pass.forward_crops(
             method.network, state.params["online"], state.variables["online"], views
         )
         return jnp.stack([output["projection"] for output in outputs])
 
     def compute(state):
-        places = index[int(state.step)]
-        z = crops(state, {"image": jnp.asarray(images[places]), "index": jnp.asarray(places)})
-        z = np.asarray(z, np.float64)
+        z = np.zeros((3, BATCH, DIM))
+        for number in range(accumulate):
+            places = index[int(state.step)][number::accumulate]
+            batch = {"image": jnp.asarray(images[places]), "index": jnp.asarray(places)}
+            z[:, number::accumulate] = crops(state, number, batch)
         return z / np.linalg.norm(z, axis=-1, keepdims=True)
 
     return compute
@@ -169,18 +179,20 @@ def test_clusters_are_those_of_spherical_kmeans(run, index):
     assert np.abs(memory["centroids"][0] - memory["centroids"][2]).max() > 1e-3
 
 
-def test_loss_is_the_mean_over_clusterings_crops_and_images(run, embed, index):
+def test_loss_is_the_mean_over_clusterings_crops_and_images(run, accumulate, embed, index):
     states, metrics = run
     for number in range(EPOCH, 2 * EPOCH):
         z, memory = embed(states[number]), states[number].memory
-        terms = []
+        terms = [[] for _ in range(accumulate)]
         for centroids, clusters in zip(memory["centroids"], memory["assignments"], strict=True):
             logits = z @ np.asarray(centroids, np.float64).T / 0.1
             for image, cluster in enumerate(np.asarray(clusters)[index[number]]):
                 if cluster >= 0:
                     row = logits[:, image]
-                    terms.append(np.log(np.exp(row).sum(axis=1)) - row[:, cluster])
-        np.testing.assert_allclose(metrics[number]["online/loss"], np.mean(terms), rtol=1e-4)
+                    loss = np.log(np.exp(row).sum(axis=1)) - row[:, cluster]
+                    terms[image % accumulate].append(loss)
+        expected = np.mean([np.mean(batch) for batch in terms])
+        np.testing.assert_allclose(metrics[number]["online/loss"], expected, rtol=1e-4)
 
 
 def test_a_run_that_only_fills_the_memory_is_told():

@@ -50,8 +50,9 @@ def tiny_config(task=TASK, **changes):
     )
 
 
-def batch(seed):
-    images = np.random.default_rng(seed).integers(0, 256, (BATCH, 1, 12, 12, 1), dtype=np.uint8)
+def batch(seed, batches=1):
+    shape = (BATCH, batches, 12, 12, 1)
+    images = np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)
     return {"image": jnp.asarray(images)}
 
 
@@ -277,6 +278,36 @@ def test_steps_put_their_own_embeddings_into_the_queue(run):
         lengths = np.linalg.norm(queues[number], axis=-1)
         np.testing.assert_allclose(lengths[:, :stored], 1.0, atol=1e-5)
         assert not np.any(queues[number][:, stored:])
+
+
+def test_queue_takes_all_batches_of_an_update_and_is_full_by_train_steps(method, start, embed):
+    """It holds two updates of two batches, from step 1 on: step 3 is the first to use it."""
+    task = dataclasses.replace(TASK, batch_size=2 * BATCH)
+    config = tiny_config(task, queue_start_epoch=1 / EPOCH)
+    config.optimizer.accumulate = 2
+    parted = SwAV(config, TASK)
+    state = start.replace(memory={"queue": jnp.zeros((2, 4 * BATCH, DIM))})
+    step = jax.jit(make_step(parted, accumulate=2)).lower(state, batch(0, 2)).compile()
+    make_views = jax.jit(method.views)
+    queue = np.zeros((2, 2, BATCH, 2, DIM))  # Crops, updates, images of a batch, batches.
+    for number in range(5):
+        prototypes, losses, embeddings = unit_prototypes(state), [], []
+        used = queue.reshape(2, -1, DIM) if number >= 3 else None
+        key, _ = jax.random.split(jax.random.fold_in(state.key, state.step))
+        for i in (0, 1):
+            image = batch(number, 2)["image"][:, i]
+            z = embed(state, make_views(jax.random.fold_in(key, i), {"image": image}))
+            embeddings.append(z[:2])
+            losses.append(expected_loss(z, prototypes, used))
+            if used is not None:
+                assert abs(losses[-1] / expected_loss(z, prototypes) - 1) > 1e-3
+        state, metrics = step(state, batch(number, 2))
+        np.testing.assert_allclose(metrics["online/loss"], np.mean(losses), rtol=1e-4)
+        if number >= 1:
+            queue[:, (number - 1) % 2] = np.stack(embeddings, axis=2)
+        np.testing.assert_allclose(
+            state.memory["queue"], queue.reshape(2, -1, DIM), atol=1e-5, err_msg=str(number)
+        )
 
 
 @pytest.mark.parametrize("number", [QUEUE_FULL - 1, QUEUE_FULL])

@@ -10,6 +10,7 @@ import pytest
 
 from ssljax.methods import wgan
 from ssljax.methods.wgan import WGAN
+from ssljax.state import make_step
 
 
 def generator_steps(train_steps, critic_steps=5):
@@ -71,6 +72,59 @@ def test_weights_are_clipped_before_the_step_and_not_after_it(close):
     expected = jax.tree.map(lambda p, g: p - gans.RATE * g, clipped, grads)
     close(after.params["discriminator"], expected)
     assert any(np.any(np.abs(x) > 0.01) for x in jax.tree.leaves(after.params["discriminator"]))
+
+
+def test_updates_of_two_batches_take_each_image_once_and_the_generator_rests(monkeypatch, close):
+    """Two updates of the critic, on batches 0 and 1 and on 2 and 3; the generator's on 0 and 1."""
+    monkeypatch.setattr(wgan, "LONG", 4)  # It moves in every second step.
+    monkeypatch.setattr("ssljax.state.loops", lambda: True)
+    config = gans.config(WGAN, discriminator_steps=2, ema_decay=0.5, clip=0.5)
+    config.optimizer.update(accumulate=2, learning_rate=0.1)
+    method = WGAN(config, gans.TASK)
+    critic, generator = method.players
+    step = gans.jit(make_step(method, accumulate=2))
+    gradients = {
+        player.name: gans.jit(jax.value_and_grad(player.loss, has_aux=True))
+        for player in method.players
+    }
+
+    def move(player, state, images, numbers):
+        _, key = jax.random.split(jax.random.fold_in(state.key, state.step))
+        key = jax.random.fold_in(key, method.players.index(player))
+        params = state.params[player.name]
+        if player is critic:
+            params = jax.tree.map(lambda x: jnp.clip(x, -0.5, 0.5), params)
+        losses, grads = [], []
+        for number in numbers:
+            views = {"image": images[:, number].astype(jnp.float32) / 127.5 - 1}
+            (loss, aux), gradient = gradients[player.name](
+                params, state, views, jax.random.fold_in(key, number), {}
+            )
+            losses.append(float(loss))
+            grads.append(gradient)
+            state = state.replace(variables=state.variables | {player.name: aux.variables})
+        params = jax.tree.map(lambda p, a, b: p - 0.1 * (a + b) / 2, params, *grads)
+        return state.replace(params=state.params | {player.name: params}), np.mean(losses)
+
+    state = by_hand = gans.start(method)
+    average = state.memory["generator"]
+    for number in (0, 1):
+        batch = {"image": gans.batch(number, 4)["image"]}
+        by_hand = by_hand.replace(step=jnp.int32(number))
+        for numbers in ((0, 1), (2, 3)):
+            by_hand, loss = move(critic, by_hand, batch["image"], numbers)
+        state, metrics = step(state, batch)
+        assert float(metrics["discriminator/loss"]) == pytest.approx(loss, rel=1e-4, abs=1e-6)
+        if number == 0:
+            assert not any(x for name, x in metrics.items() if name.startswith("generator/"))
+        else:
+            by_hand, loss = move(generator, by_hand, batch["image"], (0, 1))
+            assert float(metrics["generator/loss"]) == pytest.approx(loss, rel=1e-4, abs=1e-6)
+        close(state.params, by_hand.params, rtol=1e-4)
+        close(state.variables, by_hand.variables, rtol=1e-4)
+        now = {"params": by_hand.params["generator"], **by_hand.variables["generator"]}
+        average = jax.tree.map(lambda old, new: (old + new) / 2, average, now)
+        close(state.memory["generator"], average, rtol=1e-4)
 
 
 def test_the_loss_and_the_estimate_are_mean_scores():

@@ -188,6 +188,31 @@ def test_clipping_bounds_the_global_norm_and_leaves_small_gradients_alone():
         assert_same(trajectory(optimizer, 1), [expected])
 
 
+def test_a_step_of_three_batches_is_one_update_by_their_mean_gradient(trained_by):
+    """LARS is not linear in gradients: the trust ratio is that of their mean."""
+    settings = {"name": "lars", "learning_rate": 0.5, "scaling": "linear", "weight_decay": 0.1}
+    optimizer = optimizers.build(settings | {"accumulate": 3}, **RUN)
+    steps = []
+    for mean, apart in zip(some_gradients(6), some_gradients(12)[6:], strict=True):
+        steps.append([
+            jax.tree.map(lambda m, a, f=factor: m + f * a, mean, apart) for factor in (2, -3, 1)
+        ])  # fmt: skip
+
+    def rule(param, gradient, memory, step, adapted):
+        trust = 1.0
+        if adapted:
+            gradient = gradient + 0.1 * param
+            trust = 0.001 * np.linalg.norm(param) / np.linalg.norm(gradient)
+        # Three batches of 512 are six times 256 images.
+        velocity = 0.9 * memory[0] + rate(step, 0.5 * 6, warmup=0) * trust * gradient
+        return param - velocity, (velocity, 0.0)
+
+    found, metrics = trained_by(optimizer, some_params(), steps)
+    assert_same(found, expected_trajectory(rule))
+    rates = [float(values["one/learning_rate"]) for values in metrics]
+    np.testing.assert_allclose(rates, [rate(step, 3.0, warmup=0) for step in range(6)], rtol=1e-5)
+
+
 @pytest.mark.parametrize("scaling", ["none", "linear", "sqrt"])
 def test_the_rate_is_that_of_all_images_of_an_update(scaling):
     config = {"name": "sgd", "learning_rate": 0.3, "scaling": scaling}

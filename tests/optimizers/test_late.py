@@ -156,6 +156,28 @@ def test_the_global_norm_is_over_late_parameters_too():
     np.testing.assert_allclose(found["encoder/kernel"], expected, rtol=1e-5)
 
 
+def test_accumulated_batches_make_one_update_of_their_mean_gradient(trained_by):
+    """It is the mean that is clipped, and waits, rates and decay go by train step."""
+    apart = [{name: RNG.normal(size=shape) for name, shape in SHAPES.items()} for _ in GRADS]
+    steps = [
+        [nested({name: g[name] + sign * a[name] for name in g}) for sign in (4, -4)]
+        for g, a in zip(GRADS, apart, strict=True)
+    ]
+    # Two batches of half as many images.
+    optimizer = optimizers.build_late(
+        settings(name="adamw", accumulate=2, scaling="linear"),
+        **RUN | {"batch_size": 128},
+        late="^prototypes$",
+        late_steps=LATE,
+        clip_each=1.5,
+        weight_decay_end=0.4,
+    )
+    path, metrics = trained_by(optimizer, nested(START), steps)
+    assert_same([flat(params) for params in path], reference("adamw", decay_end=0.4, clip=1.5))
+    for step, values in enumerate(metrics):
+        assert float(values["one/learning_rate"]) == pytest.approx(cosine(RATE, 0.0, step))
+
+
 @pytest.mark.parametrize("name", ["sgd", "adamw"])
 def test_they_begin_by_the_train_step_and_not_by_the_updates(name):
     """With two updates a step, the first that moves them is that of step LATE."""
