@@ -147,7 +147,7 @@ _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "data.labels_seed": (_not_negative, "0 or more"),
     "optimizer.accumulate": (_positive, "a positive number of batches"),
     "resume.accept": (
-        lambda value: not isinstance(value, str),
+        lambda value: not isinstance(value, str) and all(isinstance(x, str) for x in value),
         "a list of keys, such as \"('optimizer.learning_rate',)\"",
     ),
     "init.step": (_not_negative, "0 (the newest) or more"),
