@@ -23,7 +23,8 @@ def info_nce_queue(
     queue are targets: no gradient flows to them. All vectors are l2-normalised inside.
 
     A mean over queries that know nothing of each other: inside `shard_map` or `pmap`, where every
-    device holds the whole queue, average the devices' values and gradients.
+    device holds the whole queue, average (`pmean`) the value inside the function that is
+    differentiated, and then the gradient.
 
     Args:
         query: outputs of the trained encoder.
