@@ -14,6 +14,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int, Real
 
 from ssljax.evals.labels import labelled
+from ssljax.ops.normalize import l2_normalize
 
 Settings = Sequence[tuple[int, float]]
 
@@ -147,7 +148,7 @@ def _predict(
     test_chunk, train_chunk = min(chunk[0], max(test, 1)), min(chunk[1], train)
     most = min(max(k for k, _ in settings), train)
 
-    queries = _normalize(_padded(test_features, 0, test, test_chunk))
+    queries = l2_normalize(_padded(test_features, 0, test, test_chunk).astype(jnp.float32))
     similarities = jnp.full((queries.shape[0], most), -jnp.inf, jnp.float32)
     labels = jnp.zeros((queries.shape[0], most), jnp.int32)
     for start in range(0, train, train_chunk):
@@ -170,16 +171,6 @@ def _padded(rows: Array | np.ndarray, start: int, stop: int, multiple: int) -> A
     return jnp.pad(part, [(0, short)] + [(0, 0)] * (part.ndim - 1))
 
 
-def _normalize(rows: Real[Array, "rows dim"]) -> Float[Array, "rows dim"]:
-    """Rows of length 1; a row of zeros stays one."""
-    rows = rows.astype(jnp.float32)
-    # Squares of very small or large numbers leave float32: divided by the largest, none does.
-    largest = jnp.max(jnp.abs(rows), axis=1, keepdims=True)
-    rows = rows / jnp.where(largest > 0, largest, 1.0)
-    norms = jnp.linalg.norm(rows, axis=1, keepdims=True)
-    return rows / jnp.where(largest > 0, norms, 1.0)
-
-
 @partial(jax.jit, static_argnames="test_chunk", donate_argnames=("similarities", "labels"))
 def _search(
     queries: Float[Array, "test dim"],
@@ -191,7 +182,7 @@ def _search(
     test_chunk: int,
 ) -> tuple[Float[Array, "test k"], Int[Array, "test k"]]:
     """Merges the nearest of the first `valid` keys into the running top k."""
-    keys = _normalize(keys)
+    keys = l2_normalize(keys.astype(jnp.float32))
     real = jnp.arange(keys.shape[0]) < valid
     k = similarities.shape[1]
 

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Float32
 
-from ssljax.losses.similarity import as_float32
+from ssljax.ops.floats import as_float32
 
 
 def logistic_discriminator(

@@ -11,8 +11,8 @@ from jaxtyping import Array, Float, Float32
 from ssljax.losses.axes import AxisName, mean_over
 from ssljax.losses.checks import check_positive
 from ssljax.losses.cross_view import cross_view_entropy
-from ssljax.losses.similarity import as_float32
 from ssljax.losses.transport import sinkhorn_potentials
+from ssljax.ops.floats import as_float32
 
 
 def sinkhorn_knopp(
@@ -117,7 +117,8 @@ def prototype_entropy(
             gauge is then the whole batch's, the same on every device.
 
     Returns:
-        The entropy in nats, at most ln(min(batch, prototypes)).
+        The entropy in nats, at most ln(min(batch, prototypes)); NaN if a sample has no best
+        prototype, because its scores are not finite.
 
     Example:
         >>> import jax.numpy as jnp
@@ -125,4 +126,6 @@ def prototype_entropy(
         1.3863 0.0000
     """
     chosen = jax.nn.one_hot(jnp.argmax(scores, axis=1), scores.shape[1], dtype=jnp.float32)
+    known = jnp.isfinite(jnp.max(scores, axis=1, keepdims=True))
+    chosen = jnp.where(known, chosen, jnp.nan)
     return jnp.sum(entr(mean_over(jnp.mean(chosen, axis=0), axis_name)))

@@ -6,12 +6,12 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 from jax.scipy.special import entr
-from jaxtyping import Array, Float, Float32
+from jaxtyping import Array, Bool, Float, Float32
 
 from ssljax.losses.axes import AxisName, all_rows, batch_size, mean_over, on_any_mesh, sum_over
 from ssljax.losses.clustering import prototype_entropy
 from ssljax.losses.regression import normalized_std
-from ssljax.losses.similarity import as_float32
+from ssljax.ops.floats import as_float32
 
 _LEAST_SPREAD = 0.1
 _LEAST_ENTROPY = 0.05
@@ -56,14 +56,14 @@ def effective_rank(
     rows, _ = _scaled(as_float32(embeddings), axis_name)
     rows = rows - mean_over(jnp.mean(rows, axis=0, keepdims=True), axis_name)
     total = sum_over(jnp.sum(jnp.square(rows)), axis_name)
-    rows = rows / jnp.sqrt(jnp.where(total > 0, total, 1.0))
+    rows = rows / jnp.sqrt(jnp.where(total == 0, 1.0, total))
     if batch_size(rows, axis_name) < rows.shape[1]:
         gram = jnp.matmul(rows, all_rows(rows, axis_name).T, precision=lax.Precision.HIGHEST)
         squares = sum_over(jnp.sum(jnp.square(gram)), axis_name)
     else:
         gram = sum_over(jnp.matmul(rows.T, rows, precision=lax.Precision.HIGHEST), axis_name)
         squares = jnp.sum(jnp.square(gram))
-    return jnp.where(total > 0, 1 / jnp.where(total > 0, squares, 1.0), 1.0)
+    return jnp.where(total == 0, 1.0, 1 / jnp.where(total == 0, 1.0, squares))
 
 
 @on_any_mesh()
@@ -99,8 +99,8 @@ def rankme(embeddings: Float[Array, "batch dim"], axis_name: AxisName = None) ->
     rows, largest = _scaled(all_rows(as_float32(embeddings), axis_name), axis_name)
     # Not from a Gram matrix: it squares the singular values, and float32 loses the small ones.
     singular = jnp.linalg.svd(rows, compute_uv=False)
-    share = singular / jnp.where(largest > 0, jnp.sum(singular), 1.0) + 1e-7
-    rank = jnp.where(largest > 0, jnp.exp(-jnp.sum(share * jnp.log(share))), 1.0)
+    share = singular / jnp.where(largest == 0, 1.0, jnp.sum(singular)) + 1e-7
+    rank = jnp.where(largest == 0, 1.0, jnp.exp(-jnp.sum(share * jnp.log(share))))
     return mean_over(rank, axis_name)
 
 
@@ -108,11 +108,12 @@ def _scaled(
     rows: Float32[Array, "batch dim"], axis_name: AxisName
 ) -> tuple[Float32[Array, "batch dim"], Float32[Array, ""]]:
     """The rows divided by their largest value, and that value; 0 if there is none to divide by."""
-    largest = jnp.max(jnp.abs(rows))
+    # The gauges are the same for any factor, which so needs no gradient: `pmax` has none.
+    largest = lax.stop_gradient(jnp.max(jnp.abs(rows)))
     if axis_name is not None:
         largest = lax.pmax(largest, axis_name)
-    largest = jnp.where(largest >= float(jnp.finfo(jnp.float32).tiny), largest, 0.0)
-    return rows / jnp.where(largest > 0, largest, 1.0), largest
+    largest = jnp.where(largest < float(jnp.finfo(jnp.float32).tiny), 0.0, largest)
+    return rows / jnp.where(largest == 0, 1.0, largest), largest
 
 
 def collapse_metrics(
@@ -139,6 +140,7 @@ def collapse_metrics(
         "collapsed": 1 if the deviation is below a tenth of the 1/√dim of embeddings that spread
         over the sphere, the rank below 1.05 where 3 or more were possible, the assignments' entropy
         below a twentieth of its largest value, or the samples' within 0.01 of theirs; otherwise 0.
+        All of them are NaN for embeddings that are not finite.
 
     Reference:
         Jing et al., Understanding Dimensional Collapse in Contrastive Self-supervised Learning,
@@ -164,12 +166,18 @@ def collapse_metrics(
         largest = math.log(min(batch, logits.shape[1]))
         collapsed |= metrics["assignment_entropy"] < _LEAST_ENTROPY * largest
         collapsed |= metrics["sample_entropy"] > math.log(logits.shape[1]) - _LEAST_CERTAINTY
-    return metrics | {"collapsed": collapsed.astype(jnp.float32)}
+    return metrics | {"collapsed": _verdict(collapsed, *metrics.values())}
 
 
 def _sample_entropy(logits: Float[Array, "batch prototypes"]) -> Float32[Array, ""]:
     """Mean entropy of each row's softmax, in nats."""
     return jnp.mean(jnp.sum(entr(jax.nn.softmax(as_float32(logits))), axis=1))
+
+
+def _verdict(collapsed: Bool[Array, ""], *gauges: Float32[Array, ""]) -> Float32[Array, ""]:
+    """1 or 0, or NaN where one of the gauges that it goes by says nothing."""
+    known = jnp.all(jnp.isfinite(jnp.stack(gauges)))
+    return jnp.where(known, collapsed.astype(jnp.float32), jnp.nan)
 
 
 def generator_collapsed(
@@ -187,7 +195,7 @@ def generator_collapsed(
 
     Returns:
         1 if the standard deviation of the generated images, by pixel and over the batch, is below a
-        twentieth of the real ones'; otherwise 0.
+        twentieth of the real ones'; otherwise 0. NaN for images that are not finite.
 
     Example:
         >>> import jax.numpy as jnp
@@ -196,7 +204,7 @@ def generator_collapsed(
         1.0 0.0
     """
     fake_spread, real_spread = _spread(fake, axis_name), _spread(real, axis_name)
-    return (fake_spread < _LEAST_PIXEL_SPREAD * real_spread).astype(jnp.float32)
+    return _verdict(fake_spread < _LEAST_PIXEL_SPREAD * real_spread, fake_spread, real_spread)
 
 
 def _spread(

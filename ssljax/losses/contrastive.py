@@ -6,7 +6,8 @@ from jaxtyping import Array, Bool, Float, Float32
 
 from ssljax.losses.axes import AxisName, all_rows, mean_over, on_any_mesh, own_places
 from ssljax.losses.checks import check_positive, check_same_shape
-from ssljax.losses.similarity import as_float32, cosine_similarity_matrix
+from ssljax.losses.similarity import cosine_similarity_matrix
+from ssljax.ops.floats import as_float32
 
 
 @on_any_mesh()

@@ -8,7 +8,7 @@ from jax import lax
 from jaxtyping import Array, Float, Float32
 
 from ssljax.losses.checks import check_positive, check_same_shape
-from ssljax.losses.similarity import as_float32
+from ssljax.ops.floats import as_float32
 
 
 def cross_view_entropy(

@@ -6,7 +6,8 @@ from jaxtyping import Array, Float, Float32
 
 from ssljax.losses.axes import AxisName, all_rows, batch_size, mean_over, on_any_mesh, own_places
 from ssljax.losses.checks import check_positive
-from ssljax.losses.similarity import as_float32, cosine_similarity_matrix, paired_cosine_similarity
+from ssljax.losses.similarity import cosine_similarity_matrix, paired_cosine_similarity
+from ssljax.ops.floats import as_float32
 
 
 @on_any_mesh()

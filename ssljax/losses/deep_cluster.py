@@ -12,7 +12,8 @@ from jaxtyping import Array, Bool, Float, Float32, Int, Int32
 
 from ssljax.losses.axes import AxisName, on_any_mesh, sum_over
 from ssljax.losses.checks import check_positive, check_same_shape
-from ssljax.losses.similarity import as_float32, l2_normalize
+from ssljax.ops.floats import as_float32
+from ssljax.ops.normalize import l2_normalize
 
 _BLOCK = 4096
 """Rows whose similarities to all centroids are in memory at one time."""

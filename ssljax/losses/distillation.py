@@ -9,7 +9,7 @@ from jaxtyping import Array, Float, Float32
 from ssljax.losses.axes import AxisName, mean_over
 from ssljax.losses.checks import check_positive
 from ssljax.losses.cross_view import cross_view_entropy
-from ssljax.losses.similarity import as_float32
+from ssljax.ops.floats import as_float32
 
 
 def dino_loss(

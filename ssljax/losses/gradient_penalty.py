@@ -13,7 +13,8 @@ from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from ssljax.losses.axes import AxisName, mean_over
 from ssljax.losses.checks import check_positive, check_same_shape
-from ssljax.losses.similarity import as_float32, l2_norm
+from ssljax.ops.floats import as_float32
+from ssljax.ops.normalize import l2_norm
 
 Critic = Callable[[Array], Array]
 

@@ -4,7 +4,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Float32
 
 from ssljax.losses.axes import AxisName, all_rows, batch_size, mean_over, on_any_mesh, own_places
-from ssljax.losses.similarity import as_float32, cosine_similarity_matrix, l2_normalize
+from ssljax.losses.similarity import cosine_similarity_matrix
+from ssljax.ops.floats import as_float32
+from ssljax.ops.normalize import l2_normalize
 
 
 @on_any_mesh()

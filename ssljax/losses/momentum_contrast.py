@@ -7,7 +7,8 @@ from jaxtyping import Array, Float, Float32, Int
 
 from ssljax.losses.axes import AxisName, all_rows, mean_over, on_any_mesh
 from ssljax.losses.checks import check_positive
-from ssljax.losses.similarity import as_float32, cosine_similarity_matrix, paired_cosine_similarity
+from ssljax.losses.similarity import cosine_similarity_matrix, paired_cosine_similarity
+from ssljax.ops.floats import as_float32
 
 
 @on_any_mesh()
@@ -23,7 +24,8 @@ def info_nce_queue(
     queue are targets: no gradient flows to them. All vectors are l2-normalised inside.
 
     A mean over queries that know nothing of each other: inside `shard_map` or `pmap`, where every
-    device holds the whole queue, average the devices' values and gradients.
+    device holds the whole queue, average (`pmean`) the value inside the function that is
+    differentiated, and then the gradient.
 
     Args:
         query: outputs of the trained encoder.

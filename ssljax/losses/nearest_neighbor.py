@@ -7,7 +7,8 @@ from jaxtyping import Array, Float, Float32
 
 from ssljax.losses.axes import AxisName, all_rows, mean_over, on_any_mesh
 from ssljax.losses.checks import check_positive
-from ssljax.losses.similarity import as_float32, cosine_similarity_matrix, paired_cosine_similarity
+from ssljax.losses.similarity import cosine_similarity_matrix, paired_cosine_similarity
+from ssljax.ops.floats import as_float32
 
 
 @on_any_mesh(like="embeddings")
@@ -23,7 +24,8 @@ def nearest_neighbors(
         queue: embeddings of earlier batches.
 
     Returns:
-        Rows of the queue as they are stored, without gradient.
+        Rows of the queue as they are stored, without gradient; NaN for an embedding that is not
+        finite, which has no neighbour.
 
     Reference:
         Dwibedi et al., With a Little Help from My Friends, 2021, eq. 4.
@@ -34,8 +36,10 @@ def nearest_neighbors(
         >>> print(nearest_neighbors(jnp.array([[0.1, 5.0]]), queue))
         [[0. 1.]]
     """
-    index = jnp.argmax(cosine_similarity_matrix(embeddings, queue), axis=1)
-    return lax.stop_gradient(jnp.take(queue, index, axis=0))
+    cosine = cosine_similarity_matrix(embeddings, queue)
+    nearest = jnp.take(queue, jnp.argmax(cosine, axis=1), axis=0)
+    unknown = jnp.isnan(jnp.max(cosine, axis=1, keepdims=True))
+    return lax.stop_gradient(jnp.where(unknown, jnp.nan, nearest))
 
 
 @on_any_mesh()

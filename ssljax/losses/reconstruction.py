@@ -6,7 +6,7 @@ from jaxtyping import Array, Bool, Float, Float32, Num
 
 from ssljax.losses.axes import AxisName, sum_over
 from ssljax.losses.checks import check_same_shape
-from ssljax.losses.similarity import as_float32
+from ssljax.ops.floats import as_float32
 
 
 def masked_patch_mse(

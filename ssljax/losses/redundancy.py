@@ -7,7 +7,7 @@ from jaxtyping import Array, Float, Float32
 
 from ssljax.losses.axes import AxisName, batch_size, mean_over, on_any_mesh, sum_over
 from ssljax.losses.checks import check_same_shape
-from ssljax.losses.similarity import as_float32
+from ssljax.ops.floats import as_float32
 
 
 @on_any_mesh()

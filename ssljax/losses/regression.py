@@ -8,7 +8,8 @@ from jax import lax
 from jaxtyping import Array, Float, Float32
 
 from ssljax.losses.axes import AxisName, mean_over
-from ssljax.losses.similarity import l2_normalize, paired_cosine_similarity
+from ssljax.losses.similarity import paired_cosine_similarity
+from ssljax.ops.normalize import l2_normalize
 
 
 def negative_cosine(

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Float32, Shaped
 
-from ssljax.losses.similarity import as_float32
+from ssljax.ops.floats import as_float32
 
 GROUP = 4
 """One image in so many is rotated: as many as there are orientations."""

@@ -12,7 +12,7 @@ from jaxtyping import Array, Float, Float32, Int
 from ssljax.losses.adversarial import logistic_discriminator, minimax_generator
 from ssljax.losses.axes import AxisName, mean_over, sum_over
 from ssljax.losses.checks import check_same_shape
-from ssljax.losses.similarity import as_float32
+from ssljax.ops.floats import as_float32
 
 
 def sgan_real_logits(class_logits: Float[Array, "batch classes"]) -> Float32[Array, "batch"]:

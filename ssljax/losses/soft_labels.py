@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Float32, Int
 
 from ssljax.losses.checks import check_positive, check_same_shape
-from ssljax.losses.similarity import as_float32
+from ssljax.ops.floats import as_float32
 
 
 def soft_label_cross_entropy(

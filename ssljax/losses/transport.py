@@ -11,7 +11,7 @@ from jaxtyping import Array, Float, Float32
 
 from ssljax.losses.axes import AxisName, all_rows, mean_over, on_any_mesh, sum_over
 from ssljax.losses.checks import check_positive
-from ssljax.losses.similarity import as_float32
+from ssljax.ops.floats import as_float32
 
 
 def sinkhorn_potentials(
@@ -199,7 +199,7 @@ def wasserstein_1d(
     # In units of the largest gap no power of one overflows or vanishes. The root has no finite
     # slope at 0, so it is taken of 1 there and the result thrown away.
     largest = lax.stop_gradient(jnp.max(gaps))
-    unit = jnp.where(largest > 0, largest, 1.0)
+    unit = jnp.where(largest == 0, 1.0, largest)
     total = jnp.sum(jnp.asarray(widths, jnp.float32) * (gaps / unit) ** p)
-    distance = unit * jnp.where(total > 0, total, 1.0) ** (1 / p)
-    return mean_over(jnp.where(total > 0, distance, 0.0), axis_name)
+    distance = unit * jnp.where(total == 0, 1.0, total) ** (1 / p)
+    return mean_over(jnp.where(total == 0, 0.0, distance), axis_name)

@@ -10,8 +10,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, PRNGKeyArray
 from ml_collections import ConfigDict
 
-from ssljax.losses.similarity import l2_normalize
 from ssljax.methods.contract import Task
+from ssljax.ops.normalize import l2_normalize
 
 
 def images_per_update(size: int, config: ConfigDict, task: Task) -> int:

@@ -15,10 +15,10 @@ from ml_collections import ConfigDict
 
 from ssljax import losses, models
 from ssljax.augment import presets
-from ssljax.losses.similarity import l2_normalize
 from ssljax.methods import branch_pass, embedding_queue
 from ssljax.methods.contract import Aux, Task, TrainState
 from ssljax.methods.two_view import TwoView
+from ssljax.ops.normalize import l2_normalize
 
 PyTree = Any
 

@@ -16,10 +16,10 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from ml_collections import ConfigDict
 
 from ssljax import losses
-from ssljax.losses.similarity import l2_normalize
 from ssljax.methods import branch_pass, embedding_queue
 from ssljax.methods.contract import Aux, Batch, Task, TrainState
 from ssljax.methods.multi_crop import MultiCrop
+from ssljax.ops.normalize import l2_normalize
 
 PyTree = Any
 _CODED = 2

@@ -7,7 +7,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 from ssljax.models.norm import BatchNorm
-from ssljax.models.unit import unit
+from ssljax.ops.normalize import l2_normalize
 
 _KERNEL_INIT = nn.initializers.normal(0.02)
 # PyTorch's default for linear layers: uniform within 1 / sqrt(bottleneck). Its rows are 0.58 long.
@@ -60,9 +60,9 @@ class DinoHead(nn.Module):
                 x = BatchNorm(dtype=self.dtype, name=f"norm{layer}")(x, train)
             x = nn.gelu(x, approximate=False)
             outputs.append(x)
-        bottleneck = unit(self._linear(self.bottleneck_dim, self.num_layers)(x))
+        bottleneck = l2_normalize(self._linear(self.bottleneck_dim, self.num_layers)(x))
         shape = (self.out_dim, self.bottleneck_dim)
-        directions = unit(self.param("last_layer", _LAST_INIT, shape))
+        directions = l2_normalize(self.param("last_layer", _LAST_INIT, shape))
         logits = jnp.matmul(bottleneck, directions.T, precision=lax.Precision.HIGHEST)
         return [*outputs, bottleneck, logits]
 

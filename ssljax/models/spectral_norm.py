@@ -9,7 +9,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Int
 
 from ssljax.models.convolution import conv_general_dilated
-from ssljax.models.unit import unit
+from ssljax.ops.normalize import l2_normalize
 
 DCGAN_INIT = nn.initializers.normal(0.02)
 """Radford et al. (2015), section 3: zero-centred normal, standard deviation 0.02."""
@@ -31,7 +31,7 @@ def power_iteration(
       Miyato et al., `Spectral Normalization <https://arxiv.org/abs/1802.05957>`_, 2018, appendix A.
     """
     matrix = jax.lax.stop_gradient(kernel.reshape(-1, kernel.shape[-1]))
-    turned = unit(_dot(unit(_dot(matrix, u)), matrix))
+    turned = l2_normalize(_dot(l2_normalize(_dot(matrix, u)), matrix))
     return jax.lax.stop_gradient(jnp.where(jnp.any(turned != 0), turned, u))
 
 
@@ -54,7 +54,7 @@ def spectral_sigma(
     """
     matrix = kernel.reshape(-1, kernel.shape[-1])
     image = _dot(matrix, jax.lax.stop_gradient(u))
-    return _dot(jax.lax.stop_gradient(unit(image)), image)
+    return _dot(jax.lax.stop_gradient(l2_normalize(image)), image)
 
 
 class Conv(nn.Module):
@@ -182,12 +182,12 @@ def _kernel(layer: Any, shape: tuple[int, ...], train: bool) -> Float[Array, "*i
     u = layer.variable(
         "spectral",
         "u",
-        lambda: unit(jax.random.normal(layer.make_rng("params"), shape[-1:], jnp.float32)),
+        lambda: l2_normalize(jax.random.normal(layer.make_rng("params"), shape[-1:], jnp.float32)),
     )
     if train and layer.is_mutable_collection("spectral") and not layer.is_initializing():
         u.value = power_iteration(kernel, u.value)
     sigma = spectral_sigma(kernel, u.value)
-    return kernel / jnp.where(sigma > 0, sigma, 1.0)
+    return kernel / jnp.where(sigma == 0, 1.0, sigma)
 
 
 def _add_bias(

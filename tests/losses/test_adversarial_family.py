@@ -1,9 +1,9 @@
 """What every loss of a GAN must hold, whatever its formula.
 
 One device and eight give the same value and gradient; the order of the batch does not matter;
-bfloat16 inputs are computed in float32; extreme logits have finite gradients; the gradient is the
-slope of the value; and nothing but sums over the batch travels between devices, save for the codes
-that the pulling-away term compares.
+bfloat16 inputs are computed in float32; extreme logits have finite gradients; what is not a number
+makes no number; the gradient is the slope of the value; and nothing but sums over the batch travels
+between devices, save for the codes that the pulling-away term compares.
 """
 
 import functools
@@ -30,12 +30,16 @@ BATCH, DIM = 16, 6
 
 @dataclass(frozen=True)
 class Case:
-    """A loss, the shapes of its arguments, which of them learn, and what it may exchange."""
+    """A loss, the shapes of its arguments, which of them learn, and what it may exchange.
+
+    Of an argument that is `choices` the test makes classes: it has no value that is not finite.
+    """
 
     loss: Callable[..., jax.Array]
     shapes: tuple[tuple[int, ...], ...]
     learns: tuple[int, ...] = (0, 1)
     largest: int = 1
+    choices: tuple[int, ...] = ()
 
 
 LINE, FLAT, PATCH = (BATCH,), (BATCH, DIM), (BATCH, 3, 3)
@@ -65,7 +69,7 @@ CASES = {
         lambda x, y: energy.ebgan_generator(energy.reconstruction_energy(x, y)), (PATCH, PATCH)
     ),
     "pulling_away": Case(energy.pulling_away, (FLAT,), largest=BATCH * DIM),
-    "sgan_supervised": Case(_supervised, (FLAT, FLAT), learns=(0,)),
+    "sgan_supervised": Case(_supervised, (FLAT, FLAT), learns=(0,), choices=(1,)),
     "sgan_unsupervised": Case(sgan_unsupervised, (FLAT, FLAT)),
     "sgan_generator": Case(sgan_generator, (FLAT,)),
     "feature_matching": Case(feature_matching, (FLAT, FLAT), learns=(1,), largest=DIM),
@@ -153,3 +157,18 @@ def test_extreme_inputs_have_finite_values_and_gradients(name, size):
     assert np.isfinite(value)
     for gradient in gradients:
         assert np.all(np.isfinite(gradient))
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_an_image_that_is_not_finite_makes_no_finite_loss(name):
+    inputs = arguments(name)
+    for index in set(range(len(inputs))) - set(CASES[name].choices):
+
+        def value(bad, index=index):
+            spoilt = [*inputs]
+            spoilt[index] = inputs[index].at[3].set(bad)
+            return compiled(name)(*spoilt)[0]
+
+        assert np.isnan(value(np.nan))
+        # A loss that levels off has a limit on one side, and on that side only.
+        assert not (np.isfinite(value(np.inf)) and np.isfinite(value(-np.inf)))

@@ -86,8 +86,12 @@ GLOBAL: dict[str, Callable[..., Any]] = {
     "wasserstein_1d": lambda a, b, labels, queue, axis: losses.wasserstein_1d(
         a[:, 0], b[:, 0], 2.0, axis_name=axis
     ),
+    "effective_rank": lambda a, b, labels, queue, axis: losses.effective_rank(
+        jnp.concatenate([a, b] * 4, axis=1), axis_name=axis
+    ),
+    "rankme": lambda a, b, labels, queue, axis: losses.rankme(a, axis_name=axis),
 }
-"""Losses whose terms meet across the batch."""
+"""Losses, and gauges that one may go up or down, whose terms meet across the batch."""
 
 MEANS: dict[str, Callable[..., Any]] = {
     "swav": lambda a, b, labels, queue, axis: _swav(a, b, queue, axis),
@@ -106,10 +110,6 @@ OTHERS: dict[str, Callable[..., Any]] = {
     "collapse_metrics": lambda a, b, labels, queue, axis: losses.collapse_metrics(
         a, b, axis_name=axis
     ),
-    "effective_rank": lambda a, b, labels, queue, axis: losses.effective_rank(
-        jnp.concatenate([a, b] * 4, axis=1), axis_name=axis
-    ),
-    "rankme": lambda a, b, labels, queue, axis: losses.rankme(a, axis_name=axis),
     "generator_collapsed": lambda a, b, labels, queue, axis: losses.generator_collapsed(
         _images(a), _images(b), axis_name=axis
     ),
@@ -123,11 +123,11 @@ OTHERS: dict[str, Callable[..., Any]] = {
         a, queue[:3], 2, labels > 1, axis_name=axis
     )[0],
 }
-"""Gauges, and what a method carries from step to step."""
+"""Gauges, and what a method carries from step to step: what a loss gives beside its value."""
 
 
 def _program(axis: str | None) -> Callable[..., Any]:
-    """Values of all functions, and the shared matrix's gradients of the losses."""
+    """Values of all functions, and the gradients by the shared matrix of those that have one."""
 
     def averaged(tree: Any) -> Any:
         return tree if axis is None else jax.lax.pmean(tree, axis)
@@ -142,9 +142,14 @@ def _program(axis: str | None) -> Callable[..., Any]:
 
             value, gradient = jax.value_and_grad(of_matrix)(w)
             found[name] = value, averaged(gradient)
-        for name, function in OTHERS.items():
-            found[name] = function(a @ w, b @ w, labels, queue, axis)
-        return found
+
+        def with_others(w):
+            rows = a @ w, b @ w, labels, queue, axis
+            others = {name: function(*rows) for name, function in OTHERS.items()}
+            return averaged(jnp.mean(rows[0])), others
+
+        others = jax.value_and_grad(with_others, has_aux=True)(w)[0][1]
+        return found | others
 
     return program
 

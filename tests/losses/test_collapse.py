@@ -152,6 +152,21 @@ def test_one_prototype_for_all_is_a_collapse(chosen, collapsed):
     assert "assignment_entropy" not in collapse_metrics(spread)
 
 
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_no_verdict_is_given_on_what_is_not_finite(bad):
+    rng = np.random.default_rng(0)
+    embeddings, logits = (jnp.asarray(rng.normal(size=(16, 8)), jnp.float32) for _ in range(2))
+    for metrics in (
+        collapse_metrics(embeddings.at[3, 2].set(bad)),
+        collapse_metrics(embeddings.at[3, 2].set(bad), logits),
+    ):
+        for name in ("embedding_std", "effective_rank", "collapsed"):
+            assert np.isnan(metrics[name])
+    metrics = collapse_metrics(embeddings, logits.at[3].set(bad))
+    for name in ("assignment_entropy", "sample_entropy", "collapsed"):
+        assert np.isnan(metrics[name])
+
+
 def test_eight_devices_measure_what_one_does():
     mesh = jax.make_mesh((8,), ("data",), axis_types=(AxisType.Auto,))
     place = NamedSharding(mesh, PartitionSpec("data"))

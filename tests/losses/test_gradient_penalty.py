@@ -58,6 +58,12 @@ def _r1(params, real, fake):
 PENALTIES = {"interpolated": _interpolated, "dragan": _dragan, "r1": _r1}
 
 
+@pytest.mark.parametrize("name", PENALTIES)
+def test_an_image_that_is_not_a_number_makes_no_number(name):
+    params, real, fake = arrays(jnp.float32)
+    assert np.isnan(PENALTIES[name](params, real.at[3].set(jnp.nan), fake))
+
+
 def test_interpolated_penalty_matches_float64():
     params, real, fake = arrays(jnp.float32)
     places = np.asarray(jax.random.uniform(KEY, (8, 1, 1, 1)), np.float64)

@@ -1,8 +1,8 @@
 """What every joint-embedding loss must hold, whatever its formula.
 
 One device and eight give the same value and gradient; the order of the batch does not matter;
-bfloat16 inputs are computed in float32; the gradient is the slope of the value; and nothing larger
-than the embeddings travels between devices.
+bfloat16 inputs are computed in float32; what is not finite makes no finite value; the gradient is
+the slope of the value; and nothing larger than the embeddings travels between devices.
 """
 
 import functools
@@ -81,13 +81,17 @@ def _wasserstein(x: jax.Array, y: jax.Array) -> jax.Array:
 
 @dataclass(frozen=True)
 class Case:
-    """A loss, its arguments and their batch axis, and the largest array that it may exchange."""
+    """A loss, its arguments and their batch axis, and the largest array that it may exchange.
+
+    Of an argument that is `choices` the test makes classes: it has no value that is not finite.
+    """
 
     loss: Callable[..., jax.Array]
     shapes: tuple[tuple[int, ...], ...]
     axis: int = 0
     learns: tuple[int, ...] = (0,)
     largest: int = BATCH * DIM
+    choices: tuple[int, ...] = ()
 
 
 FLAT = (BATCH, DIM)
@@ -101,7 +105,9 @@ CASES = {
     "simsiam": Case(simsiam, (FLAT,) * 4, learns=(0, 1), largest=1),
     "normalized_std": Case(normalized_std, (FLAT,), largest=DIM),
     "swav": Case(_swav, ((5, *FLAT), (2, *FLAT)), axis=1, largest=DIM),
-    "deep_cluster": Case(_deep_cluster, ((5, *FLAT), (1, *FLAT)), axis=1, largest=DIM),
+    "deep_cluster": Case(
+        _deep_cluster, ((5, *FLAT), (1, *FLAT)), axis=1, largest=DIM, choices=(1,)
+    ),
     "dino": Case(_dino, ((5, *FLAT), (2, *FLAT)), axis=1, largest=DIM),
     "koleo": Case(koleo, (FLAT,)),
     "barlow_twins": Case(barlow_twins, (FLAT, FLAT), learns=(0, 1), largest=DIM * DIM),
@@ -191,6 +197,18 @@ def test_bfloat16_inputs_are_computed_in_float32(name):
     np.testing.assert_allclose(value, expected, rtol=1e-6)
     for gradient in gradients:
         assert np.all(np.isfinite(gradient.astype(jnp.float32)))
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("name", CASES)
+def test_an_image_that_is_not_finite_makes_no_finite_loss(name, bad):
+    inputs = arguments(name)
+    for index in set(range(len(inputs))) - set(CASES[name].choices):
+        place = (slice(None),) * CASES[name].axis + (3,)
+        spoilt = [*inputs]
+        spoilt[index] = inputs[index].at[place].set(bad)
+        value = compiled(name)(*spoilt)[0]
+        assert np.isnan(value) if np.isnan(bad) else not np.isfinite(value)
 
 
 def test_queue_of_sharded_keys_is_that_of_one_device():

@@ -1,0 +1,44 @@
+"""Floating types."""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Float32
+
+
+def as_float32(x: Float[Array, "*shape"]) -> Float32[Array, "*shape"]:
+    """The same numbers in float32, with a gradient that float16 can hold.
+
+    A gradient by short vectors is long: one of float32 may be more than float16's largest number,
+    65,504. It is cut off there, and does not become infinite. What is used more than once is made
+    float32 once, so that the parts of its gradient add up before.
+
+    Args:
+        x: numbers of any floating type.
+
+    Returns:
+        The numbers in float32.
+
+    Example:
+        >>> import jax
+        >>> import jax.numpy as jnp
+        >>> print(float(jax.grad(lambda x: 1e6 * as_float32(x))(jnp.float16(1.0))))
+        65504.0
+    """
+    return _from_float16(x) if x.dtype == jnp.float16 else x.astype(jnp.float32)
+
+
+@jax.custom_vjp
+def _from_float16(x: Float[Array, "*shape"]) -> Float32[Array, "*shape"]:
+    return x.astype(jnp.float32)
+
+
+def _forward(x: Float[Array, "*shape"]) -> tuple[Float32[Array, "*shape"], None]:
+    return x.astype(jnp.float32), None
+
+
+def _backward(_: None, gradient: Float32[Array, "*shape"]) -> tuple[Float[Array, "*shape"]]:
+    largest = float(jnp.finfo(jnp.float16).max)
+    return (jnp.clip(gradient, -largest, largest).astype(jnp.float16),)
+
+
+_from_float16.defvjp(_forward, _backward)
