@@ -12,6 +12,7 @@ from jaxtyping import Array
 from ml_collections import ConfigDict
 
 from ssljax import evals, parent
+from ssljax import workdir as workdirs
 from ssljax.errors import UserError
 from ssljax.evals import generative
 from ssljax.methods.contract import TrainState
@@ -39,7 +40,7 @@ def open_extractor(
     place = pathlib.Path(path).expanduser().absolute()
     if place.is_file():
         return generative.inception_extractor(place, mesh)
-    trained = any(entry.name.isdigit() for entry in place.glob("checkpoints/*"))
+    trained = workdirs.has_checkpoint(place)
     if not trained or not all((place / name).is_file() for name in ("config.json", "task.json")):
         raise UserError(
             f"{KEY}={path!r} is neither a safetensors file nor the --workdir of a run that was "

@@ -1,6 +1,7 @@
 """Classes by name, whatever their numbers in a split, and labels that must be there."""
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from ssljax.data.sources import Record, Source
@@ -10,21 +11,24 @@ _NAMES_SHOWN = 5
 _LABELS_TRIED = 256
 
 
-class _View(Source):
+class _Relabelled(Source):
     """The records of another source, with something else made of their labels."""
 
-    def __init__(self, source: Source) -> None:
+    def __init__(
+        self,
+        source: Source,
+        relabel: Callable[[int, int | None], int | None],
+        class_names: Sequence[str] | None = None,
+    ) -> None:
         self.name = source.name
         self.split = source.split
-        self.num_classes = source.num_classes
-        self.class_names = source.class_names
+        self.class_names = source.class_names if class_names is None else tuple(class_names)
+        self.num_classes = source.num_classes if class_names is None else len(class_names)
         self._source = source
+        self._relabel = relabel
 
     def __len__(self) -> int:
         return len(self._source)
-
-    def _label(self, index: int, label: int | None) -> int | None:
-        raise NotImplementedError
 
     def read(self, index: int) -> Record:
         """Reads the record at `index`."""
@@ -34,14 +38,14 @@ class _View(Source):
         """Reads several records."""
         records = self._source.read_many(indices)
         return [
-            record._replace(label=self._label(index, record.label))
+            record._replace(label=self._relabel(index, record.label))
             for index, record in zip(indices, records, strict=True)
         ]
 
     def read_labels(self, indices: Sequence[int]) -> list[int | None]:
         """Reads the classes of several records."""
         labels = self._source.read_labels(indices)
-        return [self._label(i, label) for i, label in zip(indices, labels, strict=True)]
+        return [self._relabel(i, label) for i, label in zip(indices, labels, strict=True)]
 
     def describe(self, index: int) -> str:
         """Names the record as the source does."""
@@ -54,32 +58,6 @@ class _View(Source):
     def summary(self) -> str:
         """What was found in the source."""
         return self._source.summary()
-
-
-class _Renumbered(_View):
-    def __init__(self, source: Source, names: Sequence[str]) -> None:
-        super().__init__(source)
-        places = {name: k for k, name in enumerate(names)}
-        self._numbers = [places[name] for name in source.class_names]
-        self.num_classes = len(names)
-        self.class_names = tuple(names)
-
-    def _label(self, index: int, label: int | None) -> int | None:
-        return None if label is None else self._numbers[label]
-
-
-class _AllLabelled(_View):
-    def __init__(self, source: Source, who: str) -> None:
-        super().__init__(source)
-        self._who = who
-
-    def _label(self, index: int, label: int | None) -> int | None:
-        if label is None:
-            raise UserError(
-                f"{self.describe(index)} has no label, and {self._who} needs one of every image:"
-                " choose a split in config.data.split in which each has one."
-            )
-        return label
 
 
 def with_classes(source: Source, names: Sequence[str], owner: str) -> Source:
@@ -106,7 +84,11 @@ def with_classes(source: Source, names: Sequence[str], owner: str) -> Source:
             f" {owner} lacks, which has {_quoted(names, 'class', 'classes')}: rename or leave out"
             " the former, or choose another set."
         )
-    return _Renumbered(source, names)
+    places = {name: k for k, name in enumerate(names)}
+    numbers = [places[name] for name in source.class_names]
+    return _Relabelled(
+        source, lambda _, label: None if label is None else numbers[label], class_names=names
+    )
 
 
 def with_labels(source: Source, who: str, every: bool) -> Source:
@@ -124,7 +106,7 @@ def with_labels(source: Source, who: str, every: bool) -> Source:
       UserError: labels are missing, as far as a look at some of the records tells.
     """
     if every:
-        source = _AllLabelled(source, who)
+        source = _Relabelled(source, functools.partial(_demand_label, source, who))
     if source.num_classes is None:
         return source
     size = len(source)
@@ -136,6 +118,15 @@ def with_labels(source: Source, who: str, every: bool) -> Source:
         f"{source.name}/{source.split} has classes, but none of its images has a label (TFDS writes"
         f" -1), and {who} learns from labels: choose another split in config.data.split."
     )
+
+
+def _demand_label(source: Source, who: str, index: int, label: int | None) -> int:
+    if label is None:
+        raise UserError(
+            f"{source.describe(index)} has no label, and {who} needs one of every image:"
+            " choose a split in config.data.split in which each has one."
+        )
+    return label
 
 
 def _quoted(names: Sequence[str], one: str, many: str) -> str:
