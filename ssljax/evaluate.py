@@ -22,7 +22,7 @@ from ssljax.experiment import Experiment
 from ssljax.generators import GeneratorEvaluator
 from ssljax.methods.contract import TrainState
 from ssljax.probes import NetworkEvaluator
-from ssljax.report import ScoreSheet, free_path
+from ssljax.report import ScoreSheet, free_path, own_path
 
 Scores = dict[str, float]
 
@@ -164,8 +164,9 @@ class Evaluator:
 
         Args:
           state: The trained state.
-          workdir: `scores.json` and `scores.md` are written there, score by score.
-          writer: Also gets the trained network's and generator's scores.
+          workdir: `scores.json` and `scores.md` are written there, score by score; scores of other
+            settings at the same step are left, and the new ones named as with `beside`.
+          writer: Also gets the trained network's and generator's scores, once.
           beside: Whether the files are not the run's own: they are then named by the set, the
             stage and the step, as `ssljax.report.free_path` says.
 
@@ -177,13 +178,13 @@ class Evaluator:
         """
         config = self._experiment.config
         about = self._about(state, config.evals.final)
-        path = free_path(workdir, about) if beside else workdir / "scores"
+        path = free_path(workdir, about) if beside else own_path(workdir, about)
         sheet = ScoreSheet(about, path)
         self._fill(sheet, state, config.evals.final, baselines=config.evals.baselines)
-        sheet.write(complete=True)
-        if writer is not None:
+        if writer is not None and not sheet.was_complete:
             trained = {f"eval/{name}": value for name, value in _trained(sheet).items()}
             writer.write(int(state.step), trained)
+        sheet.write(complete=True)
         if jax.process_index() == 0:
             print(sheet.text())
             _log.info("The scores are in %s.json and .md.", path)

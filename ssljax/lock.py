@@ -45,6 +45,7 @@ class Lock:
         self._owner: dict[str, Any] = {
             "host": socket.gethostname(),
             "process": os.getpid(),
+            "namespace": _namespace(),
             "start": _start_of(os.getpid()),
             "since": time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime()),
         }
@@ -116,7 +117,9 @@ def _wait_until_dead(path: pathlib.Path) -> None:
     found = _read(path)
     if found is None:
         return
-    if found["host"] == socket.gethostname():
+    # Containers may share the host's name, and number their processes on their own.
+    here = found["host"] == socket.gethostname() and found["namespace"] == _namespace()
+    if here and isinstance(found["process"], int):
         alive = _is_running(found["process"], found["start"])
     else:
         _log.info("Waiting for a sign of life of %s.", _name(found))
@@ -153,7 +156,8 @@ def _read(path: pathlib.Path) -> dict[str, Any] | None:
             return None
         except ValueError:  # Just being written, or left half written.
             time.sleep(_ATTEMPT_S)
-    unknown = {"host": "an unknown machine", "process": 0, "start": None, "since": "?", "beat": 0}
+    unknown: dict[str, Any] = dict.fromkeys(("start", "namespace"))
+    unknown |= {"host": "an unknown machine", "process": 0, "since": "?", "beat": 0}
     return unknown | (found if isinstance(found, dict) else {})
 
 
@@ -165,11 +169,19 @@ def _is_running(process: int, start: str | None) -> bool:
     """Whether a process of this machine runs, and is the one that began then."""
     try:
         os.kill(process, 0)
-    except ProcessLookupError:
+    except (OverflowError, ProcessLookupError):
         return False
     except PermissionError:  # It is another user's.
         pass
     return _start_of(process) == start
+
+
+def _namespace() -> str | None:
+    """In which numbers of processes are counted; None where that cannot be read."""
+    try:
+        return os.readlink("/proc/self/ns/pid")
+    except OSError:
+        return None
 
 
 def _start_of(process: int) -> str | None:

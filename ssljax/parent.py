@@ -62,9 +62,26 @@ def recorded(workdir: pathlib.Path) -> Recorded | None:
     """Reads what `record` wrote; None where nothing has been learnt yet, or nothing was written."""
     if not workdirs.has_checkpoint(workdir) or not (workdir / _TASK).is_file():
         return None
+    task = _read(workdir / _TASK)
+    if not all(isinstance(task.get(name), int) for name in ("num_images", "total_steps")):
+        raise UserError(_damaged(workdir / _TASK))
     file = workdir / _DATA
-    made_of = workdirs.read_json(file).get("training_set", []) if file.is_file() else []
-    return Recorded(_read(workdir / _TASK), made_of)
+    made_of = workdirs.read_json(file).get("training_set") if file.is_file() else []
+    if not isinstance(made_of, list) or not all(map(_is_fingerprint, made_of)):
+        raise UserError(_damaged(file))
+    return Recorded(task, made_of)
+
+
+def _is_fingerprint(found: Any) -> bool:
+    kinds = {"images": int, "classes": list, "digest": str}
+    return isinstance(found, dict) and all(isinstance(found.get(k), t) for k, t in kinds.items())
+
+
+def _damaged(path: pathlib.Path) -> str:
+    return (
+        f"{path} is damaged (it lacks what a run records): restore it from a copy, or use another "
+        "workdir."
+    )
 
 
 def resolve(config: ConfigDict, workdir: pathlib.Path | None = None) -> ConfigDict:
@@ -86,6 +103,11 @@ def resolve(config: ConfigDict, workdir: pathlib.Path | None = None) -> ConfigDi
         return config
     config = config.copy_and_resolve_references()
     parent = pathlib.Path(config.init.workdir).expanduser().absolute()
+    if workdir is not None and parent == workdir:
+        raise UserError(
+            f"config.init.workdir and --workdir are both {parent}: give the new run a directory of "
+            "its own."
+        )
     with config.unlocked():
         config.init.workdir = str(parent)
         if workdir is not None and workdirs.has_checkpoint(workdir):

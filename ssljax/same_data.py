@@ -40,9 +40,10 @@ def check(experiment: Experiment, recorded: Recorded | None) -> list[dict[str, A
         return recorded.made_of
     told = f"The training set has changed since this run began: {'; '.join(changes)}"
     if "data" not in experiment.config.resume.accept:
+        option = (*experiment.config.resume.accept, "data")
         raise UserError(
             f"{told}. Restore it, or choose another --workdir, or go on with the set as it is now, "
-            "for as many steps as planned, with --config.resume.accept=\"('data',)\"."
+            f'for as many steps as planned, with --config.resume.accept="{option}".'
         )
     if experiment.method.remembers_images:
         raise UserError(

@@ -70,3 +70,4 @@ def _watch(signals: socket.socket, _: socket.socket) -> None:
             print("ssljax: Interrupted; what was saved before stays.", file=sys.stderr, flush=True)
             os._exit(128 + signal.SIGINT)
         asked = stop
+        print("Stopping after this step; Ctrl-C again stops at once.", file=sys.stderr, flush=True)

@@ -131,8 +131,7 @@ def train(config: ConfigDict, workdir: pathlib.Path) -> signal.Signals | None:
         if start < done:
             evaluator.draw(state, writer)
         if config.evals.final:
-            # A run that was already finished has its scores among the metrics.
-            evaluator.report(state, workdir, writer if start < done else None)
+            evaluator.report(state, workdir, writer)
         watch.remind()
     return None
 

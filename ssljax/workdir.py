@@ -140,7 +140,7 @@ def record(config: ConfigDict, workdir: pathlib.Path, step: int) -> None:
             change = {"step": step, "key": key, "before": before, "now": now, "time": time.time()}
             lines.append(json.dumps(change) + "\n")
         if lines:
-            earlier = history.read_text() if history.exists() else ""
+            earlier = history.read_text(errors="replace") if history.exists() else ""
             write_text(history, earlier + "".join(lines))
         write_text(workdir / "config.json", json.dumps(_plain(config), indent=2) + "\n")
         write_text(workdir / "environment.json", json.dumps(_environment(), indent=2) + "\n")

@@ -135,7 +135,9 @@ def test_other_images_than_the_network_was_trained_on_are_told(command, pretrain
     ]
     larger = command("finetune", "larger", init__workdir=pretrained, data__image_size=10, steps=1)
     assert main.main(larger) == 0
-    told = [line for line in capsys.readouterr().err.splitlines() if "was shown other" in line]
+    told = [
+        line for line in capsys.readouterr().err.splitlines() if "prepared in another way" in line
+    ]
     assert told == [
         f"W The network of {pretrained} was trained on images prepared in another way: "
         "config.data.image_size was 8 and is 10."
@@ -242,7 +244,7 @@ def test_other_mistakes_of_a_start_are_told(folder, command, pretrained, finetun
     # One workdir, two origins.
     arguments = command("finetune", init__workdir=finetuned, data__labels=4.0)
     assert main.main(arguments) == 2
-    assert f"init.workdir was '{pretrained}' and is '{finetuned}'" in capsys.readouterr().err
+    assert f"config.init.workdir and --workdir are both {finetuned}" in capsys.readouterr().err
     # A record that another version left.
     shutil.copytree(pretrained, folder / "old")
     record = json.loads((folder / "old" / "config.json").read_text())

@@ -85,7 +85,7 @@ def test_a_set_that_has_grown_is_told_and_nothing_is_written(images, begun, tmp_
     with pytest.raises(UserError, match=r"it had 48 images and has 52.*accept=\"\('data',\)\""):
         go_on(config(images), tmp_path / "run")
     assert (tmp_path / "run" / "task.json").read_text() == begun
-    assert len(json.loads((tmp_path / "run" / "data.json").read_text())) == 1
+    assert len(json.loads((tmp_path / "run" / "data.json").read_text())["training_set"]) == 1
 
 
 @pytest.mark.parametrize(
@@ -109,7 +109,7 @@ def test_an_accepted_change_keeps_the_length_and_is_recorded(images, begun, tmp_
     assert (experiment.task.total_steps, experiment.task.steps_per_epoch) == (6, 3)
     assert len(experiment.source) == 88
     assert (tmp_path / "run" / "task.json").read_text() == begun
-    made_of = json.loads((tmp_path / "run" / "data.json").read_text())
+    made_of = json.loads((tmp_path / "run" / "data.json").read_text())["training_set"]
     assert [each["images"] for each in made_of] == [48, 88]
     # From here on this is the set, and going back is a change as well.
     go_on(config(images), tmp_path / "run")

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 
 from ssljax.data.listing import Listing, list_files
-from ssljax.data.sources import Record, Source
+from ssljax.data.sources import SPLIT_KEYS, Record, Source
 from ssljax.errors import UserError
 
 _SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
@@ -71,7 +71,7 @@ class FolderSource(Source):
         if not self._files:
             raise UserError(
                 f"The split {split!r} of {root} is empty: choose a part of its {len(files)} images"
-                " in config.data.split."
+                f" in {SPLIT_KEYS}."
             )
         self._root = root
         self._listing = listing
@@ -95,8 +95,8 @@ class FolderSource(Source):
             data = (self._root / file).read_bytes()
         except OSError as error:
             raise UserError(
-                f"{self.describe(index)} cannot be read ({error.strerror}): restore it, or start"
-                " again so that the directory is listed anew."
+                f"{self.describe(index)} cannot be read ({error.strerror}): restore it, or remove"
+                " it and start again."
             ) from error
         return Record(data, self._label(file))
 
@@ -158,8 +158,8 @@ def _parse_split(split: str) -> tuple[str, str | None, str | None]:
     match = _SPLIT.fullmatch(split)
     if match is None:
         raise UserError(
-            f"The split {split!r} cannot be understood: write a name such as 'train' in"
-            " config.data.split, or a part of it such as 'train[:90%]' or 'train[100:200]'."
+            f"The split {split!r} cannot be understood: write a name such as 'train', or a part of"
+            f" it such as 'train[:90%]' or 'train[100:200]', in {SPLIT_KEYS}."
         )
     return match[1], match[2], match[3]
 
@@ -197,7 +197,7 @@ def _split_directory(directory: Path, split: str) -> tuple[Path, list[str]]:
         return directory, []
     raise UserError(
         f"{directory} has no split {split!r}: make a folder of that name in it, or choose one of"
-        f" {_names(splits or ['train', *folders])} in config.data.split."
+        f" {_names(splits or ['train', *folders])} in {SPLIT_KEYS}."
     )
 
 

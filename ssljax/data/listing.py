@@ -14,8 +14,8 @@ class Listing(NamedTuple):
     Attributes:
       images: paths, relative to the directory, in no particular order.
       folders: names of the first-level folders, sorted, but for repeated ones; empty ones count.
-      skipped: how many other files there are of each kind: an ending such as ".txt", "hidden" or
-        "without an ending".
+      skipped: how many other files there are of each kind: an ending such as ".txt", "hidden",
+        "without an ending" or "no regular file".
       repeated: links to folders that were read already.
     """
 
@@ -83,6 +83,8 @@ def _list_folder(
                     listing.folders.append(entry.name)
             elif hidden:
                 listing.skipped["hidden"] += 1
+            elif not entry.is_file():  # A pipe would be waited for; a link may lead nowhere.
+                listing.skipped["no regular file"] += 1
             elif entry.name.lower().endswith(suffixes):
                 listing.images.append(prefix + entry.name)
             else:

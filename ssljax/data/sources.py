@@ -18,6 +18,10 @@ class Record(NamedTuple):
     label: int | None
 
 
+SPLIT_KEYS = "config.data.split (config.evals.train_split and test_split for what is scored)"
+"""Where a split is named, for messages."""
+
+
 @runtime_checkable
 class Source(Protocol):
     """Images that are read at random places, from any thread.

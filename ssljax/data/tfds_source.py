@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 
 from ssljax.data.decode import FloatPNG
-from ssljax.data.sources import NO_LABEL, Record, Source
+from ssljax.data.sources import NO_LABEL, SPLIT_KEYS, Record, Source
 from ssljax.errors import UserError
 
 
@@ -169,7 +169,7 @@ def _open_split(builder: tfds.core.DatasetBuilder, split: str, decoders: dict) -
         splits = ", ".join(f"{k} ({v.num_examples})" for k, v in builder.info.splits.items())
         raise UserError(
             f"The split {split!r} of {builder.info.name} cannot be read ({_first_line(error)}):"
-            f" choose one of {splits} in config.data.split, or a part such as 'train[:90%]'."
+            f" choose one of {splits}, or a part such as 'train[:90%]', in {SPLIT_KEYS}."
         ) from error
 
 

@@ -4,7 +4,7 @@ from ssljax.report.collapse import CollapseWatch
 from ssljax.report.metrics import MetricWriter
 from ssljax.report.pictures import Picture, beside, encode_png, grid
 from ssljax.report.progress import Progress
-from ssljax.report.sheet import ScoreSheet, free_path
+from ssljax.report.sheet import ScoreSheet, free_path, own_path
 from ssljax.report.table import figure_table, score_table
 from ssljax.report.throughput import Throughput, flops, peak_flops
 
@@ -21,6 +21,7 @@ __all__ = [
     "flops",
     "free_path",
     "grid",
+    "own_path",
     "peak_flops",
     "score_table",
 ]

@@ -56,7 +56,8 @@ class MetricWriter:
             self._wandb = _start_wandb(wandb_project, workdir)
         path = workdir / "metrics.jsonl"
         if path.exists():
-            kept = [line for line in path.read_text().splitlines() if _is_before(line, start_step)]
+            lines = path.read_text(errors="replace").splitlines()
+            kept = [line for line in lines if _is_before(line, start_step)]
             # Written beside and renamed: a kill in between loses nothing.
             rewritten = path.with_suffix(".tmp")
             rewritten.write_text("".join(line + "\n" for line in kept))

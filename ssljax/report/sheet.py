@@ -28,8 +28,7 @@ class ScoreSheet:
     """Scores by network and by generator, and what became of those that could not be computed.
 
     Every score is in the files as soon as it is known, so that an interruption loses none. Scores
-    of an attempt at the same sheet that was interrupted or failed in part stay until they are
-    computed anew.
+    that an earlier attempt at the same sheet has written stay until they are computed anew.
 
     Args:
       about: What the scores are of: "step", "network", "stage", "data" and "settings".
@@ -38,6 +37,7 @@ class ScoreSheet:
     Attributes:
       scores: By network or generator, then by name.
       errors: By network or generator, a sentence for each score that is missing.
+      was_complete: Whether an earlier attempt at the same sheet left nothing to compute.
     """
 
     def __init__(self, about: Mapping[str, Any], path: pathlib.Path | None = None) -> None:
@@ -46,8 +46,10 @@ class ScoreSheet:
         self.scores: dict[str, dict[str, float]] = {}
         self.errors: dict[str, dict[str, str]] = {}
         before = _read(self._path) if self._path else None
-        if before is not None and _about(before) == self._about and _unfinished(before):
+        self.was_complete = False
+        if before is not None and _about(before) == self._about:
             self.scores = before["scores"]
+            self.was_complete = before["complete"] and not before["errors"]
 
     @contextlib.contextmanager
     def attempt(self, row: str, names: Sequence[str]) -> Iterator[None]:
@@ -121,6 +123,21 @@ class ScoreSheet:
         return "\n\n".join(parts)
 
 
+def own_path(workdir: pathlib.Path, about: Mapping[str, Any]) -> pathlib.Path:
+    """Where a run writes its own scores: `scores`, unless whole ones of other settings are there.
+
+    Args:
+      workdir: That of the run.
+      about: What the scores are of, as in `ScoreSheet`.
+    """
+    path = workdir / "scores"
+    before = _read(path)
+    whole = before is not None and before["complete"] and before["step"] == about["step"]
+    if before is not None and whole and _about(before) != json.loads(json.dumps(about)):
+        return free_path(workdir, about)
+    return path
+
+
 def free_path(workdir: pathlib.Path, about: Mapping[str, Any]) -> pathlib.Path:
     """Where a checkpoint's scores are written beside those of the run, and never over others.
 
@@ -152,10 +169,6 @@ def _read(path: pathlib.Path) -> dict[str, Any] | None:
     except (OSError, ValueError):
         return None
     return found if isinstance(found, dict) and found.keys() >= set(_NOTES) else None
-
-
-def _unfinished(found: Mapping[str, Any]) -> bool:
-    return not found["complete"] or bool(found["errors"])
 
 
 def _about(found: Mapping[str, Any]) -> dict[str, Any]:

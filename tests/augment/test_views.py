@@ -77,8 +77,10 @@ def test_normalize_is_per_channel():
     got = normalize(jnp.asarray(x, jnp.float32), (0.1, 0.5), (0.2, 0.4))
     expected = (x - np.array([0.1, 0.5])) / np.array([0.2, 0.4])
     np.testing.assert_allclose(got, expected, atol=1e-5)
-    with pytest.raises(ValueError, match="2 channels"):
-        normalize(jnp.zeros((1, 1, 1, 2)), (0.5,), (0.5,))
+    one_for_all = normalize(jnp.asarray(x, jnp.float32), (0.5,), (0.4,))
+    np.testing.assert_allclose(one_for_all, (x - 0.5) / 0.4, atol=1e-5)
+    with pytest.raises(ValueError, match="3 channels"):
+        normalize(jnp.zeros((1, 1, 1, 3)), (0.5, 0.5), (0.5, 0.5))
     with pytest.raises(ValueError, match="positive"):
         normalize(jnp.zeros((1, 1, 1, 1)), (0.5,), (0.0,))
 

@@ -131,7 +131,7 @@ def test_a_frozen_patch_embedding_has_no_weight_decay(name, build):
         "projector": {"last_layer": jnp.ones((2, 2)), "norm1": {"bias": jnp.ones(2)}},
     }
     state, none = player.tx.init(params), jax.tree.map(jnp.zeros_like, params)
-    updates, _ = player.tx.update(none, state, params)
+    updates, _ = player.tx.update(none, state, params, step=jnp.zeros((), jnp.int32))
     moved = {part: np.abs(x["kernel"]).max() for part, x in updates["encoder"].items()}
     assert moved["mlp_out"] > 0
     assert moved["patch_embedding"] == 0

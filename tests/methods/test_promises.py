@@ -64,7 +64,8 @@ def tiny_config(name: str, dtype: str = "float32") -> ConfigDict:
         config.data.update(name="digits", split="train", image_size=SIDE, labels=labels)
         config.model.update(widths=(4, NARROW), convs_per_stage=1, patch_size=4)
         config.model.update(dim=NARROW, depth=1, heads=2, dtype=dtype)
-        config.optimizer.update(name="sgd", learning_rate=0.005, warmup_epochs=0.0)
+        # Gradients of one size in all methods, beside which rounding can be told by its size.
+        config.optimizer.update(name="sgd", learning_rate=0.005, warmup_epochs=0.0, clip_norm=1.0)
         for key, value in config.method.items():
             if key in SIZES:
                 config.method[key] = SIZES[key]

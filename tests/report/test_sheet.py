@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from ssljax.report import ScoreSheet, free_path
+from ssljax.report import ScoreSheet, free_path, own_path
 
 ABOUT = {
     "step": 7,
@@ -59,10 +59,27 @@ def test_what_an_interrupted_attempt_has_found_stays_until_it_is_found_anew(tmp_
     again.add("trained network", {"knn5": 0.5})
     rows = {"raw pixels": {"knn5": 0.25}, "trained network": {"knn5": 0.5}}
     assert read(tmp_path / "scores.json")["scores"] == rows
+    assert not again.was_complete
     again.write(complete=True)
-    for about in (ABOUT, ABOUT | {"step": 8}):
-        ScoreSheet(about, tmp_path / "scores").add("raw pixels", {"knn5": 0.75})
-        assert read(tmp_path / "scores.json")["scores"] == {"raw pixels": {"knn5": 0.75}}
+    # Nor does a further attempt lose what a whole sheet holds; one of another step is another.
+    further = ScoreSheet(ABOUT, tmp_path / "scores")
+    assert further.was_complete
+    further.add("raw pixels", {"knn5": 0.75})
+    rows["raw pixels"] = {"knn5": 0.75}
+    assert read(tmp_path / "scores.json")["scores"] == rows
+    ScoreSheet(ABOUT | {"step": 8}, tmp_path / "scores").add("raw pixels", {"knn5": 0.125})
+    assert read(tmp_path / "scores.json")["scores"] == {"raw pixels": {"knn5": 0.125}}
+
+
+def test_a_run_writes_over_its_own_scores_but_not_over_whole_ones_of_other_settings(tmp_path):
+    other = ABOUT | {"settings": {"evals.name": "another"}}
+    assert own_path(tmp_path, ABOUT) == tmp_path / "scores"
+    ScoreSheet(ABOUT, tmp_path / "scores").write()
+    assert own_path(tmp_path, other) == tmp_path / "scores"  # Not whole.
+    ScoreSheet(ABOUT, tmp_path / "scores").write(complete=True)
+    assert own_path(tmp_path, ABOUT) == tmp_path / "scores"
+    assert own_path(tmp_path, other) == tmp_path / "scores-digits-features-step7"
+    assert own_path(tmp_path, ABOUT | {"step": 8}) == tmp_path / "scores"  # It has trained on.
 
 
 def test_sheets_beside_one_another_are_named_by_what_they_are_of(tmp_path):
