@@ -9,6 +9,7 @@ import logging
 import os
 import pathlib
 import shutil
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -267,6 +268,31 @@ def _inspect(state: PyTree) -> tuple[jax.Array, jax.Array]:
         octets = jax.lax.bitcast_convert_type(leaf, jnp.uint8)
         total = total + jnp.sum(octets.astype(jnp.uint32), dtype=jnp.uint32)
     return total, jnp.stack(finite)
+
+
+def pass_over_late_writes() -> None:
+    """From here on nothing is printed of writes that end after the save that they belong to.
+
+    After a failed save, such as on a full disk, TensorStore still calls into the event loop that
+    Orbax has closed, and prints what that raises. What failed is told by `Checkpoints.save`.
+    """
+    uncaught, unraisable = sys.excepthook, sys.unraisablehook
+
+    def on_uncaught(kind: type[BaseException], error: BaseException, trace: Any) -> None:
+        if not _is_late_write(error, trace):
+            uncaught(kind, error, trace)
+
+    def on_unraisable(told: Any) -> None:
+        if not _is_late_write(told.exc_value, told.exc_traceback):
+            unraisable(told)
+
+    sys.excepthook, sys.unraisablehook = on_uncaught, on_unraisable
+
+
+def _is_late_write(error: BaseException | None, trace: Any) -> bool:
+    # Called by no frame of Python's: no error of the program's own looks like this.
+    outermost = trace.tb_frame.f_code.co_name if trace is not None else ""
+    return outermost == "call_soon_threadsafe" and str(error) == "Event loop is closed"
 
 
 def _first_broken(state: PyTree, finite: jax.Array) -> str:

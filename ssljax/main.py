@@ -25,8 +25,8 @@ if __name__ == "__main__":
 
 from absl import flags
 
+from ssljax import checkpoint, config_file, evaluate, hosts, sample, train
 from ssljax import config as configs
-from ssljax import config_file, evaluate, hosts, sample, train
 from ssljax.errors import StoppedError, UserError, is_full, refusal
 
 _USAGE_STATUS = 2
@@ -148,4 +148,5 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
+    checkpoint.pass_over_late_writes()
     sys.exit(main())

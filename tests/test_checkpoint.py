@@ -1,8 +1,11 @@
 """Checkpoints: whole, damaged, of another model, and onto another mesh."""
 
+import asyncio
 import contextlib
 import logging
 import resource
+import sys
+import types
 
 import jax
 import jax.numpy as jnp
@@ -11,7 +14,7 @@ import optax
 import pytest
 
 from ssljax import mesh
-from ssljax.checkpoint import Checkpoints
+from ssljax.checkpoint import Checkpoints, pass_over_late_writes
 from ssljax.errors import StoppedError, UserError
 from ssljax.methods.contract import TrainState
 
@@ -219,3 +222,21 @@ def test_a_reader_changes_nothing(saved, caplog):
         assert checkpoints.steps() == []
         assert checkpoints.restore(_on(mesh.make_mesh())) is None
     assert not (saved / "none").exists()
+
+
+def test_late_writes_are_passed_over_and_all_other_errors_told(monkeypatch):
+    told = []
+    monkeypatch.setattr(sys, "excepthook", lambda *error: told.append(error[1]))
+    monkeypatch.setattr(sys, "unraisablehook", lambda unraisable: told.append(unraisable.exc_value))
+    pass_over_late_writes()
+    loop = asyncio.new_event_loop()
+    loop.close()
+    with pytest.raises(RuntimeError, match="Event loop is closed") as raised:
+        loop.call_soon_threadsafe(print)
+    # As a thread that is not Python's sees it, and as a program does.
+    late, own = raised.tb.tb_next, raised.tb
+    for trace, error in ((late, raised.value), (own, raised.value), (late, RuntimeError("other"))):
+        told.clear()
+        sys.excepthook(RuntimeError, error, trace)
+        sys.unraisablehook(types.SimpleNamespace(exc_value=error, exc_traceback=trace))
+        assert told == ([] if (trace, error) == (late, raised.value) else [error, error])
