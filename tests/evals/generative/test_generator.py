@@ -174,7 +174,7 @@ def test_each_set_passes_once_and_the_real_one_is_kept(tmp_path, caplog):
 
 
 def test_fewer_images_than_features_are_refused():
-    with pytest.raises(UserError, match="take at least 6 of both"):
+    with pytest.raises(UserError, match="take at least 6"):
         evaluate(count=5)
     seen = []
     with pytest.raises(UserError, match="4 real images are too few"):
