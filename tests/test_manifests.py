@@ -13,7 +13,7 @@ from unittest import mock
 import pytest
 import yaml
 
-from ssljax import mesh
+from ssljax.hosts import start
 
 ROOT = pathlib.Path(__file__).parent.parent
 SHAPES = {
@@ -149,6 +149,7 @@ def test_the_processes_find_each_other_and_get_the_options(written, started, mon
     *_, container = _job(manifest)
     join = mock.Mock()
     monkeypatch.setattr("jax.distributed.initialize", join)
+    monkeypatch.setattr("ssljax.hosts._wait_for_first", lambda address: None)
     for host in range(hosts):
         set_by_kubernetes = _expanded(
             container["env"] or [],
@@ -160,12 +161,17 @@ def test_the_processes_find_each_other_and_get_the_options(written, started, mon
         told = {name: value for name, value in variables.items() if name.startswith("JAX_")}
         for name, value in told.items():
             monkeypatch.setenv(name, value)
-        mesh.start_hosts("--distributed" in arguments)
+        start("--distributed" in arguments)
         if "google.com/tpu" in container["resources"]["limits"]:
             # JAX asks GKE itself, whose answer these variables would override.
             assert arguments == ["-m", "ssljax.main", "--distributed", *OPTIONS]
             assert not told
-            join.assert_called_with()
+            join.assert_called_with(shutdown_timeout_seconds=mock.ANY)
         else:
             assert arguments == ["-m", "ssljax.main", *OPTIONS]
-            join.assert_called_with("h100-slice-job-0-0.h100:6002", hosts, host)
+            join.assert_called_with(
+                coordinator_address="h100-slice-job-0-0.h100:6002",
+                num_processes=hosts,
+                process_id=host,
+                shutdown_timeout_seconds=mock.ANY,
+            )
