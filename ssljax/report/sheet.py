@@ -132,7 +132,7 @@ def own_path(workdir: pathlib.Path, about: Mapping[str, Any]) -> pathlib.Path:
     """
     path = workdir / "scores"
     before = _read(path)
-    whole = before is not None and before["complete"] and before["step"] == about["step"]
+    whole = before is not None and before["complete"] and before.get("step") == about["step"]
     if before is not None and whole and _about(before) != json.loads(json.dumps(about)):
         return free_path(workdir, about)
     return path

@@ -80,6 +80,9 @@ def test_a_run_writes_over_its_own_scores_but_not_over_whole_ones_of_other_setti
     assert own_path(tmp_path, ABOUT) == tmp_path / "scores"
     assert own_path(tmp_path, other) == tmp_path / "scores-digits-features-step7"
     assert own_path(tmp_path, ABOUT | {"step": 8}) == tmp_path / "scores"  # It has trained on.
+    # Damaged, so that nothing tells what it is of.
+    (tmp_path / "scores.json").write_text('{"complete": true, "scores": {}, "errors": {}}')
+    assert own_path(tmp_path, ABOUT) == tmp_path / "scores"
 
 
 def test_sheets_beside_one_another_are_named_by_what_they_are_of(tmp_path):
