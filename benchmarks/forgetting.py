@@ -29,9 +29,9 @@ from ml_collections.config_flags import config_flags
 from benchmarks import runs
 from ssljax import config as configs
 from ssljax import data
-from ssljax.experiment import Experiment
 from ssljax.methods.contract import TrainState
-from ssljax.methods.one_vs_rest import OneVsRest, balanced_accuracy
+from ssljax.methods.transfer.one_vs_rest import OneVsRest, balanced_accuracy
+from ssljax.run.experiment import Experiment
 from ssljax.train import compile_step
 
 VARIANTS = {"with rotations": 1.0, "without": 0.0}

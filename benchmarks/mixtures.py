@@ -34,7 +34,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from benchmarks import runs
 from ssljax import losses, optimizers
 from ssljax.methods.contract import Aux, Batch, Method, Player, TrainState
-from ssljax.state import init_state, make_step
+from ssljax.run.step import init_state, make_step
 
 PyTree = Any
 

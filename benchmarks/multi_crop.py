@@ -22,8 +22,8 @@ from ml_collections import ConfigDict
 from ml_collections.config_flags import config_flags
 
 from benchmarks import runs
-from ssljax.experiment import Experiment
 from ssljax.methods.contract import TrainState
+from ssljax.run.experiment import Experiment
 from ssljax.train import compile_step
 
 _LARGE, _SMALL, _SMALL_CROPS = 32, 16, 4

@@ -14,15 +14,16 @@ import jax
 from ml_collections import ConfigDict
 
 from ssljax import config as configs
-from ssljax import data, parent, report
-from ssljax import workdir as workdirs
-from ssljax.checkpoint import Checkpoints
+from ssljax import data, report
 from ssljax.errors import MissingScores, UserError
-from ssljax.experiment import Experiment
-from ssljax.generators import GeneratorEvaluator
+from ssljax.evals.generators import GeneratorEvaluator
+from ssljax.evals.probes import NetworkEvaluator
 from ssljax.methods.contract import TrainState
-from ssljax.probes import NetworkEvaluator
 from ssljax.report import ScoreSheet, free_path, own_path
+from ssljax.run import pretrained
+from ssljax.run import workdir as workdirs
+from ssljax.run.checkpoint import Checkpoints
+from ssljax.run.experiment import Experiment
 
 Scores = dict[str, float]
 
@@ -290,9 +291,9 @@ def evaluate_checkpoint(config: ConfigDict, workdir: pathlib.Path) -> dict[str, 
         score is impossible.
       MissingScores: if some scores could not be computed; the others are written.
     """
-    config = parent.resolve(config, workdir)
+    config = pretrained.resolve(config, workdir)
     workdirs.check(config, workdir)
-    experiment = Experiment(config, parent.recorded(workdir))
+    experiment = Experiment(config, pretrained.recorded(workdir))
     evaluator = Evaluator(experiment)
     evaluator.check_scores(config.evals.final)
     return evaluator.report(newest_state(experiment, workdir), workdir, beside=True)

@@ -18,16 +18,18 @@ import sys
 import warnings
 from collections.abc import Iterator
 
-from ssljax import signals
+from ssljax.run import signals
 
 if __name__ == "__main__":
     signals.end_at_interrupts()  # The libraries below take seconds to load.
 
 from absl import flags
 
-from ssljax import checkpoint, config_file, evaluate, hosts, sample, train
 from ssljax import config as configs
+from ssljax import evaluate, sample, train
+from ssljax.config import file as config_file
 from ssljax.errors import StoppedError, UserError, is_full, refusal
+from ssljax.run import checkpoint, hosts
 
 _USAGE_STATUS = 2
 _STOPPED_STATUS = 1

@@ -11,11 +11,13 @@ import numpy as np
 from jax.experimental import multihost_utils
 from ml_collections import ConfigDict
 
-from ssljax import generators, methods, parent, report
-from ssljax import workdir as workdirs
+from ssljax import methods, report
 from ssljax.errors import UserError
+from ssljax.evals import generators
 from ssljax.evaluate import newest_state
-from ssljax.experiment import Experiment
+from ssljax.run import pretrained
+from ssljax.run import workdir as workdirs
+from ssljax.run.experiment import Experiment
 
 _log = logging.getLogger(__name__)
 
@@ -35,13 +37,13 @@ def sample_checkpoint(config: ConfigDict, workdir: pathlib.Path) -> list[pathlib
       UserError: if the method generates no images, or there is no checkpoint, or it is of another
         model.
     """
-    if not methods.TABLE[config.method.name].generates:
+    if not methods.REGISTRY[config.method.name].generates:
         raise UserError(
             f"The method {config.method.name} generates no images: --mode=sample is for generators."
         )
-    config = parent.resolve(config, workdir)
+    config = pretrained.resolve(config, workdir)
     workdirs.check(config, workdir, others=("seed",))
-    experiment = Experiment(config, parent.recorded(workdir))
+    experiment = Experiment(config, pretrained.recorded(workdir))
     state, count = newest_state(experiment, workdir), config.samples.count
     key = generators.picture_key(config.seed)
     drawn = generators.make_sampler(experiment)(state, key, count)

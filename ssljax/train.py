@@ -15,14 +15,15 @@ import jax
 from jax.experimental import multihost_utils
 from ml_collections import ConfigDict
 
-from ssljax import hosts, lock, mesh, parent, report, same_data, signals
-from ssljax import workdir as workdirs
-from ssljax.checkpoint import Checkpoints
+from ssljax import mesh, report
 from ssljax.errors import StoppedError, UserError
 from ssljax.evaluate import Evaluator
-from ssljax.experiment import Experiment, Feed
 from ssljax.methods.contract import Phase, TrainState
-from ssljax.state import loops
+from ssljax.run import hosts, lock, pretrained, same_data, signals
+from ssljax.run import workdir as workdirs
+from ssljax.run.checkpoint import Checkpoints
+from ssljax.run.experiment import Experiment, Feed
+from ssljax.run.step import loops
 
 _log = logging.getLogger(__name__)
 
@@ -48,9 +49,9 @@ def train(config: ConfigDict, workdir: pathlib.Path) -> signal.Signals | None:
       StoppedError: if a checkpoint cannot be written, or another process has taken the workdir.
       MissingScores: if some of the final scores could not be computed; the others are written.
     """
-    config = parent.resolve(config, workdir)
+    config = pretrained.resolve(config, workdir)
     workdirs.check_resumed(config, workdir)  # Before anything of the config is looked at closely.
-    recorded = parent.recorded(workdir)
+    recorded = pretrained.recorded(workdir)
     experiment = Experiment(config, recorded)
     experiment.trace()
     made_of = same_data.check(experiment, recorded)
@@ -81,7 +82,7 @@ def train(config: ConfigDict, workdir: pathlib.Path) -> signal.Signals | None:
                 f"asks for {total}: ask for at least {start}, or use another --workdir."
             )
         workdirs.record(config, workdir, start)
-        parent.record(experiment.task, made_of, workdir)
+        pretrained.record(experiment.task, made_of, workdir)
         if first_process:
             before = total if recorded is None else recorded.task.get("total_steps", total)
             if before != total:
@@ -93,7 +94,7 @@ def train(config: ConfigDict, workdir: pathlib.Path) -> signal.Signals | None:
                     before,
                 )
             _log.info("%s", describe(experiment))
-            others = parent.other_inputs(config)
+            others = pretrained.other_inputs(config)
             if others:
                 _log.warning(
                     "The network of %s was trained on images prepared in another way: %s.",

@@ -13,7 +13,7 @@ from ssljax import methods
 from ssljax.methods.contract import Aux, Method, Player
 
 CONFIG = """
-from ssljax.config import base_config
+from ssljax.config.base import base_config
 
 
 def get_config():
@@ -67,7 +67,7 @@ class Affine(Method):
 def listed():
     """Puts the method into the table for as long as it is needed."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(methods.TABLE, "affine", Affine)
+        patch.setitem(methods.REGISTRY, "affine", Affine)
         yield
 
 

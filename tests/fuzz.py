@@ -137,7 +137,7 @@ def draw(
     from ssljax import methods
 
     rng = random.Random(f"{seed}/{number}")
-    method = rng.choice(sorted(methods.TABLE))
+    method = rng.choice(sorted(methods.REGISTRY))
     base = configs.flatten(configs.base_config(method))
     values = _tiny(base) | _data(rng.choice(["digits", "digits", "odd", "bare"]), folders)
     keys = sorted(base.keys() - _LEFT_ALONE)

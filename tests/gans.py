@@ -9,8 +9,9 @@ import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
 
-from ssljax import optimizers, state
+from ssljax import optimizers
 from ssljax.methods.contract import Method, Task, TrainState
+from ssljax.run.step import init_state, make_step
 
 BATCH, SIDE, CLASSES, RATE = 8, 16, 3, 0.01
 TASK = Task(
@@ -22,16 +23,16 @@ QUICK = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes
 KEY = jax.random.key(1)
 """Of every loss that is computed alone."""
 jit = functools.partial(jax.jit, compiler_options=QUICK)
-_start = jit(lambda method: state.init_state(method, jax.random.key(0)), static_argnums=0)
-_step = jit(lambda method, now, batch: state.make_step(method)(now, batch), static_argnums=0)
+_start = jit(lambda method: init_state(method, jax.random.key(0)), static_argnums=0)
+_step = jit(lambda method, now, batch: make_step(method)(now, batch), static_argnums=0)
 _imagine = jit(
-    lambda method, now, views, key, each: method.imagine(
+    lambda method, now, views, key, each: method.sample_fakes(
         now.params["generator"], now.variables["generator"], views, key, each
     )[0],
     static_argnums=(0, 4),
 )
 _judge = jit(
-    lambda method, now, images, labels: method.judge(
+    lambda method, now, images, labels: method.discriminate(
         now.params["discriminator"], now.variables["discriminator"], images, labels
     )[0],
     static_argnums=0,
@@ -96,14 +97,18 @@ def loss(method: Method, name: str, state: TrainState, views: Any) -> Any:
     return _loss(method, name, state, views)
 
 
-def imagine(method: Any, state: TrainState, views: Any, key: jax.Array, each: int = 1) -> jax.Array:
+def sample_fakes(
+    method: Any, state: TrainState, views: Any, key: jax.Array, each: int = 1
+) -> jax.Array:
     """Generated images in training mode, as a player that draws with this key sees them."""
-    return _imagine(method, state, views, key, each)
+    return _sample_fakes(method, state, views, key, each)
 
 
-def judge(method: Any, state: TrainState, images: Any, labels: Any = None) -> dict[str, jax.Array]:
+def discriminate(
+    method: Any, state: TrainState, images: Any, labels: Any = None
+) -> dict[str, jax.Array]:
     """The discriminator's outputs in training mode, its spectral vectors as they are."""
-    return _judge(method, state, images, labels)
+    return _discriminate(method, state, images, labels)
 
 
 def generate(method: Method, state: TrainState, latents: Any) -> jax.Array:

@@ -9,8 +9,8 @@ import jax
 import numpy as np
 
 from ssljax import config as configs
-from ssljax.checkpoint import Checkpoints
-from ssljax.experiment import Experiment
+from ssljax.run.checkpoint import Checkpoints
+from ssljax.run.experiment import Experiment
 
 ROOT = pathlib.Path(__file__).parent.parent
 DIGITS = ROOT / "configs" / "simclr" / "digits.py"

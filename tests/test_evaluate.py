@@ -11,7 +11,7 @@ from ssljax import data, evaluate, main
 from ssljax.data import reading
 from ssljax.errors import MissingScores, UserError
 from ssljax.evals import suite
-from ssljax.experiment import Experiment
+from ssljax.run.experiment import Experiment
 
 SMALL = {
     "evals__final": "('knn','linear')",

@@ -13,7 +13,7 @@ from unittest import mock
 import pytest
 import yaml
 
-from ssljax.hosts import start
+from ssljax.run.hosts import start
 
 ROOT = pathlib.Path(__file__).parent.parent
 SHAPES = {
@@ -149,7 +149,7 @@ def test_the_processes_find_each_other_and_get_the_options(written, started, mon
     *_, container = _job(manifest)
     join = mock.Mock()
     monkeypatch.setattr("jax.distributed.initialize", join)
-    monkeypatch.setattr("ssljax.hosts._wait_for_first", lambda address: None)
+    monkeypatch.setattr("ssljax.run.hosts._wait_for_first", lambda address: None)
     for host in range(hosts):
         set_by_kubernetes = _expanded(
             container["env"] or [],

@@ -14,10 +14,10 @@ import runs
 from ml_collections import ConfigDict
 
 from ssljax import main
-from ssljax.checkpoint import Checkpoints
-from ssljax.experiment import Experiment
-from ssljax.methods import TABLE
+from ssljax.methods import REGISTRY
 from ssljax.methods.contract import Aux, Method, Phase, Player
+from ssljax.run.checkpoint import Checkpoints
+from ssljax.run.experiment import Experiment
 
 
 def _losses(workdir) -> list[float]:
@@ -150,7 +150,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_checkpoint(tmp_pa
 
 
 TOY = """
-from ssljax.config import base_config
+from ssljax.config.base import base_config
 
 
 def get_config():
@@ -187,7 +187,7 @@ def toy(tmp_path, monkeypatch):
     file.write_text(TOY)
 
     def arguments(method, **changes):
-        monkeypatch.setitem(TABLE, "toy", method)
+        monkeypatch.setitem(REGISTRY, "toy", method)
         return runs.arguments(tmp_path / "run", file, **changes)
 
     return arguments

@@ -3,7 +3,7 @@
 from ml_collections import ConfigDict
 
 from ssljax import recipes
-from ssljax.config import base_config
+from ssljax.config.base import base_config
 
 
 def get_config() -> ConfigDict:

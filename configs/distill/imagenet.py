@@ -2,7 +2,7 @@
 
 from ml_collections import ConfigDict
 
-from ssljax.config import base_config
+from ssljax.config.base import base_config
 from ssljax.optimizers import NORMS_AND_BIASES
 
 

@@ -7,7 +7,7 @@ from ml_collections import ConfigDict
 
 from ssljax import recipes
 from ssljax.augment import presets
-from ssljax.config import base_config
+from ssljax.config.base import base_config
 
 
 def get_config(variant: Literal["", "v1"] = "") -> ConfigDict:

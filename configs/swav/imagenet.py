@@ -5,7 +5,7 @@ from typing import Literal
 from ml_collections import ConfigDict
 
 from ssljax import recipes
-from ssljax.config import base_config
+from ssljax.config.base import base_config
 
 
 def get_config(variant: Literal["", "2x224", "batch256"] = "") -> ConfigDict:

@@ -4,18 +4,18 @@
 `load_all` reads it into memory, and `ssljax.data.device` brings batches to the mesh.
 """
 
-from ssljax.data.catalog import open_source
-from ssljax.data.classes import with_classes, with_labels
 from ssljax.data.decode import CorruptImage, decode
 from ssljax.data.device import DeviceCache, Prefetch, gather, put_on_devices, to_global
-from ssljax.data.digits import prepare_digits
-from ssljax.data.folder import FolderSource
 from ssljax.data.order import Order
 from ssljax.data.pipeline import Loader, index_batches, load_all
 from ssljax.data.scan import Scan
-from ssljax.data.sources import NO_LABEL, ArraySource, Record, Source, fingerprint
-from ssljax.data.subset import FewLabels, Subset, read_labels
-from ssljax.data.tfds_source import TfdsSource, open_builder
+from ssljax.data.sources.base import NO_LABEL, ArraySource, Record, Source, fingerprint
+from ssljax.data.sources.catalog import open_source
+from ssljax.data.sources.classes import with_classes, with_labels
+from ssljax.data.sources.digits import prepare_digits
+from ssljax.data.sources.folder import FolderSource
+from ssljax.data.sources.subset import FewLabels, Subset, read_labels
+from ssljax.data.sources.tfds import TfdsSource, open_builder
 
 __all__ = [
     "NO_LABEL",

@@ -14,7 +14,7 @@ from jaxtyping import Int32
 from ssljax.data.decode import Resize
 from ssljax.data.order import Order
 from ssljax.data.reading import Reader
-from ssljax.data.sources import Source
+from ssljax.data.sources.base import Source
 
 Batch = dict[str, np.ndarray]
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ssljax.data.decode import CorruptImage, Resize, UnknownScale, decode, has_alpha
-from ssljax.data.sources import Record, Source
+from ssljax.data.sources.base import Record, Source
 from ssljax.errors import UserError
 
 _NAMES_SHOWN = 10

@@ -11,7 +11,7 @@ from jaxtyping import Int
 from ssljax.data.decode import Resize
 from ssljax.data.pipeline import Batch, default_threads
 from ssljax.data.reading import Reader
-from ssljax.data.sources import Source
+from ssljax.data.sources.base import Source
 
 _IMAGES_PER_TASK = 32
 _BATCHES_AHEAD = 2

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Float, Int, Real
 
-from ssljax.evals.few_label import few_label_probe
-from ssljax.evals.knn import knn_accuracies, knn_names
-from ssljax.evals.labels import labelled
-from ssljax.evals.linear import linear_probe
+from ssljax.metrics.few_label import few_label_probe
+from ssljax.metrics.knn import knn_accuracies, knn_names
+from ssljax.metrics.labels import labelled
+from ssljax.metrics.linear import linear_probe
 
 PROBES = ("knn", "linear", "few_label")
 

@@ -14,7 +14,6 @@ from ssljax.losses.adversarial import (
     wasserstein_generator,
 )
 from ssljax.losses.clustering import prototype_entropy, sinkhorn_knopp, swapped_prediction
-from ssljax.losses.collapse import collapse_metrics, effective_rank, generator_collapsed, rankme
 from ssljax.losses.contrastive import nt_xent
 from ssljax.losses.decoupled import dcl, dclw
 from ssljax.losses.deep_cluster import deep_cluster, spherical_kmeans
@@ -60,7 +59,6 @@ __all__ = [
     "byol",
     "byol_regression",
     "clip_weights",
-    "collapse_metrics",
     "dcl",
     "dclw",
     "deep_cluster",
@@ -68,10 +66,8 @@ __all__ = [
     "dragan_penalty",
     "ebgan_discriminator",
     "ebgan_generator",
-    "effective_rank",
     "enqueue",
     "feature_matching",
-    "generator_collapsed",
     "hinge_discriminator",
     "in_four_orientations",
     "info_nce_batch",
@@ -92,7 +88,6 @@ __all__ = [
     "nt_xent",
     "prototype_entropy",
     "pulling_away",
-    "rankme",
     "reconstruction_energy",
     "rotation_loss",
     "score_drift",

@@ -8,10 +8,10 @@ from jax import lax
 from jax.scipy.special import entr
 from jaxtyping import Array, Float, Float32
 
-from ssljax.losses.axes import AxisName, mean_over
 from ssljax.losses.checks import check_positive
 from ssljax.losses.cross_view import cross_view_entropy
 from ssljax.losses.transport import sinkhorn_potentials
+from ssljax.ops.axes import AxisName, mean_over
 from ssljax.ops.floats import as_float32
 
 

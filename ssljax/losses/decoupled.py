@@ -4,9 +4,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Float32
 
-from ssljax.losses.axes import AxisName, all_rows, batch_size, mean_over, on_any_mesh, own_places
 from ssljax.losses.checks import check_positive
 from ssljax.losses.similarity import cosine_similarity_matrix, paired_cosine_similarity
+from ssljax.ops.axes import AxisName, all_rows, batch_size, mean_over, on_any_mesh, own_places
 from ssljax.ops.floats import as_float32
 
 

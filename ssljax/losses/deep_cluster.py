@@ -10,8 +10,8 @@ import optax
 from jax import lax
 from jaxtyping import Array, Bool, Float, Float32, Int, Int32
 
-from ssljax.losses.axes import AxisName, on_any_mesh, sum_over
 from ssljax.losses.checks import check_positive, check_same_shape
+from ssljax.ops.axes import AxisName, on_any_mesh, sum_over
 from ssljax.ops.floats import as_float32
 from ssljax.ops.normalize import l2_normalize
 

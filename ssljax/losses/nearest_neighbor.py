@@ -5,9 +5,9 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float, Float32
 
-from ssljax.losses.axes import AxisName, all_rows, mean_over, on_any_mesh
 from ssljax.losses.checks import check_positive
 from ssljax.losses.similarity import cosine_similarity_matrix, paired_cosine_similarity
+from ssljax.ops.axes import AxisName, all_rows, mean_over, on_any_mesh
 from ssljax.ops.floats import as_float32
 
 

@@ -9,8 +9,8 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Float, Float32
 
-from ssljax.losses.axes import AxisName, all_rows, mean_over, on_any_mesh, sum_over
 from ssljax.losses.checks import check_positive
+from ssljax.ops.axes import AxisName, all_rows, mean_over, on_any_mesh, sum_over
 from ssljax.ops.floats import as_float32
 
 

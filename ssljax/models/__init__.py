@@ -6,27 +6,27 @@ from typing import Any
 
 import flax.linen as nn
 
-from ssljax.models.autoencoder import AutoencoderDiscriminator, MLPAutoencoder, MLPGenerator
-from ssljax.models.branch import Branch
-from ssljax.models.classifier import Classifier
-from ssljax.models.conditional_norm import ConditionalBatchNorm, SelfModulatedBatchNorm
-from ssljax.models.dcgan import DCGANDiscriminator, DCGANGenerator
-from ssljax.models.dino_head import DinoHead
-from ssljax.models.gan import (
+from ssljax.models.encoders.mae import MaskedAutoencoder
+from ssljax.models.encoders.resnet import BasicBlock, Bottleneck, ResNet
+from ssljax.models.encoders.small import SmallConvNet
+from ssljax.models.encoders.vit import VisionTransformer
+from ssljax.models.gan.autoencoder import AutoencoderDiscriminator, MLPAutoencoder, MLPGenerator
+from ssljax.models.gan.dcgan import DCGANDiscriminator, DCGANGenerator
+from ssljax.models.gan.networks import (
     DISCRIMINATORS,
     GENERATORS,
     build_discriminator,
     build_generator,
 )
-from ssljax.models.heads import ProjectionHead
-from ssljax.models.mae import MaskedAutoencoder
-from ssljax.models.norm import BatchNorm, NormFactory
-from ssljax.models.patches import patchify, unpatchify
-from ssljax.models.resnet import BasicBlock, Bottleneck, ResNet
-from ssljax.models.small import SmallConvNet
-from ssljax.models.sngan import ResNetDiscriminator, ResNetGenerator
-from ssljax.models.table import build, options_of
-from ssljax.models.vit import VisionTransformer
+from ssljax.models.gan.sngan import ResNetDiscriminator, ResNetGenerator
+from ssljax.models.heads.classifier import Classifier
+from ssljax.models.heads.dino import DinoHead
+from ssljax.models.heads.encoder_with_heads import EncoderWithHeads
+from ssljax.models.heads.projection import ProjectionHead
+from ssljax.models.layers.conditional_norm import ConditionalBatchNorm, SelfModulatedBatchNorm
+from ssljax.models.layers.norm import BatchNorm, NormFactory
+from ssljax.models.layers.patches import patchify, unpatchify
+from ssljax.models.registry import build, options_of
 
 __all__ = [
     "DISCRIMINATORS",
@@ -34,12 +34,12 @@ __all__ = [
     "GENERATORS",
     "AutoencoderDiscriminator",
     "BatchNorm",
-    "Branch",
     "Classifier",
     "ConditionalBatchNorm",
     "DCGANDiscriminator",
     "DCGANGenerator",
     "DinoHead",
+    "EncoderWithHeads",
     "MLPAutoencoder",
     "MLPGenerator",
     "MaskedAutoencoder",

@@ -2,7 +2,7 @@
 
 from ssljax.optimizers.build import Optimizer, build
 from ssljax.optimizers.clock import scale_by_step
-from ssljax.optimizers.late import build_late
+from ssljax.optimizers.freeze import build_with_frozen
 from ssljax.optimizers.masks import NORMS_AND_BIASES, name_mask
 from ssljax.optimizers.settings import Settings
 from ssljax.optimizers.settings import read as read_settings
@@ -12,7 +12,7 @@ __all__ = [
     "Optimizer",
     "Settings",
     "build",
-    "build_late",
+    "build_with_frozen",
     "name_mask",
     "read_settings",
     "scale_by_step",

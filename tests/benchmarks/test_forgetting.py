@@ -4,7 +4,7 @@ import pytest
 from ml_collections import ConfigDict
 
 from benchmarks import discriminator_probe, forgetting, stability
-from ssljax.config import flatten
+from ssljax.config.base import flatten
 
 
 def test_the_variants_differ_in_the_rotation_loss_alone():

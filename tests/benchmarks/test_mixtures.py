@@ -10,7 +10,7 @@ import pytest
 
 from benchmarks import mixtures
 from ssljax import losses
-from ssljax.state import init_state
+from ssljax.run.step import init_state
 
 SIZES = {"ring": 8, "grid": 25}
 

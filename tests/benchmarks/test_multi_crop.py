@@ -3,7 +3,7 @@
 import itertools
 
 from benchmarks import multi_crop
-from ssljax.config import flatten
+from ssljax.config.base import flatten
 
 
 def test_the_two_runs_differ_in_the_small_crops_alone():

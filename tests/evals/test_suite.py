@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from ssljax import evals
+from ssljax import evals, metrics
 
 
 def test_features_that_are_not_finite_have_no_score():
@@ -60,6 +60,6 @@ def test_a_label_that_is_no_class_is_refused():
     x = np.zeros((4, 2), np.float32)
     for labels in ([0, 1, 2, 3], [0, -2, 1, 1]):
         with pytest.raises(ValueError, match="classes from 0 to 2, or -1"):
-            evals.labelled(x, np.array(labels), 3)
+            metrics.labelled(x, np.array(labels), 3)
     with pytest.raises(ValueError, match="None of 4 rows has a label"):
-        evals.labelled(x, np.full(4, -1), 3)
+        metrics.labelled(x, np.full(4, -1), 3)

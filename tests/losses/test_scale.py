@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ssljax import losses
+from ssljax import losses, metrics
 from ssljax.ops.normalize import l2_normalize
 
 SCALES = [1e-6, 1e-3, 1e3, 1e6]
@@ -31,9 +31,9 @@ OF_DIRECTIONS = {
 
 OF_SHAPE = {
     "normalized_std": lambda a, b: losses.normalized_std(a),
-    "effective_rank": lambda a, b: losses.effective_rank(a),
-    "rankme": lambda a, b: losses.rankme(a),
-    "generator_collapsed": lambda a, b: losses.generator_collapsed(
+    "effective_rank": lambda a, b: metrics.effective_rank(a),
+    "rankme": lambda a, b: metrics.rankme(a),
+    "generator_collapsed": lambda a, b: metrics.generator_collapsed(
         0.04 * b[..., None, None], b[..., None, None]
     ),
     "spherical_kmeans": lambda a, b: losses.spherical_kmeans(a, l2_normalize(a)[:2])[0],

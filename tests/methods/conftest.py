@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 from ml_collections import ConfigDict
 
-from ssljax import optimizers, state
+from ssljax import optimizers
 from ssljax.augment import ViewPolicy
-from ssljax.methods import branch_pass
+from ssljax.methods import passes
 from ssljax.methods.contract import Aux, Method, Task, TrainState
+from ssljax.run.step import init_state, make_step
 
 VIEW = dataclasses.asdict(ViewPolicy(8, crop_scale=None))
 KEYS = {
@@ -28,8 +29,8 @@ KEYS = {
 # The programs run for microseconds: it does not pay to optimise them.
 QUICK = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
 _quick = functools.partial(jax.jit, compiler_options=QUICK)
-_forward = _quick(branch_pass.forward, static_argnums=0)
-_forward_together = _quick(branch_pass.forward_together, static_argnums=0)
+_forward = _quick(passes.forward, static_argnums=0)
+_forward_together = _quick(passes.forward_together, static_argnums=0)
 _loss = _quick(
     lambda method, state, views: method.loss(
         state.params["online"], state, views, jax.random.key(1), {}
@@ -65,7 +66,7 @@ class Tiny:
 
     def init(self, method: Method) -> TrainState:
         """The untrained state."""
-        return self.jit(lambda: state.init_state(method, jax.random.key(0)))()
+        return self.jit(lambda: init_state(method, jax.random.key(0)))()
 
     def batch(self, seed: int) -> dict[str, jax.Array]:
         """One update's random images and labels, as a step takes them."""
@@ -121,7 +122,7 @@ def first_steps(tiny):
     def steps(kind: type[Method]) -> tuple[Method, list[TrainState], list[Any]]:
         if kind not in made:
             method = tiny.build(kind)
-            step = tiny.jit(state.make_step(method))
+            step = tiny.jit(make_step(method))
             states, metrics = [tiny.init(method)], []
             for number in range(3):
                 after, scalars = step(states[-1], tiny.batch(number))

@@ -15,12 +15,12 @@ from ml_collections import ConfigDict
 
 from ssljax import models
 from ssljax.augment import ViewPolicy
-from ssljax.methods.byol import BYOL
-from ssljax.methods.dino import DINO
-from ssljax.methods.moco import MoCo
-from ssljax.methods.moco_v3 import MoCoV3
-from ssljax.models.vit import VisionTransformer
-from ssljax.state import make_step
+from ssljax.methods.joint_embedding.byol import BYOL
+from ssljax.methods.joint_embedding.dino import DINO
+from ssljax.methods.joint_embedding.moco import MoCo
+from ssljax.methods.joint_embedding.moco_v3 import MoCoV3
+from ssljax.models.encoders.vit import VisionTransformer
+from ssljax.run.step import make_step
 
 PLAIN = ConfigDict(dataclasses.asdict(ViewPolicy(8, crop_scale=None, flip_p=0.0)))
 CHANGES = {
@@ -65,7 +65,7 @@ def test_two_batches_of_an_update_are_as_one_of_their_images(kind, tiny, close, 
 
 @pytest.mark.parametrize("kind", [BYOL, MoCoV3])
 def test_a_target_moves_once_in_an_update_and_sees_all_its_batches(kind, tiny, close, monkeypatch):
-    monkeypatch.setattr("ssljax.state.loops", lambda: True)
+    monkeypatch.setattr("ssljax.run.step.loops", lambda: True)
     config = tiny.config(kind)
     config.optimizer.update(accumulate=2, learning_rate=0.5)
     method = kind(config, dataclasses.replace(tiny.task, batch_size=8))

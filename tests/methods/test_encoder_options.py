@@ -12,12 +12,12 @@ from ml_collections import ConfigDict
 
 from ssljax import models
 from ssljax.augment import ViewPolicy
-from ssljax.methods import TABLE
+from ssljax.methods import REGISTRY
 from ssljax.methods.contract import Method
-from ssljax.methods.finetune import Finetune
-from ssljax.state import init_state, make_step
+from ssljax.methods.transfer.finetune import Finetune
+from ssljax.run.step import init_state, make_step
 
-TAKES_ENCODERS = [name for name, kind in TABLE.items() if "name" in kind.default_model()]
+TAKES_ENCODERS = [name for name, kind in REGISTRY.items() if "name" in kind.default_model()]
 SIDE, BATCH = 16, 16
 SIZES = {"prototypes": 8, "out_dim": 8, "bottleneck_dim": 8, "local_crops": 1, "decoder_heads": 2}
 WEIGHT_DECAY = 0.4  # Where DINO's goes, so that any optimizer may have it.
@@ -55,7 +55,7 @@ def build(tiny):
     def make(
         name: str, encoder: str, method: Any = (), optimizer: Any = (), **model: Any
     ) -> Method:
-        kind = TABLE[name]
+        kind = REGISTRY[name]
         own = kind.default_config()
         sizes = {key: value for key, value in (SIZES | WAITS).items() if key in own}
         config = tiny.config(kind, **sizes | dict(method))

@@ -7,11 +7,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ssljax.methods import cgan, distill, finetune, one_vs_rest, sgan, simclr
-from ssljax.methods.distill import Distill
-from ssljax.methods.finetune import Finetune
+from ssljax.methods.adversarial import cgan, sgan
+from ssljax.methods.joint_embedding import simclr
 from ssljax.methods.known_labels import classify, mean_known
-from ssljax.methods.one_vs_rest import balanced_accuracy
+from ssljax.methods.transfer import distill, finetune, one_vs_rest
+from ssljax.methods.transfer.distill import Distill
+from ssljax.methods.transfer.finetune import Finetune
+from ssljax.methods.transfer.one_vs_rest import balanced_accuracy
 
 
 @pytest.fixture

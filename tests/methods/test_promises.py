@@ -23,11 +23,11 @@ from sharded import collective_sizes
 from ssljax import config as configs
 from ssljax import data, mesh
 from ssljax.augment import ViewPolicy
-from ssljax.checkpoint import Checkpoints
 from ssljax.errors import UserError
-from ssljax.experiment import Experiment, Feed
-from ssljax.methods import TABLE
+from ssljax.methods import REGISTRY
 from ssljax.methods.contract import TrainState
+from ssljax.run.checkpoint import Checkpoints
+from ssljax.run.experiment import Experiment, Feed
 from ssljax.train import compile_step
 
 CONFIGS = pathlib.Path(__file__).parents[2] / "configs"
@@ -146,7 +146,7 @@ class Steps:
         return jax.device_put(jax.tree.map(jnp.copy, state), self.experiment.shardings)
 
 
-@pytest.fixture(scope="module", params=TABLE)
+@pytest.fixture(scope="module", params=REGISTRY)
 def name(request):
     return request.param
 
@@ -293,7 +293,7 @@ def test_every_method_takes_a_probe_beside_it_and_more_batches_an_update(name):
     config = tiny_config(name)
     config.method.online_probe = True
     config.optimizer.accumulate = 2
-    if config.data.labels and TABLE[name].sees_unlabelled:
+    if config.data.labels and REGISTRY[name].sees_unlabelled:
         with pytest.raises(UserError, match="online_probe learns from the labels of all images"):
             Experiment(config)
         return

@@ -9,7 +9,7 @@ import pytest
 
 from ssljax.methods.contract import Aux, Method, Player
 from ssljax.optimizers import Optimizer
-from ssljax.state import init_state, make_step
+from ssljax.run.step import init_state, make_step
 
 PyTree = Any
 

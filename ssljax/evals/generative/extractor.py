@@ -14,8 +14,8 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array, Float, UInt8
 
-from ssljax.models.inception import InceptionV3, preprocess
-from ssljax.models.inception_weights import load_inception
+from ssljax.models.encoders.inception import InceptionV3, preprocess
+from ssljax.models.encoders.inception_weights import load_inception
 
 PyTree = Any
 Features = Callable[[UInt8[Array, "batch height width channels"]], Float[Array, "batch dim"]]
@@ -53,13 +53,13 @@ def inception_extractor(path: str | Path, mesh: Mesh) -> Extractor:
     """The network of 2015 by which the literature computes FID, IS and KID.
 
     Args:
-      path: Its weights as safetensors; `python -m ssljax.evals.generative.convert` makes the file.
+      path: Its weights as safetensors; `python -m ssljax.tools.convert_inception` makes the file.
       mesh: The devices; each gets a copy of the weights.
 
     Returns:
       The extractor of the 2,048 "pool3" features and the 1,008 logits without bias. Images of any
-      size are enlarged to 299x299 by `ssljax.models.inception.resize`; grey ones are repeated over
-      three channels.
+      size are enlarged to 299x299 by `ssljax.models.encoders.inception.resize`; grey ones are
+      repeated over three channels.
 
     Raises:
       UserError: If the file cannot be read or is of another network.

@@ -11,15 +11,15 @@ from jax.experimental import multihost_utils
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array, Float, PRNGKeyArray, UInt8
 
-from ssljax.evals.generative.coverage import class_coverage
 from ssljax.evals.generative.extractor import Extractor
-from ssljax.evals.generative.fid import frechet_distance
-from ssljax.evals.generative.inception_score import inception_score
-from ssljax.evals.generative.kid import kernel_distance
-from ssljax.evals.generative.precision_recall import precision_recall
 from ssljax.evals.generative.reference import Reference
 from ssljax.evals.generative.score import Score
 from ssljax.evals.generative.statistics import SetStatistics, check_count, measure
+from ssljax.metrics.coverage import class_coverage
+from ssljax.metrics.fid import frechet_distance
+from ssljax.metrics.inception_score import inception_score
+from ssljax.metrics.kid import kernel_distance
+from ssljax.metrics.precision_recall import precision_recall
 
 Sample = Callable[[PRNGKeyArray, int], UInt8[Array | np.ndarray, "batch height width channels"]]
 

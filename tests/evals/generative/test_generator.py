@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ssljax import mesh
+from ssljax import mesh, metrics
 from ssljax.errors import UserError
 from ssljax.evals import generative
 
@@ -105,9 +105,9 @@ def drawn(count=50):
 
 def test_classes_of_the_real_images_give_a_coverage_and_only_what_is_wanted_comes():
     labels = np.arange(70) % 3
-    named = generative.class_coverage(extract(drawn()), extract(reals()), labels, 3)
-    metrics = ("class_kl", "classes_hit", "recall")
-    scores = evaluate(labels=labels, num_classes=3, metrics=metrics)
+    named = metrics.class_coverage(extract(drawn()), extract(reals()), labels, 3)
+    wanted = ("class_kl", "classes_hit", "recall")
+    scores = evaluate(labels=labels, num_classes=3, metrics=wanted)
     assert set(scores) == {"class_kl", "classes_hit", "recall"}
     assert (scores["class_kl"].value, scores["classes_hit"].value) == named
     assert set(evaluate(metrics=("fid", "class_kl"))) == {"fid"}
@@ -119,11 +119,11 @@ def test_scores_are_those_of_the_features_of_both_sets():
     fake, real = extract(drawn()), extract(reals())
     exact = [x.astype(np.float64) for x in (real, fake)]
     moments = [part for x in exact for part in (x.mean(axis=0), np.cov(x, rowvar=False))]
-    kid = generative.kernel_distance(fake, real, 100, 50)
-    precision, recall = generative.precision_recall(fake, real)
-    inception = generative.inception_score(fake @ CLASSIFIER)
+    kid = metrics.kernel_distance(fake, real, 100, 50)
+    precision, recall = metrics.precision_recall(fake, real)
+    inception = metrics.inception_score(fake @ CLASSIFIER)
     expected = {
-        "fid": (generative.frechet_distance(*moments), None),
+        "fid": (metrics.frechet_distance(*moments), None),
         "kid": kid,
         "precision": (precision, None),
         "recall": (recall, None),

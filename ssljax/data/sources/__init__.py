@@ -1,0 +1,1 @@
+"""Where images come from: TFDS, folders, the digits of scikit-learn, and parts of them."""

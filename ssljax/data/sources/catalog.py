@@ -1,0 +1,45 @@
+"""From the name of a data set to its source."""
+
+import os
+
+from ssljax.data.sources.base import Source
+from ssljax.data.sources.digits import prepare_digits
+from ssljax.data.sources.folder import FolderSource
+from ssljax.data.sources.tfds import TfdsSource, open_builder
+from ssljax.errors import UserError
+
+
+def open_source(
+    name: str,
+    split: str,
+    data_dir: str | os.PathLike[str] | None = None,
+    image_key: str | None = None,
+    label_key: str | None = None,
+) -> Source:
+    """Opens one split of a data set.
+
+    Args:
+      name: "digits" (comes with scikit-learn), "folder" (the images in `data_dir`), or any data
+        set that TFDS has prepared.
+      split: for instance "train", "test" or "train[:90%]".
+      data_dir: the directory of TFDS data sets, or of the images; by default the one that the
+        environment names in TFDS_DATA_DIR, or else a default one.
+      image_key: the feature that holds the image, where it cannot be guessed; "scan/image" where it
+        is nested.
+      label_key: the feature that holds the class, likewise.
+
+    Returns:
+      The source.
+
+    Raises:
+      UserError: there is no such data set, split or feature, or it is not prepared.
+    """
+    if name == "folder":
+        if data_dir is None:
+            raise UserError(
+                "The data set 'folder' needs a directory: name the one with the images in"
+                " config.data.dir."
+            )
+        return FolderSource(data_dir, split)
+    builder = prepare_digits(data_dir) if name == "digits" else open_builder(name, data_dir)
+    return TfdsSource(builder, split, image_key=image_key, label_key=label_key)

@@ -1,0 +1,40 @@
+"""The conditional GAN with a projection discriminator: images of a wanted class.
+
+Miyato and Koyama, cGANs with Projection Discriminator, 2018.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from ml_collections import ConfigDict
+
+from ssljax.methods.adversarial.game import Adversarial
+from ssljax.methods.contract import Task
+
+
+class CGAN(Adversarial):
+    """The hinge loss, and classes in both networks.
+
+    The generator's conditional batch norm has a scale and a bias for each class; the
+    discriminator's logit is phi(x) . V(y) + psi(phi(x)). Classes of generated images are drawn
+    uniformly.
+    """
+
+    @staticmethod
+    def default_config() -> ConfigDict:
+        """The authors' values for CIFAR-10."""
+        config = Adversarial.default_config()
+        config.loss = "hinge"
+        config.update(discriminator_steps=5, generator_batch=2)
+        config.generator.update(name="sngan", norm="conditional")
+        config.discriminator.update(name="sngan", norm="none", spectral_norm=True)
+        return config
+
+    @classmethod
+    def labels_read(cls, config: ConfigDict) -> Literal["none", "some", "all"]:
+        """All: both networks are told the class of every image."""
+        return "all"
+
+    def __init__(self, config: ConfigDict, task: Task) -> None:
+        super().__init__(config, task, config.method.loss, conditional=True)

@@ -1,0 +1,89 @@
+"""EBGAN: the discriminator is an autoencoder, and an image's reconstruction error its energy.
+
+Zhao et al., Energy-based Generative Adversarial Network, 2017.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import jax.numpy as jnp
+from jaxtyping import Array, PRNGKeyArray
+from ml_collections import ConfigDict
+
+from ssljax import losses, metrics
+from ssljax.methods.adversarial.game import Adversarial
+from ssljax.methods.contract import Aux, Task, TrainState
+
+PyTree = Any
+
+
+class EBGAN(Adversarial):
+    """Low energy for real images, and for generated ones an energy of at least the margin.
+
+    With `pulling_away` above 0 it is EBGAN-PT: the codes of generated images are driven apart, by
+    the generator's loss alone.
+    """
+
+    @staticmethod
+    def default_config() -> ConfigDict:
+        """The paper's values for MNIST, with its convolutional networks."""
+        config = Adversarial.default_config()
+        config.margin = 10.0
+        config.pulling_away = 0.0  # 0.1 for EBGAN-PT.
+        config.update(latent_dim=100, prior="uniform")
+        config.discriminator.name = "autoencoder"
+        return config
+
+    def __init__(self, config: ConfigDict, task: Task) -> None:
+        super().__init__(config, task)
+        self.margin, self.pulling_away = config.method.margin, config.method.pulling_away
+
+    def discriminator_loss(
+        self,
+        params: PyTree,
+        state: TrainState,
+        views: PyTree,
+        key: PRNGKeyArray,
+        carried: Mapping[str, PyTree],
+    ) -> tuple[Array, Aux]:
+        """Reconstructs real images, and generated ones badly."""
+        frozen = state.params["generator"], state.variables["generator"]
+        fake, _, _ = self.sample_fakes(*frozen, views, key)
+        own = state.variables["discriminator"]
+        real_outputs, variables = self.discriminate(
+            params, own, views["image"], update_spectral=True
+        )
+        fake_outputs, _ = self.discriminate(params, own | variables, fake)
+        real_energy = losses.reconstruction_energy(views["image"], real_outputs["reconstruction"])
+        fake_energy = losses.reconstruction_energy(fake, fake_outputs["reconstruction"])
+        return losses.ebgan_discriminator(real_energy, fake_energy, self.margin), Aux(
+            variables=variables,
+            metrics={
+                "energy_real": jnp.mean(real_energy),
+                "energy_fake": jnp.mean(fake_energy),
+                "collapsed": metrics.generator_collapsed(fake, views["image"]),
+            },
+            carry={"features": real_outputs["features"]},
+        )
+
+    def generator_loss(
+        self,
+        params: PyTree,
+        state: TrainState,
+        views: PyTree,
+        key: PRNGKeyArray,
+        carried: Mapping[str, PyTree],
+    ) -> tuple[Array, Aux]:
+        """Lowers the energy of generated images."""
+        own = state.variables["generator"]
+        fake, _, variables = self.sample_fakes(
+            params, own, views, key, self.generator_batch, update_spectral=True
+        )
+        frozen = state.params["discriminator"], state.variables["discriminator"]
+        outputs, _ = self.discriminate(*frozen, fake)
+        energy = losses.reconstruction_energy(fake, outputs["reconstruction"])
+        similarity = losses.pulling_away(outputs["code"])
+        loss = losses.ebgan_generator(energy) + self.pulling_away * similarity
+        return loss, Aux(variables=variables, metrics={"pulling_away": similarity})

@@ -1,0 +1,395 @@
+"""What the adversarial methods share: two networks, two players, and who sees what in which pass.
+
+In one train step the discriminator moves once or several times, each time on fresh real images and
+fresh generated ones, and then the generator once, against the discriminator as it is by then. A
+player's pass leaves the other network's batch statistics and spectral vectors alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import optax
+from jax.experimental.shard_alike import shard_alike
+from jaxtyping import Array, Float, Key, PRNGKeyArray
+from ml_collections import ConfigDict
+
+from ssljax import augment, losses, metrics, models, optimizers
+from ssljax.methods.contract import Aux, Batch, Loss, Method, Player, Task, TrainState
+
+PyTree = Any
+Images = Float[Array, "batch height width channels"]
+Outputs = dict[str, Array]
+"""Named outputs of a discriminator; see `models.build_discriminator`."""
+
+_HEADS = ("logits", "class_logits", "rotation", "reconstruction")
+_PRIORS: dict[str, Callable[..., Array]] = {
+    "normal": jax.random.normal,
+    "uniform": lambda key, shape: jax.random.uniform(key, shape, minval=-1.0, maxval=1.0),
+}
+
+
+class Adversarial(Method):
+    """Two players, "discriminator" and "generator".
+
+    A subclass gives the config, and what is its own of losses, penalties and moves.
+
+    Args:
+      config: The whole resolved config.
+      task: What is known of data and length.
+      loss: A key of `losses.GAN_LOSSES`; None if the subclass defines the losses of both players.
+      conditional: Whether both networks are told the classes of their images: the generator by
+        its norms, the discriminator by projection.
+      **heads: Attributes of the discriminator that are not in the config, such as `num_rotations`.
+
+    Attributes:
+      averages: Decay of the moving average of each network that is evaluated by its average. The
+        memory holds, by network, "params" and the other collections.
+    """
+
+    evaluated = "discriminator"
+    generates = True
+
+    def __init__(
+        self,
+        config: ConfigDict,
+        task: Task,
+        loss: str | None = None,
+        conditional: bool = False,
+        **heads: Any,
+    ) -> None:
+        method = config.method
+        _check("prior", method.prior, _PRIORS)
+        if loss is not None:
+            _check("loss", loss, losses.GAN_LOSSES)
+            self.game = losses.GAN_LOSSES[loss]
+        if conditional and task.num_classes is None:
+            raise ValueError("A conditional method needs a data set with labels.")
+        self.image_shape, self.latent_dim = task.image_shape, method.latent_dim
+        self.num_classes = task.num_classes if conditional else None
+        self.loss_name = loss
+        self.prior = _PRIORS[method.prior]
+        self.generator_batch = method.generator_batch
+        self.averages = {"generator": method.ema_decay}
+        side, _, channels = task.image_shape
+        dtype = config.model.dtype
+        labels: dict[str, Any] = {"num_classes": self.num_classes} if conditional else {}
+        self.generator = models.build_generator(
+            image_size=side, image_channels=channels, dtype=dtype, **method.generator, **labels
+        )
+        projection = {"conditional": "projection"} if conditional else {}
+        self.discriminator = models.build_discriminator(
+            dtype=dtype, **method.discriminator, **labels, **projection, **heads
+        )
+        steps = method.discriminator_steps
+        self.players = (
+            _player("discriminator", self.discriminator_loss, config, task, steps),
+            _player("generator", self.generator_loss, config, task),
+        )
+
+    @staticmethod
+    def default_config() -> ConfigDict:
+        """The keys that all adversarial methods have."""
+        return ConfigDict(
+            dict(
+                latent_dim=128,
+                prior="normal",  # Of the latent vectors; or "uniform", from -1 to 1.
+                discriminator_steps=1,  # Each on fresh data.
+                generator_batch=1,  # Images of the generator's update, as a multiple of the batch.
+                ema_decay=0.0,  # A train step, of the generator that is evaluated; 0: no average.
+                generator=ConfigDict(dict(name="dcgan", width=1.0, norm="batch")),
+                discriminator=ConfigDict(
+                    dict(name="dcgan", width=1.0, norm="batch", spectral_norm=False)
+                ),
+            )
+        )
+
+    @staticmethod
+    def default_model() -> ConfigDict:
+        """What both networks have in common; the rest stands in the method's own keys."""
+        return ConfigDict(dict(dtype="float32"))
+
+    @classmethod
+    def updates_per_step(cls, config: ConfigDict) -> int:
+        """Those of the discriminator."""
+        return int(config.discriminator_steps)
+
+    def init(self, key: PRNGKeyArray) -> tuple[dict[str, PyTree], dict[str, PyTree], PyTree]:
+        """Makes both networks, and their averages where they start."""
+        generator_key, discriminator_key = jax.random.split(key)
+        latents = self.latents(key, 1)
+        made = {
+            "generator": self.generator.init(
+                generator_key, latents["noise"], False, latents.get("label")
+            ),
+            "discriminator": self.discriminator.init(
+                discriminator_key, jnp.zeros((1, *self.image_shape)), False
+            ),
+        }
+        params = {name: dict(network).pop("params") for name, network in made.items()}
+        variables = {
+            name: {kind: tree for kind, tree in network.items() if kind != "params"}
+            for name, network in made.items()
+        }
+        memory = {name: {"params": params[name], **variables[name]} for name in self.averages}
+        return params, variables, jax.tree.map(jnp.copy, memory)
+
+    def views(self, key: PRNGKeyArray, batch: Batch) -> PyTree:
+        """Scales the real images to [-1, 1]; classes stand beside them if they are read."""
+        views = {"image": augment.to_tanh_range(batch["image"])}
+        return views if self.num_classes is None else views | {"label": batch["label"]}
+
+    def latents(self, key: PRNGKeyArray, count: int) -> PyTree:
+        """Draws "noise" (count, latent_dim) and, for a conditional method, "label" (count,)."""
+        return self._draw(augment.example_keys(key, count))
+
+    def _draw(self, keys: Key[Array, " count"]) -> dict[str, Array]:
+        """The latents that belong to these keys: each row is a function of its own alone."""
+        noise = jax.vmap(lambda key: self.prior(key, (self.latent_dim,)))
+        drawn = {"noise": noise(augment.fold_keys(keys, 0))}
+        if (classes := self.num_classes) is not None:
+            label = jax.vmap(lambda key: jax.random.randint(key, (), 0, classes))
+            drawn["label"] = label(augment.fold_keys(keys, 1))
+        return drawn
+
+    def sample_fakes(
+        self,
+        params: PyTree,
+        variables: Mapping[str, PyTree],
+        views: PyTree,
+        key: PRNGKeyArray,
+        each: int = 1,
+        update_spectral: bool = False,
+    ) -> tuple[Images, dict[str, Array], dict[str, PyTree]]:
+        """One pass of the generator in training mode, on fresh latents.
+
+        Args:
+          params: The generator's parameters.
+          variables: Its other collections.
+          views: The real images, for their number.
+          key: Of the latents.
+          each: Images that are made for each real one.
+          update_spectral: Whether the spectral vectors take a step, as they do in the
+            generator's own update.
+
+        Returns:
+          The images, their latents, and the collections that the pass changed.
+        """
+        latents = self._draw(keys_beside(key, views["image"], each))
+        images, changed = _pass(
+            self.generator,
+            params,
+            variables,
+            update_spectral,
+            latents["noise"],
+            latents.get("label"),
+        )
+        return images, latents, changed
+
+    def discriminate(
+        self,
+        params: PyTree,
+        variables: Mapping[str, PyTree],
+        images: Images,
+        labels: Array | None = None,
+        update_spectral: bool = False,
+        dropout: PRNGKeyArray | None = None,
+    ) -> tuple[Outputs, dict[str, PyTree]]:
+        """One pass of the discriminator in training mode, with statistics of these images alone.
+
+        Args:
+          params: The discriminator's parameters.
+          variables: Its other collections.
+          images: Real or generated ones, never both.
+          labels: Their classes, for a conditional discriminator.
+          update_spectral: Whether the spectral vectors take a step: in one pass of each of its own
+            updates.
+          dropout: Key of what is dropped, for a discriminator that has dropout.
+
+        Returns:
+          The outputs, and the collections that the pass changed.
+        """
+        rngs = None if dropout is None else {"dropout": dropout}
+        return _pass(self.discriminator, params, variables, update_spectral, images, labels, rngs)
+
+    def penalties(
+        self, critic: Callable[[Array], Array], real: Images, fake: Images, key: PRNGKeyArray
+    ) -> dict[str, Array]:
+        """What is added to the discriminator's loss, by its name in the log.
+
+        Args:
+          critic: The discriminator's logits as a function of images.
+          real: Real images.
+          fake: Generated images, as many.
+          key: For what is drawn.
+        """
+        return {}
+
+    def discriminator_loss(
+        self,
+        params: PyTree,
+        state: TrainState,
+        views: PyTree,
+        key: PRNGKeyArray,
+        carried: Mapping[str, PyTree],
+    ) -> tuple[Array, Aux]:
+        """Tells real from generated images, which are passed separately.
+
+        Running statistics, which evaluations alone read, are those of the real images.
+        """
+        fake_key, penalty_key = jax.random.split(key)
+        frozen = state.params["generator"], state.variables["generator"]
+        fake, latents, _ = self.sample_fakes(*frozen, views, fake_key)
+        own, labels = state.variables["discriminator"], views.get("label")
+        real_outputs, variables = self.discriminate(
+            params, own, views["image"], labels, update_spectral=True
+        )
+        updated = own | variables
+        fake_outputs, _ = self.discriminate(params, updated, fake, latents.get("label"))
+
+        def critic(images: Array) -> Array:
+            return self.discriminate(params, updated, images, labels)[0]["logits"]
+
+        terms = self.penalties(critic, views["image"], fake, penalty_key)
+        loss = self.game.discriminator(real_outputs["logits"], fake_outputs["logits"]) + sum(
+            terms.values()
+        )
+        return loss, Aux(
+            variables=variables,
+            metrics=terms
+            | self.scores(real_outputs["logits"], fake_outputs["logits"])
+            | {"collapsed": metrics.generator_collapsed(fake, views["image"])},
+            carry={"features": real_outputs["features"]},
+        )
+
+    def generator_loss(
+        self,
+        params: PyTree,
+        state: TrainState,
+        views: PyTree,
+        key: PRNGKeyArray,
+        carried: Mapping[str, PyTree],
+    ) -> tuple[Array, Aux]:
+        """Makes images that the discriminator, as it is after its own updates, takes for real."""
+        own = state.variables["generator"]
+        fake, latents, variables = self.sample_fakes(
+            params, own, views, key, self.generator_batch, update_spectral=True
+        )
+        frozen = state.params["discriminator"], state.variables["discriminator"]
+        outputs, _ = self.discriminate(*frozen, fake, latents.get("label"))
+        return self.game.generator(outputs["logits"]), Aux(variables=variables)
+
+    def scores(self, real: Float[Array, "real"], fake: Float[Array, "fake"]) -> dict[str, Array]:
+        """How well the discriminator tells the two apart, by its logits."""
+        if self.loss_name == "wasserstein":
+            return {"wasserstein": jnp.mean(real) - jnp.mean(fake)}
+        middle = 0.5 if self.loss_name == "least_squares" else 0.0
+        return {
+            "accuracy_real": jnp.mean((real > middle).astype(jnp.float32)),
+            "accuracy_fake": jnp.mean((fake < middle).astype(jnp.float32)),
+        }
+
+    def after_step(self, state: TrainState, carried: Mapping[str, PyTree]) -> TrainState:
+        """Moves the averages by one step."""
+        moved = {
+            name: _follow(state.memory[name], state.params[name], state.variables[name], decay)
+            for name, decay in self.averages.items()
+        }
+        return state.replace(memory=state.memory | moved)
+
+    def features(self, state: TrainState, images: Array) -> dict[str, Array]:
+        """The discriminator's activations, layer by layer, for the whole images."""
+        # Its logits tell real from generated images: they are no scores of classes.
+        outputs = self.all_outputs(state, images)
+        return {name: x for name, x in outputs.items() if name not in _HEADS}
+
+    def all_outputs(self, state: TrainState, images: Array) -> Outputs:
+        """All that the discriminator gives for raw images, in evaluation mode."""
+        params, variables = self.trained_weights(state)
+        outputs: Any = self.discriminator.apply(
+            {"params": params, **variables}, augment.to_tanh_range(images), False
+        )
+        return outputs
+
+    def generate(self, state: TrainState, latents: PyTree) -> Float[Array, "count h w channels"]:
+        """Makes images by the averaged generator, with its running statistics."""
+        network = state.memory["generator"]
+        images: Any = self.generator.apply(network, latents["noise"], False, latents.get("label"))
+        return images
+
+    def trained_weights(self, state: TrainState) -> tuple[PyTree, dict[str, PyTree]]:
+        """The discriminator."""
+        return state.params["discriminator"], state.variables["discriminator"]
+
+
+def keys_beside(key: PRNGKeyArray, images: Images, each: int = 1) -> Key[Array, " count"]:
+    """Keys for what is drawn beside the real images, on the devices on which they lie.
+
+    Args:
+      key: Key of this draw.
+      images: The real images.
+      each: Draws for each of them.
+
+    Returns:
+      One key a draw; key i depends on `key` and i alone.
+    """
+    batch = images.shape[0]
+    rows = jnp.arange(batch, dtype=jnp.uint32)
+    # Nothing else ties the draws to the batch: every device would make all of the images.
+    rows, _ = shard_alike(rows, images.reshape(batch, -1)[:, 0].astype(rows.dtype))
+    draws = each * rows[:, None] + jnp.arange(each, dtype=jnp.uint32)[None]
+    return jax.vmap(jax.random.fold_in, in_axes=(None, 0))(key, draws.reshape(-1))
+
+
+def _check(key: str, name: str, known: Mapping[str, Any]) -> None:
+    if name not in known:
+        raise ValueError(f"method.{key} is {name!r}; it must be one of {', '.join(known)}.")
+
+
+def _player(name: str, loss: Loss, config: ConfigDict, task: Task, updates: int = 1) -> Player:
+    """A player with the optimizer of the config."""
+    optimizer = optimizers.build(
+        config.optimizer.to_dict(),
+        total_steps=task.total_steps,
+        steps_per_epoch=task.steps_per_epoch,
+        batch_size=task.batch_size,
+    )
+    return Player(name, loss, optimizer.tx, optimizer.schedule, updates)
+
+
+def _pass(
+    network: nn.Module,
+    params: PyTree,
+    variables: Mapping[str, PyTree],
+    update_spectral: bool,
+    inputs: Array,
+    labels: Array | None,
+    rngs: dict[str, PRNGKeyArray] | None = None,
+) -> tuple[Any, dict[str, PyTree]]:
+    """One pass in training mode: (outputs, the collections that it changed)."""
+    mutable = [name for name in variables if update_spectral or name != "spectral"]
+    outputs, changed = network.apply(
+        {"params": params, **variables}, inputs, True, labels, mutable=mutable, rngs=rngs
+    )
+    return outputs, dict(changed)
+
+
+def _follow(
+    average: Mapping[str, PyTree], params: PyTree, variables: Mapping[str, PyTree], decay: float
+) -> PyTree:
+    """One step of the moving average of a network.
+
+    Batch statistics are averaged like the weights that they belong to; spectral vectors, of length
+    1, are taken as they are.
+    """
+    now = {"params": params, **variables}
+    return {
+        name: tree
+        if name == "spectral"
+        else optax.incremental_update(tree, average[name], 1.0 - decay)
+        for name, tree in now.items()
+    }

@@ -1,0 +1,32 @@
+"""SNGAN: spectral norm keeps the slope of every layer of the discriminator at 1.
+
+Miyato et al., Spectral Normalization for Generative Adversarial Networks, 2018.
+"""
+
+from __future__ import annotations
+
+from ml_collections import ConfigDict
+
+from ssljax.methods.adversarial.game import Adversarial
+from ssljax.methods.contract import Task
+
+
+class SNGAN(Adversarial):
+    """The hinge loss between residual networks.
+
+    The vectors that spectral norm carries turn once in each of the discriminator's updates, as it
+    sees the real images, and nowhere else.
+    """
+
+    @staticmethod
+    def default_config() -> ConfigDict:
+        """The paper's values for residual networks on CIFAR-10."""
+        config = Adversarial.default_config()
+        config.loss = "hinge"
+        config.update(discriminator_steps=5, generator_batch=2)
+        config.generator.name = "sngan"
+        config.discriminator.update(name="sngan", norm="none", spectral_norm=True)
+        return config
+
+    def __init__(self, config: ConfigDict, task: Task) -> None:
+        super().__init__(config, task, config.method.loss)

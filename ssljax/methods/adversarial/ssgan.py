@@ -1,0 +1,97 @@
+"""SSGAN: beside the game, both players work on telling by how much an image is rotated.
+
+Chen et al., Self-Supervised GANs via Auxiliary Rotation Loss, 2019.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from jaxtyping import Array, PRNGKeyArray
+from ml_collections import ConfigDict
+
+from ssljax import losses, metrics
+from ssljax.methods.adversarial.game import Adversarial
+from ssljax.methods.contract import Aux, Task, TrainState
+
+PyTree = Any
+
+
+class SSGAN(Adversarial):
+    """The game is on upright images; on rotations the players cooperate.
+
+    The discriminator learns rotations of real images alone, and the generator makes images whose
+    rotation it can tell. A quarter of the images is rotated; they pass through the discriminator
+    in one call with the upright ones, which the two losses share.
+    """
+
+    @staticmethod
+    def default_config() -> ConfigDict:
+        """The paper's values."""
+        config = Adversarial.default_config()
+        config.loss = "hinge"
+        config.gan_weight = 1.0  # 0 leaves the rotations only, for comparison.
+        config.rotation_weight_real = 1.0  # Beta, in the discriminator's loss.
+        config.rotation_weight_fake = 0.2  # Alpha, in the generator's.
+        config.generator.update(name="sngan", norm="self_modulated")
+        config.discriminator.update(name="sngan", norm="none", spectral_norm=True)
+        return config
+
+    def __init__(self, config: ConfigDict, task: Task) -> None:
+        method = config.method
+        super().__init__(config, task, method.loss, num_rotations=4)
+        self.gan_weight = method.gan_weight
+        self.beta, self.alpha = method.rotation_weight_real, method.rotation_weight_fake
+
+    def discriminator_loss(
+        self,
+        params: PyTree,
+        state: TrainState,
+        views: PyTree,
+        key: PRNGKeyArray,
+        carried: Mapping[str, PyTree],
+    ) -> tuple[Array, Aux]:
+        """The game on upright images, and the rotations of the real ones."""
+        frozen = state.params["generator"], state.variables["generator"]
+        fake, _, _ = self.sample_fakes(*frozen, views, key)
+        own = state.variables["discriminator"]
+        images = losses.with_rotations(views["image"])
+        real_outputs, variables = self.discriminate(params, own, images, update_spectral=True)
+        fake_outputs, _ = self.discriminate(params, own | variables, losses.with_rotations(fake))
+        logits = (
+            losses.upright_only(real_outputs["logits"]),
+            losses.upright_only(fake_outputs["logits"]),
+        )
+        rotation = losses.rotation_loss(losses.in_four_orientations(real_outputs["rotation"]))
+        loss = self.gan_weight * self.game.discriminator(*logits) + self.beta * rotation
+        return loss, Aux(
+            variables=variables,
+            metrics={
+                "rotation_loss": rotation,
+                "collapsed": metrics.generator_collapsed(fake, views["image"]),
+            }
+            | self.scores(*logits),
+            carry={"features": losses.upright_only(real_outputs["features"])},
+        )
+
+    def generator_loss(
+        self,
+        params: PyTree,
+        state: TrainState,
+        views: PyTree,
+        key: PRNGKeyArray,
+        carried: Mapping[str, PyTree],
+    ) -> tuple[Array, Aux]:
+        """The game on upright images, and the rotations of the generated ones."""
+        own = state.variables["generator"]
+        fake, _, variables = self.sample_fakes(
+            params, own, views, key, self.generator_batch, update_spectral=True
+        )
+        frozen = state.params["discriminator"], state.variables["discriminator"]
+        outputs, _ = self.discriminate(*frozen, losses.with_rotations(fake))
+        rotation = losses.rotation_loss(losses.in_four_orientations(outputs["rotation"]))
+        game = self.game.generator(losses.upright_only(outputs["logits"]))
+        return self.gan_weight * game + self.alpha * rotation, Aux(
+            variables=variables, metrics={"rotation_loss": rotation}
+        )

@@ -1,0 +1,191 @@
+"""Passes through an `EncoderWithHeads`, and the player that trains it."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Num, PRNGKeyArray
+from ml_collections import ConfigDict
+
+from ssljax import augment, models, optimizers
+from ssljax.methods.contract import Loss, Player, Task
+
+PyTree = Any
+Outputs = dict[str, Array]
+"""Named outputs of a network; "features" (batch, dim) is the representation."""
+
+
+def init(
+    network: nn.Module, key: PRNGKeyArray, image_shape: tuple[int, int, int]
+) -> tuple[PyTree, dict[str, PyTree]]:
+    """Makes the parameters and the other collections of a network of images."""
+    variables = dict(network.init(key, jnp.zeros((1, *image_shape)), train=False))
+    return variables.pop("params"), variables
+
+
+def online_player(loss: Loss, config: ConfigDict, task: Task, **frozen: Any) -> Player:
+    """The one player of a method: "online", with the optimizer of the config.
+
+    Args:
+      loss: Its loss.
+      config: The whole resolved config.
+      task: What is known of data and length.
+      **frozen: For `optimizers.build_with_frozen`, where some parameters are frozen at first.
+    """
+    make = optimizers.build_with_frozen if frozen else optimizers.build
+    settings = config.optimizer.to_dict()
+    if _freezes_patch_embedding(config.model):
+        # Weight decay would go on without a gradient.
+        settings["exclude"] = (*settings["exclude"], "patch_embedding")
+    optimizer = make(
+        settings,
+        total_steps=task.total_steps,
+        steps_per_epoch=task.steps_per_epoch,
+        batch_size=task.batch_size,
+        **frozen,
+    )
+    return Player("online", loss, optimizer.tx, optimizer.schedule)
+
+
+def _freezes_patch_embedding(model: ConfigDict) -> bool:
+    option = "freeze_patch_embedding"
+    return bool(model.get(option)) and option in models.options_of(models.ENCODERS[model.name])
+
+
+def forward(
+    network: nn.Module,
+    params: PyTree,
+    variables: Mapping[str, PyTree],
+    images: Float[Array, "batch height width channels"],
+    key: PRNGKeyArray | None = None,
+) -> tuple[Outputs, dict[str, PyTree]]:
+    """One pass in training mode.
+
+    Args:
+      network: Any network of images.
+      params: Its parameters.
+      variables: Its other collections.
+      images: Normalised images.
+      key: Of what the network drops at random, which is other paths for each image of the pass;
+        None for a network that drops nothing. So too for the passes below.
+
+    Returns:
+      The outputs, and the collections as they are after the pass.
+    """
+    outputs, changed = network.apply(
+        {"params": params, **variables},
+        images,
+        train=True,
+        mutable=list(variables),
+        rngs=_random(key),
+    )
+    return outputs, dict(changed)
+
+
+def _random(key: PRNGKeyArray | None) -> dict[str, PRNGKeyArray]:
+    """Random keys by collection."""
+    return {} if key is None else {"drop_path": key}
+
+
+def forward_each(
+    network: nn.Module,
+    params: PyTree,
+    variables: Mapping[str, PyTree],
+    views: Sequence[Float[Array, "batch height width channels"]],
+    key: PRNGKeyArray | None = None,
+) -> tuple[list[Outputs], dict[str, PyTree]]:
+    """One pass for each view, with batch statistics and dropped paths of that view alone.
+
+    Returns:
+      The outputs of each view, and the collections as they are after the last pass.
+    """
+    outputs = []
+    for number, view in enumerate(views):
+        own = None if key is None else jax.random.fold_in(key, number)
+        output, variables = forward(network, params, variables, view, own)
+        outputs.append(output)
+    return outputs, dict(variables)
+
+
+def forward_together(
+    network: nn.Module,
+    params: PyTree,
+    variables: Mapping[str, PyTree],
+    views: Sequence[Float[Array, "batch height width channels"]],
+    key: PRNGKeyArray | None = None,
+) -> tuple[list[Outputs], dict[str, PyTree]]:
+    """One pass for several views of one size, with batch statistics over all of them.
+
+    An image's views lie side by side in the joint batch, so that joining and parting them moves
+    nothing between devices.
+
+    Returns:
+      The outputs of each view, and the collections as they are after the pass.
+    """
+    count = len(views)
+    images = jnp.stack(views, axis=1).reshape(-1, *views[0].shape[1:])
+    outputs, variables = forward(network, params, variables, images, key)
+    parted = {name: x.reshape(-1, count, *x.shape[1:]) for name, x in outputs.items()}
+    return [{name: x[:, i] for name, x in parted.items()} for i in range(count)], dict(variables)
+
+
+def forward_crops(
+    network: models.EncoderWithHeads,
+    params: PyTree,
+    variables: Mapping[str, PyTree],
+    crops: Sequence[Float[Array, "batch _height _width channels"]],
+    key: PRNGKeyArray | None = None,
+) -> tuple[list[Outputs], dict[str, PyTree]]:
+    """One encoder pass for each resolution, and one projector pass for all crops together.
+
+    That fixes over what batch statistics are taken: the encoder's over the crops of one size, the
+    projector's over all. As in `forward_together`, nothing moves between devices.
+
+    Args:
+      network: Encoder and projector; a predictor is not called.
+      params: The network's parameters.
+      variables: The network's other collections.
+      crops: Crops of the same images; those of one size follow one another.
+      key: Of what the encoder drops at random.
+
+    Returns:
+      "features" and the projector's outputs of each crop, named as by `EncoderWithHeads`; and the
+      collections as they are after the passes.
+    """
+
+    def passes(branch: models.EncoderWithHeads) -> Outputs:
+        features = []
+        for shape, group in itertools.groupby(crops, key=lambda crop: crop.shape):
+            images = jnp.stack(list(group), axis=1)
+            encoded = branch.encoder(images.reshape(-1, *shape[1:]), True)["features"]
+            features.append(encoded.reshape(*images.shape[:2], -1))
+        joined = jnp.concatenate(features, axis=1)
+        layers = branch.projector(joined.reshape(-1, joined.shape[-1]), True)
+        outputs = {f"projector{i}": layer for i, layer in enumerate(layers, start=1)}
+        outputs["projection"] = layers[-1]
+        return {"features": joined} | {
+            name: x.reshape(*joined.shape[:2], -1) for name, x in outputs.items()
+        }
+
+    outputs, variables = network.apply(
+        {"params": params, **variables}, rngs=_random(key), mutable=list(variables), method=passes
+    )
+    parted = [{name: x[:, i] for name, x in outputs.items()} for i in range(len(crops))]
+    return parted, dict(variables)
+
+
+def features(
+    network: nn.Module,
+    params: PyTree,
+    variables: Mapping[str, PyTree],
+    view: augment.ViewPolicy,
+    images: Num[Array, "batch height width channels"],
+) -> Any:
+    """All outputs on whole images, resized to the view's size, in evaluation mode."""
+    whole = augment.center_view(view, images)
+    return network.apply({"params": params, **variables}, whole, train=False)

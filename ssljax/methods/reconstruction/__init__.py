@@ -1,0 +1,8 @@
+"""Reconstruction: what is hidden or destroyed of an image is restored."""
+
+from ssljax.methods.contract import Method
+from ssljax.methods.reconstruction.mae import MAE
+
+REGISTRY: dict[str, type[Method]] = {
+    "mae": MAE,
+}

@@ -1,0 +1,12 @@
+"""Transfer: what a trained network is good for, or gives to another."""
+
+from ssljax.methods.contract import Method
+from ssljax.methods.transfer.distill import Distill
+from ssljax.methods.transfer.finetune import Finetune
+from ssljax.methods.transfer.one_vs_rest import OneVsRest
+
+REGISTRY: dict[str, type[Method]] = {
+    "distill": Distill,
+    "finetune": Finetune,
+    "one_vs_rest": OneVsRest,
+}

@@ -1,0 +1,45 @@
+"""Scores as pure functions of features, logits and labels.
+
+Of frozen features: kNN, linear and few-label probes. Of generated images: FID, KID, Inception
+score, precision and recall, classes covered. Of embeddings: rank and collapse.
+"""
+
+from ssljax.metrics.collapse import (
+    collapse_metrics,
+    effective_rank,
+    generator_collapsed,
+    rankme,
+)
+from ssljax.metrics.coverage import class_coverage
+from ssljax.metrics.few_label import few_label_probe, labelled_rows
+from ssljax.metrics.fid import frechet_distance
+from ssljax.metrics.inception_score import inception_score
+from ssljax.metrics.kid import kernel_distance, squared_mmd
+from ssljax.metrics.knn import knn_accuracies, knn_accuracy, knn_predict
+from ssljax.metrics.labels import labelled
+from ssljax.metrics.linear import linear_probe
+from ssljax.metrics.neighbors import nearest_rows
+from ssljax.metrics.precision_recall import precision_recall
+from ssljax.metrics.scaling import standardize
+
+__all__ = [
+    "class_coverage",
+    "collapse_metrics",
+    "effective_rank",
+    "few_label_probe",
+    "frechet_distance",
+    "generator_collapsed",
+    "inception_score",
+    "kernel_distance",
+    "knn_accuracies",
+    "knn_accuracy",
+    "knn_predict",
+    "labelled",
+    "labelled_rows",
+    "linear_probe",
+    "nearest_rows",
+    "precision_recall",
+    "rankme",
+    "squared_mmd",
+    "standardize",
+]

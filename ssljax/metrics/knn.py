@@ -1,0 +1,240 @@
+"""Weighted k-nearest-neighbour classification of frozen features.
+
+References:
+    Wu et al., Unsupervised Feature Learning via Non-Parametric Instance Discrimination, 2018,
+    section 3.4. Caron et al., DINO, 2021, use the same vote.
+"""
+
+from collections.abc import Sequence
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int, Real
+
+from ssljax.metrics.labels import labelled
+from ssljax.ops.normalize import l2_normalize
+
+Settings = Sequence[tuple[int, float]]
+
+_TEST_CHUNK = 1024
+_TRAIN_CHUNK = 16384
+
+
+def knn_predict(
+    train_features: Real[Array | np.ndarray, "train dim"],
+    train_labels: Int[Array | np.ndarray, "train"],
+    test_features: Real[Array | np.ndarray, "test dim"],
+    num_classes: int,
+    k: int = 200,
+    temperature: float = 0.1,
+    chunk: tuple[int, int] = (_TEST_CHUNK, _TRAIN_CHUNK),
+) -> Int[Array, "test"]:
+    """Predicts the class of each test row by a weighted vote of its k nearest train rows.
+
+    Features are L2-normalised; a neighbour of cosine similarity s votes with weight
+    exp(s / temperature). The train rows pass over the device chunk by chunk beside a running top k,
+    so no array grows with test rows times train rows, nor with the number of classes.
+
+    Args:
+        train_features: features of the train set, of any scale; pixels may stay bytes.
+        train_labels: classes in [0, num_classes); a row of -1, without a label, is left out.
+        test_features: features to classify.
+        num_classes: number of classes.
+        k: neighbours that vote, at least 1. When it exceeds the number of train rows, all of them
+            vote.
+        temperature: τ > 0, in the range of float32. Small values let the nearest decide.
+        chunk: rows of (test, train) compared at once; changes memory and speed, never the result.
+
+    Returns:
+        The class with most votes for each test row, the lowest class where votes tie.
+
+    Raises:
+        ValueError: if k, the temperature or a chunk is not positive, a label is out of its range,
+            or no train row has a label.
+    """
+    settings = ((k, temperature),)
+    return _predict(train_features, train_labels, test_features, num_classes, settings, chunk)[0]
+
+
+def knn_accuracy(
+    train_features: Real[Array | np.ndarray, "train dim"],
+    train_labels: Int[Array | np.ndarray, "train"],
+    test_features: Real[Array | np.ndarray, "test dim"],
+    test_labels: Int[Array | np.ndarray, "test"],
+    num_classes: int,
+    k: int = 200,
+    temperature: float = 0.1,
+    chunk: tuple[int, int] = (_TEST_CHUNK, _TRAIN_CHUNK),
+) -> float:
+    """Returns the share of test rows, in [0, 1], that `knn_predict` classifies correctly.
+
+    Args:
+        train_features: features of the train set.
+        train_labels: classes in [0, num_classes); a row of -1, without a label, is left out.
+        test_features: features of the test set.
+        test_labels: their classes, likewise.
+        num_classes: number of classes.
+        k: neighbours that vote.
+        temperature: τ of the vote.
+        chunk: rows of (test, train) compared at once.
+    """
+    settings = ((k, temperature),)
+    scores = knn_accuracies(
+        train_features, train_labels, test_features, test_labels, num_classes, settings, chunk
+    )
+    return scores[f"knn{k}"]
+
+
+def knn_accuracies(
+    train_features: Real[Array | np.ndarray, "train dim"],
+    train_labels: Int[Array | np.ndarray, "train"],
+    test_features: Real[Array | np.ndarray, "test dim"],
+    test_labels: Int[Array | np.ndarray, "test"],
+    num_classes: int,
+    settings: Settings = ((20, 0.07), (200, 0.1)),
+    chunk: tuple[int, int] = (_TEST_CHUNK, _TRAIN_CHUNK),
+) -> dict[str, float]:
+    """Scores several (k, temperature) pairs from one search for the largest k.
+
+    Args:
+        train_features: features of the train set.
+        train_labels: classes in [0, num_classes); a row of -1, without a label, is left out.
+        test_features: features of the test set.
+        test_labels: their classes, likewise.
+        num_classes: number of classes.
+        settings: pairs of (k, temperature).
+        chunk: rows of (test, train) compared at once.
+
+    Returns:
+        Accuracies in [0, 1] under "knn<k>", such as "knn20". A k that stands in several pairs also
+        carries its temperature, as in "knn20_t0.07".
+    """
+    test_features, truth = labelled(test_features, test_labels, num_classes)
+    predictions = _predict(
+        train_features, train_labels, test_features, num_classes, settings, chunk
+    )
+    return {
+        name: float(np.mean(jax.device_get(predicted) == truth))
+        for name, predicted in zip(knn_names(settings), predictions, strict=True)
+    }
+
+
+def knn_names(settings: Settings) -> tuple[str, ...]:
+    """Names of the scores of (k, temperature) pairs, as `knn_accuracies` gives them."""
+    ks = [k for k, _ in settings]
+    return tuple(
+        f"knn{k}" if ks.count(k) == 1 else f"knn{k}_t{temperature:g}" for k, temperature in settings
+    )
+
+
+def _predict(
+    train_features: Real[Array | np.ndarray, "train dim"],
+    train_labels: Int[Array | np.ndarray, "train"],
+    test_features: Real[Array | np.ndarray, "test dim"],
+    num_classes: int,
+    settings: Settings,
+    chunk: tuple[int, int],
+) -> list[Int[Array, "test"]]:
+    """Searches once for the largest k, then votes for each setting."""
+    tiny = np.finfo(np.float32).tiny
+    if not settings or any(k < 1 or temperature < tiny for k, temperature in settings):
+        raise ValueError(f"kNN needs every k >= 1 and temperature > 0, not {tuple(settings)}")
+    if min(chunk) < 1:
+        raise ValueError(f"chunks need at least one row, not {chunk}")
+    train_features, train_labels = labelled(train_features, train_labels, num_classes)
+    train, test = train_features.shape[0], test_features.shape[0]
+    test_chunk, train_chunk = min(chunk[0], max(test, 1)), min(chunk[1], train)
+    most = min(max(k for k, _ in settings), train)
+
+    queries = l2_normalize(_padded(test_features, 0, test, test_chunk).astype(jnp.float32))
+    similarities = jnp.full((queries.shape[0], most), -jnp.inf, jnp.float32)
+    labels = jnp.zeros((queries.shape[0], most), jnp.int32)
+    for start in range(0, train, train_chunk):
+        stop = min(start + train_chunk, train)
+        keys = _padded(train_features, start, stop, train_chunk)
+        key_labels = _padded(train_labels, start, stop, train_chunk)
+        similarities, labels = _search(
+            queries, similarities, labels, keys, key_labels, np.int32(stop - start), test_chunk
+        )
+    return [
+        _vote(similarities, labels, min(k, train), temperature, test_chunk)[:test]
+        for k, temperature in settings
+    ]
+
+
+def _padded(rows: Array | np.ndarray, start: int, stop: int, multiple: int) -> Array:
+    """Puts rows[start:stop] on the device, zero-padded to a multiple: one shape, one program."""
+    part = jnp.asarray(rows[start:stop])
+    short = -(stop - start) % multiple
+    return jnp.pad(part, [(0, short)] + [(0, 0)] * (part.ndim - 1))
+
+
+@partial(jax.jit, static_argnames="test_chunk", donate_argnames=("similarities", "labels"))
+def _search(
+    queries: Float[Array, "test dim"],
+    similarities: Float[Array, "test k"],
+    labels: Int[Array, "test k"],
+    keys: Real[Array, "train dim"],
+    key_labels: Int[Array, "train"],
+    valid: Int[Array | np.ndarray | np.integer, ""],
+    test_chunk: int,
+) -> tuple[Float[Array, "test k"], Int[Array, "test k"]]:
+    """Merges the nearest of the first `valid` keys into the running top k."""
+    keys = l2_normalize(keys.astype(jnp.float32))
+    real = jnp.arange(keys.shape[0]) < valid
+    k = similarities.shape[1]
+
+    def one_chunk(running: tuple[Array, Array, Array]) -> tuple[Array, Array]:
+        query, best, best_labels = running
+        # The default precision of TPUs and of TF32 would reorder close neighbours.
+        new = jnp.matmul(query, keys.T, precision=jax.lax.Precision.HIGHEST)
+        new = jnp.where(real[None, :], new, -jnp.inf)
+        new, index = jax.lax.top_k(new, min(k, keys.shape[0]))
+        # Older rows stand first: top_k prefers the lower index, so ties do not depend on chunks.
+        best, pick = jax.lax.top_k(jnp.concatenate([best, new], axis=1), k)
+        best_labels = jnp.concatenate([best_labels, key_labels[index]], axis=1)
+        return best, jnp.take_along_axis(best_labels, pick, axis=1)
+
+    chunks = jax.tree.map(
+        lambda rows: rows.reshape(-1, test_chunk, *rows.shape[1:]),
+        (queries, similarities, labels),
+    )
+    best, best_labels = jax.lax.map(one_chunk, chunks)
+    return best.reshape(-1, k), best_labels.reshape(-1, k)
+
+
+@partial(jax.jit, static_argnames=("k", "test_chunk"))
+def _vote(
+    similarities: Float[Array, "test most"],
+    labels: Int[Array, "test most"],
+    k: int,
+    temperature: float | Float[Array, ""],
+    test_chunk: int,
+) -> Int[Array, "test"]:
+    """Adds up the votes of the k nearest and returns the class with most.
+
+    Every neighbour counts the votes for its own class, so nothing has the size of all classes.
+    """
+
+    def one_chunk(nearest: tuple[Array, Array]) -> Array:
+        similarity, label = nearest
+        # Relative to the nearest: the same winner, and exp cannot overflow at a small temperature.
+        weight = jnp.exp((similarity - similarity[:, :1]) / temperature)
+
+        def add(voter: Array, votes: Array) -> Array:
+            of, vote = (
+                jax.lax.dynamic_slice_in_dim(rows, voter, 1, axis=1) for rows in (label, weight)
+            )
+            return votes + jnp.where(label == of, vote, 0.0)
+
+        votes = jax.lax.fori_loop(0, k, add, jnp.zeros_like(weight))
+        wins = votes == jnp.max(votes, axis=1, keepdims=True)
+        return jnp.min(jnp.where(wins, label, jnp.iinfo(label.dtype).max), axis=1)
+
+    chunks = (
+        similarities[:, :k].reshape(-1, test_chunk, k),
+        labels[:, :k].reshape(-1, test_chunk, k),
+    )
+    return jax.lax.map(one_chunk, chunks).reshape(-1)

@@ -1,0 +1,156 @@
+"""Residual networks: ResNet-18 to ResNet-152, and wider ones."""
+
+import flax.linen as nn
+import jax.numpy as jnp
+from jax.typing import DTypeLike
+from jaxtyping import Array, Float
+
+from ssljax.models.layers.norm import BatchNorm, NormFactory
+from ssljax.models.layers.padded import check_image_fits, conv, global_average
+
+
+class BasicBlock(nn.Module):
+    """Two 3x3 convolutions beside a shortcut (ResNet-18 and -34).
+
+    Attributes:
+      width: Channels of both convolutions and of the output.
+      stride: Stride of the first convolution and of the shortcut.
+      norm: Makes the norms.
+      zero_init_residual: Whether the last norm's scale starts at 0.
+      dtype: Type of the arithmetic.
+    """
+
+    width: int
+    stride: int
+    norm: NormFactory
+    zero_init_residual: bool
+    dtype: DTypeLike
+
+    @nn.compact
+    def __call__(
+        self, x: Float[Array, "batch height width channels"], train: bool
+    ) -> Float[Array, "batch out_height out_width out_channels"]:
+        """Applies the block."""
+        last = _last_scale(self.zero_init_residual)
+        y = conv(self.width, 3, self.stride, self.dtype, "conv1")(x)
+        y = nn.relu(self.norm(dtype=self.dtype, name="norm1")(y, train))
+        y = conv(self.width, 3, 1, self.dtype, "conv2")(y)
+        y = self.norm(dtype=self.dtype, scale_init=last, name="norm2")(y, train)
+        if x.shape != y.shape:
+            x = conv(self.width, 1, self.stride, self.dtype, "shortcut_conv")(x)
+            x = self.norm(dtype=self.dtype, name="shortcut_norm")(x, train)
+        return nn.relu(x + y)
+
+
+class Bottleneck(nn.Module):
+    """A 1x1, a 3x3 and a 1x1 convolution beside a shortcut (ResNet-50 and deeper).
+
+    The stride is on the 3x3 convolution ("v1.5"), not on the first 1x1 as in the paper.
+
+    Attributes:
+      width: Channels of the first two convolutions; the output has four times as many.
+      stride: Stride of the 3x3 convolution and of the shortcut.
+      norm: Makes the norms.
+      zero_init_residual: Whether the last norm's scale starts at 0.
+      dtype: Type of the arithmetic.
+    """
+
+    width: int
+    stride: int
+    norm: NormFactory
+    zero_init_residual: bool
+    dtype: DTypeLike
+
+    @nn.compact
+    def __call__(
+        self, x: Float[Array, "batch height width channels"], train: bool
+    ) -> Float[Array, "batch out_height out_width out_channels"]:
+        """Applies the block."""
+        last = _last_scale(self.zero_init_residual)
+        y = conv(self.width, 1, 1, self.dtype, "conv1")(x)
+        y = nn.relu(self.norm(dtype=self.dtype, name="norm1")(y, train))
+        y = conv(self.width, 3, self.stride, self.dtype, "conv2")(y)
+        y = nn.relu(self.norm(dtype=self.dtype, name="norm2")(y, train))
+        y = conv(4 * self.width, 1, 1, self.dtype, "conv3")(y)
+        y = self.norm(dtype=self.dtype, scale_init=last, name="norm3")(y, train)
+        if x.shape != y.shape:
+            x = conv(4 * self.width, 1, self.stride, self.dtype, "shortcut_conv")(x)
+            x = self.norm(dtype=self.dtype, name="shortcut_norm")(x, train)
+        return nn.relu(x + y)
+
+
+class ResNet(nn.Module):
+    """A residual network that returns what every stage computes.
+
+    Kernels start as in torchvision (normal, fan-out), norms at the identity.
+
+    Attributes:
+      stage_sizes: Number of blocks in each of the four stages.
+      block: The kind of block.
+      width: Factor on the channels of every layer.
+      stem: ``"imagenet"``: 7x7 convolution of stride 2, then 3x3 max-pool of stride 2; total stride
+        of the network 32. ``"cifar"``: 3x3 convolution of stride 1, no pool; total stride 8.
+      zero_init_residual: Whether every block starts as its shortcut alone.
+      norm: Makes the norms; ``functools.partial(BatchNorm, groups=8)`` splits the batch.
+      dtype: Type of activations and arithmetic. Parameters, statistics and ``features`` are
+        float32 whatever it is.
+
+    Reference:
+      He et al., `Deep Residual Learning <https://arxiv.org/abs/1512.03385>`_, 2015, table 1. Stem
+      for small images: Chen et al., `SimCLR <https://arxiv.org/abs/2002.05709>`_, appendix B.9.
+    """
+
+    stage_sizes: tuple[int, int, int, int]
+    block: type[BasicBlock] | type[Bottleneck]
+    width: int = 1
+    stem: str = "imagenet"
+    zero_init_residual: bool = False
+    norm: NormFactory = BatchNorm
+    dtype: DTypeLike = jnp.float32
+
+    @nn.compact
+    def __call__(
+        self, x: Float[Array, "batch height width channels"], train: bool
+    ) -> dict[str, Float[Array, "batch ..."]]:
+        """Computes the features of each stage.
+
+        Args:
+          x: Images, already normalised; at least as large as the total stride.
+          train: Whether norms use and update batch statistics.
+
+        Returns:
+          ``stem``, ``stage1`` ... ``stage4``: activations (batch, height, width, channels) of type
+          ``dtype``; ``features``: (batch, dim) in float32, the average of ``stage4`` over places.
+
+        Raises:
+          ValueError: If the stem is unknown or the images are too small.
+        """
+        if self.stem not in ("imagenet", "cifar"):
+            raise ValueError(f"The stem is {self.stem!r}; it must be 'imagenet' or 'cifar'.")
+        small = self.stem == "cifar"
+        advice = "enlarge them" if small else "enlarge them or choose stem='cifar'"
+        check_image_fits(x.shape, 8 if small else 32, advice)
+
+        channels = 64 * self.width
+        kernel, stride = (3, 1) if small else (7, 2)
+        x = conv(channels, kernel, stride, self.dtype, "stem_conv")(x)
+        x = nn.relu(self.norm(dtype=self.dtype, name="stem_norm")(x, train))
+        if not small:
+            x = nn.max_pool(x, (3, 3), strides=(2, 2), padding=((1, 1), (1, 1)))
+        outputs = {"stem": x}
+        for stage, blocks in enumerate(self.stage_sizes, start=1):
+            for index in range(1, blocks + 1):
+                x = self.block(
+                    width=channels * 2 ** (stage - 1),
+                    stride=2 if stage > 1 and index == 1 else 1,
+                    norm=self.norm,
+                    zero_init_residual=self.zero_init_residual,
+                    dtype=self.dtype,
+                    name=f"stage{stage}_block{index}",
+                )(x, train)
+            outputs[f"stage{stage}"] = x
+        return outputs | {"features": global_average(x)}
+
+
+def _last_scale(zero: bool) -> nn.initializers.Initializer:
+    return nn.initializers.zeros if zero else nn.initializers.ones

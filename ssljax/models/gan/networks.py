@@ -1,0 +1,68 @@
+"""The tables of generators and discriminators."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import flax.linen as nn
+
+from ssljax.models.gan.autoencoder import AutoencoderDiscriminator, MLPAutoencoder, MLPGenerator
+from ssljax.models.gan.dcgan import DCGANDiscriminator, DCGANGenerator
+from ssljax.models.gan.sngan import ResNetDiscriminator, ResNetGenerator
+from ssljax.models.registry import build
+
+GENERATORS: dict[str, Callable[..., nn.Module]] = {
+    "dcgan": DCGANGenerator,
+    "sngan": ResNetGenerator,
+    "wgan_gp": partial(ResNetGenerator, small_channels=128),
+    "mlp": MLPGenerator,
+}
+
+DISCRIMINATORS: dict[str, Callable[..., nn.Module]] = {
+    "dcgan": DCGANDiscriminator,
+    "sngan": partial(ResNetDiscriminator, pool="sum", spectral_norm=True),
+    "wgan_gp": partial(ResNetDiscriminator, pool="mean"),
+    "autoencoder": AutoencoderDiscriminator,
+    "mlp_autoencoder": MLPAutoencoder,
+}
+
+
+def build_generator(name: str, **options: Any) -> nn.Module:
+    """Makes the generator of that name.
+
+    A generator is called as ``generator(latents, train, labels=None)`` and returns images (batch,
+    height, width, channels) in [-1, 1].
+
+    Args:
+      name: A key of ``GENERATORS``.
+      **options: Attributes of the generator, such as ``image_size=28``.
+
+    Returns:
+      The module, without parameters.
+
+    Raises:
+      ValueError: If the name or an option is unknown.
+    """
+    return build("generator", GENERATORS, name, options)
+
+
+def build_discriminator(name: str, **options: Any) -> nn.Module:
+    """Makes the discriminator of that name.
+
+    A discriminator is called as ``discriminator(images, train, labels=None)`` with images in
+    [-1, 1] and returns a dictionary of named outputs: ``block1``, ``block2`` ... (batch, height,
+    width, channels), ``features`` (batch, dim) and ``logits`` (batch,); with their options also
+    ``rotation`` and ``class_logits``. An autoencoder has no logits but ``code`` (batch, dim) and
+    ``reconstruction``.
+
+    Args:
+      name: A key of ``DISCRIMINATORS``.
+      **options: Attributes of the discriminator, such as ``norm="none"``.
+
+    Returns:
+      The module, without parameters.
+
+    Raises:
+      ValueError: If the name or an option is unknown.
+    """
+    return build("discriminator", DISCRIMINATORS, name, options)

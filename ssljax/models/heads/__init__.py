@@ -1,0 +1,1 @@
+"""Heads on the features of an encoder, and encoders with their heads."""

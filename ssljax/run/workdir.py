@@ -1,0 +1,236 @@
+"""The directory of a run: who writes in it, what it was made of, and what may change later.
+
+`config.json` holds every key of the resolved config, `environment.json` the versions, devices and
+commit, `changes.jsonl` every change that `config.resume.accept` let through, and `lock.json` the
+process that trains there now.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.metadata
+import json
+import logging
+import pathlib
+import platform
+import subprocess
+import time
+from collections.abc import Collection, Mapping
+from typing import Any
+
+import jax
+from ml_collections import ConfigDict
+
+from ssljax import config as configs
+from ssljax.errors import UserError
+from ssljax.run import hosts
+
+_log = logging.getLogger(__name__)
+
+_MAY_CHANGE = ("data.dir", "data.cache", "data.threads", "data.prefetch", "data.max_corrupt")
+_MAY_CHANGE_UNDER = ("evals.", "samples.", "log.", "checkpoint.", "mesh.", "resume.")
+"""What a run that goes on may change: where things run and what is reported, not what is learnt."""
+
+Changes = dict[str, tuple[Any, Any]]
+"""Values before and now, by key."""
+
+
+def prepare(workdir: pathlib.Path) -> None:
+    """Makes the directories that a training run writes in, before it reads or compiles anything.
+
+    Raises:
+      UserError: if one of them, or what it lies under, is a file, or cannot be written in.
+    """
+
+    def make() -> None:
+        for directory in (workdir, workdir / "checkpoints"):
+            try:
+                directory.mkdir(parents=True, exist_ok=True)
+            except (FileExistsError, NotADirectoryError) as error:
+                raise UserError(
+                    f"{error.filename} is not a directory, or lies under a file: give --workdir a "
+                    "directory, or a path at which one can be made."
+                ) from error
+        for name in ("tensorboard", "pictures"):
+            if (workdir / name).exists() and not (workdir / name).is_dir():
+                raise UserError(
+                    f"{workdir / name} is not a directory: move it away, or use another --workdir."
+                )
+
+    hosts.on_first(make, workdir)
+
+
+def check(config: ConfigDict, workdir: pathlib.Path, others: Collection[str] = ()) -> Changes:
+    """Compares a config with that of the run in a workdir, for programs that read what it learnt.
+
+    What may differ and does, such as the data set of the evaluations, is logged.
+
+    Args:
+      config: The resolved config.
+      workdir: That of a run.
+      others: Keys that may differ as well.
+
+    Returns:
+      What may differ and does.
+
+    Raises:
+      UserError: if what belongs to the trained network differs; the message shows each difference.
+    """
+    before = _recorded(workdir)
+    if before is None:
+        return {}
+    changes = _compare(before, _plain(config))
+    learnt = {key: change for key, change in changes.items() if _is_learnt(key, others)}
+    if learnt:
+        raise UserError(f"{_told(learnt, workdir)}: use the same values, or another --workdir.")
+    if jax.process_index() == 0:
+        for key, (was, now) in changes.items():
+            _log.info("config.%s is %r; the run has %r.", key, now, was)
+    return changes
+
+
+def check_resumed(config: ConfigDict, workdir: pathlib.Path) -> Changes:
+    """Compares the config of a run that goes on with what its workdir was written by.
+
+    A workdir without a checkpoint holds nothing that could go on: any config may begin anew in it.
+
+    Args:
+      config: The resolved config; `resume.accept` names what may have changed.
+      workdir: That of the run.
+
+    Returns:
+      The changes that were accepted.
+
+    Raises:
+      UserError: if anything else that is learnt differs.
+    """
+    before = _recorded(workdir)
+    if before is None or not has_checkpoint(workdir):
+        return {}
+    accepted = config.resume.accept
+    changes = _compare(before, _plain(config))
+    learnt = {key: change for key, change in changes.items() if _is_learnt(key)}
+    refused = {key: change for key, change in learnt.items() if key not in accepted}
+    if refused:
+        option = tuple(dict.fromkeys((*accepted, *refused)))
+        raise UserError(
+            f"{_told(refused, workdir)}: use the same values, or another --workdir; or go on with "
+            f'the new ones by --config.resume.accept="{option}".'
+        )
+    return learnt
+
+
+def record(config: ConfigDict, workdir: pathlib.Path, step: int) -> None:
+    """Writes the resolved config and what the run stands on into the workdir.
+
+    Args:
+      config: The resolved config.
+      workdir: That of the run.
+      step: Finished train steps. Changes that are accepted are written with it.
+
+    Raises:
+      UserError: if the workdir was written by a config that would learn something else.
+    """
+
+    def write() -> None:
+        changes = check_resumed(config, workdir)
+        history, lines = workdir / "changes.jsonl", []
+        for key, (before, now) in changes.items():
+            _log.info("From step %d on config.%s is %r; it was %r.", step, key, now, before)
+            change = {"step": step, "key": key, "before": before, "now": now, "time": time.time()}
+            lines.append(json.dumps(change) + "\n")
+        if lines:
+            earlier = history.read_text(errors="replace") if history.exists() else ""
+            write_text(history, earlier + "".join(lines))
+        write_text(workdir / "config.json", json.dumps(_plain(config), indent=2) + "\n")
+        write_text(workdir / "environment.json", json.dumps(_environment(), indent=2) + "\n")
+
+    hosts.on_first(write, workdir)
+
+
+def read_json(path: pathlib.Path) -> dict[str, Any]:
+    """Reads what a run has recorded.
+
+    Raises:
+      UserError: if the file is damaged.
+    """
+    try:
+        content = json.loads(path.read_text())
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise UserError(
+            f"{path} is damaged ({error}): restore it from a copy, or use another workdir."
+        ) from error
+    if not isinstance(content, dict):
+        raise UserError(
+            f"{path} is damaged (it holds a {type(content).__name__}, not keys and values): "
+            "restore it from a copy, or use another workdir."
+        )
+    return content
+
+
+def write_text(path: pathlib.Path, text: str) -> None:
+    """Writes a file whole: a kill or a full disk in between leaves the old one."""
+    beside = path.with_name(path.name + ".tmp")
+    beside.write_text(text)
+    beside.replace(path)
+
+
+def _recorded(workdir: pathlib.Path) -> dict[str, Any] | None:
+    path = workdir / "config.json"
+    return read_json(path) if path.is_file() else None
+
+
+def has_checkpoint(workdir: pathlib.Path) -> bool:
+    """Whether a run has saved a state there."""
+    directory = workdir / "checkpoints"
+    return directory.is_dir() and any(path.name.isdigit() for path in directory.iterdir())
+
+
+def _plain(config: ConfigDict) -> dict[str, Any]:
+    """A config's values by dotted key, as JSON gives them back."""
+    plain: dict[str, Any] = json.loads(json.dumps(configs.flatten(config)))
+    return plain
+
+
+def _compare(before: Mapping[str, Any], now: Mapping[str, Any]) -> Changes:
+    return {
+        key: (before.get(key, "absent"), now.get(key, "absent"))
+        for key in sorted(before.keys() | now.keys())
+        if before.get(key, "absent") != now.get(key, "absent")
+    }
+
+
+def _is_learnt(key: str, others: Collection[str] = ()) -> bool:
+    return key not in (*_MAY_CHANGE, *others) and not key.startswith(_MAY_CHANGE_UNDER)
+
+
+def _told(changes: Changes, workdir: pathlib.Path) -> str:
+    differences = [f"{key} was {before!r} and is {now!r}" for key, (before, now) in changes.items()]
+    return f"{workdir} was written by another config ({'; '.join(differences)})"
+
+
+def _environment() -> dict[str, Any]:
+    packages = ("ssljax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "numpy")
+    versions: dict[str, str] = {}
+    for package in (*packages, "tensorflow-datasets", "opencv-python-headless"):
+        try:
+            versions[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            versions[package] = "absent"
+    commit = ""
+    with contextlib.suppress(OSError):  # There may be no git.
+        commit = subprocess.run(
+            ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],
+            cwd=pathlib.Path(__file__).parent,
+            capture_output=True,
+            text=True,
+            check=False,
+        ).stdout.strip()
+    return {
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "versions": versions,
+        "processes": jax.process_count(),
+        "devices": [f"{device.device_kind} {device.id}" for device in jax.devices()],
+        "git": commit or "unknown",
+    }

@@ -1,0 +1,1 @@
+"""Programs that are not training: `python -m ssljax.tools.<name>`."""

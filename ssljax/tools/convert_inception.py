@@ -1,0 +1,86 @@
+"""Turns the PyTorch file of the Inception weights into a safetensors file.
+
+python -m ssljax.tools.convert_inception pt_inception-2015-12-05-6726825d.pth inception.safetensors
+
+The file is that of pytorch-fid or, named weights-inception-2015-12-05-6726825d.pth, of
+torch-fidelity: the weights are the same. PyTorch must be installed for this command alone.
+"""
+
+import argparse
+import pickle
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from safetensors.numpy import save_file
+
+from ssljax.errors import UserError
+from ssljax.models.encoders.inception_weights import from_pytorch
+
+_USAGE_STATUS = 2
+
+
+def convert(source: str | Path, target: str | Path) -> None:
+    """Writes the tensors of a PyTorch file as safetensors, under the same names.
+
+    Args:
+      source: A file that `torch.save` made of a state dictionary; no code in it is run.
+      target: Where the safetensors file is written; `load_inception` reads it.
+
+    Raises:
+      UserError: If PyTorch is not installed, or the file is not one of these weights.
+    """
+    try:
+        import torch
+    except ImportError as error:
+        raise UserError(
+            "PyTorch is needed to read a .pth file: install it, in any environment, for this one "
+            "command (pip install torch)."
+        ) from error
+    try:
+        state = torch.load(source, map_location="cpu", weights_only=True)
+        tensors = {
+            name: np.ascontiguousarray(tensor.numpy())
+            for name, tensor in state.items()
+            if not name.endswith(".num_batches_tracked")
+        }
+        from_pytorch(tensors)
+    except (OSError, EOFError, RuntimeError, pickle.UnpicklingError) as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(f"The PyTorch file {str(source)!r} cannot be read: {reason}") from error
+    except (AttributeError, TypeError, ValueError) as error:
+        raise UserError(
+            f"The PyTorch file {str(source)!r} does not hold the weights of the Inception network "
+            f"of 2015: {error}"
+        ) from error
+    Path(target).parent.mkdir(parents=True, exist_ok=True)
+    save_file(tensors, target)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the command.
+
+    Args:
+      arguments: Those after the program's name; by default the command line's.
+
+    Returns:
+      The exit status: 0, or 2 after a mistake in the input.
+    """
+    parser = argparse.ArgumentParser(
+        prog="python -m ssljax.tools.convert_inception",
+        description="Turns the PyTorch file of the FID Inception into a safetensors file.",
+    )
+    parser.add_argument("source", type=Path, help="pt_inception-2015-12-05-6726825d.pth")
+    parser.add_argument("target", type=Path, help="the .safetensors file to write")
+    options = parser.parse_args(arguments)
+    try:
+        convert(options.source, options.target)
+    except UserError as error:
+        print(error, file=sys.stderr)
+        return _USAGE_STATUS
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

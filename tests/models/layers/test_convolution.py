@@ -1,0 +1,75 @@
+"""Convolution of tiny maps: the same numbers as XLA's own, without its convolution."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax import lax
+
+from ssljax.models.layers.convolution import conv_general_dilated
+
+DIMENSIONS = ("NHWC", "HWIO", "NHWC")
+
+
+def tensors(side, size):
+    rng = np.random.default_rng(0)
+    shapes = ((3, *side, 4), (size, size, 4, 5))
+    return [jnp.asarray(rng.normal(size=shape), jnp.float32) for shape in shapes]
+
+
+def both(strides, padding, **options):
+    """Functions of value and gradients, with our convolution and with XLA's."""
+
+    def of(conv):
+        def loss(x, kernel):
+            y = conv(x, kernel, strides, padding, dimension_numbers=DIMENSIONS, **options)
+            return jnp.sum(jnp.sin(y)), y
+
+        return jax.value_and_grad(loss, argnums=(0, 1), has_aux=True)
+
+    return of(conv_general_dilated), of(lax.conv_general_dilated)
+
+
+@pytest.mark.parametrize(
+    ("side", "size", "stride", "pads", "tiny"),
+    [
+        ((2, 2), 3, 1, (1, 1), True),
+        ((1, 2), 3, 1, (1, 1), True),
+        ((4, 4), 3, 2, (1, 1), True),  # Two places come out: the way back is over tiny maps.
+        ((4, 4), 5, 1, (2, 2), True),
+        ((5, 3), 4, 2, (0, 2), True),
+        ((6, 6), 3, 2, (1, 1), False),
+        ((3, 3), 3, 1, (1, 1), False),
+    ],
+)
+def test_value_and_gradients_are_those_of_xla(side, size, stride, pads, tiny):
+    x, kernel = tensors(side, size)
+    ours, xlas = both((stride, stride), (pads, pads), precision=lax.Precision.HIGHEST)
+    for a, b in zip(
+        jax.tree.leaves(ours(x, kernel)), jax.tree.leaves(xlas(x, kernel)), strict=True
+    ):
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5)
+    assert ("conv_general_dilated" in str(jax.make_jaxpr(ours)(x, kernel))) != tiny
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"rhs_dilation": (2, 2)},
+        {"lhs_dilation": (2, 2)},
+        {"feature_group_count": 2},
+    ],
+)
+def test_dilation_and_groups_are_left_to_xla(options):
+    x, kernel = tensors((2, 2), 3)
+    if "feature_group_count" in options:
+        kernel = jnp.concatenate([kernel[:, :, :2], kernel[:, :, 2:]], axis=-1)
+    ours, xlas = both((1, 1), ((2, 2), (2, 2)), **options)
+    np.testing.assert_array_equal(ours(x, kernel)[0][1], xlas(x, kernel)[0][1])
+
+
+def test_bfloat16_stays_bfloat16():
+    x, kernel = (array.astype(jnp.bfloat16) for array in tensors((2, 2), 3))
+    y = conv_general_dilated(x, kernel, (1, 1), ((1, 1), (1, 1)))
+    assert y.dtype == jnp.bfloat16
+    assert y.shape == (3, 2, 2, 5)
