@@ -9,9 +9,10 @@ from ml_collections.config_flags import config_flags
 
 from ssljax import config as configs
 from ssljax import main, methods, models
+from ssljax.config import file as config_file
 from ssljax.errors import UserError
 
-CONFIGS = sorted((pathlib.Path(__file__).parent.parent / "configs").glob("*/*.py"))
+CONFIGS = sorted((pathlib.Path(__file__).parents[2] / "configs").glob("*/*.py"))
 DIGITS = str(CONFIGS[0].parent.parent / "simclr" / "digits.py")
 
 
@@ -105,7 +106,7 @@ def test_options_of_a_vision_transformer_are_keys_of_the_command_line():
     assert (encoder.positions, encoder.initializer, encoder.pool) == ("sincos", "xavier", "mean")
     assert (encoder.freeze_patch_embedding, encoder.drop_path) == (True, 0.1)
     with pytest.raises(UserError, match=r"nearest is model\.patch_size"):
-        file.check_keys(DIGITS, ["--config.model.patchsize=8"])
+        config_file.check_keys(DIGITS, ["--config.model.patchsize=8"])
 
 
 def test_a_method_says_what_its_model_is(monkeypatch):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import scipy.linalg
 
-from ssljax.evals.generative import frechet_distance
+from ssljax.metrics import frechet_distance
 
 
 def moments(seed, count, dim=12, scale=1.0, shift=0.0):

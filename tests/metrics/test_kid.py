@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
-from ssljax.evals.generative import kernel_distance, squared_mmd
+from ssljax.metrics import kernel_distance, squared_mmd
 
 
 def features(seed, count, dim=6, shift=0.0):

@@ -155,7 +155,7 @@ def test_defaults_are_the_papers():
 
 def test_imagenet_config_is_the_papers(monkeypatch):
     monkeypatch.setitem(methods.REGISTRY, "dino", DINO)
-    path = pathlib.Path(__file__).parents[2] / "configs" / "dino" / "imagenet.py"
+    path = pathlib.Path(__file__).parents[3] / "configs" / "dino" / "imagenet.py"
     config = config_flags.ConfigFileFlagParser("config").parse(str(path))
     settings = config.optimizer
     assert (settings.name, settings.learning_rate, settings.scaling) == ("adamw", 5e-4, "linear")

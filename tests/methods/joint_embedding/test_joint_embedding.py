@@ -155,7 +155,7 @@ def test_embedding_std_is_that_of_the_first_views_directions(tiny, first_steps, 
 
 @pytest.mark.parametrize("path", CONFIGS + VARIANTS)
 def test_every_config_makes_a_state(path):
-    root = pathlib.Path(__file__).parents[2] / "configs"
+    root = pathlib.Path(__file__).parents[3] / "configs"
     flags = config_flags.ConfigFileFlagParser("config")
     config = flags.parse(str(root / path))
     configs.check(config)

@@ -113,7 +113,7 @@ def test_defaults_are_the_papers():
 
 def test_imagenet_config_is_the_papers(monkeypatch):
     monkeypatch.setitem(methods.REGISTRY, "mae", MAE)
-    path = pathlib.Path(__file__).parents[2] / "configs" / "mae" / "imagenet.py"
+    path = pathlib.Path(__file__).parents[3] / "configs" / "mae" / "imagenet.py"
     config = config_flags.ConfigFileFlagParser("config").parse(str(path))
     settings = config.optimizer
     assert (settings.name, settings.b1, settings.b2) == ("adamw", 0.9, 0.95)
