@@ -25,13 +25,13 @@ KEY = jax.random.key(1)
 jit = functools.partial(jax.jit, compiler_options=QUICK)
 _start = jit(lambda method: init_state(method, jax.random.key(0)), static_argnums=0)
 _step = jit(lambda method, now, batch: make_step(method)(now, batch), static_argnums=0)
-_imagine = jit(
+_sample_fakes = jit(
     lambda method, now, views, key, each: method.sample_fakes(
         now.params["generator"], now.variables["generator"], views, key, each
     )[0],
     static_argnums=(0, 4),
 )
-_judge = jit(
+_discriminate = jit(
     lambda method, now, images, labels: method.discriminate(
         now.params["discriminator"], now.variables["discriminator"], images, labels
     )[0],
