@@ -8,9 +8,9 @@ from jax import lax
 from jax.scipy.special import entr
 from jaxtyping import Array, Bool, Float, Float32
 
-from ssljax.losses.axes import AxisName, all_rows, batch_size, mean_over, on_any_mesh, sum_over
 from ssljax.losses.clustering import prototype_entropy
 from ssljax.losses.regression import normalized_std
+from ssljax.ops.axes import AxisName, all_rows, batch_size, mean_over, on_any_mesh, sum_over
 from ssljax.ops.floats import as_float32
 
 _LEAST_SPREAD = 0.1

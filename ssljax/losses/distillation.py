@@ -6,9 +6,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Float32
 
-from ssljax.losses.axes import AxisName, mean_over
-from ssljax.losses.checks import check_positive
 from ssljax.losses.cross_view import cross_view_entropy
+from ssljax.ops.axes import AxisName, mean_over
+from ssljax.ops.checks import check_positive
 from ssljax.ops.floats import as_float32
 
 

@@ -19,6 +19,7 @@ from ssljax import losses
 from ssljax.methods import branch_pass
 from ssljax.methods.contract import Aux, Batch, Task, TrainState
 from ssljax.methods.multi_crop import MultiCrop
+from ssljax.ops.kmeans import spherical_kmeans
 from ssljax.ops.normalize import l2_normalize
 
 PyTree = Any
@@ -142,7 +143,7 @@ class DeepClusterV2(MultiCrop):
             ranks = jax.random.uniform(jax.random.fold_in(key, number), known.shape)
             _, chosen = lax.top_k(jnp.where(known, ranks, -1.0), self.config.prototypes)
             found.append(
-                losses.spherical_kmeans(
+                spherical_kmeans(
                     embeddings, embeddings[chosen], self.config.kmeans_iterations, known
                 )
             )

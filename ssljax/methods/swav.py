@@ -20,6 +20,7 @@ from ssljax.methods import branch_pass, embedding_queue
 from ssljax.methods.contract import Aux, Batch, Task, TrainState
 from ssljax.methods.multi_crop import MultiCrop
 from ssljax.ops.normalize import l2_normalize
+from ssljax.ops.queue import enqueue
 
 PyTree = Any
 _CODED = 2
@@ -128,8 +129,7 @@ class SwAV(MultiCrop):
         place = steps * self.images % self.config.queue_size
         queue = state.memory["queue"]
         newer = [
-            losses.enqueue(queue[crop], place, carried["embeddings"][crop])[0]
-            for crop in range(_CODED)
+            enqueue(queue[crop], place, carried["embeddings"][crop])[0] for crop in range(_CODED)
         ]
         begun = state.step >= self.queue_start
         return state.replace(memory={"queue": jnp.where(begun, jnp.stack(newer), queue)})

@@ -4,7 +4,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float, Float32
 
-from ssljax.losses.checks import check_same_shape
+from ssljax.ops.checks import check_same_shape
 from ssljax.ops.normalize import l2_normalize
 
 
