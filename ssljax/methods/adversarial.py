@@ -13,13 +13,13 @@ from typing import Any
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-import optax
 from jax.experimental.shard_alike import shard_alike
 from jaxtyping import Array, Float, Key, PRNGKeyArray
 from ml_collections import ConfigDict
 
 from ssljax import augment, losses, models, optimizers
 from ssljax.methods.contract import Aux, Batch, Loss, Method, Player, Task, TrainState
+from ssljax.ops.averages import moving_average
 
 PyTree = Any
 Images = Float[Array, "batch height width channels"]
@@ -377,8 +377,6 @@ def _follow(
     """
     now = {"params": params, **variables}
     return {
-        name: tree
-        if name == "spectral"
-        else optax.incremental_update(tree, average[name], 1.0 - decay)
+        name: tree if name == "spectral" else moving_average(average[name], tree, decay)
         for name, tree in now.items()
     }
