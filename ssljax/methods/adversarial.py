@@ -18,6 +18,7 @@ from jaxtyping import Array, Float, Key, PRNGKeyArray
 from ml_collections import ConfigDict
 
 from ssljax import augment, losses, models, optimizers
+from ssljax.methods import branch_pass
 from ssljax.methods.contract import Aux, Batch, Loss, Method, Player, Task, TrainState
 from ssljax.ops.averages import moving_average
 
@@ -206,8 +207,7 @@ class Adversarial(Method):
         Returns:
           The outputs, and the collections that the pass changed.
         """
-        rngs = None if dropout is None else {"dropout": dropout}
-        return _pass(self.discriminator, params, variables, turn, images, labels, rngs)
+        return _pass(self.discriminator, params, variables, turn, images, labels, dropout)
 
     def penalties(
         self, critic: Callable[[Array], Array], real: Images, fake: Images, key: PRNGKeyArray
@@ -357,14 +357,13 @@ def _pass(
     turn: bool,
     inputs: Array,
     labels: Array | None,
-    rngs: dict[str, PRNGKeyArray] | None = None,
+    dropout: PRNGKeyArray | None = None,
 ) -> tuple[Any, dict[str, PyTree]]:
     """One pass in training mode: (outputs, the collections that it changed)."""
-    mutable = [name for name in variables if turn or name != "spectral"]
-    outputs, changed = network.apply(
-        {"params": params, **variables}, inputs, True, labels, mutable=mutable, rngs=rngs
+    held = () if turn else ("spectral",)
+    return branch_pass.forward(
+        network, params, variables, inputs, dropout, held=held, labels=labels
     )
-    return outputs, dict(changed)
 
 
 def _follow(
