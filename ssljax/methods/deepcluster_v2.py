@@ -21,6 +21,7 @@ from ssljax.methods.contract import Aux, Batch, Task, TrainState
 from ssljax.methods.multi_crop import MultiCrop
 from ssljax.ops.kmeans import spherical_kmeans
 from ssljax.ops.normalize import l2_normalize
+from ssljax.ops.similarity import inner_products
 
 PyTree = Any
 _STORED = 2
@@ -110,7 +111,7 @@ class DeepClusterV2(MultiCrop):
         assignments = state.memory["assignments"][:, views["index"]]
         loss = jnp.float32(0.0)
         for centroids, targets in zip(state.memory["centroids"], assignments, strict=True):
-            scores = [jnp.matmul(z, centroids.T, precision="highest") for z in embeddings]
+            scores = [inner_products(z, centroids) for z in embeddings]
             loss += losses.deep_cluster(scores, targets, self.config.temperature)
         carry = {
             "features": crops[0]["features"],
@@ -118,7 +119,7 @@ class DeepClusterV2(MultiCrop):
             "index": views["index"],
             "key": key[None],
         }
-        first = jnp.matmul(embeddings[0], state.memory["centroids"][0].T, precision="highest")
+        first = inner_products(embeddings[0], state.memory["centroids"][0])
         metrics = losses.collapse_metrics(embeddings[0], first / self.config.temperature)
         return loss / self.config.clusterings, Aux(variables, metrics, carry)
 

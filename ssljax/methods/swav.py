@@ -21,6 +21,7 @@ from ssljax.methods.contract import Aux, Batch, Task, TrainState
 from ssljax.methods.multi_crop import MultiCrop
 from ssljax.ops.normalize import l2_normalize
 from ssljax.ops.queue import enqueue
+from ssljax.ops.similarity import inner_products
 
 PyTree = Any
 _CODED = 2
@@ -144,4 +145,4 @@ def _scores(
     embeddings: Float[Array, "rows dim"], prototypes: Float[Array, "prototypes dim"]
 ) -> Float[Array, "rows prototypes"]:
     """Similarities of unit vectors. No gradient passes the prototypes' normalisation."""
-    return jnp.matmul(embeddings, prototypes.T, precision=lax.Precision.HIGHEST)
+    return inner_products(embeddings, prototypes)

@@ -11,6 +11,7 @@ from jaxtyping import Array, Bool, Float, Float32, Int32
 from ssljax.ops.axes import AxisName, on_any_mesh, sum_over
 from ssljax.ops.floats import as_float32
 from ssljax.ops.normalize import l2_normalize
+from ssljax.ops.similarity import inner_products
 
 _BLOCK = 4096
 """Rows whose similarities to all centroids are in memory at one time."""
@@ -58,15 +59,14 @@ def spherical_kmeans(
     padding = -size % block
     rows = jnp.pad(as_float32(embeddings), ((0, padding), (0, 0))).reshape(-1, block, dim)
     weights = jnp.pad(known, (0, padding)).astype(jnp.float32).reshape(-1, block)
-    product = functools.partial(jnp.matmul, precision=lax.Precision.HIGHEST)
 
     def nearest(centroids: Array, part: Array) -> Array:
-        return jnp.argmax(product(part, centroids.T), axis=1).astype(jnp.int32)
+        return jnp.argmax(inner_products(part, centroids), axis=1).astype(jnp.int32)
 
     def move(_: Any, centroids: Array) -> Array:
         def add(totals: Array, part: tuple[Array, Array]) -> tuple[Array, Any]:
             chosen = jax.nn.one_hot(nearest(centroids, part[0]), clusters) * part[1][:, None]
-            return totals + product(chosen.T, part[0]), None
+            return totals + jnp.matmul(chosen.T, part[0], precision=lax.Precision.HIGHEST), None
 
         start = jnp.zeros_like(centroids)
         if axis_name is not None:  # Until they are summed, each device has totals of its own.
