@@ -75,7 +75,7 @@ def forward(
       inputs: What it takes first, such as normalised images.
       key: Of what the network drops at random, which is other paths for each image of the pass;
         None for a network that drops nothing. So too for the passes below.
-      held: Collections that the pass leaves as they are.
+      held: Collections that the pass leaves as they are, where the network allows it.
       **options: For the network's `apply`: what else it takes, or another of its methods.
 
     Returns:
