@@ -13,10 +13,10 @@ from ssljax.losses.adversarial import (
     wasserstein_discriminator,
     wasserstein_generator,
 )
-from ssljax.losses.clustering import prototype_entropy, sinkhorn_knopp, swapped_prediction
+from ssljax.losses.clustering import prototype_entropy, swapped_prediction
 from ssljax.losses.contrastive import nt_xent
 from ssljax.losses.decoupled import dcl, dclw
-from ssljax.losses.deep_cluster import deep_cluster, spherical_kmeans
+from ssljax.losses.deep_cluster import deep_cluster
 from ssljax.losses.distillation import dino_loss, update_center
 from ssljax.losses.energy import (
     ebgan_discriminator,
@@ -31,7 +31,7 @@ from ssljax.losses.gradient_penalty import (
     zero_centered_penalty,
 )
 from ssljax.losses.koleo import koleo
-from ssljax.losses.momentum_contrast import enqueue, info_nce_batch, info_nce_queue
+from ssljax.losses.momentum_contrast import info_nce_batch, info_nce_queue
 from ssljax.losses.nearest_neighbor import nearest_neighbors, nnclr
 from ssljax.losses.reconstruction import masked_patch_mse
 from ssljax.losses.redundancy import barlow_twins, vicreg, vicreg_terms
@@ -50,7 +50,10 @@ from ssljax.losses.semi_supervised import (
     sgan_unsupervised,
 )
 from ssljax.losses.soft_labels import labelled_distillation, soft_label_cross_entropy
-from ssljax.losses.transport import sinkhorn_distance, sinkhorn_plan, wasserstein_1d
+from ssljax.losses.transport import sinkhorn_distance, wasserstein_1d
+from ssljax.ops.kmeans import spherical_kmeans
+from ssljax.ops.queue import enqueue
+from ssljax.ops.transport import sinkhorn_knopp, sinkhorn_plan
 
 __all__ = [
     "GAN_LOSSES",

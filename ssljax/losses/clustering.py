@@ -1,72 +1,14 @@
-"""SwAV: online clustering with balanced codes and swapped prediction."""
+"""SwAV: swapped prediction of balanced codes, and a gauge of how the prototypes are used."""
 
 from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
-from jax import lax
 from jax.scipy.special import entr
 from jaxtyping import Array, Float, Float32
 
-from ssljax.losses.checks import check_positive
 from ssljax.losses.cross_view import cross_view_entropy
-from ssljax.losses.transport import sinkhorn_potentials
 from ssljax.ops.axes import AxisName, mean_over
-from ssljax.ops.floats import as_float32
-
-
-def sinkhorn_knopp(
-    scores: Float[Array, "batch prototypes"],
-    epsilon: float = 0.05,
-    iterations: int = 3,
-    queue_scores: Float[Array, "size prototypes"] | None = None,
-    axis_name: AxisName = None,
-) -> Float32[Array, "batch prototypes"]:
-    """Turn similarities into codes that use all prototypes equally.
-
-    Each pass first gives every prototype the same total, then every sample. The samples of the
-    batch and of the queue take part alike, but only the batch's codes come back: the two are never
-    joined, so a batch that is sharded over devices stays where it is, and only one sum per
-    prototype crosses between them.
-
-    Args:
-        scores: similarities of the batch's l2-normalised features and prototypes.
-        epsilon: sharpness, above 0; small values give hard codes.
-        iterations: prototypes-then-samples passes, 1 or more.
-        queue_scores: likewise for stored features of earlier batches, under the *current*
-            prototypes; given only once the queue is full.
-        axis_name: inside `shard_map` or `pmap`, the mapped axis over which the batch lies; the
-            queue is whole on every device. The codes are then those of this device's samples among
-            the whole batch's.
-
-    Returns:
-        One distribution over the prototypes per sample of the batch, without gradient.
-
-    Raises:
-        ValueError: if `epsilon` is not above 0 or `iterations` is below 1.
-
-    Reference:
-        Caron et al., Unsupervised Learning of Visual Features by Contrasting Cluster Assignments,
-        2020, eq. 3 to 5 and appendix A.
-
-    Example:
-        >>> import jax.numpy as jnp
-        >>> codes = sinkhorn_knopp(jnp.array([[1.0, 0.0], [0.9, 0.0]]), iterations=50)
-        >>> print(f"{codes[0, 0]:.2f} {codes[1, 0]:.2f}")
-        0.73 0.27
-    """
-    check_positive(epsilon=epsilon)
-    blocks = [scores] if queue_scores is None else [scores, queue_scores]
-    # Prototypes are the rows. Their common total needs no scale: each pass ends with the samples.
-    kernels = [as_float32(lax.stop_gradient(block)).T / epsilon for block in blocks]
-    prototype, samples = sinkhorn_potentials(
-        kernels,
-        jnp.zeros(scores.shape[1], jnp.float32),
-        [jnp.zeros(kernel.shape[1], jnp.float32) for kernel in kernels],
-        iterations,
-        axis_name,
-    )
-    return jnp.exp(kernels[0] + prototype[:, None] + samples[0][None, :]).T
 
 
 def swapped_prediction(

@@ -4,10 +4,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Float32
 
-from ssljax.losses.checks import check_positive, check_same_shape
-from ssljax.losses.similarity import cosine_similarity_matrix
 from ssljax.ops.axes import AxisName, all_rows, mean_over, on_any_mesh, own_places
+from ssljax.ops.checks import check_positive, check_same_shape
 from ssljax.ops.floats import as_float32
+from ssljax.ops.similarity import cosine_similarity_matrix
 
 
 @on_any_mesh()

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float, Float32
 
-from ssljax.losses.checks import check_positive, check_same_shape
+from ssljax.ops.checks import check_positive, check_same_shape
 from ssljax.ops.floats import as_float32
 
 

@@ -6,9 +6,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Float32
 
-from ssljax.losses.checks import check_positive
 from ssljax.losses.cross_view import cross_view_entropy
+from ssljax.ops.averages import moving_average
 from ssljax.ops.axes import AxisName, mean_over
+from ssljax.ops.checks import check_positive
 from ssljax.ops.floats import as_float32
 
 
@@ -87,4 +88,4 @@ def update_center(
     """
     views = [as_float32(teacher_logits[i]) for i in range(len(teacher_logits))]
     mean = jnp.mean(jnp.stack([jnp.mean(view, axis=0) for view in views]), axis=0)
-    return as_float32(center) * momentum + mean_over(mean, axis_name) * (1 - momentum)
+    return moving_average(as_float32(center), mean_over(mean, axis_name), momentum)

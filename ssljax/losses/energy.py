@@ -4,11 +4,11 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Float32
 
-from ssljax.losses.checks import check_positive, check_same_shape
-from ssljax.losses.similarity import cosine_similarity_matrix
 from ssljax.ops.axes import AxisName, all_rows, batch_size, on_any_mesh, own_places, sum_over
+from ssljax.ops.checks import check_positive, check_same_shape
 from ssljax.ops.floats import as_float32
 from ssljax.ops.normalize import l2_norm
+from ssljax.ops.similarity import cosine_similarity_matrix
 
 
 def reconstruction_energy(

@@ -11,8 +11,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
-from ssljax.losses.checks import check_positive, check_same_shape
 from ssljax.ops.axes import AxisName, mean_over
+from ssljax.ops.checks import check_positive, check_same_shape
 from ssljax.ops.floats import as_float32
 from ssljax.ops.normalize import l2_norm
 

@@ -3,10 +3,10 @@
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Float32
 
-from ssljax.losses.similarity import cosine_similarity_matrix
 from ssljax.ops.axes import AxisName, all_rows, batch_size, mean_over, on_any_mesh, own_places
 from ssljax.ops.floats import as_float32
 from ssljax.ops.normalize import l2_normalize
+from ssljax.ops.similarity import cosine_similarity_matrix
 
 
 @on_any_mesh()

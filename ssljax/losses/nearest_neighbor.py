@@ -5,10 +5,10 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float, Float32
 
-from ssljax.losses.checks import check_positive
-from ssljax.losses.similarity import cosine_similarity_matrix, paired_cosine_similarity
 from ssljax.ops.axes import AxisName, all_rows, mean_over, on_any_mesh
+from ssljax.ops.checks import check_positive
 from ssljax.ops.floats import as_float32
+from ssljax.ops.similarity import cosine_similarity_matrix, paired_cosine_similarity
 
 
 @on_any_mesh(like="embeddings")

@@ -4,8 +4,8 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Bool, Float, Float32, Num
 
-from ssljax.losses.checks import check_same_shape
 from ssljax.ops.axes import AxisName, sum_over
+from ssljax.ops.checks import check_same_shape
 from ssljax.ops.floats import as_float32
 
 

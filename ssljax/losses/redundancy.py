@@ -5,8 +5,8 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float, Float32
 
-from ssljax.losses.checks import check_same_shape
 from ssljax.ops.axes import AxisName, batch_size, mean_over, on_any_mesh, sum_over
+from ssljax.ops.checks import check_same_shape
 from ssljax.ops.floats import as_float32
 
 

@@ -7,9 +7,9 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float, Float32
 
-from ssljax.losses.similarity import paired_cosine_similarity
 from ssljax.ops.axes import AxisName, mean_over
 from ssljax.ops.normalize import l2_normalize
+from ssljax.ops.similarity import paired_cosine_similarity
 
 
 def negative_cosine(

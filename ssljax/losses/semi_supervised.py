@@ -10,8 +10,8 @@ from jax import lax
 from jaxtyping import Array, Float, Float32, Int
 
 from ssljax.losses.adversarial import logistic_discriminator, minimax_generator
-from ssljax.losses.checks import check_same_shape
 from ssljax.ops.axes import AxisName, mean_over, sum_over
+from ssljax.ops.checks import check_same_shape
 from ssljax.ops.floats import as_float32
 
 

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Float32, Int
 
-from ssljax.losses.checks import check_positive, check_same_shape
+from ssljax.ops.checks import check_positive, check_same_shape
 from ssljax.ops.floats import as_float32
 
 

@@ -1,119 +1,13 @@
-"""Optimal transport: Sinkhorn's algorithm in the log domain, and the exact distance on the line."""
+"""Distances of optimal transport: with an entropy, and the exact one on the line."""
 
-import functools
-from collections.abc import Iterable, Sequence
-
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
 from jaxtyping import Array, Float, Float32
 
-from ssljax.losses.checks import check_positive
-from ssljax.ops.axes import AxisName, all_rows, mean_over, on_any_mesh, sum_over
+from ssljax.ops.axes import AxisName, all_rows, mean_over, on_any_mesh
 from ssljax.ops.floats import as_float32
-
-
-def sinkhorn_potentials(
-    log_kernels: Sequence[Float[Array, "rows _"]],
-    log_row_mass: Float[Array, "rows"],
-    log_column_masses: Sequence[Float[Array, "_"]],
-    iterations: int,
-    axis_name: AxisName = None,
-) -> tuple[Float32[Array, "rows"], list[Float32[Array, "_"]]]:
-    """Scale the rows and then the columns of a positive matrix to given sums, again and again.
-
-    The columns may come in several blocks, which are never joined: only row sums are shared. When
-    the columns lie on several devices, nothing but row sums crosses them.
-
-    Args:
-        log_kernels: the logarithm of the matrix, in blocks of columns.
-        log_row_mass: logarithm of each row's sum; -inf for an empty row.
-        log_column_masses: logarithm of each column's sum, block by block.
-        iterations: rows-then-columns passes, 1 or more.
-        axis_name: inside `shard_map` or `pmap`, the mapped axis over which the columns of the first
-            block lie; the other blocks are whole on every device.
-
-    Returns:
-        Row potential f, and one column potential g per block: exp(log_kernel + f + g) has exact
-        column sums, and row sums that become exact with more iterations.
-
-    Raises:
-        ValueError: if `iterations` is below 1.
-
-    Reference:
-        Peyré and Cuturi, Computational Optimal Transport, 2019, section 4.4.
-
-    Example:
-        >>> import jax.numpy as jnp
-        >>> f, (g,) = sinkhorn_potentials([jnp.zeros((2, 4))], jnp.zeros(2), [jnp.zeros(4)], 1)
-        >>> print(jnp.exp(f[:, None] + g[None, :])[0])
-        [0.5 0.5 0.5 0.5]
-    """
-    if iterations < 1:
-        raise ValueError(f"Sinkhorn needs one iteration or more, got {iterations}.")
-
-    def scale_rows(matrices: Iterable[Array]) -> Array:
-        sums = [jax.nn.logsumexp(matrix, axis=1) for matrix in matrices]
-        if axis_name is not None:
-            largest = lax.pmax(lax.stop_gradient(sums[0]), axis_name)
-            sums[0] = largest + jnp.log(sum_over(jnp.exp(sums[0] - largest), axis_name))
-        return log_row_mass - functools.reduce(jnp.logaddexp, sums)
-
-    def scale_columns(row: Array) -> list[Array]:
-        return [
-            mass - jax.nn.logsumexp(kernel + row[:, None], axis=0)
-            for kernel, mass in zip(log_kernels, log_column_masses, strict=True)
-        ]
-
-    # The backward pass recomputes an iteration instead of keeping its matrices.
-    @jax.checkpoint
-    def iteration(row: Array, _: None) -> tuple[Array, None]:
-        columns = zip(log_kernels, scale_columns(row), strict=True)
-        return scale_rows(kernel + column[None, :] for kernel, column in columns), None
-
-    row, _ = lax.scan(iteration, scale_rows(log_kernels), None, length=iterations - 1)
-    return row, scale_columns(row)
-
-
-def sinkhorn_plan(
-    cost: Float[Array, "sources targets"],
-    a: Float[Array, "sources"],
-    b: Float[Array, "targets"],
-    epsilon: float,
-    iterations: int,
-) -> Float32[Array, "sources targets"]:
-    """Entropy-regularised transport plan between two histograms.
-
-    Args:
-        cost: cost of moving a unit of mass.
-        a: mass of each source, 0 or more, with sum 1.
-        b: mass of each target, 0 or more, with sum 1.
-        epsilon: weight of the entropy, above 0, on the scale of the cost. The smaller it is, the
-            nearer the plan is to the optimal one and the more iterations it takes.
-        iterations: rows-then-columns passes, 1 or more.
-
-    Returns:
-        The plan. Its columns sum to `b`; its rows sum to `a` once converged.
-
-    Raises:
-        ValueError: if `epsilon` is not above 0 or `iterations` is below 1.
-
-    Reference:
-        Cuturi, Sinkhorn Distances, 2013, algorithm 1.
-
-    Example:
-        >>> import jax.numpy as jnp
-        >>> half = jnp.array([0.5, 0.5])
-        >>> print(sinkhorn_plan(1 - jnp.eye(2), half, half, epsilon=0.01, iterations=10))
-        [[0.5 0. ]
-         [0.  0.5]]
-    """
-    check_positive(epsilon=epsilon)
-    log_kernel = -as_float32(cost) / epsilon
-    log_a, log_b = jnp.log(as_float32(a)), jnp.log(as_float32(b))
-    row, (column,) = sinkhorn_potentials([log_kernel], log_a, [log_b], iterations)
-    return jnp.exp(log_kernel + row[:, None] + column[None, :])
+from ssljax.ops.transport import sinkhorn_plan
 
 
 def sinkhorn_distance(

@@ -1,9 +1,9 @@
-"""Passes through an `EncoderWithHeads`, and the player that trains it."""
+"""What methods share: passes through a network in training mode, and the player of one network."""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import flax.linen as nn
@@ -61,35 +61,35 @@ def forward(
     network: nn.Module,
     params: PyTree,
     variables: Mapping[str, PyTree],
-    images: Float[Array, "batch height width channels"],
+    inputs: PyTree,
     key: PRNGKeyArray | None = None,
-) -> tuple[Outputs, dict[str, PyTree]]:
+    held: Collection[str] = (),
+    **options: Any,
+) -> tuple[Any, dict[str, PyTree]]:
     """One pass in training mode.
 
     Args:
-      network: Any network of images.
+      network: Any network.
       params: Its parameters.
       variables: Its other collections.
-      images: Normalised images.
+      inputs: What it takes first, such as normalised images.
       key: Of what the network drops at random, which is other paths for each image of the pass;
         None for a network that drops nothing. So too for the passes below.
+      held: Collections that the pass leaves as they are, where the network allows it.
+      **options: For the network's `apply`: what else it takes, or another of its methods.
 
     Returns:
-      The outputs, and the collections as they are after the pass.
+      The outputs, and the collections as they are after the pass, without those that are held.
     """
     outputs, changed = network.apply(
         {"params": params, **variables},
-        images,
+        inputs,
         train=True,
-        mutable=list(variables),
-        rngs=_random(key),
+        mutable=[name for name in variables if name not in held],
+        rngs={} if key is None else {"drop_path": key, "dropout": key},
+        **options,
     )
     return outputs, dict(changed)
-
-
-def _random(key: PRNGKeyArray | None) -> dict[str, PRNGKeyArray]:
-    """Random keys by collection."""
-    return {} if key is None else {"drop_path": key}
 
 
 def forward_each(
@@ -158,25 +158,23 @@ def forward_crops(
       collections as they are after the passes.
     """
 
-    def passes(branch: models.EncoderWithHeads) -> Outputs:
+    def passes(branch: models.EncoderWithHeads, crops: Sequence[Array], train: bool) -> Outputs:
         features = []
         for shape, group in itertools.groupby(crops, key=lambda crop: crop.shape):
             images = jnp.stack(list(group), axis=1)
-            encoded = branch.encoder(images.reshape(-1, *shape[1:]), True)["features"]
+            encoded = branch.encoder(images.reshape(-1, *shape[1:]), train)["features"]
             features.append(encoded.reshape(*images.shape[:2], -1))
         joined = jnp.concatenate(features, axis=1)
-        layers = branch.projector(joined.reshape(-1, joined.shape[-1]), True)
+        layers = branch.projector(joined.reshape(-1, joined.shape[-1]), train)
         outputs = {f"projector{i}": layer for i, layer in enumerate(layers, start=1)}
         outputs["projection"] = layers[-1]
         return {"features": joined} | {
             name: x.reshape(*joined.shape[:2], -1) for name, x in outputs.items()
         }
 
-    outputs, variables = network.apply(
-        {"params": params, **variables}, rngs=_random(key), mutable=list(variables), method=passes
-    )
+    outputs, variables = forward(network, params, variables, crops, key, method=passes)
     parted = [{name: x[:, i] for name, x in outputs.items()} for i in range(len(crops))]
-    return parted, dict(variables)
+    return parted, variables
 
 
 def features(

@@ -12,6 +12,7 @@ from ssljax.losses.clustering import prototype_entropy
 from ssljax.losses.regression import normalized_std
 from ssljax.ops.axes import AxisName, all_rows, batch_size, mean_over, on_any_mesh, sum_over
 from ssljax.ops.floats import as_float32
+from ssljax.ops.similarity import inner_products
 
 _LEAST_SPREAD = 0.1
 _LEAST_ENTROPY = 0.05
@@ -58,7 +59,7 @@ def effective_rank(
     total = sum_over(jnp.sum(jnp.square(rows)), axis_name)
     rows = rows / jnp.sqrt(jnp.where(total == 0, 1.0, total))
     if batch_size(rows, axis_name) < rows.shape[1]:
-        gram = jnp.matmul(rows, all_rows(rows, axis_name).T, precision=lax.Precision.HIGHEST)
+        gram = inner_products(rows, all_rows(rows, axis_name))
         squares = sum_over(jnp.sum(jnp.square(gram)), axis_name)
     else:
         gram = sum_over(jnp.matmul(rows.T, rows, precision=lax.Precision.HIGHEST), axis_name)

@@ -15,6 +15,7 @@ from jaxtyping import Array, Float, Int, Real
 
 from ssljax.metrics.labels import labelled
 from ssljax.ops.normalize import l2_normalize
+from ssljax.ops.similarity import inner_products
 
 Settings = Sequence[tuple[int, float]]
 
@@ -188,9 +189,7 @@ def _search(
 
     def one_chunk(running: tuple[Array, Array, Array]) -> tuple[Array, Array]:
         query, best, best_labels = running
-        # The default precision of TPUs and of TF32 would reorder close neighbours.
-        new = jnp.matmul(query, keys.T, precision=jax.lax.Precision.HIGHEST)
-        new = jnp.where(real[None, :], new, -jnp.inf)
+        new = jnp.where(real[None, :], inner_products(query, keys), -jnp.inf)
         new, index = jax.lax.top_k(new, min(k, keys.shape[0]))
         # Older rows stand first: top_k prefers the lower index, so ties do not depend on chunks.
         best, pick = jax.lax.top_k(jnp.concatenate([best, new], axis=1), k)

@@ -17,6 +17,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray, Real
 
 from ssljax.metrics.labels import labelled
 from ssljax.metrics.scaling import Standardization, standardization
+from ssljax.ops.schedules import half_cosine
 
 LEARNING_RATES = (0.003, 0.01, 0.03, 0.1, 0.3)
 WEIGHT_DECAYS = (0.0, 1e-4, 1e-3, 1e-2)
@@ -189,7 +190,7 @@ def _epoch(
         weights, momentum = carry
         number, rows = row
         progress = (first + number).astype(jnp.float32) / total
-        rates = pairs[:, 0] * 0.5 * (1 + jnp.cos(jnp.pi * progress))
+        rates = half_cosine(pairs[:, 0], 0.0, progress)
         grads = gradients(weights, x[rows], y[rows], pairs[:, 1])
         momentum = jax.tree.map(lambda m, g: _MOMENTUM * m + g, momentum, grads)
         weights = jax.tree.map(

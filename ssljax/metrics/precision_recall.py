@@ -7,6 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
+from ssljax.ops.similarity import inner_products
+
 _CHUNK = (2048, 8192)
 
 
@@ -148,6 +150,5 @@ def _distances(
     queries: Float[Array, "queries dim"], keys: Float[Array, "keys dim"]
 ) -> Float[Array, "queries keys"]:
     """Squared Euclidean distances, at least 0."""
-    product = jnp.matmul(queries, keys.T, precision=jax.lax.Precision.HIGHEST)
     squares = jnp.sum(queries**2, axis=1)[:, None] + jnp.sum(keys**2, axis=1)[None, :]
-    return jnp.maximum(squares - 2.0 * product, 0.0)
+    return jnp.maximum(squares - 2.0 * inner_products(queries, keys), 0.0)

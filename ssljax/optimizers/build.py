@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from ssljax.ops.schedules import half_cosine
 from ssljax.optimizers.clock import scale_by_step
 from ssljax.optimizers.masks import name_mask
 from ssljax.optimizers.settings import Settings, read
@@ -139,8 +140,7 @@ def _schedule(
     def after_warmup(step: jax.Array) -> jax.Array:
         progress = jnp.clip((step - warmup) / max(total_steps - warmup, 1), 0.0, 1.0)
         if settings.schedule == "cosine":
-            left = 0.5 * (1 + jnp.cos(jnp.pi * progress))
-            return settings.end_value + (peak - settings.end_value) * left
+            return half_cosine(peak, settings.end_value, progress)
         if settings.schedule == "linear":
             return settings.end_value + (peak - settings.end_value) * (1 - progress)
         if settings.schedule == "constant":

@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Int
 
+from ssljax.ops.schedules import half_cosine
 from ssljax.optimizers.build import Optimizer, build, under_standard_promotion
 from ssljax.optimizers.clock import Schedule
 from ssljax.optimizers.masks import name_mask
@@ -191,6 +192,6 @@ def cosine_schedule(start: float, end: float, total_steps: int) -> Schedule:
 
     def schedule(step: Array) -> Float[Array, ""]:
         progress = jnp.minimum(jnp.asarray(step, jnp.float32) / total_steps, 1.0)
-        return end + (start - end) * (1.0 + jnp.cos(jnp.pi * progress)) / 2.0
+        return half_cosine(start, end, progress)
 
     return schedule

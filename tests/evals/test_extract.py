@@ -25,7 +25,7 @@ def _images(rows):
 def _double(images):
     return {
         "double": 2.0 * evals.pool(images.astype(jnp.float32)),
-        "pixels": evals.raw_pixels(images),
+        "pixels": evals.raw_pixels(images)["features"],
     }
 
 

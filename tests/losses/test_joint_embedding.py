@@ -16,18 +16,20 @@ import pytest
 from jax.sharding import NamedSharding, PartitionSpec
 from sharded import collective_sizes, on_eight_devices
 
-from ssljax.losses.clustering import sinkhorn_knopp, swapped_prediction
+from ssljax.losses.clustering import swapped_prediction
 from ssljax.losses.decoupled import dcl, dclw
 from ssljax.losses.deep_cluster import deep_cluster
 from ssljax.losses.distillation import dino_loss, update_center
 from ssljax.losses.koleo import koleo
-from ssljax.losses.momentum_contrast import enqueue, info_nce_batch, info_nce_queue
+from ssljax.losses.momentum_contrast import info_nce_batch, info_nce_queue
 from ssljax.losses.nearest_neighbor import nearest_neighbors, nnclr
 from ssljax.losses.reconstruction import masked_patch_mse
 from ssljax.losses.redundancy import barlow_twins, vicreg
 from ssljax.losses.regression import byol, normalized_std, simsiam
 from ssljax.losses.soft_labels import labelled_distillation, soft_label_cross_entropy
 from ssljax.losses.transport import sinkhorn_distance, wasserstein_1d
+from ssljax.ops.queue import enqueue
+from ssljax.ops.transport import sinkhorn_knopp
 
 BATCH, DIM, QUEUE = 16, 12, 32
 

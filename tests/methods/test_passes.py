@@ -9,6 +9,7 @@ from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 from ssljax import models
 from ssljax.methods import passes
+from ssljax.models.layers.spectral_norm import Dense
 
 BATCH, WIDTH, DIM = 8, 8, 16
 NETWORK = models.EncoderWithHeads(
@@ -141,3 +142,15 @@ def test_eight_devices_drop_the_paths_that_one_drops(forward):
     )
     np.testing.assert_allclose(together, alone, rtol=1e-4, atol=1e-5)
     assert np.abs(other - alone).max() > 1e-2
+
+
+def test_a_collection_that_is_held_does_not_change():
+    network = Dense(5, spectral_norm=True)
+    x = jnp.asarray(np.random.default_rng(0).normal(size=(BATCH, 7)), jnp.float32)
+    variables = dict(network.init(jax.random.key(0), x, train=False))
+    params = variables.pop("params")
+    _, changed = passes.forward(network, params, variables, x)
+    assert list(changed) == list(variables) == ["spectral"]
+    assert np.any(changed["spectral"]["u"] != variables["spectral"]["u"])
+    _, held = passes.forward(network, params, variables, x, held=("spectral",))
+    assert held == {}

@@ -1,63 +1,14 @@
 """Classes by name, whatever their numbers in a split, and labels that must be there."""
 
 import functools
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
-from ssljax.data.sources.base import Record, Source
+from ssljax.data.sources.base import Source
+from ssljax.data.sources.relabelled import Relabelled
 from ssljax.errors import UserError
 
 _NAMES_SHOWN = 5
 _LABELS_TRIED = 256
-
-
-class _Relabelled(Source):
-    """The records of another source, with something else made of their labels."""
-
-    def __init__(
-        self,
-        source: Source,
-        relabel: Callable[[int, int | None], int | None],
-        class_names: Sequence[str] | None = None,
-    ) -> None:
-        self.name = source.name
-        self.split = source.split
-        self.class_names = source.class_names if class_names is None else tuple(class_names)
-        self.num_classes = source.num_classes if class_names is None else len(class_names)
-        self._source = source
-        self._relabel = relabel
-
-    def __len__(self) -> int:
-        return len(self._source)
-
-    def read(self, index: int) -> Record:
-        """Reads the record at `index`."""
-        return self.read_many([index])[0]
-
-    def read_many(self, indices: Sequence[int]) -> list[Record]:
-        """Reads several records."""
-        records = self._source.read_many(indices)
-        return [
-            record._replace(label=self._relabel(index, record.label))
-            for index, record in zip(indices, records, strict=True)
-        ]
-
-    def read_labels(self, indices: Sequence[int]) -> list[int | None]:
-        """Reads the classes of several records."""
-        labels = self._source.read_labels(indices)
-        return [self._relabel(i, label) for i, label in zip(indices, labels, strict=True)]
-
-    def describe(self, index: int) -> str:
-        """Names the record as the source does."""
-        return self._source.describe(index)
-
-    def contents(self) -> Any:
-        """Those of the source."""
-        return self._source.contents()
-
-    def summary(self) -> str:
-        """What was found in the source."""
-        return self._source.summary()
 
 
 def with_classes(source: Source, names: Sequence[str], owner: str) -> Source:
@@ -86,7 +37,7 @@ def with_classes(source: Source, names: Sequence[str], owner: str) -> Source:
         )
     places = {name: k for k, name in enumerate(names)}
     numbers = [places[name] for name in source.class_names]
-    return _Relabelled(
+    return Relabelled(
         source, lambda _, label: None if label is None else numbers[label], class_names=names
     )
 
@@ -106,7 +57,7 @@ def with_labels(source: Source, who: str, every: bool) -> Source:
       UserError: labels are missing, as far as a look at some of the records tells.
     """
     if every:
-        source = _Relabelled(source, functools.partial(_demand_label, source, who))
+        source = Relabelled(source, functools.partial(_demand_label, source, who))
     if source.num_classes is None:
         return source
     size = len(source)

@@ -9,6 +9,7 @@ from jaxtyping import Int, Int32
 
 from ssljax.data.pipeline import default_threads
 from ssljax.data.sources.base import NO_LABEL, Record, Source
+from ssljax.data.sources.relabelled import Relabelled
 
 # Large enough to hide the cost of a task, small enough to hold few records at a time.
 _RECORDS_PER_TASK = 256
@@ -59,7 +60,7 @@ class Subset(Source):
         return f"{len(self):,} of {self._source.summary()}"
 
 
-class FewLabels(Source):
+class FewLabels(Relabelled):
     """All images of a source, of which only some show their class; batches have -1 elsewhere."""
 
     def __init__(self, source: Source, labelled: Int[np.ndarray, "records"]) -> None:
@@ -69,45 +70,22 @@ class FewLabels(Source):
           source: the whole set.
           labelled: places in it that keep their labels.
         """
-        self.name = source.name
-        self.split = source.split
-        self.num_classes = source.num_classes
-        self.class_names = source.class_names
-        self._source = source
         self._labelled = frozenset(labelled.tolist())
-
-    def __len__(self) -> int:
-        return len(self._source)
-
-    def read(self, index: int) -> Record:
-        """Reads the record at `index`."""
-        return self.read_many([index])[0]
-
-    def read_many(self, indices: Sequence[int]) -> list[Record]:
-        """Reads several records."""
-        records = self._source.read_many(indices)
-        return [
-            record if index in self._labelled else record._replace(label=None)
-            for index, record in zip(indices, records, strict=True)
-        ]
+        super().__init__(source, lambda index, label: label if index in self._labelled else None)
 
     def read_labels(self, indices: Sequence[int]) -> list[int | None]:
         """Reads the classes of several records that show theirs; of the others nothing is read."""
         shown = [index for index in indices if index in self._labelled]
-        labels = dict(zip(shown, self._source.read_labels(shown), strict=True))
+        labels = dict(zip(shown, super().read_labels(shown), strict=True))
         return [labels.get(index) for index in indices]
-
-    def describe(self, index: int) -> str:
-        """Names the record as the whole set does."""
-        return self._source.describe(index)
 
     def contents(self) -> Any:
         """Those of the whole set, and the places that keep their labels."""
-        return [self._source.contents(), sorted(self._labelled)]
+        return [super().contents(), sorted(self._labelled)]
 
     def summary(self) -> str:
         """The whole set, and how many labels are known."""
-        return f"{self._source.summary()}, {len(self._labelled):,} labels known"
+        return f"{super().summary()}, {len(self._labelled):,} labels known"
 
 
 def read_labels(source: Source, threads: int | None = None) -> Int32[np.ndarray, "records"]:

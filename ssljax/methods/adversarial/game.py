@@ -13,13 +13,14 @@ from typing import Any
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-import optax
 from jax.experimental.shard_alike import shard_alike
 from jaxtyping import Array, Float, Key, PRNGKeyArray
 from ml_collections import ConfigDict
 
 from ssljax import augment, losses, metrics, models, optimizers
+from ssljax.methods import passes
 from ssljax.methods.contract import Aux, Batch, Loss, Method, Player, Task, TrainState
+from ssljax.ops.averages import moving_average
 
 PyTree = Any
 Images = Float[Array, "batch height width channels"]
@@ -213,8 +214,9 @@ class Adversarial(Method):
         Returns:
           The outputs, and the collections that the pass changed.
         """
-        rngs = None if dropout is None else {"dropout": dropout}
-        return _pass(self.discriminator, params, variables, update_spectral, images, labels, rngs)
+        return _pass(
+            self.discriminator, params, variables, update_spectral, images, labels, dropout
+        )
 
     def penalties(
         self, critic: Callable[[Array], Array], real: Images, fake: Images, key: PRNGKeyArray
@@ -368,14 +370,11 @@ def _pass(
     update_spectral: bool,
     inputs: Array,
     labels: Array | None,
-    rngs: dict[str, PRNGKeyArray] | None = None,
+    dropout: PRNGKeyArray | None = None,
 ) -> tuple[Any, dict[str, PyTree]]:
     """One pass in training mode: (outputs, the collections that it changed)."""
-    mutable = [name for name in variables if update_spectral or name != "spectral"]
-    outputs, changed = network.apply(
-        {"params": params, **variables}, inputs, True, labels, mutable=mutable, rngs=rngs
-    )
-    return outputs, dict(changed)
+    held = () if update_spectral else ("spectral",)
+    return passes.forward(network, params, variables, inputs, dropout, held=held, labels=labels)
 
 
 def _follow(
@@ -388,8 +387,6 @@ def _follow(
     """
     now = {"params": params, **variables}
     return {
-        name: tree
-        if name == "spectral"
-        else optax.incremental_update(tree, average[name], 1.0 - decay)
+        name: tree if name == "spectral" else moving_average(average[name], tree, decay)
         for name, tree in now.items()
     }

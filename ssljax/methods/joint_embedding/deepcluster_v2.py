@@ -20,7 +20,9 @@ from ssljax.methods import passes
 from ssljax.methods.contract import Aux, Batch, Task, TrainState
 from ssljax.methods.joint_embedding.multi_crop import MultiCrop
 from ssljax.metrics import collapse_metrics
+from ssljax.ops.kmeans import spherical_kmeans
 from ssljax.ops.normalize import l2_normalize
+from ssljax.ops.similarity import inner_products
 
 PyTree = Any
 _STORED = 2
@@ -110,7 +112,7 @@ class DeepClusterV2(MultiCrop):
         assignments = state.memory["assignments"][:, views["index"]]
         loss = jnp.float32(0.0)
         for centroids, targets in zip(state.memory["centroids"], assignments, strict=True):
-            scores = [jnp.matmul(z, centroids.T, precision="highest") for z in embeddings]
+            scores = [inner_products(z, centroids) for z in embeddings]
             loss += losses.deep_cluster(scores, targets, self.config.temperature)
         carry = {
             "features": crops[0]["features"],
@@ -118,7 +120,7 @@ class DeepClusterV2(MultiCrop):
             "index": views["index"],
             "key": key[None],
         }
-        first = jnp.matmul(embeddings[0], state.memory["centroids"][0].T, precision="highest")
+        first = inner_products(embeddings[0], state.memory["centroids"][0])
         metrics = collapse_metrics(embeddings[0], first / self.config.temperature)
         return loss / self.config.clusterings, Aux(variables, metrics, carry)
 
@@ -143,7 +145,7 @@ class DeepClusterV2(MultiCrop):
             ranks = jax.random.uniform(jax.random.fold_in(key, number), known.shape)
             _, chosen = lax.top_k(jnp.where(known, ranks, -1.0), self.config.prototypes)
             found.append(
-                losses.spherical_kmeans(
+                spherical_kmeans(
                     embeddings, embeddings[chosen], self.config.kmeans_iterations, known
                 )
             )

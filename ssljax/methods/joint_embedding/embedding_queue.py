@@ -1,17 +1,13 @@
 """The queue of earlier batches' embeddings, from which MoCo, NNCLR and SwAV take what they compare.
 
-`losses.enqueue` puts a batch into it.
+`ssljax.ops.queue` makes it and puts a batch into it.
 """
 
 from __future__ import annotations
 
-import jax
-import jax.numpy as jnp
-from jaxtyping import Array, PRNGKeyArray
 from ml_collections import ConfigDict
 
 from ssljax.methods.contract import Task
-from ssljax.ops.normalize import l2_normalize
 
 
 def images_per_update(size: int, config: ConfigDict, task: Task) -> int:
@@ -37,20 +33,3 @@ def images_per_update(size: int, config: ConfigDict, task: Task) -> int:
             "change one of the two."
         )
     return images
-
-
-def random_directions(key: PRNGKeyArray, size: int, dim: int) -> dict[str, Array]:
-    """Makes a queue as it starts.
-
-    Args:
-      key: Random key.
-      size: Number of embeddings.
-      dim: Their dimensions.
-
-    Returns:
-      "queue", (size, dim), of length 1; "pointer", the row that is the next to be replaced.
-    """
-    return {
-        "queue": l2_normalize(jax.random.normal(key, (size, dim))),
-        "pointer": jnp.zeros((), jnp.int32),
-    }

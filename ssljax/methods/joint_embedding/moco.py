@@ -23,6 +23,7 @@ from ssljax.methods.contract import Aux, Task, TrainState
 from ssljax.methods.joint_embedding import embedding_queue, target_network
 from ssljax.methods.joint_embedding.two_view import TwoView
 from ssljax.ops.normalize import l2_normalize
+from ssljax.ops.queue import enqueue, random_directions
 
 PyTree = Any
 
@@ -84,7 +85,7 @@ class MoCo(TwoView):
         """Makes the query encoder, its copy, and a queue of random directions."""
         network_key, queue_key = jax.random.split(key)
         params, variables, memory = super().init(network_key)
-        queue = embedding_queue.random_directions(queue_key, *self.queue_shape)
+        queue = random_directions(queue_key, *self.queue_shape)
         return params, variables, memory | queue
 
     def before_step(self, state: TrainState) -> TrainState:
@@ -151,7 +152,7 @@ class MoCo(TwoView):
         """Puts the keys over the oldest ones of the queue."""
         queue, pointer = state.memory["queue"], state.memory["pointer"]
         for keys in carried["keys"]:
-            queue, pointer = losses.enqueue(queue, pointer, keys)
+            queue, pointer = enqueue(queue, pointer, keys)
         return state.replace(memory=state.memory | {"queue": queue, "pointer": pointer})
 
 

@@ -20,6 +20,7 @@ from ssljax.methods.contract import Aux, Task, TrainState
 from ssljax.methods.joint_embedding import embedding_queue
 from ssljax.methods.joint_embedding.two_view import TwoView
 from ssljax.ops.normalize import l2_normalize
+from ssljax.ops.queue import enqueue, random_directions
 
 PyTree = Any
 
@@ -71,7 +72,7 @@ class NNCLR(TwoView):
         """Makes the network and a queue of random directions."""
         network_key, queue_key = jax.random.split(key)
         params, variables, _ = super().init(network_key)
-        return params, variables, embedding_queue.random_directions(queue_key, *self.queue_shape)
+        return params, variables, random_directions(queue_key, *self.queue_shape)
 
     def loss(
         self,
@@ -98,7 +99,7 @@ class NNCLR(TwoView):
 
     def after_step(self, state: TrainState, carried: Mapping[str, PyTree]) -> TrainState:
         """Puts the first view's projections over the oldest ones of the queue."""
-        queue, pointer = losses.enqueue(
+        queue, pointer = enqueue(
             state.memory["queue"], state.memory["pointer"], carried["projection"]
         )
         return state.replace(memory={"queue": queue, "pointer": pointer})

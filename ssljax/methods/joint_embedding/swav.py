@@ -22,6 +22,8 @@ from ssljax.methods.joint_embedding import embedding_queue
 from ssljax.methods.joint_embedding.multi_crop import MultiCrop
 from ssljax.metrics import collapse_metrics
 from ssljax.ops.normalize import l2_normalize
+from ssljax.ops.queue import enqueue
+from ssljax.ops.similarity import inner_products
 
 PyTree = Any
 _CODED = 2
@@ -130,8 +132,7 @@ class SwAV(MultiCrop):
         place = steps * self.images % self.config.queue_size
         queue = state.memory["queue"]
         newer = [
-            losses.enqueue(queue[crop], place, carried["embeddings"][crop])[0]
-            for crop in range(_CODED)
+            enqueue(queue[crop], place, carried["embeddings"][crop])[0] for crop in range(_CODED)
         ]
         begun = state.step >= self.queue_start
         return state.replace(memory={"queue": jnp.where(begun, jnp.stack(newer), queue)})
@@ -146,4 +147,4 @@ def _scores(
     embeddings: Float[Array, "rows dim"], prototypes: Float[Array, "prototypes dim"]
 ) -> Float[Array, "rows prototypes"]:
     """Similarities of unit vectors. No gradient passes the prototypes' normalisation."""
-    return jnp.matmul(embeddings, prototypes.T, precision=lax.Precision.HIGHEST)
+    return inner_products(embeddings, prototypes)

@@ -11,8 +11,10 @@ from typing import Any
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-import optax
 from jaxtyping import Array, Float, Int
+
+from ssljax.ops.averages import moving_average
+from ssljax.ops.schedules import half_cosine
 
 PyTree = Any
 
@@ -55,7 +57,7 @@ def follow(
     Returns:
       The target's new parameters.
     """
-    return optax.incremental_update({name: online[name] for name in target}, target, 1.0 - momentum)
+    return moving_average(target, {name: online[name] for name in target}, momentum)
 
 
 def rising_momentum(base: float, step: Int[Array, ""], total_steps: int) -> Float[Array, ""]:
@@ -72,5 +74,4 @@ def rising_momentum(base: float, step: Int[Array, ""], total_steps: int) -> Floa
     Reference:
       Grill et al., Bootstrap Your Own Latent, 2020, section 3.2.
     """
-    progress = jnp.minimum(step.astype(jnp.float32) / total_steps, 1.0)
-    return 1.0 - (1.0 - base) * (jnp.cos(jnp.pi * progress) + 1.0) / 2.0
+    return half_cosine(base, 1.0, jnp.minimum(step.astype(jnp.float32) / total_steps, 1.0))

@@ -2,12 +2,12 @@
 
 import flax.linen as nn
 import jax.numpy as jnp
-from jax import lax
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 from ssljax.models.layers.norm import BatchNorm
 from ssljax.ops.normalize import l2_normalize
+from ssljax.ops.similarity import inner_products
 
 _KERNEL_INIT = nn.initializers.normal(0.02)
 # PyTorch's default for linear layers: uniform within 1 / sqrt(bottleneck). Its rows are 0.58 long.
@@ -63,7 +63,7 @@ class DinoHead(nn.Module):
         bottleneck = l2_normalize(self._linear(self.bottleneck_dim, self.num_layers)(x))
         shape = (self.out_dim, self.bottleneck_dim)
         directions = l2_normalize(self.param("last_layer", _LAST_INIT, shape))
-        logits = jnp.matmul(bottleneck, directions.T, precision=lax.Precision.HIGHEST)
+        logits = inner_products(bottleneck, directions)
         return [*outputs, bottleneck, logits]
 
     def _linear(self, features: int, layer: int) -> nn.Dense:

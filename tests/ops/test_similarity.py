@@ -4,7 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ssljax.losses.similarity import cosine_similarity_matrix, paired_cosine_similarity
+from ssljax.ops.similarity import cosine_similarity_matrix, paired_cosine_similarity
 
 
 @pytest.fixture

@@ -1,20 +1,41 @@
-"""Cosines in float32, the common ground of the joint-embedding losses."""
+"""Inner products and cosines of rows, at the highest precision."""
 
 import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float, Float32
 
-from ssljax.losses.checks import check_same_shape
+from ssljax.ops.checks import check_same_shape
 from ssljax.ops.normalize import l2_normalize
+
+
+def inner_products(
+    left: Float[Array, "left dim"], right: Float[Array, "right dim"]
+) -> Float[Array, "left right"]:
+    """Inner product of every row of `left` with every row of `right`.
+
+    The product runs at the highest precision: a similarity is divided by a temperature as small
+    as 0.07, and the default precision of an accelerator keeps eight to ten bits of it, by which
+    close neighbours would also change places.
+
+    Args:
+        left: vectors.
+        right: vectors of the same dimension.
+
+    Returns:
+        The products, of the vectors' type.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> print(inner_products(jnp.array([[1.0, 2.0]]), jnp.array([[3.0, 0.0], [0.0, 4.0]])))
+        [[3. 8.]]
+    """
+    return jnp.matmul(left, right.T, precision=lax.Precision.HIGHEST)
 
 
 def cosine_similarity_matrix(
     left: Float[Array, "left dim"], right: Float[Array, "right dim"]
 ) -> Float32[Array, "left right"]:
     """Cosine of the angle between every row of `left` and every row of `right`.
-
-    The product runs at the highest precision: a similarity is divided by a temperature as small
-    as 0.07, and the default precision of an accelerator keeps eight to ten bits of it.
 
     Args:
         left: vectors, not necessarily normalised.
@@ -29,7 +50,7 @@ def cosine_similarity_matrix(
         >>> print(cosine_similarity_matrix(x[1:], x))
         [[0. 1.]]
     """
-    return jnp.matmul(l2_normalize(left), l2_normalize(right).T, precision=lax.Precision.HIGHEST)
+    return inner_products(l2_normalize(left), l2_normalize(right))
 
 
 def paired_cosine_similarity(
