@@ -18,9 +18,10 @@ import sys
 import warnings
 from collections.abc import Iterator
 
-from ssljax.run import signals
+from ssljax.run import cores, signals
 
 if __name__ == "__main__":
+    cores.use_huge_pages()
     signals.end_at_interrupts()  # The libraries below take seconds to load.
 
 from absl import flags
@@ -79,6 +80,7 @@ def parse(arguments: list[str]) -> flags.FlagValues:
 
 def _run(options: flags.FlagValues, workdir: pathlib.Path) -> int:
     configs.check(options.config)
+    cores.start(options.config, options.distributed)
     hosts.start(options.distributed)
     if options.mode == "evaluate":
         evaluate.evaluate_checkpoint(options.config, workdir)

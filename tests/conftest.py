@@ -9,6 +9,7 @@ _XLA_FLAGS = (
     "--xla_llvm_disable_expensive_passes=true",
 )
 os.environ["JAX_PLATFORMS"] = "cpu"
+os.environ["SSLJAX_HUGE_PAGES"] = "0"  # The program would start twice.
 os.environ["XLA_FLAGS"] = " ".join((os.environ.get("XLA_FLAGS", ""), *_XLA_FLAGS)).strip()
 
 import jax

@@ -27,6 +27,7 @@ from ssljax.run import hosts
 
 _log = logging.getLogger(__name__)
 
+_ENVIRONMENT = "environment.json"
 _MAY_CHANGE = ("data.dir", "data.cache", "data.threads", "data.prefetch", "data.max_corrupt")
 _MAY_CHANGE_UNDER = ("evals.", "samples.", "log.", "checkpoint.", "mesh.", "resume.")
 """What a run that goes on may change: where things run and what is reported, not what is learnt."""
@@ -142,10 +143,31 @@ def record(config: ConfigDict, workdir: pathlib.Path, step: int) -> None:
         if lines:
             earlier = history.read_text(errors="replace") if history.exists() else ""
             write_text(history, earlier + "".join(lines))
+        environment = _environment()
+        if step:
+            _tell_other_devices(workdir / _ENVIRONMENT, environment["devices"], step)
         write_text(workdir / "config.json", json.dumps(_plain(config), indent=2) + "\n")
-        write_text(workdir / "environment.json", json.dumps(_environment(), indent=2) + "\n")
+        write_text(workdir / _ENVIRONMENT, json.dumps(environment, indent=2) + "\n")
 
     hosts.on_first(write, workdir)
+
+
+def _tell_other_devices(path: pathlib.Path, devices: list[str], step: int) -> None:
+    """Says once where a run goes on on other devices than those that are recorded."""
+    before: list[str] = []
+    with contextlib.suppress(OSError, UserError):  # It is about to be written anew.
+        before = read_json(path).get("devices", [])
+    then, now = (
+        f"{len(each)} x {each[0].rpartition(' ')[0]}" if each else "" for each in (before, devices)
+    )
+    if then and then != now:
+        _log.info(
+            "From step %d on the run is on %s, before it was on %s: it ends as it would have, but "
+            "for rounding.",
+            step,
+            now,
+            then,
+        )
 
 
 def read_json(path: pathlib.Path) -> dict[str, Any]:

@@ -58,6 +58,22 @@ def test_a_workdir_remembers_its_config(trained, config, caplog):
     assert _config(trained)["batch_size"] == 256
 
 
+def test_other_devices_are_told_where_a_run_goes_on(trained, config, caplog):
+    file = trained / "environment.json"
+    environment = json.loads(file.read_text())
+    with caplog.at_level("INFO", "ssljax"):
+        workdir.record(config, trained, 3)
+        assert "the run is on" not in caplog.text
+        file.write_text(json.dumps(environment | {"devices": ["cpu 0"]}))
+        workdir.record(config, trained, 4)
+        assert "From step 4 on the run is on 8 x cpu, before it was on 1 x cpu" in caplog.text
+        caplog.clear()
+        file.write_text("damaged")
+        workdir.record(config, trained, 5)
+    assert caplog.text == ""
+    assert json.loads(file.read_text()) == environment
+
+
 def test_the_option_that_a_refusal_names_lets_the_change_through_and_is_remembered(
     trained, config, capsys
 ):
