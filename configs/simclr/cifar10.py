@@ -14,7 +14,8 @@ def get_config(variant: Literal["", "cpu"] = "") -> ConfigDict:
         python -m ssljax.main --config configs/simclr/cifar10.py:cpu --workdir DIR
 
     The thin network takes 6 minutes on two CPU cores; on a JPEG copy of the data (quality 75) kNN
-    (k 20) is 52.0 %, random network 35.6 %, raw pixels 36.3 %. The recipe itself has not been run.
+    (k 20) is 52.0 %, random network 35.6 %, raw pixels 36.3 %. Of the recipe itself 124 epochs have
+    been run, in 5 minutes on an H200: kNN 77.9 % on that copy.
 
     Args:
       variant: "" for ResNet-18, 1000 epochs at batch 512, on accelerators; "cpu" for a thin

@@ -67,7 +67,12 @@ def _watch(signals: socket.socket, _: socket.socket) -> None:
             continue
         stop = getattr(signal.getsignal(signal.SIGINT), "__self__", None)
         if stop is None or stop is asked:
-            print("ssljax: Interrupted; what was saved before stays.", file=sys.stderr, flush=True)
+            _tell("ssljax: Interrupted; what was saved before stays.")
             os._exit(128 + signal.SIGINT)
         asked = stop
-        print("Stopping after this step; Ctrl-C again stops at once.", file=sys.stderr, flush=True)
+        _tell("Stopping after this step; Ctrl-C again stops at once.")
+
+
+def _tell(line: str) -> None:
+    # In one piece: this thread may end between two, where the program ends.
+    print(f"{line}\n", end="", file=sys.stderr, flush=True)

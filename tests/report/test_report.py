@@ -119,6 +119,13 @@ def test_flops_of_a_matrix_product():
     assert report.flops(compiled) == pytest.approx(2 * 16 * 32 * 16, rel=0.05)
 
 
+def test_flops_are_unknown_where_xla_counts_no_convolutions(monkeypatch):
+    compiled = jax.jit(lambda a: a @ a).lower(jnp.zeros((16, 16))).compile()
+    assert report.flops(compiled) is not None
+    monkeypatch.setattr("jax.default_backend", lambda: "gpu")
+    assert report.flops(compiled) is None
+
+
 def test_flops_of_a_loop_are_those_of_all_its_rounds():
     def loop(x):
         return jax.lax.scan(lambda x, _: (x @ x, None), x, length=5)[0]

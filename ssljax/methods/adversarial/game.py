@@ -13,7 +13,6 @@ from typing import Any
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-from jax.experimental.shard_alike import shard_alike
 from jaxtyping import Array, Float, Key, PRNGKeyArray
 from ml_collections import ConfigDict
 
@@ -341,8 +340,9 @@ def keys_beside(key: PRNGKeyArray, images: Images, each: int = 1) -> Key[Array, 
     """
     batch = images.shape[0]
     rows = jnp.arange(batch, dtype=jnp.uint32)
-    # Nothing else ties the draws to the batch: every device would make all of the images.
-    rows, _ = shard_alike(rows, images.reshape(batch, -1)[:, 0].astype(rows.dtype))
+    # Nothing else ties the draws to the batch: every device would make all of the images. A product
+    # of 0 and a float stays in the compiled program, for it could be NaN.
+    rows = rows + (0.0 * images.reshape(batch, -1)[:, 0]).astype(rows.dtype)
     draws = each * rows[:, None] + jnp.arange(each, dtype=jnp.uint32)[None]
     return jax.vmap(jax.random.fold_in, in_axes=(None, 0))(key, draws.reshape(-1))
 
