@@ -4,15 +4,17 @@ import json
 import pathlib
 
 import pytest
+import runs
 from ml_collections import ConfigDict
 from ml_collections.config_flags import config_flags
 
 from ssljax import config as configs
 from ssljax import main, methods, models
+from ssljax.config import file as config_file
 from ssljax.errors import UserError
 
-CONFIGS = sorted((pathlib.Path(__file__).parent.parent / "configs").glob("*/*.py"))
-DIGITS = str(CONFIGS[0].parent.parent / "simclr" / "digits.py")
+CONFIGS = sorted((runs.ROOT / "configs").glob("*/*.py"))
+DIGITS = str(runs.DIGITS)
 
 
 def _load(path: pathlib.Path | str):
@@ -105,7 +107,7 @@ def test_options_of_a_vision_transformer_are_keys_of_the_command_line():
     assert (encoder.positions, encoder.initializer, encoder.pool) == ("sincos", "xavier", "mean")
     assert (encoder.freeze_patch_embedding, encoder.drop_path) == (True, 0.1)
     with pytest.raises(UserError, match=r"nearest is model\.patch_size"):
-        file.check_keys(DIGITS, ["--config.model.patchsize=8"])
+        config_file.check_keys(DIGITS, ["--config.model.patchsize=8"])
 
 
 def test_a_method_says_what_its_model_is(monkeypatch):

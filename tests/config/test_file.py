@@ -24,23 +24,25 @@ WHOLE = (
 )
 def test_an_unknown_key_is_told_with_the_nearest(argument, near):
     with pytest.raises(UserError, match=near):
-        file.check_keys(DIGITS, [argument])
+        config_file.check_keys(DIGITS, [argument])
 
 
 def test_known_keys_pass():
-    file.check_keys(DIGITS, ["--config.batch_size=3", "--config.data.dir", "x", "--workdir=y"])
+    config_file.check_keys(
+        DIGITS, ["--config.batch_size=3", "--config.data.dir", "x", "--workdir=y"]
+    )
 
 
 def test_a_missing_or_failing_config_file_is_one_sentence(tmp_path):
     with pytest.raises(UserError, match="There is no config file"):
-        file.check_keys(str(tmp_path / "none.py"), [])
+        config_file.check_keys(str(tmp_path / "none.py"), [])
     broken = tmp_path / "broken.py"
     broken.write_text("def get_config():\n    return 1 / 0\n")
     with pytest.raises(UserError, match=r"fails: ZeroDivisionError: division by zero"):
-        file.check_keys(str(broken), [])
+        config_file.check_keys(str(broken), [])
     broken.write_text("def get_config():\n    return 3\n")
     with pytest.raises(UserError, match="returns a ConfigDict"):
-        file.check_keys(str(broken), [])
+        config_file.check_keys(str(broken), [])
     with pytest.raises(UserError, match="--config is empty"):
         config_file.load("")
 
