@@ -2,8 +2,8 @@
 
 from ml_collections import ConfigDict
 
-from ssljax import recipes
 from ssljax.config.base import base_config
+from ssljax.recipes import cifar10
 
 
 def get_config() -> ConfigDict:
@@ -14,7 +14,7 @@ def get_config() -> ConfigDict:
     Norms and biases learn as fast as the weights there, and here.
     """
     config = base_config("barlow_twins")
-    recipes.cifar10(config)
+    cifar10.encoder(config)
     config.method.update(
         projector_layers=2, projector_hidden_dim=2048, projector_dim=2048, bias_rate=1.0
     )

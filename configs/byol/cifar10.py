@@ -2,8 +2,8 @@
 
 from ml_collections import ConfigDict
 
-from ssljax import recipes
 from ssljax.config.base import base_config
+from ssljax.recipes import cifar10
 
 
 def get_config() -> ConfigDict:
@@ -16,6 +16,6 @@ def get_config() -> ConfigDict:
     steps. Its momentum is 0.99 to the end; here it climbs to 1.
     """
     config = base_config("byol")
-    recipes.cifar10(config, learning_rate=0.03, weight_decay=2e-3)
+    cifar10.encoder(config, learning_rate=0.03, weight_decay=2e-3)
     config.method.update(momentum=0.99, projector_hidden_dim=1024, predictor_hidden_dim=1024)
     return config

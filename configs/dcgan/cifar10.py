@@ -3,6 +3,7 @@
 from ml_collections import ConfigDict
 
 from ssljax.config.base import base_config
+from ssljax.recipes import cifar10
 
 
 def get_config() -> ConfigDict:
@@ -15,7 +16,7 @@ def get_config() -> ConfigDict:
     config = base_config("dcgan")
     config.batch_size = 128
     config.epochs = 200.0
-    config.data.update(name="cifar10", image_size=32, cache="device")
+    cifar10.data(config)
     config.optimizer.update(
         name="adam", learning_rate=2e-4, schedule="constant", b1=0.5, exclude=()
     )

@@ -2,8 +2,8 @@
 
 from ml_collections import ConfigDict
 
-from ssljax import recipes
 from ssljax.config.base import base_config
+from ssljax.recipes import cifar10
 
 
 def get_config() -> ConfigDict:
@@ -15,5 +15,5 @@ def get_config() -> ConfigDict:
     (0.06 at batch 128) and twice its weight decay make the same steps.
     """
     config = base_config("dcl")
-    recipes.cifar10(config, learning_rate=0.06, weight_decay=1e-3)
+    cifar10.encoder(config, learning_rate=0.06, weight_decay=1e-3)
     return config

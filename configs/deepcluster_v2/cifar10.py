@@ -2,8 +2,8 @@
 
 from ml_collections import ConfigDict
 
-from ssljax import recipes
 from ssljax.config.base import base_config
+from ssljax.recipes import cifar10
 
 
 def get_config() -> ConfigDict:
@@ -14,7 +14,7 @@ def get_config() -> ConfigDict:
     The authors give no values for CIFAR; clusters and head are those for ImageNet.
     """
     config = base_config("deepcluster_v2")
-    recipes.cifar10(config)
+    cifar10.encoder(config)
     config.epochs = 201.0
     config.method.local_crops = 0
     return config

@@ -4,8 +4,8 @@ from typing import Literal
 
 from ml_collections import ConfigDict
 
-from ssljax import recipes
 from ssljax.config.base import base_config
+from ssljax.recipes import imagenet
 
 
 def get_config(variant: Literal["", "2x224"] = "") -> ConfigDict:
@@ -25,7 +25,7 @@ def get_config(variant: Literal["", "2x224"] = "") -> ConfigDict:
         epochs.
     """
     config = base_config("deepcluster_v2")
-    recipes.imagenet_swav(config)
+    imagenet.swav(config)
     config.epochs = 801.0
     config.optimizer.warmup_epochs = 11.0
     if variant == "2x224":

@@ -2,8 +2,8 @@
 
 from ml_collections import ConfigDict
 
-from ssljax import recipes
 from ssljax.config.base import base_config
+from ssljax.recipes import cifar10
 
 
 def get_config() -> ConfigDict:
@@ -16,7 +16,7 @@ def get_config() -> ConfigDict:
     layer are the paper's.
     """
     config = base_config("dino")
-    recipes.cifar10(config)
+    cifar10.encoder(config)
     config.method.update(
         momentum=0.99,
         weight_decay_end=5e-4,

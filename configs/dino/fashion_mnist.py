@@ -2,8 +2,8 @@
 
 from ml_collections import ConfigDict
 
-from ssljax import recipes
 from ssljax.config.base import base_config
+from ssljax.recipes import fashion_mnist
 
 
 def get_config() -> ConfigDict:
@@ -14,7 +14,7 @@ def get_config() -> ConfigDict:
     Takes 6 minutes on one CPU core, with the evaluations; benchmarks/RESULTS.md has its scores.
     """
     config = base_config("dino")
-    recipes.fashion_mnist_cpu(config)
+    fashion_mnist.encoder_on_cpu(config)
     config.epochs = 3.0
     config.method.update(
         # DINOv2's: kNN 67.3 % on held-out images of train, and 65.8 % without, one seed each, when

@@ -2,8 +2,8 @@
 
 from ml_collections import ConfigDict
 
-from ssljax import recipes
 from ssljax.config.base import base_config
+from ssljax.recipes import imagenet
 
 
 def get_config() -> ConfigDict:
@@ -18,7 +18,7 @@ def get_config() -> ConfigDict:
     layer whose gain is learnt, which is not offered here.
     """
     config = base_config("dino")
-    recipes.imagenet(config, batch_size=512, epochs=100.0, eval_every=25020, save_every=2502)
+    imagenet.pretraining(config, batch_size=512, epochs=100.0, eval_every=25020, save_every=2502)
     config.model.update(name="vit_small", patch_size=16, drop_path=0.1, dtype="bfloat16")
     config.optimizer.update(
         name="adamw",

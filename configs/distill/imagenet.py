@@ -4,6 +4,7 @@ from ml_collections import ConfigDict
 
 from ssljax.config.base import base_config
 from ssljax.optimizers import NORMS_AND_BIASES
+from ssljax.recipes import imagenet
 
 
 def get_config() -> ConfigDict:
@@ -20,8 +21,7 @@ def get_config() -> ConfigDict:
     config = base_config("distill")
     config.batch_size = 4096
     config.epochs = 400.0
-    config.data.name = "imagenet2012"
-    config.data.image_size = 256  # Crops of 224 pixels are taken from this on the device.
+    imagenet.data(config)
     config.model.update(name="resnet50", stem="imagenet", zero_init_residual=True, dtype="bfloat16")
     config.optimizer.update(
         name="lars",

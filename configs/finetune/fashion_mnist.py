@@ -2,8 +2,8 @@
 
 from ml_collections import ConfigDict
 
-from ssljax import recipes
 from ssljax.config.base import base_config
+from ssljax.recipes import fashion_mnist
 
 
 def get_config() -> ConfigDict:
@@ -18,7 +18,7 @@ def get_config() -> ConfigDict:
     `--config.data.labels=0.1` takes a tenth of the labels.
     """
     config = base_config("finetune")
-    recipes.fashion_mnist_cpu(config)
+    fashion_mnist.encoder_on_cpu(config)
     config.method.view.update(brightness=0.0, contrast=0.0, crop_scale=(0.5, 1.0))
     config.data.labels = 0.01
     config.batch_size = 120

@@ -3,6 +3,7 @@
 from ml_collections import ConfigDict
 
 from ssljax.config.base import base_config
+from ssljax.recipes import cifar10
 
 
 def get_config() -> ConfigDict:
@@ -13,7 +14,7 @@ def get_config() -> ConfigDict:
     config = base_config("mae")
     config.batch_size = 512
     config.epochs = 400.0
-    config.data.update(name="cifar10", image_size=32, cache="device")
+    cifar10.data(config)
     config.method.update(decoder_dim=192, decoder_depth=4, decoder_heads=3)
     config.method.view.size = 32
     config.model.update(name="vit_tiny", patch_size=4, dtype="bfloat16")

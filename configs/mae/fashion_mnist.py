@@ -3,6 +3,7 @@
 from ml_collections import ConfigDict
 
 from ssljax.config.base import base_config
+from ssljax.recipes import fashion_mnist
 
 
 def get_config() -> ConfigDict:
@@ -15,7 +16,7 @@ def get_config() -> ConfigDict:
     config = base_config("mae")
     config.batch_size = 64
     config.epochs = 5.0
-    config.data.update(name="fashion_mnist", image_size=28, channels=1, cache="device")
+    fashion_mnist.data(config)
     config.method.update(
         mask_ratio=0.5,  # Of 49 patches; the paper's images have 196.
         normalize_pixels=False,

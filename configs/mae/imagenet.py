@@ -2,8 +2,8 @@
 
 from ml_collections import ConfigDict
 
-from ssljax import recipes
 from ssljax.config.base import base_config
+from ssljax.recipes import imagenet
 
 
 def get_config() -> ConfigDict:
@@ -16,7 +16,7 @@ def get_config() -> ConfigDict:
     been run to its end.
     """
     config = base_config("mae")
-    recipes.imagenet(config, batch_size=4096, epochs=1600.0, eval_every=62400, save_every=3120)
+    imagenet.pretraining(config, batch_size=4096, epochs=1600.0, eval_every=62400, save_every=3120)
     config.model.update(name="vit_base", patch_size=16, dtype="bfloat16")
     config.optimizer.update(
         name="adamw",

@@ -5,9 +5,9 @@ from typing import Literal
 
 from ml_collections import ConfigDict
 
-from ssljax import recipes
 from ssljax.augment import presets
 from ssljax.config.base import base_config
+from ssljax.recipes import imagenet
 
 
 def get_config(variant: Literal["", "v1"] = "") -> ConfigDict:
@@ -23,7 +23,7 @@ def get_config(variant: Literal["", "v1"] = "") -> ConfigDict:
         rate that falls in two steps.
     """
     config = base_config("moco")
-    recipes.imagenet(config, batch_size=256, epochs=200.0, eval_every=25020, save_every=5004)
+    imagenet.pretraining(config, batch_size=256, epochs=200.0, eval_every=25020, save_every=5004)
     config.model.update(name="resnet50", stem="imagenet", dtype="bfloat16")
     config.optimizer.update(name="sgd", learning_rate=0.03, weight_decay=1e-4, exclude=())
     if variant == "v1":

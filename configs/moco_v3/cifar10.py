@@ -2,8 +2,8 @@
 
 from ml_collections import ConfigDict
 
-from ssljax import recipes
 from ssljax.config.base import base_config
+from ssljax.recipes import cifar10
 
 
 def get_config() -> ConfigDict:
@@ -14,6 +14,6 @@ def get_config() -> ConfigDict:
     The authors give no values for CIFAR.
     """
     config = base_config("moco_v3")
-    recipes.cifar10(config)
+    cifar10.encoder(config)
     config.method.update(temperature=0.2, projector_hidden_dim=2048, predictor_hidden_dim=2048)
     return config

@@ -4,8 +4,8 @@ from typing import Literal
 
 from ml_collections import ConfigDict
 
-from ssljax import recipes
 from ssljax.config.base import base_config
+from ssljax.recipes import imagenet
 
 
 def get_config(variant: Literal["", "vit_small", "vit_base"] = "") -> ConfigDict:
@@ -21,7 +21,7 @@ def get_config(variant: Literal["", "vit_small", "vit_base"] = "") -> ConfigDict
       variant: "" for ResNet-50; "vit_small" or "vit_base".
     """
     config = base_config("moco_v3")
-    recipes.imagenet(config, batch_size=4096, epochs=100.0, eval_every=15600, save_every=3120)
+    imagenet.pretraining(config, batch_size=4096, epochs=100.0, eval_every=15600, save_every=3120)
     config.model.update(name="resnet50", stem="imagenet", zero_init_residual=True, dtype="bfloat16")
     config.optimizer.update(
         name="lars",

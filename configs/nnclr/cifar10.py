@@ -2,8 +2,8 @@
 
 from ml_collections import ConfigDict
 
-from ssljax import recipes
 from ssljax.config.base import base_config
+from ssljax.recipes import cifar10
 
 
 def get_config() -> ConfigDict:
@@ -15,6 +15,6 @@ def get_config() -> ConfigDict:
     and loss are the paper's. For a batch of 512 it has a queue of 8192.
     """
     config = base_config("nnclr")
-    recipes.cifar10(config)
+    cifar10.encoder(config)
     config.method.update(queue_size=4096, projector_layers=2)
     return config

@@ -2,8 +2,8 @@
 
 from ml_collections import ConfigDict
 
-from ssljax import recipes
 from ssljax.config.base import base_config
+from ssljax.recipes import imagenet
 
 
 def get_config() -> ConfigDict:
@@ -14,7 +14,7 @@ def get_config() -> ConfigDict:
     Needs `imagenet2012`, prepared with TFDS as array_record, and an accelerator pod.
     """
     config = base_config("nnclr")
-    recipes.imagenet(config, batch_size=4096, epochs=1000.0, eval_every=31200, save_every=3120)
+    imagenet.pretraining(config, batch_size=4096, epochs=1000.0, eval_every=31200, save_every=3120)
     config.model.update(name="resnet50", stem="imagenet", dtype="bfloat16")
     config.optimizer.update(
         name="lars",

@@ -3,6 +3,7 @@
 from ml_collections import ConfigDict
 
 from ssljax.config.base import base_config
+from ssljax.recipes import fashion_mnist
 
 
 def get_config() -> ConfigDict:
@@ -15,7 +16,7 @@ def get_config() -> ConfigDict:
     config = base_config("one_vs_rest")
     config.batch_size = 64
     config.steps = 9000
-    config.data.update(name="fashion_mnist", image_size=28, channels=1, cache="device")
+    fashion_mnist.data(config)
     config.method.block = 300
     config.method.discriminator.update(name="dcgan", width=0.125)
     config.optimizer.update(

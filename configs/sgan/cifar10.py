@@ -3,6 +3,7 @@
 from ml_collections import ConfigDict
 
 from ssljax.config.base import base_config
+from ssljax.recipes import cifar10
 
 
 def get_config() -> ConfigDict:
@@ -17,7 +18,8 @@ def get_config() -> ConfigDict:
     config = base_config("sgan")
     config.batch_size = 100
     config.epochs = 1200.0
-    config.data.update(name="cifar10", image_size=32, cache="device", labels=400.0)
+    cifar10.data(config)
+    config.data.labels = 400.0
     config.optimizer.update(
         name="adam", learning_rate=3e-4, schedule="constant", b1=0.5, exclude=()
     )

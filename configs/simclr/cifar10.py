@@ -5,6 +5,7 @@ from typing import Literal
 from ml_collections import ConfigDict
 
 from ssljax.config.base import base_config
+from ssljax.recipes import cifar10
 
 
 def get_config(variant: Literal["", "cpu"] = "") -> ConfigDict:
@@ -23,9 +24,7 @@ def get_config(variant: Literal["", "cpu"] = "") -> ConfigDict:
     config = base_config("simclr")
     config.batch_size = 512
     config.epochs = 1000.0
-    config.data.name = "cifar10"
-    config.data.image_size = 32
-    config.data.cache = "device"
+    cifar10.data(config)
     config.method.temperature = 0.5
     config.method.view.update(
         size=32, brightness=0.4, contrast=0.4, saturation=0.4, hue=0.1, blur_p=0.0

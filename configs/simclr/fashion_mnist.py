@@ -2,8 +2,8 @@
 
 from ml_collections import ConfigDict
 
-from ssljax import recipes
 from ssljax.config.base import base_config
+from ssljax.recipes import fashion_mnist
 
 
 def get_config() -> ConfigDict:
@@ -14,6 +14,6 @@ def get_config() -> ConfigDict:
     Takes 4 minutes on one CPU core, with the evaluations; benchmarks/RESULTS.md has its scores.
     """
     config = base_config("simclr")
-    recipes.fashion_mnist_cpu(config)
+    fashion_mnist.encoder_on_cpu(config)
     config.method.temperature = 0.2
     return config

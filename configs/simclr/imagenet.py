@@ -2,8 +2,8 @@
 
 from ml_collections import ConfigDict
 
-from ssljax import recipes
 from ssljax.config.base import base_config
+from ssljax.recipes import imagenet
 
 
 def get_config() -> ConfigDict:
@@ -16,7 +16,7 @@ def get_config() -> ConfigDict:
     head of SimCLR v2 add `--config.method.projector_layers=3`.
     """
     config = base_config("simclr")
-    recipes.imagenet(config, batch_size=4096, epochs=1000.0, eval_every=31200, save_every=3120)
+    imagenet.pretraining(config, batch_size=4096, epochs=1000.0, eval_every=31200, save_every=3120)
     config.method.temperature = 0.1
     config.model.update(name="resnet50", stem="imagenet", zero_init_residual=True, dtype="bfloat16")
     config.optimizer.update(

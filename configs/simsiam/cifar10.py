@@ -2,8 +2,8 @@
 
 from ml_collections import ConfigDict
 
-from ssljax import recipes
 from ssljax.config.base import base_config
+from ssljax.recipes import cifar10
 
 
 def get_config() -> ConfigDict:
@@ -16,7 +16,7 @@ def get_config() -> ConfigDict:
     there, are the paper's.
     """
     config = base_config("simsiam")
-    recipes.cifar10(config, learning_rate=0.06)
+    cifar10.encoder(config, learning_rate=0.06)
     config.optimizer.scaling = "none"
     config.method.projector_layers = 2
     config.method.view.crop_scale = (0.2, 1.0)

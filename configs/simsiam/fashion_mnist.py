@@ -2,8 +2,8 @@
 
 from ml_collections import ConfigDict
 
-from ssljax import recipes
 from ssljax.config.base import base_config
+from ssljax.recipes import fashion_mnist
 
 
 def get_config() -> ConfigDict:
@@ -14,7 +14,7 @@ def get_config() -> ConfigDict:
     Takes 6 minutes on one CPU core, with the evaluations; benchmarks/RESULTS.md has its scores.
     """
     config = base_config("simsiam")
-    recipes.fashion_mnist_cpu(config)
+    fashion_mnist.encoder_on_cpu(config)
     config.epochs = 3.5
     # At 1 the predictions' effective rank ends at 2.1 to 2.9 of 128, by the seed; at 10, at 7 to 8.
     config.method.predictor_rate = 10.0

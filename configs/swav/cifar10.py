@@ -2,8 +2,8 @@
 
 from ml_collections import ConfigDict
 
-from ssljax import recipes
 from ssljax.config.base import base_config
+from ssljax.recipes import cifar10
 
 
 def get_config() -> ConfigDict:
@@ -14,7 +14,7 @@ def get_config() -> ConfigDict:
     The optimizer is SGD, as for the other methods of that benchmark; its SwAV has Adam.
     """
     config = base_config("swav")
-    recipes.cifar10(config)
+    cifar10.encoder(config)
     config.method.update(prototypes=512, projector_hidden_dim=512, local_crops=0)
     config.method.view.crop_scale = (0.14, 1.0)
     return config

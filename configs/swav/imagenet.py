@@ -4,8 +4,8 @@ from typing import Literal
 
 from ml_collections import ConfigDict
 
-from ssljax import recipes
 from ssljax.config.base import base_config
+from ssljax.recipes import imagenet
 
 
 def get_config(variant: Literal["", "2x224", "batch256"] = "") -> ConfigDict:
@@ -24,7 +24,7 @@ def get_config(variant: Literal["", "2x224", "batch256"] = "") -> ConfigDict:
         alone and 400 epochs; "batch256" for batch 256 with a queue and 400 epochs.
     """
     config = base_config("swav")
-    recipes.imagenet_swav(config)
+    imagenet.swav(config)
     if variant == "2x224":
         config.epochs = 400.0
         config.method.local_crops = 0

@@ -2,8 +2,8 @@
 
 from ml_collections import ConfigDict
 
-from ssljax import recipes
 from ssljax.config.base import base_config
+from ssljax.recipes import imagenet
 
 
 def get_config() -> ConfigDict:
@@ -14,5 +14,5 @@ def get_config() -> ConfigDict:
     Needs `imagenet2012`, prepared with TFDS as array_record, and an accelerator pod.
     """
     config = base_config("vicreg")
-    recipes.imagenet_barlow_twins(config)
+    imagenet.barlow_twins(config)
     return config
