@@ -9,7 +9,7 @@ from ssljax.recipes import cifar10
 def get_config() -> ConfigDict:
     """ResNet-18, 200 epochs, after the CIFAR-10 benchmark of lightly.
 
-    python -m ssljax.main --config configs/barlow_twins/cifar10.py --workdir DIR
+    python -m ssljax.main --config barlow_twins/cifar10 --workdir DIR
 
     Norms and biases learn as fast as the weights there, and here.
     """

@@ -9,7 +9,7 @@ from ssljax.recipes import cifar10
 def get_config() -> ConfigDict:
     """ResNet-18, 200 epochs, after the CIFAR-10 benchmark of lightly.
 
-    python -m ssljax.main --config configs/byol/cifar10.py --workdir DIR
+    python -m ssljax.main --config byol/cifar10 --workdir DIR
 
     The loss here has 4 times the gradient of that benchmark's, which takes halved cosines: a
     quarter of its learning rate (0.06 at batch 128) and 4 times its weight decay make the same

@@ -19,8 +19,8 @@ _BY_EPOCHS = {
 def get_config(epochs: Literal["1000", "300", "100", "40"] = "1000") -> ConfigDict:
     """The authors' settings: ResNet-50, batch 4096, LARS, 1000, 300, 100 or 40 epochs.
 
-        python -m ssljax.main --config configs/byol/imagenet.py --workdir DIR
-        python -m ssljax.main --config configs/byol/imagenet.py:100 --workdir DIR
+        python -m ssljax.main --config byol/imagenet --workdir DIR
+        python -m ssljax.main --config byol/imagenet:100 --workdir DIR
 
     Needs `imagenet2012`, prepared with TFDS as array_record, and an accelerator pod.
 

@@ -9,7 +9,7 @@ from ssljax.recipes import fashion_mnist
 def get_config() -> ConfigDict:
     """Two convolutional networks of a quarter of the published width, told the classes.
 
-    python -m ssljax.main --config configs/cgan/fashion_mnist.py --workdir DIR
+    python -m ssljax.main --config cgan/fashion_mnist --workdir DIR
     """
     config = base_config("cgan")
     fashion_mnist.gan_on_cpu(config)

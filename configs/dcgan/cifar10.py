@@ -9,7 +9,7 @@ from ssljax.recipes import cifar10
 def get_config() -> ConfigDict:
     """The paper's settings, with networks for images of 32 pixels, which it does not have.
 
-        python -m ssljax.main --config configs/dcgan/cifar10.py --workdir DIR
+        python -m ssljax.main --config dcgan/cifar10 --workdir DIR
 
     200 epochs are our choice. This config has not been run to its end.
     """

@@ -9,7 +9,7 @@ from ssljax.recipes import cifar10
 def get_config() -> ConfigDict:
     """ResNet-18, 200 epochs, after the CIFAR-10 benchmark of lightly.
 
-    python -m ssljax.main --config configs/dcl/cifar10.py --workdir DIR
+    python -m ssljax.main --config dcl/cifar10 --workdir DIR
 
     The loss here is the sum over both views, which that benchmark halves: half of its learning rate
     (0.06 at batch 128) and twice its weight decay make the same steps.

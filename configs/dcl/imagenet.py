@@ -9,7 +9,7 @@ from ssljax.recipes import imagenet
 def get_config() -> ConfigDict:
     """ResNet-50, batch 256, 200 epochs as in the paper; LARS as in lightly's reproduction.
 
-        python -m ssljax.main --config configs/dcl/imagenet.py --workdir DIR
+        python -m ssljax.main --config dcl/imagenet --workdir DIR
 
     Needs `imagenet2012`, prepared with TFDS as array_record, and several accelerators.
     """

@@ -9,7 +9,7 @@ from ssljax.recipes import cifar10
 def get_config() -> ConfigDict:
     """ResNet-18, 200 epochs and one that fills the memory; SGD as in lightly's benchmark.
 
-    python -m ssljax.main --config configs/deepcluster_v2/cifar10.py --workdir DIR
+    python -m ssljax.main --config deepcluster_v2/cifar10 --workdir DIR
 
     The authors give no values for CIFAR; clusters and head are those for ImageNet.
     """

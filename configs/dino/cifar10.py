@@ -9,7 +9,7 @@ from ssljax.recipes import cifar10
 def get_config() -> ConfigDict:
     """ResNet-18, 200 epochs, after the CIFAR-10 benchmark of lightly.
 
-    python -m ssljax.main --config configs/dino/cifar10.py --workdir DIR
+    python -m ssljax.main --config dino/cifar10 --workdir DIR
 
     As there, the head has two layers with batch norm and there are no small crops. The teacher's
     momentum climbs from 0.99 to 1, which there stays at 0.99; the clipping and the frozen last

@@ -9,7 +9,7 @@ from ssljax.recipes import imagenet
 def get_config() -> ConfigDict:
     """The authors' plain setting: ViT-S/16, batch 512, AdamW, 100 epochs, 2x224 + 8x96 pixels.
 
-        python -m ssljax.main --config configs/dino/imagenet.py --workdir DIR
+        python -m ssljax.main --config dino/imagenet --workdir DIR
 
     Needs `imagenet2012`, prepared with TFDS as array_record, and several accelerators. The authors
     report 69.3 % top-1 for kNN and 73.8 % for a linear classifier; this config has not been run to

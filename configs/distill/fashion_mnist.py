@@ -9,10 +9,10 @@ from ssljax.recipes import fashion_mnist
 def get_config() -> ConfigDict:
     """A student of half the teacher's width, on all images and no label.
 
-        python -m ssljax.main --config configs/distill/fashion_mnist.py --workdir DIR \
+        python -m ssljax.main --config distill/fashion_mnist --workdir DIR \
             --config.init.workdir=TEACHER
 
-    TEACHER is the workdir of a run of configs/finetune/fashion_mnist.py. For self-distillation add
+    TEACHER is the workdir of a run of `finetune/fashion_mnist`. For self-distillation add
     `--config.model.widths=(16,32,64) --config.method.temperature=0.1`.
     """
     config = base_config("distill")

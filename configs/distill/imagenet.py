@@ -10,10 +10,10 @@ from ssljax.recipes import imagenet
 def get_config() -> ConfigDict:
     """The paper's setting: pretraining's batch 4096, LARS and weight decay, 400 epochs, no label.
 
-        python -m ssljax.main --config configs/distill/imagenet.py --workdir DIR \
+        python -m ssljax.main --config distill/imagenet --workdir DIR \
             --config.init.workdir=TEACHER
 
-    TEACHER is the workdir of a run of configs/finetune/imagenet.py, or of this config: the paper
+    TEACHER is the workdir of a run of `finetune/imagenet`, or of this config: the paper
     first distils a network into itself (`--config.method.temperature=0.1`) and that into smaller
     ones. It reports 73.9 % top-1 with 1 % of the labels for a ResNet-50 taught by a ResNet-152 of
     three times the width; this config has not been run to its end.

@@ -9,7 +9,7 @@ from ssljax.recipes import cifar10
 def get_config() -> ConfigDict:
     """EBGAN-PT with the margin that the paper has for CelebA; it has no images of 32 pixels.
 
-        python -m ssljax.main --config configs/ebgan/cifar10.py --workdir DIR
+        python -m ssljax.main --config ebgan/cifar10 --workdir DIR
 
     Learning rate and epochs are our choice. This config has not been run to its end.
     """

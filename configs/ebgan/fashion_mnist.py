@@ -9,7 +9,7 @@ from ssljax.recipes import fashion_mnist
 def get_config() -> ConfigDict:
     """A convolutional generator and autoencoder.
 
-    python -m ssljax.main --config configs/ebgan/fashion_mnist.py --workdir DIR
+    python -m ssljax.main --config ebgan/fashion_mnist --workdir DIR
     """
     config = base_config("ebgan")
     fashion_mnist.gan_on_cpu(config)

@@ -10,10 +10,10 @@ from ssljax.recipes import imagenet
 def get_config() -> ConfigDict:
     """The paper's setting: batch 1024, LARS, 60 epochs, no warm-up and no weight decay.
 
-        python -m ssljax.main --config configs/finetune/imagenet.py --workdir DIR \
+        python -m ssljax.main --config finetune/imagenet --workdir DIR \
             --config.init.workdir=PRETRAINED
 
-    PRETRAINED is the workdir of a run of configs/simclr/imagenet.py with a head of three layers.
+    PRETRAINED is the workdir of a run of `simclr/imagenet` with a head of three layers.
     The labelled images are the list that the field shares, which TFDS has as
     `imagenet2012_subset/1pct`; for 10 % add `--config.data.name=imagenet2012_subset/10pct
     --config.epochs=30`. With all labels the paper starts from the features: `imagenet2012`, and

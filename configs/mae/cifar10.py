@@ -9,7 +9,7 @@ from ssljax.recipes import cifar10
 def get_config() -> ConfigDict:
     """ViT-Ti on patches of 4x4 pixels, 400 epochs; the paper has no recipe for CIFAR-10.
 
-    python -m ssljax.main --config configs/mae/cifar10.py --workdir DIR
+    python -m ssljax.main --config mae/cifar10 --workdir DIR
     """
     config = base_config("mae")
     config.batch_size = 512

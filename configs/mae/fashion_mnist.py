@@ -9,7 +9,7 @@ from ssljax.recipes import fashion_mnist
 def get_config() -> ConfigDict:
     """A thin vision transformer on the 60,000 grey images of Fashion-MNIST, in patches of 4x4.
 
-    python -m ssljax.main --config configs/mae/fashion_mnist.py --workdir DIR
+    python -m ssljax.main --config mae/fashion_mnist --workdir DIR
 
     benchmarks/RESULTS.md has its scores.
     """

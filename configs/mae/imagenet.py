@@ -9,7 +9,7 @@ from ssljax.recipes import imagenet
 def get_config() -> ConfigDict:
     """The paper's setting for ViT-B/16: batch 4096, AdamW, 1600 epochs.
 
-        python -m ssljax.main --config configs/mae/imagenet.py --workdir DIR
+        python -m ssljax.main --config mae/imagenet --workdir DIR
 
     Needs `imagenet2012`, prepared with TFDS as array_record, and an accelerator pod. The paper
     reports 68.0 % top-1 for a linear classifier and 83.6 % after fine-tuning; this config has not

@@ -9,7 +9,7 @@ from ssljax.recipes import cifar10
 def get_config() -> ConfigDict:
     """ResNet-18, batch 512, 200 epochs: the authors' CIFAR-10 demo, whose loss is symmetric.
 
-    python -m ssljax.main --config configs/moco/cifar10.py --workdir DIR
+    python -m ssljax.main --config moco/cifar10 --workdir DIR
 
     As there, the head is one linear layer, and the colours are normalised by CIFAR's statistics.
     """

@@ -9,7 +9,7 @@ from ssljax.recipes import fashion_mnist
 def get_config() -> ConfigDict:
     """A thin network on the 60,000 grey images of Fashion-MNIST.
 
-    python -m ssljax.main --config configs/moco/fashion_mnist.py --workdir DIR
+    python -m ssljax.main --config moco/fashion_mnist --workdir DIR
 
     Takes 3 minutes on one CPU core, with the evaluations; benchmarks/RESULTS.md has its scores.
     """

@@ -13,8 +13,8 @@ from ssljax.recipes import imagenet
 def get_config(variant: Literal["", "v1"] = "") -> ConfigDict:
     """The settings of v2, or of v1: ResNet-50, batch 256, SGD, 200 epochs.
 
-        python -m ssljax.main --config configs/moco/imagenet.py --workdir DIR
-        python -m ssljax.main --config configs/moco/imagenet.py:v1 --workdir DIR
+        python -m ssljax.main --config moco/imagenet --workdir DIR
+        python -m ssljax.main --config moco/imagenet:v1 --workdir DIR
 
     Needs `imagenet2012`, prepared with TFDS as array_record, and several accelerators.
 

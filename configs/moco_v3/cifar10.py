@@ -9,7 +9,7 @@ from ssljax.recipes import cifar10
 def get_config() -> ConfigDict:
     """ResNet-18, 200 epochs, with the optimizer of lightly's CIFAR-10 benchmark.
 
-    python -m ssljax.main --config configs/moco_v3/cifar10.py --workdir DIR
+    python -m ssljax.main --config moco_v3/cifar10 --workdir DIR
 
     The authors give no values for CIFAR.
     """

@@ -11,9 +11,9 @@ from ssljax.recipes import imagenet
 def get_config(variant: Literal["", "vit_small", "vit_base"] = "") -> ConfigDict:
     """The authors' settings for ResNet-50, 100 epochs, or for a ViT, 300; batch 4096.
 
-        python -m ssljax.main --config configs/moco_v3/imagenet.py --workdir DIR
-        python -m ssljax.main --config configs/moco_v3/imagenet.py:vit_small --workdir DIR
-        python -m ssljax.main --config configs/moco_v3/imagenet.py:vit_base --workdir DIR
+        python -m ssljax.main --config moco_v3/imagenet --workdir DIR
+        python -m ssljax.main --config moco_v3/imagenet:vit_small --workdir DIR
+        python -m ssljax.main --config moco_v3/imagenet:vit_base --workdir DIR
 
     Needs `imagenet2012`, prepared with TFDS as array_record, and an accelerator pod.
 

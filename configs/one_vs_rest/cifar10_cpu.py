@@ -9,7 +9,7 @@ from ssljax.recipes import cifar10
 def get_config() -> ConfigDict:
     """Two rounds of one class against the rest, 1000 steps each, by a thin network.
 
-        python -m ssljax.main --config configs/one_vs_rest/cifar10_cpu.py --workdir DIR
+        python -m ssljax.main --config one_vs_rest/cifar10_cpu --workdir DIR
 
     `--config.method.rotation_weight=0` leaves the rotations out, for comparison.
     """

@@ -9,7 +9,7 @@ from ssljax.recipes import fashion_mnist
 def get_config() -> ConfigDict:
     """Three rounds of one class against the rest, 300 steps each, by a thin network.
 
-        python -m ssljax.main --config configs/one_vs_rest/fashion_mnist.py --workdir DIR
+        python -m ssljax.main --config one_vs_rest/fashion_mnist --workdir DIR
 
     `--config.method.rotation_weight=0` leaves the rotations out, for comparison.
     """

@@ -9,7 +9,7 @@ from ssljax.recipes import cifar10
 def get_config() -> ConfigDict:
     """The authors' settings for 400 labels a class: feature matching, 1200 epochs.
 
-        python -m ssljax.main --config configs/sgan/cifar10.py --workdir DIR
+        python -m ssljax.main --config sgan/cifar10 --workdir DIR
 
     The networks are DCGAN's, where the authors have a deeper discriminator with weight norm, and
     the learning rate does not fall. For the same network on the same labels alone add

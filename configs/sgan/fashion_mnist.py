@@ -9,7 +9,7 @@ from ssljax.recipes import fashion_mnist
 def get_config() -> ConfigDict:
     """Ten labels a class, and all images without.
 
-    python -m ssljax.main --config configs/sgan/fashion_mnist.py --workdir DIR
+    python -m ssljax.main --config sgan/fashion_mnist --workdir DIR
     """
     config = base_config("sgan")
     fashion_mnist.gan_on_cpu(config)

@@ -11,8 +11,8 @@ from ssljax.recipes import cifar10
 def get_config(variant: Literal["", "cpu"] = "") -> ConfigDict:
     """The authors' CIFAR-10 recipe, or a thin network for a CPU.
 
-        python -m ssljax.main --config configs/simclr/cifar10.py --workdir DIR
-        python -m ssljax.main --config configs/simclr/cifar10.py:cpu --workdir DIR
+        python -m ssljax.main --config simclr/cifar10 --workdir DIR
+        python -m ssljax.main --config simclr/cifar10:cpu --workdir DIR
 
     The thin network takes 6 minutes on two CPU cores; on a JPEG copy of the data (quality 75) kNN
     (k 20) is 52.0 %, random network 35.6 %, raw pixels 36.3 %. The recipe itself has not been run.

@@ -9,7 +9,7 @@ from ssljax.recipes import imagenet
 def get_config() -> ConfigDict:
     """The paper's setting: ResNet-50, batch 4096, LARS, 1000 epochs.
 
-        python -m ssljax.main --config configs/simclr/imagenet.py --workdir DIR
+        python -m ssljax.main --config simclr/imagenet --workdir DIR
 
     Needs `imagenet2012`, prepared with TFDS as array_record, and an accelerator pod. The paper
     reports 69.1 % top-1 for a linear classifier; this config has not been run to its end. For the

@@ -9,7 +9,7 @@ from ssljax.recipes import cifar10
 def get_config() -> ConfigDict:
     """ResNet-18, 200 epochs, after the CIFAR-10 benchmark of lightly.
 
-    python -m ssljax.main --config configs/simsiam/cifar10.py --workdir DIR
+    python -m ssljax.main --config simsiam/cifar10 --workdir DIR
 
     As there, the learning rate is 0.06 whatever the batch: the paper has it at batch 512, for 800
     epochs. The zero start of the residual branches and the predictor's constant rate, which are not

@@ -9,7 +9,7 @@ from ssljax.recipes import imagenet
 def get_config() -> ConfigDict:
     """The paper's setting: ResNet-50, batch 512, SGD, 100 epochs.
 
-        python -m ssljax.main --config configs/simsiam/imagenet.py --workdir DIR
+        python -m ssljax.main --config simsiam/imagenet --workdir DIR
 
     Needs `imagenet2012`, prepared with TFDS as array_record, and several accelerators.
     """

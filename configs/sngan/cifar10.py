@@ -9,7 +9,7 @@ from ssljax.recipes import cifar10
 def get_config() -> ConfigDict:
     """The authors' residual networks: 50,000 train steps of five discriminator updates.
 
-        python -m ssljax.main --config configs/sngan/cifar10.py --workdir DIR
+        python -m ssljax.main --config sngan/cifar10 --workdir DIR
 
     The authors add noise of less than a grey level to real images; here there is none. This config
     has not been run to its end.

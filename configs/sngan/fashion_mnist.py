@@ -9,7 +9,7 @@ from ssljax.recipes import fashion_mnist
 def get_config() -> ConfigDict:
     """Two convolutional networks of a quarter of the published width.
 
-    python -m ssljax.main --config configs/sngan/fashion_mnist.py --workdir DIR
+    python -m ssljax.main --config sngan/fashion_mnist --workdir DIR
     """
     config = base_config("sngan")
     fashion_mnist.gan_on_cpu(config)

@@ -9,7 +9,7 @@ from ssljax.recipes import cifar10
 def get_config() -> ConfigDict:
     """Residual networks, the generator self-modulated, with one of the paper's choices for Adam.
 
-        python -m ssljax.main --config configs/ssgan/cifar10.py --workdir DIR
+        python -m ssljax.main --config ssgan/cifar10 --workdir DIR
 
     `--config.method.gan_weight=0` leaves the rotations alone, for comparison. This config has not
     been run to its end.

@@ -9,7 +9,7 @@ from ssljax.recipes import cifar10
 def get_config() -> ConfigDict:
     """ResNet-18, 200 epochs, after the CIFAR-10 benchmark of lightly.
 
-    python -m ssljax.main --config configs/swav/cifar10.py --workdir DIR
+    python -m ssljax.main --config swav/cifar10 --workdir DIR
 
     The optimizer is SGD, as for the other methods of that benchmark; its SwAV has Adam.
     """

@@ -11,8 +11,8 @@ from ssljax.recipes import imagenet
 def get_config(variant: Literal["", "2x224", "batch256"] = "") -> ConfigDict:
     """The authors' settings for ResNet-50.
 
-        python -m ssljax.main --config configs/swav/imagenet.py --workdir DIR
-        python -m ssljax.main --config configs/swav/imagenet.py:batch256 --workdir DIR
+        python -m ssljax.main --config swav/imagenet --workdir DIR
+        python -m ssljax.main --config swav/imagenet:batch256 --workdir DIR
 
     Needs `imagenet2012`, prepared with TFDS as array_record, and an accelerator pod. The paper
     reports 75.3 % top-1 for a linear classifier after 800 epochs; this config has not been run to

@@ -9,7 +9,7 @@ from ssljax.recipes import imagenet
 def get_config() -> ConfigDict:
     """The authors' setting: ResNet-50, batch 2048, LARS, 1000 epochs.
 
-        python -m ssljax.main --config configs/vicreg/imagenet.py --workdir DIR
+        python -m ssljax.main --config vicreg/imagenet --workdir DIR
 
     Needs `imagenet2012`, prepared with TFDS as array_record, and an accelerator pod.
     """

@@ -9,7 +9,7 @@ from ssljax.recipes import cifar10
 def get_config() -> ConfigDict:
     """The paper's settings, for LSUN there: RMSprop, five updates of a clipped critic.
 
-        python -m ssljax.main --config configs/wgan/cifar10.py --workdir DIR
+        python -m ssljax.main --config wgan/cifar10 --workdir DIR
 
     100,000 train steps are our choice. This config has not been run to its end.
     """

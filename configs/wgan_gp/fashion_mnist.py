@@ -9,7 +9,7 @@ from ssljax.recipes import fashion_mnist
 def get_config() -> ConfigDict:
     """Two convolutional networks of a quarter of the published width, two critic updates a step.
 
-    python -m ssljax.main --config configs/wgan_gp/fashion_mnist.py --workdir DIR
+    python -m ssljax.main --config wgan_gp/fashion_mnist --workdir DIR
     """
     config = base_config("wgan_gp")
     fashion_mnist.gan_on_cpu(config)

@@ -27,7 +27,7 @@ def test_every_config_passes_its_own_checks_and_says_how_to_run_it(path):
     configs.check(config)
     assert config.method.name == path.parent.name
     assert json.loads(json.dumps(configs.flatten(config)))
-    assert f"--config configs/{path.parent.name}/{path.name}" in path.read_text()
+    assert f"--config {path.parent.name}/{path.stem} " in path.read_text()
 
 
 @pytest.mark.parametrize(
