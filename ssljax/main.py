@@ -17,6 +17,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import pathlib
+import signal
 import sys
 import warnings
 from collections.abc import Iterator
@@ -26,6 +27,7 @@ from ssljax.run import signals
 
 if __name__ == "__main__":
     if sys.argv[1:] == ["--list"]:
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # Whoever reads may stop early, as head does.
         print(catalog.table())
         sys.exit()
     signals.end_at_interrupts()  # The libraries below take seconds to load, and --list needs none.
