@@ -7,13 +7,19 @@ XPK := $(VENV)/xpk
 # Tests run in as many processes as there are cores.
 WORKERS ?= auto
 
-.PHONY: quickstart test manifests lint format lock clean
+.PHONY: quickstart test wheel manifests lint format lock clean
 
 quickstart: $(VENV)/ready
-	$(BIN)/python -m ssljax.main --config configs/simclr/digits.py --workdir runs/quickstart
+	$(BIN)/python -m ssljax.main --config simclr/digits --workdir runs/quickstart
 
 test: $(VENV)/ready
 	$(BIN)/python -m pytest -n $(WORKERS) -q
+
+# The wheel: built, installed into an empty environment outside the checkout, and trained with.
+wheel: $(VENV)/ready
+	rm -rf runs/wheel
+	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir runs/wheel .
+	WHEEL="$$(echo runs/wheel/*.whl)" $(BIN)/python -m pytest -q tests/test_wheel.py
 
 # What XPK makes of launch/xpk.sh, without a cloud account. It needs many packages: they have an environment of their own.
 manifests: $(VENV)/ready $(XPK)/ready

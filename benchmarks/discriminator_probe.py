@@ -78,7 +78,7 @@ def main() -> None:
     curves = {}
     for name, changes in VARIANTS.items():
         runs.run(
-            f"configs/ssgan/{asked.config}.py",
+            f"ssgan/{asked.config}",
             asked.out / name,
             f"--config.data.dir={asked.data_dir}",
             f"--config.steps={asked.steps}",

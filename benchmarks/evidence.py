@@ -118,7 +118,7 @@ def main() -> None:
 
     def run(method: str, seed: int, cores: Collection[int] | None = None) -> dict[str, Any]:
         return runs.run(
-            f"configs/{method}/{asked.config}.py",
+            f"{method}/{asked.config}",
             asked.out / asked.config / f"{method}_{seed}",
             f"--config.seed={seed}",
             f"--config.data.dir={asked.data_dir}",

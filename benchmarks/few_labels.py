@@ -54,7 +54,7 @@ def main() -> None:
     for seed in range(asked.seeds):
         for supervised_only, title in TITLES.items():
             scores = runs.run(
-                f"configs/sgan/{asked.config}.py",
+                f"sgan/{asked.config}",
                 asked.out / f"{'supervised' if supervised_only else 'sgan'}_{seed}",
                 f"--config.data.dir={asked.data_dir}",
                 f"--config.data.labels={asked.labels}",

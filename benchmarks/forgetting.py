@@ -24,11 +24,11 @@ import matplotlib
 import numpy as np
 from jaxtyping import Array
 from ml_collections import ConfigDict
-from ml_collections.config_flags import config_flags
 
 from benchmarks import runs
 from ssljax import config as configs
 from ssljax import data
+from ssljax.config import file as config_file
 from ssljax.methods.contract import TrainState
 from ssljax.methods.transfer.one_vs_rest import OneVsRest, balanced_accuracy
 from ssljax.run.experiment import Experiment
@@ -44,14 +44,13 @@ def read_config(name: str, data_dir: str, weight: float, seed: int, images: str 
     """The config of one run.
 
     Args:
-      name: Of the config file.
+      name: Of the config, such as `cifar10`, among those of `one_vs_rest`.
       data_dir: TFDS directory.
       weight: Of the rotation loss.
       seed: Of the run.
       images: TFDS name of the data set, if it is not the config's.
     """
-    path = runs.ROOT / "configs" / "one_vs_rest" / f"{name}.py"
-    config = config_flags.ConfigFileFlagParser("config").parse(str(path))
+    config = config_file.load(f"one_vs_rest/{name}")
     config.seed, config.data.dir, config.method.rotation_weight = seed, data_dir, weight
     config.data.name = images or config.data.name
     configs.check(config)

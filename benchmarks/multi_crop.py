@@ -19,9 +19,8 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 from ml_collections import ConfigDict
-from ml_collections.config_flags import config_flags
 
-from benchmarks import runs
+from ssljax.config import file as config_file
 from ssljax.methods.contract import TrainState
 from ssljax.run.experiment import Experiment
 from ssljax.train import compile_step
@@ -31,13 +30,11 @@ _LARGE, _SMALL, _SMALL_CROPS = 32, 16, 4
 
 def multi_crop_config(small_crops: int) -> ConfigDict:
     """SwAV's config for CIFAR-10, with so many small crops beside the two large ones."""
-    path = runs.ROOT / "configs" / "swav" / "cifar10.py"
-    config = config_flags.ConfigFileFlagParser("config").parse(str(path))
-    with config.unlocked():
-        config.method.local_crops = small_crops
-        config.method.local_view = config.method.view.copy_and_resolve_references()
-        config.method.view.update(size=_LARGE, crop_scale=(0.14, 1.0))
-        config.method.local_view.update(size=_SMALL, crop_scale=(0.05, 0.14))
+    config = config_file.load("swav/cifar10")
+    config.method.local_crops = small_crops
+    config.method.local_view = config.method.view.copy_and_resolve_references()
+    config.method.view.update(size=_LARGE, crop_scale=(0.14, 1.0))
+    config.method.local_view.update(size=_SMALL, crop_scale=(0.05, 0.14))
     return config
 
 

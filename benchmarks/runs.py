@@ -48,7 +48,7 @@ def run(
     """Trains by a config, in a process of its own, unless the workdir holds that very run already.
 
     Args:
-      config: Path of the config file, from the root of the repository.
+      config: Name of a config, such as `simclr/fashion_mnist`.
       workdir: Where the run writes.
       *changes: Further arguments of the command line.
       cores: The cores that it may use; all by default.

@@ -69,13 +69,13 @@ def main() -> None:
     where, extractor = f"--config.data.dir={asked.data_dir}", asked.extractor
     if not extractor:
         extractor = str(asked.out / EXTRACTOR)
-        runs.run(f"configs/{EXTRACTOR}/{asked.config}.py", asked.out / EXTRACTOR, where)
+        runs.run(f"{EXTRACTOR}/{asked.config}", asked.out / EXTRACTOR, where)
     figures: dict[str, dict[Cell, float]] = {name: {} for name in VARIANTS}
     for cell in itertools.product(SPECTRAL_NORM, DECAYS, asked.discriminator_steps):
         spectral, (b1, b2), steps = cell
         for name, changes in VARIANTS.items():
             scores = runs.run(
-                f"configs/ssgan/{asked.config}.py",
+                f"ssgan/{asked.config}",
                 asked.out / f"{name}_{'sn' if spectral else 'plain'}_{b1}_{b2}_{steps}",
                 where,
                 f"--config.steps={asked.steps}",

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Several processes of one run on this machine: one a GPU, or on a CPU, to try out what a cluster does.
 #
-#   launch/local.sh PROCESSES --config configs/simclr/cifar10.py --workdir DIR [--config.key=value ...]
+#   launch/local.sh PROCESSES --config simclr/cifar10 --workdir DIR [--config.key=value ...]
 #
 # PORT (12321 unless set) is the coordinator's. On a CPU, DEVICES=N simulates N devices a process.
 set -euo pipefail

@@ -2,7 +2,7 @@
 # Legacy: one run on a slice made with the Cloud TPU API, whose development has ended and which has no TPU7x.
 # Use xpk.sh (Kubernetes) or tpu_vm.sh (Compute Engine) for anything new.
 #
-#   TPU=NAME ZONE=ZONE launch/tpu_pod_legacy.sh --config configs/simclr/imagenet.py --workdir DIR [--config.key=value ...]
+#   TPU=NAME ZONE=ZONE launch/tpu_pod_legacy.sh --config simclr/imagenet --workdir DIR [--config.key=value ...]
 #
 # Every host has this checkout in ~/ssljax with an environment in it (python3 -m venv .venv, then
 # .venv/bin/pip install --editable '.[tpu]'); DIR and the data lie on a disk that they share.

@@ -2,7 +2,7 @@
 # One run on a TPU slice of Compute Engine (v5p, v6e, TPU7x), on every VM of the managed instance group
 # that forms the slice; start it from a machine that has gcloud.
 #
-#   GROUP=NAME ZONE=ZONE launch/tpu_vm.sh --config configs/simclr/imagenet.py --workdir DIR [--config.key=value ...]
+#   GROUP=NAME ZONE=ZONE launch/tpu_vm.sh --config simclr/imagenet --workdir DIR [--config.key=value ...]
 #
 # Every VM has this checkout in ~/ssljax with an environment in it (python3 -m venv .venv, then
 # .venv/bin/pip install --editable '.[tpu]'); DIR and the data lie on a disk that they share.

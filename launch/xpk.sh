@@ -2,7 +2,7 @@
 # One run on Google Kubernetes Engine, on TPUs (v4 to TPU7x) or GPUs (A3, A4), by XPK (pip install xpk).
 #
 #   launch/xpk.sh --cluster=CLUSTER --workload=NAME --docker-image=IMAGE --tpu-type=v6e-16 [--num-slices=2] \
-#     -- --config configs/simclr/imagenet.py --workdir DIR [--config.key=value ...]
+#     -- --config simclr/imagenet --workdir DIR [--config.key=value ...]
 #
 # What stands before the -- goes to `xpk workload create`, what follows it to the run; for GPUs say
 # --device-type=h100-mega-80gb-8 --num-nodes=2. IMAGE is made from launch/Dockerfile. DIR and the data lie

@@ -1,7 +1,10 @@
 """The command line.
 
-python -m ssljax.main --config FILE --workdir DIR [--config.key=value ...]
+python -m ssljax.main --config CONFIG --workdir DIR [--config.key=value ...]
     [--mode=train|evaluate|sample]
+python -m ssljax.main --list
+
+CONFIG is a name that --list shows, such as simclr/cifar10, or the path of a config file.
 
 Exit status: 0 when all is done; 2 after a mistake in the input, told in one sentence; 1 when a run
 that had begun cannot go on (its loss or state is not finite, a disk is full) or a score is missing;
@@ -14,13 +17,19 @@ from __future__ import annotations
 import contextlib
 import logging
 import pathlib
+import signal
 import sys
 import warnings
 from collections.abc import Iterator
 
+from ssljax import catalog
 from ssljax.run import cores, signals
 
 if __name__ == "__main__":
+    if sys.argv[1:] == ["--list"]:
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # Whoever reads may stop early, as head does.
+        print(catalog.table())
+        sys.exit()
     cores.use_huge_pages()
     signals.end_at_interrupts()  # The libraries below take seconds to load.
 
@@ -66,12 +75,13 @@ def parse(arguments: list[str]) -> flags.FlagValues:
         "Join the other processes of the cluster (TPU pod, Slurm, Kubernetes).",
         flag_values=values,
     )
+    flags.DEFINE_bool("list", False, "Show the configs and their variants.", flag_values=values)
     flags.DEFINE_bool("help", False, "Show this help.", short_name="h", flag_values=values)
     rest = config_file.read_command_line(arguments, values)
     if len(rest) > 1:
         raise UserError(f"{rest[1]!r} is not an option: options start with --.")
     for option in ("config", "workdir"):
-        if values[option].value is None and not values.help:
+        if values[option].value is None and not (values.help or values.list):
             raise UserError(f"--{option} is missing; see --help.")
         if values[option].value == "":
             raise UserError(f"--{option} is empty: give it a path.")
@@ -136,7 +146,10 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         options = parse(sys.argv if arguments is None else arguments)
         if options.help:
-            print(__doc__, options.main_module_help(), sep="\n")
+            print(__doc__, *map(options.module_help, options.flags_by_module_dict()), sep="\n")
+            return 0
+        if options.list:
+            print(catalog.table())
             return 0
         workdir = pathlib.Path(options.workdir).absolute()
         with _logging_to_stderr():

@@ -49,7 +49,7 @@ def test_a_mistake_in_the_config_is_one_sentence(tmp_path, capsys, changes, want
     [
         (["ssljax", "--workdir=x"], "--config is missing"),
         (["ssljax", f"--config={runs.DIGITS}"], "--workdir is missing"),
-        (["ssljax", "--config=none.py", "--workdir=x"], "There is no config file none.py"),
+        (["ssljax", "--config=none.py", "--workdir=x"], "There is no config none.py"),
         (["ssljax", f"--config={runs.DIGITS}", "--workdir=x", "--mode=fly"], "--mode=fly"),
         (["ssljax", f"--config={runs.DIGITS}", "--workdir=x", "fly"], "'fly' is not an option"),
         (["ssljax", f"--config={runs.DIGITS}", "--workdir=x", "--fly"], "fly"),

@@ -24,7 +24,7 @@ SHAPES = {
     "h100": (["--device-type=h100-mega-80gb-8", "--num-nodes=2"], 1, 2, 8),
 }
 OPTIONS = [
-    "--config=configs/simclr/imagenet.py",
+    "--config=simclr/imagenet",
     "--config.evals.final=('linear',)",
     "--workdir=/a b",
 ]

@@ -2,19 +2,19 @@
 
 from ml_collections import ConfigDict
 
-from ssljax import recipes
 from ssljax.config.base import base_config
+from ssljax.recipes import fashion_mnist
 
 
 def get_config() -> ConfigDict:
     """A thin network on the 60,000 grey images of Fashion-MNIST.
 
-    python -m ssljax.main --config configs/barlow_twins/fashion_mnist.py --workdir DIR
+    python -m ssljax.main --config barlow_twins/fashion_mnist --workdir DIR
 
     Takes 4 minutes on one CPU core, with the evaluations; benchmarks/RESULTS.md has its scores.
     """
     config = base_config("barlow_twins")
-    recipes.fashion_mnist_cpu(config)
+    fashion_mnist.encoder_on_cpu(config)
     config.method.update(
         projector_layers=2, projector_hidden_dim=512, projector_dim=512, bias_rate=1.0
     )

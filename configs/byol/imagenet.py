@@ -4,8 +4,8 @@ from typing import Literal
 
 from ml_collections import ConfigDict
 
-from ssljax import recipes
 from ssljax.config.base import base_config
+from ssljax.recipes import imagenet
 
 # Learning rate, weight decay and first momentum of the target.
 _BY_EPOCHS = {
@@ -19,8 +19,8 @@ _BY_EPOCHS = {
 def get_config(epochs: Literal["1000", "300", "100", "40"] = "1000") -> ConfigDict:
     """The authors' settings: ResNet-50, batch 4096, LARS, 1000, 300, 100 or 40 epochs.
 
-        python -m ssljax.main --config configs/byol/imagenet.py --workdir DIR
-        python -m ssljax.main --config configs/byol/imagenet.py:100 --workdir DIR
+        python -m ssljax.main --config byol/imagenet --workdir DIR
+        python -m ssljax.main --config byol/imagenet:100 --workdir DIR
 
     Needs `imagenet2012`, prepared with TFDS as array_record, and an accelerator pod.
 
@@ -29,7 +29,7 @@ def get_config(epochs: Literal["1000", "300", "100", "40"] = "1000") -> ConfigDi
     """
     learning_rate, weight_decay, momentum = _BY_EPOCHS[epochs]
     config = base_config("byol")
-    recipes.imagenet(
+    imagenet.pretraining(
         config, batch_size=4096, epochs=float(epochs), eval_every=31200, save_every=3120
     )
     config.method.momentum = momentum

@@ -2,15 +2,15 @@
 
 from ml_collections import ConfigDict
 
-from ssljax import recipes
 from ssljax.config.base import base_config
+from ssljax.recipes import fashion_mnist
 
 
 def get_config() -> ConfigDict:
     """Two convolutional networks of a quarter of the published width.
 
-    python -m ssljax.main --config configs/dcgan/fashion_mnist.py --workdir DIR
+    python -m ssljax.main --config dcgan/fashion_mnist --workdir DIR
     """
     config = base_config("dcgan")
-    recipes.fashion_mnist_gan_cpu(config)
+    fashion_mnist.gan_on_cpu(config)
     return config

@@ -2,19 +2,19 @@
 
 from ml_collections import ConfigDict
 
-from ssljax import recipes
 from ssljax.config.base import base_config
+from ssljax.recipes import cifar10
 
 
 def get_config() -> ConfigDict:
     """ResNet-18, 200 epochs and one that fills the memory; SGD as in lightly's benchmark.
 
-    python -m ssljax.main --config configs/deepcluster_v2/cifar10.py --workdir DIR
+    python -m ssljax.main --config deepcluster_v2/cifar10 --workdir DIR
 
     The authors give no values for CIFAR; clusters and head are those for ImageNet.
     """
     config = base_config("deepcluster_v2")
-    recipes.cifar10(config)
+    cifar10.encoder(config)
     config.epochs = 201.0
     config.method.local_crops = 0
     return config

@@ -2,19 +2,19 @@
 
 from ml_collections import ConfigDict
 
-from ssljax import recipes
 from ssljax.config.base import base_config
+from ssljax.recipes import fashion_mnist
 
 
 def get_config() -> ConfigDict:
     """A thin network on 10,000 grey images of Fashion-MNIST; two crops, no small ones.
 
-    python -m ssljax.main --config configs/deepcluster_v2/fashion_mnist.py --workdir DIR
+    python -m ssljax.main --config deepcluster_v2/fashion_mnist --workdir DIR
 
     Takes 4 minutes on one CPU core, with the evaluations; benchmarks/RESULTS.md has its scores.
     """
     config = base_config("deepcluster_v2")
-    recipes.fashion_mnist_cpu(config)
+    fashion_mnist.encoder_on_cpu(config)
     # An epoch must be short beside the network's drift: otherwise the clusters tell when an image
     # was seen, and not what it is.
     config.data.split = "train[:10000]"

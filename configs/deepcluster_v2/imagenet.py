@@ -4,15 +4,15 @@ from typing import Literal
 
 from ml_collections import ConfigDict
 
-from ssljax import recipes
 from ssljax.config.base import base_config
+from ssljax.recipes import imagenet
 
 
 def get_config(variant: Literal["", "2x224"] = "") -> ConfigDict:
     """The authors' settings for ResNet-50.
 
-        python -m ssljax.main --config configs/deepcluster_v2/imagenet.py --workdir DIR
-        python -m ssljax.main --config configs/deepcluster_v2/imagenet.py:2x224 --workdir DIR
+        python -m ssljax.main --config deepcluster_v2/imagenet --workdir DIR
+        python -m ssljax.main --config deepcluster_v2/imagenet:2x224 --workdir DIR
 
     Needs `imagenet2012`, prepared with TFDS as array_record, and an accelerator pod. The authors
     report 75.2 % top-1 for a linear classifier after 800 epochs, 70.2 % with two large crops and
@@ -25,7 +25,7 @@ def get_config(variant: Literal["", "2x224"] = "") -> ConfigDict:
         epochs.
     """
     config = base_config("deepcluster_v2")
-    recipes.imagenet_swav(config)
+    imagenet.swav(config)
     config.epochs = 801.0
     config.optimizer.warmup_epochs = 11.0
     if variant == "2x224":

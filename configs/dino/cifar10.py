@@ -2,21 +2,21 @@
 
 from ml_collections import ConfigDict
 
-from ssljax import recipes
 from ssljax.config.base import base_config
+from ssljax.recipes import cifar10
 
 
 def get_config() -> ConfigDict:
     """ResNet-18, 200 epochs, after the CIFAR-10 benchmark of lightly.
 
-    python -m ssljax.main --config configs/dino/cifar10.py --workdir DIR
+    python -m ssljax.main --config dino/cifar10 --workdir DIR
 
     As there, the head has two layers with batch norm and there are no small crops. The teacher's
     momentum climbs from 0.99 to 1, which there stays at 0.99; the clipping and the frozen last
     layer are the paper's.
     """
     config = base_config("dino")
-    recipes.cifar10(config)
+    cifar10.encoder(config)
     config.method.update(
         momentum=0.99,
         weight_decay_end=5e-4,

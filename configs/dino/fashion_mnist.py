@@ -2,19 +2,19 @@
 
 from ml_collections import ConfigDict
 
-from ssljax import recipes
 from ssljax.config.base import base_config
+from ssljax.recipes import fashion_mnist
 
 
 def get_config() -> ConfigDict:
     """A thin network on the 60,000 grey images of Fashion-MNIST; two crops, no small ones.
 
-    python -m ssljax.main --config configs/dino/fashion_mnist.py --workdir DIR
+    python -m ssljax.main --config dino/fashion_mnist --workdir DIR
 
     Takes 6 minutes on one CPU core, with the evaluations; benchmarks/RESULTS.md has its scores.
     """
     config = base_config("dino")
-    recipes.fashion_mnist_cpu(config)
+    fashion_mnist.encoder_on_cpu(config)
     config.epochs = 3.0
     config.method.update(
         # DINOv2's: kNN 67.3 % on held-out images of train, and 65.8 % without, one seed each, when

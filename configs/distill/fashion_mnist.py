@@ -2,21 +2,21 @@
 
 from ml_collections import ConfigDict
 
-from ssljax import recipes
 from ssljax.config.base import base_config
+from ssljax.recipes import fashion_mnist
 
 
 def get_config() -> ConfigDict:
     """A student of half the teacher's width, on all images and no label.
 
-        python -m ssljax.main --config configs/distill/fashion_mnist.py --workdir DIR \
+        python -m ssljax.main --config distill/fashion_mnist --workdir DIR \
             --config.init.workdir=TEACHER
 
-    TEACHER is the workdir of a run of configs/finetune/fashion_mnist.py. For self-distillation add
+    TEACHER is the workdir of a run of `finetune/fashion_mnist`. For self-distillation add
     `--config.model.widths=(16,32,64) --config.method.temperature=0.1`.
     """
     config = base_config("distill")
-    recipes.fashion_mnist_cpu(config)
+    fashion_mnist.encoder_on_cpu(config)
     config.model.widths = (8, 16, 32)
     config.method.view.update(brightness=0.0, contrast=0.0, crop_scale=(0.5, 1.0))
     config.evals.update(during=("classifier",), final=("classifier",), baselines=False)

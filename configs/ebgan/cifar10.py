@@ -3,19 +3,20 @@
 from ml_collections import ConfigDict
 
 from ssljax.config.base import base_config
+from ssljax.recipes import cifar10
 
 
 def get_config() -> ConfigDict:
     """EBGAN-PT with the margin that the paper has for CelebA; it has no images of 32 pixels.
 
-        python -m ssljax.main --config configs/ebgan/cifar10.py --workdir DIR
+        python -m ssljax.main --config ebgan/cifar10 --workdir DIR
 
     Learning rate and epochs are our choice. This config has not been run to its end.
     """
     config = base_config("ebgan")
     config.batch_size = 128
     config.epochs = 200.0
-    config.data.update(name="cifar10", image_size=32, cache="device")
+    cifar10.data(config)
     config.method.update(margin=20.0, pulling_away=0.1)
     config.optimizer.update(
         name="adam", learning_rate=2e-4, schedule="constant", b1=0.5, exclude=()

@@ -2,16 +2,16 @@
 
 from ml_collections import ConfigDict
 
-from ssljax import recipes
 from ssljax.config.base import base_config
+from ssljax.recipes import fashion_mnist
 
 
 def get_config() -> ConfigDict:
     """A convolutional generator and autoencoder.
 
-    python -m ssljax.main --config configs/ebgan/fashion_mnist.py --workdir DIR
+    python -m ssljax.main --config ebgan/fashion_mnist --workdir DIR
     """
     config = base_config("ebgan")
-    recipes.fashion_mnist_gan_cpu(config)
+    fashion_mnist.gan_on_cpu(config)
     config.method.pulling_away = 0.1
     return config

@@ -2,23 +2,23 @@
 
 from ml_collections import ConfigDict
 
-from ssljax import recipes
 from ssljax.config.base import base_config
+from ssljax.recipes import fashion_mnist
 
 
 def get_config() -> ConfigDict:
-    """The network of configs/simclr/fashion_mnist.py, and 60 labelled images of each class.
+    """The network of `simclr/fashion_mnist`, and 60 labelled images of each class.
 
-        python -m ssljax.main --config configs/finetune/fashion_mnist.py --workdir DIR \
+        python -m ssljax.main --config finetune/fashion_mnist --workdir DIR \
             --config.init.workdir=PRETRAINED
 
-    PRETRAINED is the workdir of a run of configs/simclr/fashion_mnist.py: 69.1 % of the test set
+    PRETRAINED is the workdir of a run of `simclr/fashion_mnist`: 69.1 % of the test set
     right; without it the network starts untrained and ends at 59.4 %. Takes a minute on two CPU
     cores.
     `--config.data.labels=0.1` takes a tenth of the labels.
     """
     config = base_config("finetune")
-    recipes.fashion_mnist_cpu(config)
+    fashion_mnist.encoder_on_cpu(config)
     config.method.view.update(brightness=0.0, contrast=0.0, crop_scale=(0.5, 1.0))
     config.data.labels = 0.01
     config.batch_size = 120

@@ -4,15 +4,16 @@ from ml_collections import ConfigDict
 
 from ssljax.config.base import base_config
 from ssljax.optimizers import NORMS_AND_BIASES
+from ssljax.recipes import imagenet
 
 
 def get_config() -> ConfigDict:
     """The paper's setting: batch 1024, LARS, 60 epochs, no warm-up and no weight decay.
 
-        python -m ssljax.main --config configs/finetune/imagenet.py --workdir DIR \
+        python -m ssljax.main --config finetune/imagenet --workdir DIR \
             --config.init.workdir=PRETRAINED
 
-    PRETRAINED is the workdir of a run of configs/simclr/imagenet.py with a head of three layers.
+    PRETRAINED is the workdir of a run of `simclr/imagenet` with a head of three layers.
     The labelled images are the list that the field shares, which TFDS has as
     `imagenet2012_subset/1pct`; for 10 % add `--config.data.name=imagenet2012_subset/10pct
     --config.epochs=30`. With all labels the paper starts from the features: `imagenet2012`, and
@@ -22,8 +23,7 @@ def get_config() -> ConfigDict:
     config = base_config("finetune")
     config.batch_size = 1024
     config.epochs = 60.0
-    config.data.name = "imagenet2012_subset/1pct"
-    config.data.image_size = 256  # Crops of 224 pixels are taken from this on the device.
+    imagenet.data(config, "imagenet2012_subset/1pct")
     config.model.update(name="resnet50", stem="imagenet", zero_init_residual=True, dtype="bfloat16")
     config.optimizer.update(
         name="lars",

@@ -3,17 +3,18 @@
 from ml_collections import ConfigDict
 
 from ssljax.config.base import base_config
+from ssljax.recipes import cifar10
 
 
 def get_config() -> ConfigDict:
     """ViT-Ti on patches of 4x4 pixels, 400 epochs; the paper has no recipe for CIFAR-10.
 
-    python -m ssljax.main --config configs/mae/cifar10.py --workdir DIR
+    python -m ssljax.main --config mae/cifar10 --workdir DIR
     """
     config = base_config("mae")
     config.batch_size = 512
     config.epochs = 400.0
-    config.data.update(name="cifar10", image_size=32, cache="device")
+    cifar10.data(config)
     config.method.update(decoder_dim=192, decoder_depth=4, decoder_heads=3)
     config.method.view.size = 32
     config.model.update(name="vit_tiny", patch_size=4, dtype="bfloat16")

@@ -3,19 +3,20 @@
 from ml_collections import ConfigDict
 
 from ssljax.config.base import base_config
+from ssljax.recipes import fashion_mnist
 
 
 def get_config() -> ConfigDict:
     """A thin vision transformer on the 60,000 grey images of Fashion-MNIST, in patches of 4x4.
 
-    python -m ssljax.main --config configs/mae/fashion_mnist.py --workdir DIR
+    python -m ssljax.main --config mae/fashion_mnist --workdir DIR
 
     benchmarks/RESULTS.md has its scores.
     """
     config = base_config("mae")
     config.batch_size = 64
     config.epochs = 5.0
-    config.data.update(name="fashion_mnist", image_size=28, channels=1, cache="device")
+    fashion_mnist.data(config)
     config.method.update(
         mask_ratio=0.5,  # Of 49 patches; the paper's images have 196.
         normalize_pixels=False,

@@ -2,19 +2,19 @@
 
 from ml_collections import ConfigDict
 
-from ssljax import recipes
 from ssljax.config.base import base_config
+from ssljax.recipes import cifar10
 
 
 def get_config() -> ConfigDict:
     """ResNet-18, batch 512, 200 epochs: the authors' CIFAR-10 demo, whose loss is symmetric.
 
-    python -m ssljax.main --config configs/moco/cifar10.py --workdir DIR
+    python -m ssljax.main --config moco/cifar10 --workdir DIR
 
     As there, the head is one linear layer, and the colours are normalised by CIFAR's statistics.
     """
     config = base_config("moco")
-    recipes.cifar10(config, learning_rate=0.03)
+    cifar10.encoder(config, learning_rate=0.03)
     config.batch_size = 512
     config.evals.every = 4850
     config.method.update(

@@ -5,16 +5,16 @@ from typing import Literal
 
 from ml_collections import ConfigDict
 
-from ssljax import recipes
 from ssljax.augment import presets
 from ssljax.config.base import base_config
+from ssljax.recipes import imagenet
 
 
 def get_config(variant: Literal["", "v1"] = "") -> ConfigDict:
     """The settings of v2, or of v1: ResNet-50, batch 256, SGD, 200 epochs.
 
-        python -m ssljax.main --config configs/moco/imagenet.py --workdir DIR
-        python -m ssljax.main --config configs/moco/imagenet.py:v1 --workdir DIR
+        python -m ssljax.main --config moco/imagenet --workdir DIR
+        python -m ssljax.main --config moco/imagenet:v1 --workdir DIR
 
     Needs `imagenet2012`, prepared with TFDS as array_record, and several accelerators.
 
@@ -23,7 +23,7 @@ def get_config(variant: Literal["", "v1"] = "") -> ConfigDict:
         rate that falls in two steps.
     """
     config = base_config("moco")
-    recipes.imagenet(config, batch_size=256, epochs=200.0, eval_every=25020, save_every=5004)
+    imagenet.pretraining(config, batch_size=256, epochs=200.0, eval_every=25020, save_every=5004)
     config.model.update(name="resnet50", stem="imagenet", dtype="bfloat16")
     config.optimizer.update(name="sgd", learning_rate=0.03, weight_decay=1e-4, exclude=())
     if variant == "v1":

@@ -4,16 +4,16 @@ from typing import Literal
 
 from ml_collections import ConfigDict
 
-from ssljax import recipes
 from ssljax.config.base import base_config
+from ssljax.recipes import imagenet
 
 
 def get_config(variant: Literal["", "vit_small", "vit_base"] = "") -> ConfigDict:
     """The authors' settings for ResNet-50, 100 epochs, or for a ViT, 300; batch 4096.
 
-        python -m ssljax.main --config configs/moco_v3/imagenet.py --workdir DIR
-        python -m ssljax.main --config configs/moco_v3/imagenet.py:vit_small --workdir DIR
-        python -m ssljax.main --config configs/moco_v3/imagenet.py:vit_base --workdir DIR
+        python -m ssljax.main --config moco_v3/imagenet --workdir DIR
+        python -m ssljax.main --config moco_v3/imagenet:vit_small --workdir DIR
+        python -m ssljax.main --config moco_v3/imagenet:vit_base --workdir DIR
 
     Needs `imagenet2012`, prepared with TFDS as array_record, and an accelerator pod.
 
@@ -21,7 +21,7 @@ def get_config(variant: Literal["", "vit_small", "vit_base"] = "") -> ConfigDict
       variant: "" for ResNet-50; "vit_small" or "vit_base".
     """
     config = base_config("moco_v3")
-    recipes.imagenet(config, batch_size=4096, epochs=100.0, eval_every=15600, save_every=3120)
+    imagenet.pretraining(config, batch_size=4096, epochs=100.0, eval_every=15600, save_every=3120)
     config.model.update(name="resnet50", stem="imagenet", zero_init_residual=True, dtype="bfloat16")
     config.optimizer.update(
         name="lars",

@@ -2,19 +2,19 @@
 
 from ml_collections import ConfigDict
 
-from ssljax import recipes
 from ssljax.config.base import base_config
+from ssljax.recipes import cifar10
 
 
 def get_config() -> ConfigDict:
     """ResNet-18, 200 epochs, after the CIFAR-10 benchmark of lightly.
 
-    python -m ssljax.main --config configs/nnclr/cifar10.py --workdir DIR
+    python -m ssljax.main --config nnclr/cifar10 --workdir DIR
 
     That benchmark has temperature 0.5 and contrasts both views with each other; here temperature
     and loss are the paper's. For a batch of 512 it has a queue of 8192.
     """
     config = base_config("nnclr")
-    recipes.cifar10(config)
+    cifar10.encoder(config)
     config.method.update(queue_size=4096, projector_layers=2)
     return config

@@ -3,19 +3,20 @@
 from ml_collections import ConfigDict
 
 from ssljax.config.base import base_config
+from ssljax.recipes import fashion_mnist
 
 
 def get_config() -> ConfigDict:
     """Three rounds of one class against the rest, 300 steps each, by a thin network.
 
-        python -m ssljax.main --config configs/one_vs_rest/fashion_mnist.py --workdir DIR
+        python -m ssljax.main --config one_vs_rest/fashion_mnist --workdir DIR
 
     `--config.method.rotation_weight=0` leaves the rotations out, for comparison.
     """
     config = base_config("one_vs_rest")
     config.batch_size = 64
     config.steps = 9000
-    config.data.update(name="fashion_mnist", image_size=28, channels=1, cache="device")
+    fashion_mnist.data(config)
     config.method.block = 300
     config.method.discriminator.update(name="dcgan", width=0.125)
     config.optimizer.update(

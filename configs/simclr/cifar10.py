@@ -5,13 +5,14 @@ from typing import Literal
 from ml_collections import ConfigDict
 
 from ssljax.config.base import base_config
+from ssljax.recipes import cifar10
 
 
 def get_config(variant: Literal["", "cpu"] = "") -> ConfigDict:
     """The authors' CIFAR-10 recipe, or a thin network for a CPU.
 
-        python -m ssljax.main --config configs/simclr/cifar10.py --workdir DIR
-        python -m ssljax.main --config configs/simclr/cifar10.py:cpu --workdir DIR
+        python -m ssljax.main --config simclr/cifar10 --workdir DIR
+        python -m ssljax.main --config simclr/cifar10:cpu --workdir DIR
 
     The thin network takes 6 minutes on two CPU cores; on a JPEG copy of the data (quality 75) kNN
     (k 20) is 52.0 %, random network 35.6 %, raw pixels 36.3 %. Of the recipe itself 124 epochs have
@@ -24,9 +25,7 @@ def get_config(variant: Literal["", "cpu"] = "") -> ConfigDict:
     config = base_config("simclr")
     config.batch_size = 512
     config.epochs = 1000.0
-    config.data.name = "cifar10"
-    config.data.image_size = 32
-    config.data.cache = "device"
+    cifar10.data(config)
     config.method.temperature = 0.5
     config.method.view.update(
         size=32, brightness=0.4, contrast=0.4, saturation=0.4, hue=0.1, blur_p=0.0

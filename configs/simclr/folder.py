@@ -8,7 +8,7 @@ from ssljax.config.base import base_config
 def get_config() -> ConfigDict:
     """ResNet-18 on any directory of images, with labels (one sub-folder a class) or without.
 
-        python -m ssljax.main --config configs/simclr/folder.py --workdir DIR \
+        python -m ssljax.main --config simclr/folder --workdir DIR \
             --config.data.dir=IMAGES
 
     Nothing is evaluated unless asked for: with labelled folders IMAGES/train and IMAGES/test add

@@ -2,21 +2,21 @@
 
 from ml_collections import ConfigDict
 
-from ssljax import recipes
 from ssljax.config.base import base_config
+from ssljax.recipes import imagenet
 
 
 def get_config() -> ConfigDict:
     """The paper's setting: ResNet-50, batch 4096, LARS, 1000 epochs.
 
-        python -m ssljax.main --config configs/simclr/imagenet.py --workdir DIR
+        python -m ssljax.main --config simclr/imagenet --workdir DIR
 
     Needs `imagenet2012`, prepared with TFDS as array_record, and an accelerator pod. The paper
     reports 69.1 % top-1 for a linear classifier; this config has not been run to its end. For the
     head of SimCLR v2 add `--config.method.projector_layers=3`.
     """
     config = base_config("simclr")
-    recipes.imagenet(config, batch_size=4096, epochs=1000.0, eval_every=31200, save_every=3120)
+    imagenet.pretraining(config, batch_size=4096, epochs=1000.0, eval_every=31200, save_every=3120)
     config.method.temperature = 0.1
     config.model.update(name="resnet50", stem="imagenet", zero_init_residual=True, dtype="bfloat16")
     config.optimizer.update(

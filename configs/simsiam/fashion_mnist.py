@@ -2,19 +2,19 @@
 
 from ml_collections import ConfigDict
 
-from ssljax import recipes
 from ssljax.config.base import base_config
+from ssljax.recipes import fashion_mnist
 
 
 def get_config() -> ConfigDict:
     """A thin network on the 60,000 grey images of Fashion-MNIST.
 
-    python -m ssljax.main --config configs/simsiam/fashion_mnist.py --workdir DIR
+    python -m ssljax.main --config simsiam/fashion_mnist --workdir DIR
 
     Takes 6 minutes on one CPU core, with the evaluations; benchmarks/RESULTS.md has its scores.
     """
     config = base_config("simsiam")
-    recipes.fashion_mnist_cpu(config)
+    fashion_mnist.encoder_on_cpu(config)
     config.epochs = 3.5
     # At 1 the predictions' effective rank ends at 2.1 to 2.9 of 128, by the seed; at 10, at 7 to 8.
     config.method.predictor_rate = 10.0

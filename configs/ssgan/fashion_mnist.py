@@ -2,17 +2,17 @@
 
 from ml_collections import ConfigDict
 
-from ssljax import recipes
 from ssljax.config.base import base_config
+from ssljax.recipes import fashion_mnist
 
 
 def get_config() -> ConfigDict:
     """Two convolutional networks of a quarter of the published width.
 
-    python -m ssljax.main --config configs/ssgan/fashion_mnist.py --workdir DIR
+    python -m ssljax.main --config ssgan/fashion_mnist --workdir DIR
     """
     config = base_config("ssgan")
-    recipes.fashion_mnist_gan_cpu(config)
+    fashion_mnist.gan_on_cpu(config)
     config.method.generator.name = "dcgan"
     config.method.discriminator.name = "dcgan"
     return config

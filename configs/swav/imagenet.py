@@ -4,15 +4,15 @@ from typing import Literal
 
 from ml_collections import ConfigDict
 
-from ssljax import recipes
 from ssljax.config.base import base_config
+from ssljax.recipes import imagenet
 
 
 def get_config(variant: Literal["", "2x224", "batch256"] = "") -> ConfigDict:
     """The authors' settings for ResNet-50.
 
-        python -m ssljax.main --config configs/swav/imagenet.py --workdir DIR
-        python -m ssljax.main --config configs/swav/imagenet.py:batch256 --workdir DIR
+        python -m ssljax.main --config swav/imagenet --workdir DIR
+        python -m ssljax.main --config swav/imagenet:batch256 --workdir DIR
 
     Needs `imagenet2012`, prepared with TFDS as array_record, and an accelerator pod. The paper
     reports 75.3 % top-1 for a linear classifier after 800 epochs; this config has not been run to
@@ -24,7 +24,7 @@ def get_config(variant: Literal["", "2x224", "batch256"] = "") -> ConfigDict:
         alone and 400 epochs; "batch256" for batch 256 with a queue and 400 epochs.
     """
     config = base_config("swav")
-    recipes.imagenet_swav(config)
+    imagenet.swav(config)
     if variant == "2x224":
         config.epochs = 400.0
         config.method.local_crops = 0

@@ -1,31 +1,32 @@
-"""Config files, their variants, and the values that the command line sets in them."""
+"""Finds and loads configs, and reads the values that the command line sets in them."""
 
 from __future__ import annotations
 
 import ast
+import difflib
 import importlib.util
 import inspect
-import itertools
 import pathlib
 import re
 import typing
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from absl import flags
 from ml_collections import ConfigDict
 from ml_collections.config_flags import config_flags, tuple_parser
 
+from ssljax import catalog
 from ssljax import config as configs
 from ssljax.config import rules
 from ssljax.errors import UserError
 
 
 def check_keys(path: str, arguments: Iterable[str]) -> None:
-    """Raises a `UserError` if the command line sets a key that the config file does not have.
+    """Raises a `UserError` if the command line sets a key that the config does not have.
 
     Args:
-      path: The config file, and perhaps a colon and one of its variants.
+      path: The config, as `load` takes it.
       arguments: The command line.
     """
     keys = configs.flatten(load(path))
@@ -38,33 +39,61 @@ def check_keys(path: str, arguments: Iterable[str]) -> None:
             raise UserError(f"config.{key} is not a key of {path}; {near}.")
 
 
-def load(path: str) -> ConfigDict:
-    """Reads a config file, with every way in which that fails told in one sentence.
+def find(name: str) -> str:
+    """Finds the file of a config.
 
     Args:
-      path: The file, and perhaps a colon and one of its variants: those that the parameter of its
-        `get_config` names as a `Literal`.
+      name: The name of a shipped config, such as `simclr/cifar10`, or the path of a file. The two
+        cannot be confused, as the names of config files end in `.py`.
+
+    Returns:
+      The path of the file.
+
+    Raises:
+      UserError: if there is neither.
     """
-    if not path:
-        raise UserError("--config is empty: give it the path of a config file.")
-    file, *variant = path.split(":", 1)
-    if not pathlib.Path(file).is_file():
-        raise UserError(f"There is no config file {path}: give --config the path of one.")
+    if not name:
+        raise UserError("--config is empty: give it a name that --list shows, or a file's path.")
+    shipped = catalog.files()
+    if name in shipped:
+        return str(shipped[name])
+    if pathlib.Path(name).is_file():
+        return name
+    near = difflib.get_close_matches(name.removesuffix(".py"), shipped, 1)
+    raise UserError(
+        f"There is no config {name}{f'; the nearest is {near[0]}' if near else ''}: give --config "
+        "a name that --list shows, or the path of a file."
+    )
+
+
+def load(path: str) -> ConfigDict:
+    """Loads a config, and turns every way in which that fails into one sentence.
+
+    Args:
+      path: The name or file of a config, as `find` takes it, and perhaps a colon and one of its
+        variants: those that the parameter of its `get_config` names as a `Literal`.
+
+    Returns:
+      The config, with every key that `base_config` has.
+
+    Raises:
+      UserError: if there is no such config or variant, or if its code fails.
+    """
+    name, *variant = path.split(":", 1)
+    file = find(name)
     try:
         get_config = _get_config(file)
         if variant:
-            _check_variant(file, get_config, *variant)
+            _check_variant(name, get_config, *variant)
         config = get_config(*variant)
     except UserError:
         raise
     except Exception as error:  # A config file is code, and can fail in any way.
         last_line = (str(error).strip().splitlines() or [""])[-1]
-        raise UserError(
-            f"The config file {path} fails: {type(error).__name__}: {last_line}"
-        ) from error
+        raise UserError(f"The config {path} fails: {type(error).__name__}: {last_line}") from error
     if not isinstance(config, ConfigDict):
-        raise UserError(f"The config file {path} must have a get_config that returns a ConfigDict.")
-    configs.check_whole(config, f"The config file {path}")
+        raise UserError(f"The config {path} must have a get_config that returns a ConfigDict.")
+    configs.check_whole(config, f"The config {path}")
     return config
 
 
@@ -78,17 +107,17 @@ def _get_config(file: str) -> Callable[..., Any]:
     return get_config
 
 
-def _check_variant(file: str, get_config: Callable[..., Any], variant: str) -> None:
-    """Raises a `UserError` at a variant that the config file does not have."""
+def _check_variant(name: str, get_config: Callable[..., Any], variant: str) -> None:
+    """Raises a `UserError` if a config does not have this variant."""
     parameters = inspect.signature(get_config).parameters
     if not parameters:
-        raise UserError(f"The config file {file} has no variants: leave :{variant} out.")
+        raise UserError(f"The config {name} has no variants: leave :{variant} out.")
     hint = typing.get_type_hints(get_config).get(next(iter(parameters)))
     known = typing.get_args(hint)
     if typing.get_origin(hint) is typing.Literal and variant not in known:
         raise UserError(
-            f"The config file {file} has no variant {variant!r}: leave it out, or choose one of "
-            f"{', '.join(name for name in known if name)}."
+            f"The config {name} has no variant {variant!r}: leave it out, or choose one of "
+            f"{', '.join(other for other in known if other)}."
         )
 
 
@@ -126,7 +155,7 @@ def _is_literal(text: str) -> bool:
 
 
 def read_command_line(arguments: list[str], values: flags.FlagValues) -> list[str]:
-    """Parses options, with `--config FILE` and its keys among them.
+    """Parses options, with `--config` and its keys among them.
 
     Args:
       arguments: The program's name, then the options.
@@ -138,17 +167,22 @@ def read_command_line(arguments: list[str], values: flags.FlagValues) -> list[st
     Raises:
       UserError: for every mistake in it.
     """
+    with_files, paths = _find_configs(arguments)
     config_flags.register_flag_parser_for_type(tuple, _Tuple())
     config_flags.register_flag_parser_for_type(type(None), _Anything())
     config_flags.DEFINE_config_file(
-        "config", None, "Config file.", flag_values=values, sys_argv=arguments
+        "config",
+        None,
+        "A name that --list shows, such as simclr/cifar10, or the path of a Python file with a "
+        "get_config; a variant may follow, as in simclr/cifar10:cpu. --config.key=value sets a "
+        "key.",
+        flag_values=values,
+        sys_argv=with_files,
     )
-    paths = [a.split("=", 1)[1] for a in arguments if a.lstrip("-").startswith("config=")]
-    paths += [b for a, b in itertools.pairwise(arguments) if a.lstrip("-") == "config"]
     try:
         if paths:
             check_keys(paths[-1], arguments[1:])
-        rest: list[str] = values(arguments)
+        rest: list[str] = values(with_files)
     except flags.IllegalFlagValueError as error:
         raise UserError(_misfit(str(error), paths)) from error
     except flags.Error as error:
@@ -156,6 +190,27 @@ def read_command_line(arguments: list[str], values: flags.FlagValues) -> list[st
     except (TypeError, ValueError) as error:
         raise UserError(f"A value on the command line does not fit: {error}") from error
     return rest
+
+
+def _find_configs(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Puts files in place of the names of configs.
+
+    Args:
+      arguments: The command line.
+
+    Returns:
+      The command line with the path of a file in every `--config`, and what stood there before.
+    """
+    with_files, given, rest = [], [], iter(arguments)
+    for argument in rest:
+        option, equals, value = argument.partition("=")
+        if option in ("--config", "-config"):
+            value = value if equals else next(rest, "")
+            name, colon, variant = value.partition(":")
+            argument = f"--config={find(name)}{colon}{variant}"
+            given.append(value)
+        with_files.append(argument)
+    return with_files, given
 
 
 def _misfit(message: str, paths: list[str]) -> str:

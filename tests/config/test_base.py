@@ -4,6 +4,7 @@ import json
 import pathlib
 
 import pytest
+import runs
 from ml_collections import ConfigDict
 from ml_collections.config_flags import config_flags
 
@@ -12,8 +13,8 @@ from ssljax import main, methods, models
 from ssljax.config import file as config_file
 from ssljax.errors import UserError
 
-CONFIGS = sorted((pathlib.Path(__file__).parents[2] / "configs").glob("*/*.py"))
-DIGITS = str(CONFIGS[0].parent.parent / "simclr" / "digits.py")
+CONFIGS = sorted((runs.ROOT / "configs").glob("*/*.py"))
+DIGITS = str(runs.DIGITS)
 
 
 def _load(path: pathlib.Path | str):
@@ -26,7 +27,7 @@ def test_every_config_passes_its_own_checks_and_says_how_to_run_it(path):
     configs.check(config)
     assert config.method.name == path.parent.name
     assert json.loads(json.dumps(configs.flatten(config)))
-    assert f"--config configs/{path.parent.name}/{path.name}" in path.read_text()
+    assert f"--config {path.parent.name}/{path.stem} " in path.read_text()
 
 
 @pytest.mark.parametrize(

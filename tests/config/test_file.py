@@ -3,7 +3,7 @@
 import pytest
 import runs
 
-from ssljax import main
+from ssljax import catalog, main
 from ssljax.config import file as config_file
 from ssljax.errors import UserError
 
@@ -34,7 +34,7 @@ def test_known_keys_pass():
 
 
 def test_a_missing_or_failing_config_file_is_one_sentence(tmp_path):
-    with pytest.raises(UserError, match="There is no config file"):
+    with pytest.raises(UserError, match="There is no config "):
         config_file.check_keys(str(tmp_path / "none.py"), [])
     broken = tmp_path / "broken.py"
     broken.write_text("def get_config():\n    return 1 / 0\n")
@@ -50,27 +50,73 @@ def test_a_missing_or_failing_config_file_is_one_sentence(tmp_path):
 @pytest.mark.parametrize(
     ("path", "told"),
     [
-        ("simclr/cifar10.py:cpuu", "has no variant 'cpuu': leave it out, or choose one of cpu."),
-        ("swav/imagenet.py:2x22", "choose one of 2x224, batch256."),
-        ("moco/imagenet.py:v3", "choose one of v1."),
-        ("byol/imagenet.py:200", "choose one of 1000, 300, 100, 40."),
-        ("dcl/cifar10.py:cpu", "has no variants: leave :cpu out."),
+        (
+            "simclr/cifar10:cpuu",
+            "The config simclr/cifar10 has no variant 'cpuu': leave it out, or choose one of cpu.",
+        ),
+        ("swav/imagenet:2x22", "choose one of 2x224, batch256."),
+        ("moco/imagenet:v3", "choose one of v1."),
+        ("byol/imagenet:200", "choose one of 1000, 300, 100, 40."),
+        ("dcl/cifar10:cpu", "has no variants: leave :cpu out."),
     ],
 )
 def test_an_unknown_variant_is_told_with_the_known_ones(path, told):
     with pytest.raises(UserError) as error:
-        config_file.load(str(runs.ROOT / "configs" / path))
+        config_file.load(path)
     assert str(error.value).endswith(told)
 
 
 def test_every_variant_that_a_shipped_config_takes_is_named_in_its_signature():
-    files = sorted((runs.ROOT / "configs").glob("*/*.py"))
-    taking = [path for path in files if "def get_config()" not in path.read_text()]
+    taking = [
+        name for name, path in catalog.files().items() if "get_config()" not in path.read_text()
+    ]
     assert len(taking) >= 6
-    for path in taking:
+    for name in taking:
         with pytest.raises(UserError, match="has no variant 'none-of-these'"):
-            config_file.load(f"{path}:none-of-these")
-    assert config_file.load(f"{runs.ROOT}/configs/moco/imagenet.py:v1").method.temperature == 0.07
+            config_file.load(f"{name}:none-of-these")
+    assert config_file.load("moco/imagenet:v1").method.temperature == 0.07
+
+
+@pytest.mark.parametrize(
+    ("name", "near"),
+    [
+        ("simclr/digts", "; the nearest is simclr/digits: give --config a name that --list shows"),
+        ("configs/simclr/digits.py", "; the nearest is simclr/digits"),
+        ("simclr/digts:cpu", "There is no config simclr/digts; the nearest"),
+        ("none.py", "There is no config none.py: give --config a name that --list shows, or the"),
+    ],
+)
+def test_an_unknown_config_is_told_with_the_nearest_name(tmp_path, monkeypatch, name, near):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError) as error:
+        main.parse(["ssljax", "--config", name, "--workdir=x"])
+    assert near in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        ["--config=simclr/cifar10:cpu"],
+        ["--config", "simclr/cifar10:cpu"],
+        ["-config=simclr/cifar10:cpu"],
+    ],
+)
+def test_a_shipped_config_is_found_by_its_name_from_anywhere(tmp_path, monkeypatch, option):
+    monkeypatch.chdir(tmp_path)
+    options = main.parse(["ssljax", *option, "--workdir=x", "--config.batch_size=32"])
+    expected = config_file.load(f"{runs.ROOT}/configs/simclr/cifar10.py:cpu")
+    expected.batch_size = 32
+    assert options.config.to_dict() == expected.to_dict()
+
+
+def test_a_name_means_the_shipped_config_and_a_path_the_file(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    own = tmp_path / "simclr" / "digits.py"
+    own.parent.mkdir()
+    own.write_text(f"{WHOLE}    config.batch_size = 7\n    return config\n")
+    (tmp_path / "simclr" / "digits").write_text("No config: its name does not end in .py.")
+    assert main.parse(["", "--config=simclr/digits", "--workdir=x"]).config.batch_size == 256
+    assert main.parse(["", "--config=simclr/digits.py", "--workdir=x"]).config.batch_size == 7
 
 
 @pytest.mark.parametrize(
@@ -100,7 +146,7 @@ def test_a_config_that_base_config_did_not_make_shows_its_first_difference(tmp_p
     path.write_text(body)
     with pytest.raises(UserError) as error:
         config_file.load(str(path))
-    assert str(error.value).startswith(f"The config file {path} ")
+    assert str(error.value).startswith(f"The config {path} ")
     assert told in str(error.value)
 
 

@@ -1,17 +1,16 @@
 """DeepCluster-v2: its memory, its clusterings and what they ask of the crops."""
 
 import dataclasses
-import pathlib
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from ml_collections import ConfigDict
-from ml_collections.config_flags import config_flags
 
 from ssljax import optimizers
 from ssljax.augment import ViewPolicy
+from ssljax.config import file as config_file
 from ssljax.methods import passes
 from ssljax.methods.contract import Task
 from ssljax.methods.joint_embedding.deepcluster_v2 import DeepClusterV2
@@ -119,8 +118,7 @@ def test_defaults_are_the_authors():
 
 @pytest.mark.parametrize("variant", ["", ":2x224"])
 def test_imagenet_config_is_the_authors(variant):
-    path = pathlib.Path(__file__).parents[3] / "configs/deepcluster_v2" / f"imagenet.py{variant}"
-    config = config_flags.ConfigFileFlagParser("config").parse(str(path))
+    config = config_file.load(f"deepcluster_v2/imagenet{variant}")
     settings = config.optimizer
     assert (settings.name, settings.trust_coefficient, settings.exclude) == ("lars", 0.001, ())
     assert settings.learning_rate * config.batch_size / 256 == pytest.approx(4.8)

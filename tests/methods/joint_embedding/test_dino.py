@@ -4,7 +4,6 @@ import dataclasses
 import functools
 import itertools
 import math
-import pathlib
 from typing import NamedTuple
 
 import jax
@@ -13,10 +12,10 @@ import numpy as np
 import pytest
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 from ml_collections import ConfigDict
-from ml_collections.config_flags import config_flags
 
 from ssljax import losses, methods, models, optimizers
 from ssljax.augment import ViewPolicy
+from ssljax.config import file as config_file
 from ssljax.methods import passes
 from ssljax.methods.contract import Aux, Task, TrainState
 from ssljax.methods.joint_embedding.dino import DINO
@@ -155,8 +154,7 @@ def test_defaults_are_the_papers():
 
 def test_imagenet_config_is_the_papers(monkeypatch):
     monkeypatch.setitem(methods.REGISTRY, "dino", DINO)
-    path = pathlib.Path(__file__).parents[3] / "configs" / "dino" / "imagenet.py"
-    config = config_flags.ConfigFileFlagParser("config").parse(str(path))
+    config = config_file.load("dino/imagenet")
     settings = config.optimizer
     assert (settings.name, settings.learning_rate, settings.scaling) == ("adamw", 5e-4, "linear")
     assert (settings.weight_decay, settings.end_value, settings.warmup_epochs) == (0.04, 1e-6, 10)

@@ -1,16 +1,14 @@
 """What every joint-embedding method promises."""
 
-import pathlib
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
-from ml_collections.config_flags import config_flags
 
 from ssljax import config as configs
 from ssljax import methods
+from ssljax.config import file as config_file
 from ssljax.methods import passes
 from ssljax.methods.contract import Task
 from ssljax.methods.joint_embedding import (
@@ -39,21 +37,21 @@ NAMES = {
 }
 METHODS = list(NAMES.values())
 CONFIGS = [
-    f"{name}/{data_set}.py"
+    f"{name}/{data_set}"
     for name in (*NAMES, "deepcluster_v2", "dino", "mae", "swav")
     for data_set in ("fashion_mnist", "cifar10", "imagenet")
 ]
 VARIANTS = [
-    "byol/imagenet.py:40",
-    "byol/imagenet.py:100",
-    "byol/imagenet.py:300",
-    "deepcluster_v2/imagenet.py:2x224",
-    "moco/imagenet.py:v1",
-    "moco_v3/imagenet.py:vit_base",
-    "moco_v3/imagenet.py:vit_small",
-    "simclr/cifar10.py:cpu",
-    "swav/imagenet.py:2x224",
-    "swav/imagenet.py:batch256",
+    "byol/imagenet:40",
+    "byol/imagenet:100",
+    "byol/imagenet:300",
+    "deepcluster_v2/imagenet:2x224",
+    "moco/imagenet:v1",
+    "moco_v3/imagenet:vit_base",
+    "moco_v3/imagenet:vit_small",
+    "simclr/cifar10:cpu",
+    "swav/imagenet:2x224",
+    "swav/imagenet:batch256",
 ]
 
 
@@ -153,13 +151,11 @@ def test_embedding_std_is_that_of_the_first_views_directions(tiny, first_steps, 
     np.testing.assert_allclose(aux.metrics["embedding_std"], expected, rtol=1e-4)
 
 
-@pytest.mark.parametrize("path", CONFIGS + VARIANTS)
-def test_every_config_makes_a_state(path):
-    root = pathlib.Path(__file__).parents[3] / "configs"
-    flags = config_flags.ConfigFileFlagParser("config")
-    config = flags.parse(str(root / path))
+@pytest.mark.parametrize("name", CONFIGS + VARIANTS)
+def test_every_config_makes_a_state(name):
+    config = config_file.load(name)
     configs.check(config)
-    assert config.method.name == path.split("/")[0]
+    assert config.method.name == name.split("/")[0]
     # The encoder's size is of no account here, and takes most of the time.
     config.model.widths, config.model.convs_per_stage = (8,), 1
     transformer = config.model.name.startswith("vit")

@@ -2,7 +2,6 @@
 
 import dataclasses
 import math
-import pathlib
 
 import jax
 import jax.numpy as jnp
@@ -10,10 +9,10 @@ import numpy as np
 import pytest
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 from ml_collections import ConfigDict
-from ml_collections.config_flags import config_flags
 
 from ssljax import methods, optimizers
 from ssljax.augment import ViewPolicy
+from ssljax.config import file as config_file
 from ssljax.methods import passes
 from ssljax.methods.contract import Task
 from ssljax.methods.joint_embedding.swav import SwAV
@@ -167,8 +166,7 @@ def test_defaults_are_the_papers():
 @pytest.mark.parametrize("variant", ["", ":2x224", ":batch256"])
 def test_imagenet_config_is_the_papers(variant, monkeypatch):
     monkeypatch.setitem(methods.REGISTRY, "swav", SwAV)
-    path = pathlib.Path(__file__).parents[3] / "configs" / "swav" / f"imagenet.py{variant}"
-    config = config_flags.ConfigFileFlagParser("config").parse(str(path))
+    config = config_file.load(f"swav/imagenet{variant}")
     settings = config.optimizer
     # LARC: nothing is left out, and gradients, not steps, are in the momentum buffer.
     assert (settings.name, settings.trust_coefficient, settings.exclude) == ("lars", 0.001, ())

@@ -3,7 +3,6 @@
 import dataclasses
 import functools
 import itertools
-import pathlib
 
 import jax
 import jax.numpy as jnp
@@ -11,10 +10,10 @@ import numpy as np
 import pytest
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 from ml_collections import ConfigDict
-from ml_collections.config_flags import config_flags
 
 from ssljax import augment, methods, models, optimizers
 from ssljax.augment import ViewPolicy
+from ssljax.config import file as config_file
 from ssljax.methods.contract import Task
 from ssljax.methods.reconstruction.mae import MAE
 from ssljax.run.step import init_state, make_step
@@ -113,8 +112,7 @@ def test_defaults_are_the_papers():
 
 def test_imagenet_config_is_the_papers(monkeypatch):
     monkeypatch.setitem(methods.REGISTRY, "mae", MAE)
-    path = pathlib.Path(__file__).parents[3] / "configs" / "mae" / "imagenet.py"
-    config = config_flags.ConfigFileFlagParser("config").parse(str(path))
+    config = config_file.load("mae/imagenet")
     settings = config.optimizer
     assert (settings.name, settings.b1, settings.b2) == ("adamw", 0.9, 0.95)
     assert (settings.learning_rate, settings.scaling) == (1.5e-4, "linear")

@@ -1,23 +1,20 @@
 """Fine-tuning: what is taken from a pretrained run, what is learnt, and what does not fit."""
 
 import dataclasses
-import pathlib
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from ml_collections.config_flags import config_flags
 
 from ssljax import methods
+from ssljax.config import file as config_file
 from ssljax.methods.contract import Task
 from ssljax.methods.joint_embedding.dino import DINO
 from ssljax.methods.joint_embedding.simclr import SimCLR
 from ssljax.methods.probe import OnlineProbe
 from ssljax.methods.transfer.finetune import Finetune
 from ssljax.run.step import init_state, make_step
-
-CONFIGS = pathlib.Path(__file__).parents[3] / "configs"
 
 
 def flat(tree):
@@ -198,7 +195,7 @@ def test_it_learns_classes_that_can_be_told_apart(tiny):
 @pytest.mark.parametrize("name", ["finetune", "distill"])
 def test_the_papers_optimizer_leaves_classifier_norms_and_biases_alone(name):
     """LARS with an exclude pattern that matches nothing raises; here each one must match."""
-    config = config_flags.ConfigFileFlagParser("config").parse(str(CONFIGS / name / "imagenet.py"))
+    config = config_file.load(f"{name}/imagenet")
     config.model.update(name="small", widths=(8, 16))
     config.method.view.size = 8
     task = Task((8, 8, 3), config.batch_size, 1000, 50, num_classes=3)

@@ -1,0 +1,1 @@
+"""What the configs of one data set share: a module for each data set."""

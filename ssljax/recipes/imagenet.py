@@ -1,0 +1,80 @@
+"""ImageNet: 1.28 million photographs to train on, in a thousand classes."""
+
+from __future__ import annotations
+
+from ml_collections import ConfigDict
+
+
+def data(config: ConfigDict, name: str = "imagenet2012") -> None:
+    """Stores every image as its centre square, resized to 256 pixels.
+
+    Crops of 224 pixels are taken from that on the device, where the authors of all these methods
+    take them from the whole image.
+
+    Args:
+      config: What `base_config` made.
+      name: The TFDS name of the set, or of a part of it.
+    """
+    config.data.name = name
+    config.data.image_size = 256
+
+
+def pretraining(
+    config: ConfigDict, *, batch_size: int, epochs: float, eval_every: int, save_every: int
+) -> None:
+    """Sets the data, the length and what is evaluated of a run on ImageNet.
+
+    Args:
+      config: What `base_config` made.
+      batch_size: Images of a batch.
+      epochs: Length of the run.
+      eval_every: Train steps between evaluations.
+      save_every: Train steps between checkpoints.
+    """
+    config.batch_size = batch_size
+    config.epochs = epochs
+    data(config)
+    config.evals.update(
+        every=eval_every, test_split="validation", baselines=False, few_label=(0.01, 0.1)
+    )
+    config.checkpoint.every = save_every
+
+
+def swav(config: ConfigDict) -> None:
+    """Sets ResNet-50 and LARC on ImageNet as SwAV and DeepCluster-v2 have them.
+
+    Args:
+      config: What `base_config` made.
+    """
+    pretraining(config, batch_size=4096, epochs=800.0, eval_every=31200, save_every=3120)
+    config.model.update(name="resnet50", stem="imagenet", dtype="bfloat16")
+    config.optimizer.update(  # LARC without clipping.
+        name="lars",
+        learning_rate=0.3,
+        scaling="linear",
+        warmup_epochs=10.0,
+        end_value=0.0048,
+        classic_momentum=False,
+        trust_coefficient=0.001,
+        weight_decay=1e-6,
+        exclude=(),
+    )
+
+
+def barlow_twins(config: ConfigDict) -> None:
+    """Sets ResNet-50 and LARS on ImageNet as Barlow Twins and VICReg have them.
+
+    Args:
+      config: What `base_config` made.
+    """
+    pretraining(config, batch_size=2048, epochs=1000.0, eval_every=62550, save_every=6255)
+    config.model.update(name="resnet50", stem="imagenet", zero_init_residual=True, dtype="bfloat16")
+    config.optimizer.update(
+        name="lars",
+        learning_rate=0.2,
+        scaling="linear",
+        warmup_epochs=10.0,
+        end_value=0.0016,  # A thousandth of the highest.
+        weight_decay=1e-6,
+        classic_momentum=False,
+    )

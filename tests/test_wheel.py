@@ -1,0 +1,56 @@
+"""The wheel, installed into an empty environment: it trains a shipped config by name: `make wheel`.
+
+Building it needs the network, so that the other tests do without it.
+"""
+
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import sysconfig
+
+import pytest
+import runs
+
+from ssljax import catalog
+
+if "WHEEL" not in os.environ:
+    pytest.skip("WHEEL does not name a wheel: `make wheel`", allow_module_level=True)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """Runs Python in an environment and a directory with nothing of the checkout in them."""
+    folder = tmp_path_factory.mktemp("wheel")
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder / "env"], check=True)
+    python = folder / "env" / "bin" / "python"
+    install = ["install", "--quiet", "--no-deps", "--no-index", os.environ["WHEEL"]]
+    subprocess.run([sys.executable, "-m", "pip", "--python", python, *install], check=True)
+    # What it depends on is here already. The checkout is not, as this does not read .pth files.
+    paths = sysconfig.get_paths(vars={"base": str(folder / "env")})
+    pathlib.Path(paths["purelib"], "dependencies.pth").write_text(sysconfig.get_path("purelib"))
+    environment = {key: x for key, x in os.environ.items() if key not in ("PYTHONPATH", "WHEEL")}
+
+    def run(*arguments: str) -> str:
+        return subprocess.run(
+            [python, *arguments], cwd=folder, env=environment, check=True, stdout=subprocess.PIPE
+        ).stdout.decode()
+
+    return run
+
+
+def test_the_package_is_the_installed_one(run):
+    assert "/env/lib/" in run("-c", "import ssljax; print(ssljax.__file__)")
+
+
+def test_it_lists_the_configs_of_the_checkout(run):
+    assert run("-m", "ssljax.main", "--list") == f"{catalog.table()}\n"
+
+
+def test_it_trains_the_digits_by_name(run, tmp_path):
+    command = runs.arguments(tmp_path, "simclr/digits", steps=3, evals__final="('knn',)")
+    run("-m", "ssljax.main", *command[1:])
+    metrics = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    assert max(line["step"] for line in metrics) == 3
+    assert (tmp_path / "scores.json").exists()
