@@ -45,8 +45,8 @@ class Affine(Method):
         images = batch["image"].astype(jnp.float32) / 127.5 - 1.0
         return images, batch.get("label", jnp.zeros(len(images), jnp.int32))
 
-    def loss(self, params, state, views, key, carried):
-        images, labels = views
+    def loss(self, params, turn):
+        images, labels = turn.views
         away = images - params["mean"][labels]
         wide = jnp.abs(jax.lax.stop_gradient(away)) - params["spread"][labels]
         return jnp.mean(away**2) + jnp.mean(wide**2), Aux()

@@ -10,7 +10,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from ssljax import optimizers
-from ssljax.methods.contract import Method, Task, TrainState
+from ssljax.methods.contract import Method, Task, TrainState, Turn
 from ssljax.run.step import init_state, make_step
 
 BATCH, SIDE, CLASSES, RATE = 8, 16, 3, 0.01
@@ -25,13 +25,13 @@ KEY = jax.random.key(1)
 jit = functools.partial(jax.jit, compiler_options=QUICK)
 _start = jit(lambda method: init_state(method, jax.random.key(0)), static_argnums=0)
 _step = jit(lambda method, now, batch: make_step(method)(now, batch), static_argnums=0)
-_imagine = jit(
+_sample_fakes = jit(
     lambda method, now, views, key, each: method.sample_fakes(
         now.params["generator"], now.variables["generator"], views, key, each
     )[0],
     static_argnums=(0, 4),
 )
-_judge = jit(
+_discriminate = jit(
     lambda method, now, images, labels: method.discriminate(
         now.params["discriminator"], now.variables["discriminator"], images, labels
     )[0],
@@ -45,7 +45,7 @@ _features = jit(lambda method, now, images: method.features(now, images), static
 @functools.partial(jit, static_argnums=(0, 1))
 def _loss(method: Method, name: str, now: TrainState, views: Any) -> Any:
     player = {player.name: player for player in method.players}[name]
-    return player.loss(now.params[name], now, views, KEY, {})
+    return player.loss(now.params[name], Turn(now, views, KEY))
 
 
 def config(kind: type[Method], **changes: Any) -> ConfigDict:

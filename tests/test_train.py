@@ -176,7 +176,7 @@ class Toy(Method):
     def views(self, key, batch):
         return ()
 
-    def loss(self, params, state, views, key, carried):
+    def loss(self, params, turn):
         return params**2, Aux()
 
 
@@ -295,8 +295,8 @@ def test_a_run_says_at_the_start_what_it_learns_from(toy, capsys):
 class Collapsing(Toy):
     """Says that it has collapsed after the third step."""
 
-    def loss(self, params, state, views, key, carried):
-        collapsed = (state.step >= 2).astype(jnp.float32)
+    def loss(self, params, turn):
+        collapsed = (turn.state.step >= 2).astype(jnp.float32)
         metrics = {"collapsed": collapsed, "embedding_std": 0.25 * (1 - collapsed)}
         return params**2, Aux(metrics=metrics)
 

@@ -68,14 +68,27 @@ class Aux(struct.PyTreeNode):
     memory: dict[str, PyTree] = struct.field(default_factory=dict)
 
 
-Loss = Callable[[PyTree, TrainState, PyTree, PRNGKeyArray, Mapping[str, PyTree]], tuple[Array, Aux]]
-"""`loss(params, state, views, key, carried) -> (scalar, Aux)`.
+class Turn(struct.PyTreeNode):
+    """What a loss is given beside the parameters that it is differentiated by.
 
-`params` are the player's own and the only ones differentiated; the other players' are read from
-`state`, frozen. `carried` is what earlier players of this step put in their `carry`, in their last
-update. Where an update takes several batches, the loss of one of them is given what was carried of
-the one in the same place.
-"""
+    Attributes:
+      state: The state as it is by now: the other players' parameters are read from it, frozen.
+      views: What `Method.views` makes of the batch.
+      key: Of this player, step and batch.
+      batch: The raw batch.
+      carried: What earlier players of this step put in their `carry`, in their last update. Where
+        an update takes several batches, what was carried of the one in the same place.
+    """
+
+    state: TrainState
+    views: PyTree
+    key: PRNGKeyArray
+    batch: Batch = struct.field(default_factory=dict)
+    carried: Mapping[str, PyTree] = struct.field(default_factory=dict)
+
+
+Loss = Callable[[PyTree, Turn], tuple[Array, Aux]]
+"""`loss(params, turn) -> (scalar, Aux)`; `params` are the player's own and those it learns."""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -16,7 +16,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from ssljax import optimizers
-from ssljax.methods.contract import Aux, Batch, Loss, Method, Player, Task, TrainState
+from ssljax.methods.contract import Aux, Batch, Loss, Method, Player, Task, TrainState, Turn
 from ssljax.methods.known_labels import classify
 
 PyTree = Any
@@ -79,18 +79,11 @@ class OnlineProbe(Method):
         """Makes the method's views, and puts the labels beside them."""
         return {"views": self.method.views(key, batch), "label": batch["label"]}
 
-    def loss(
-        self,
-        params: PyTree,
-        state: TrainState,
-        views: PyTree,
-        key: PRNGKeyArray,
-        carried: Mapping[str, PyTree],
-    ) -> tuple[Array, Aux]:
+    def loss(self, params: PyTree, turn: Turn) -> tuple[Array, Aux]:
         """Cross-entropy of a linear layer on the features against the labels that are known."""
-        features = jax.lax.stop_gradient(carried["features"]).astype(jnp.float32)
+        features = jax.lax.stop_gradient(turn.carried["features"]).astype(jnp.float32)
         logits = features @ params["kernel"] + params["bias"][None]
-        loss, metrics = classify(logits, carried["label"])
+        loss, metrics = classify(logits, turn.carried["label"])
         return loss, Aux(metrics=metrics)
 
     def before_step(self, state: TrainState) -> TrainState:
@@ -136,16 +129,10 @@ def _on_its_views(loss: Loss) -> Loss:
     A player with several updates carries features of its last one, so the labels go with them.
     """
 
-    def wrapped(
-        params: PyTree,
-        state: TrainState,
-        views: PyTree,
-        key: PRNGKeyArray,
-        carried: Mapping[str, PyTree],
-    ) -> tuple[Array, Aux]:
-        value, aux = loss(params, state, views["views"], key, carried)
+    def wrapped(params: PyTree, turn: Turn) -> tuple[Array, Aux]:
+        value, aux = loss(params, turn.replace(views=turn.views["views"]))
         if "features" in aux.carry:
-            aux = aux.replace(carry=aux.carry | {"label": views["label"]})
+            aux = aux.replace(carry=aux.carry | {"label": turn.batch["label"]})
         return value, aux
 
     return wrapped

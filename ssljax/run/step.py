@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, PRNGKeyArray
 
-from ssljax.methods.contract import Aux, Batch, Method, Player, TrainState
+from ssljax.methods.contract import Aux, Batch, Method, Player, TrainState, Turn
 
 __all__ = ["TrainState", "init_state", "loops", "make_step"]
 
@@ -72,23 +72,23 @@ def make_step(
         views_key, players_key = jax.random.split(jax.random.fold_in(state.key, state.step))
         state = method.before_step(state)
 
-        def look(number: Any) -> PyTree:
+        def look(number: Any) -> tuple[PyTree, Batch]:
             taken = {
                 name: jax.lax.dynamic_index_in_dim(array, number, axis=1, keepdims=False)
                 for name, array in batch.items()
             }
-            return method.views(jax.random.fold_in(views_key, number), taken)
+            return method.views(jax.random.fold_in(views_key, number), taken), taken
 
-        views: Callable[[Any], PyTree] = look  # Those of one batch at a time lie in memory.
+        seen: Callable[[Any], tuple[PyTree, Batch]] = look  # One batch's views lie in memory.
         if accumulate == 1:
-            views = [look(number) for number in range(batches)].__getitem__  # Players share them.
+            seen = [look(number) for number in range(batches)].__getitem__  # Players share them.
         carried: dict[str, PyTree] = {}
         metrics: Metrics = {}
         for place, player in enumerate(method.players):
             key = jax.random.fold_in(players_key, place)
             for first in range(0, player.updates * accumulate, accumulate):
                 numbers = range(first, first + accumulate)
-                state, moved = _move(player, state, numbers, views, key, carried)
+                state, moved = _move(player, state, numbers, seen, key, carried)
             carried = carried | moved.carry
             metrics |= {f"{player.name}/{name}": x for name, x in moved.metrics.items()}
         state = method.after_step(state, jax.tree.map(_join, carried))
@@ -101,7 +101,7 @@ def _move(
     player: Player,
     state: TrainState,
     numbers: range,
-    views: Callable[[Any], PyTree],
+    seen: Callable[[Any], tuple[PyTree, Batch]],
     key: PRNGKeyArray,
     carried: Mapping[str, PyTree],
 ) -> tuple[TrainState, Aux]:
@@ -111,7 +111,7 @@ def _move(
       player: The player.
       state: The state before.
       numbers: The step's batches that the update takes.
-      views: Gives the views of a batch by its number.
+      seen: Gives the views of a batch, and the batch, by its number.
       key: Of this player in this step.
       carried: What earlier players have carried; each array has an axis of the batches in front.
 
@@ -122,13 +122,15 @@ def _move(
     def learn(params: PyTree, state: TrainState, part: int | Array) -> tuple[PyTree, Aux]:
         """Gradient and by-products on one of the batches; the loss is the first metric."""
         number = numbers.start + part
-        (loss, aux), grads = jax.value_and_grad(player.loss, has_aux=True)(
-            params,
-            state,
-            views(number),
-            jax.random.fold_in(key, number),
-            jax.tree.map(lambda x: x[part], carried),
+        views, batch = seen(number)
+        turn = Turn(
+            state=state,
+            views=views,
+            key=jax.random.fold_in(key, number),
+            batch=batch,
+            carried=jax.tree.map(lambda x: x[part], carried),
         )
+        (loss, aux), grads = jax.value_and_grad(player.loss, has_aux=True)(params, turn)
         return grads, aux.replace(metrics={"loss": loss} | aux.metrics)
 
     def move(state: TrainState) -> tuple[TrainState, Aux]:

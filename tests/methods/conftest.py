@@ -14,7 +14,7 @@ from ml_collections import ConfigDict
 from ssljax import optimizers
 from ssljax.augment import ViewPolicy
 from ssljax.methods import passes
-from ssljax.methods.contract import Aux, Method, Task, TrainState
+from ssljax.methods.contract import Aux, Method, Task, TrainState, Turn
 from ssljax.run.step import init_state, make_step
 
 VIEW = dataclasses.asdict(ViewPolicy(8, crop_scale=None))
@@ -33,7 +33,7 @@ _forward = _quick(passes.forward, static_argnums=0)
 _forward_together = _quick(passes.forward_together, static_argnums=0)
 _loss = _quick(
     lambda method, state, views: method.loss(
-        state.params["online"], state, views, jax.random.key(1), {}
+        state.params["online"], Turn(state, views, jax.random.key(1))
     ),
     static_argnums=0,
 )

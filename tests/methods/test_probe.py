@@ -42,8 +42,8 @@ class Pixels(Method):
     def views(self, key, batch):
         return batch["image"]
 
-    def loss(self, params, state, views, key, carried):
-        return params, Aux(carry={"features": self.features(state, views)["features"]})
+    def loss(self, params, turn):
+        return params, Aux(carry={"features": self.features(turn.state, turn.views)["features"]})
 
     def features(self, state, images):
         return {"features": images.reshape(images.shape[0], -1).astype(jnp.float32) / 255}

@@ -26,11 +26,11 @@ class Quadratic(Method):
     def views(self, key, batch):
         return batch["image"]
 
-    def loss(self, params, state, views, key, carried):
-        mean = jnp.mean(views)
-        seen = state.variables["one"]["batch_stats"] + 1
+    def loss(self, params, turn):
+        mean = jnp.mean(turn.views)
+        seen = turn.state.variables["one"]["batch_stats"] + 1
         return (params - mean) ** 2, Aux(
-            variables={"batch_stats": seen}, metrics={"mean": mean}, carry={"rows": views}
+            variables={"batch_stats": seen}, metrics={"mean": mean}, carry={"rows": turn.views}
         )
 
     def after_step(self, state, carried):
@@ -99,14 +99,16 @@ class Keeps(Quadratic):
     def before_step(self, state):
         return state.replace(memory=state.memory | {"begun": state.params["one"]})
 
-    def loss(self, params, state, views, key, carried):
-        passes = state.memory["passes"] + 1
-        begun = state.memory["begun"]
-        return (params - begun - 2.0) ** 2, Aux(carry={"rows": views}, memory={"passes": passes})
+    def loss(self, params, turn):
+        passes = turn.state.memory["passes"] + 1
+        begun = turn.state.memory["begun"]
+        return (params - begun - 2.0) ** 2, Aux(
+            carry={"rows": turn.views}, memory={"passes": passes}
+        )
 
-    def second(self, params, state, views, key, carried):
+    def second(self, params, turn):
         # Of the same images, though another player's loss has carried them.
-        return params * jnp.mean(carried["rows"] * views), Aux()
+        return params * jnp.mean(turn.carried["rows"] * turn.views), Aux()
 
     def after_step(self, state, carried):
         return state.replace(memory=state.memory | {"rows": carried["rows"]})
@@ -221,14 +223,14 @@ class ToyGan(Method):
     def generate(params, key, n):
         return params["shift"] + params["scale"] * jax.random.normal(key, (n,))
 
-    def critic_loss(self, params, state, views, key, carried):
-        fake = self.generate(state.params["generator"], key, views.shape[0])
-        gap = jnp.mean(self.critic(params, views)) - jnp.mean(self.critic(params, fake))
+    def critic_loss(self, params, turn):
+        fake = self.generate(turn.state.params["generator"], turn.key, turn.views.shape[0])
+        gap = jnp.mean(self.critic(params, turn.views)) - jnp.mean(self.critic(params, fake))
         return -gap, Aux(metrics={"distance": gap})
 
-    def generator_loss(self, params, state, views, key, carried):
-        fake = self.generate(params, key, views.shape[0])
-        return -jnp.mean(self.critic(state.params["critic"], fake)), Aux()
+    def generator_loss(self, params, turn):
+        fake = self.generate(params, turn.key, turn.views.shape[0])
+        return -jnp.mean(self.critic(turn.state.params["critic"], fake)), Aux()
 
 
 def test_a_two_player_game_with_five_critic_updates_learns_its_data():

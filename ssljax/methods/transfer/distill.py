@@ -8,7 +8,6 @@ of a smaller one.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
 from typing import Any, Literal
 
 import jax.numpy as jnp
@@ -18,7 +17,7 @@ from ml_collections import ConfigDict
 
 from ssljax import augment, losses, models
 from ssljax.methods import passes
-from ssljax.methods.contract import Aux, Batch, Method, Task, TrainState
+from ssljax.methods.contract import Aux, Batch, Method, Task, TrainState, Turn
 from ssljax.methods.known_labels import is_known
 from ssljax.methods.transfer.finetune import Finetune
 
@@ -108,28 +107,21 @@ class Distill(Method):
             "label": jnp.where(is_known(labels), jnp.asarray(self.numbers)[labels], labels)
         }
 
-    def loss(
-        self,
-        params: PyTree,
-        state: TrainState,
-        views: PyTree,
-        key: PRNGKeyArray,
-        carried: Mapping[str, PyTree],
-    ) -> tuple[Array, Aux]:
+    def loss(self, params: PyTree, turn: Turn) -> tuple[Array, Aux]:
         """Cross-entropy against the teacher's probabilities and, where wanted, the labels."""
-        memory: Any = state.memory
+        memory: Any = turn.state.memory
         teacher: Any = self.teacher.network.apply(
             {"params": memory["teacher"], **memory["teacher_variables"]},
-            views["image"],
+            turn.views["image"],
             train=False,
         )
         outputs, variables = passes.forward(
-            self.network, params, state.variables["online"], views["image"], key
+            self.network, params, turn.state.variables["online"], turn.views["image"], turn.key
         )
         student, target = outputs["logits"], teacher["logits"]
         if self.alpha < 1:
             loss = losses.labelled_distillation(
-                student, target, views["label"], self.temperature, self.alpha
+                student, target, turn.views["label"], self.temperature, self.alpha
             )
         else:
             loss = losses.soft_label_cross_entropy(student, target, self.temperature)

@@ -7,7 +7,6 @@ section 2; `run.py` of google-research/simclr with `train_mode=finetune`.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
 from typing import Any, Literal
 
 import jax.numpy as jnp
@@ -17,7 +16,7 @@ from ml_collections import ConfigDict
 
 from ssljax import augment, models
 from ssljax.methods import passes
-from ssljax.methods.contract import Aux, Batch, Method, Task, TrainState
+from ssljax.methods.contract import Aux, Batch, Method, Task, TrainState, Turn
 from ssljax.methods.known_labels import classify
 
 PyTree = Any
@@ -92,19 +91,12 @@ class Finetune(Method):
         view = augment.augment_view(self.view, key, batch["image"])
         return {"image": view, "label": batch["label"]}
 
-    def loss(
-        self,
-        params: PyTree,
-        state: TrainState,
-        views: PyTree,
-        key: PRNGKeyArray,
-        carried: Mapping[str, PyTree],
-    ) -> tuple[Array, Aux]:
+    def loss(self, params: PyTree, turn: Turn) -> tuple[Array, Aux]:
         """Cross-entropy of the labels that are known, with batch statistics of all images."""
         outputs, variables = passes.forward(
-            self.network, params, state.variables["online"], views["image"], key
+            self.network, params, turn.state.variables["online"], turn.views["image"], turn.key
         )
-        loss, metrics = classify(outputs["logits"], views["label"])
+        loss, metrics = classify(outputs["logits"], turn.views["label"])
         return loss, Aux(
             variables=variables, metrics=metrics, carry={"features": outputs["features"]}
         )

@@ -6,7 +6,6 @@ that follow one another, with the rotations of the images as a task that stays, 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any, Literal
 
 import jax.numpy as jnp
@@ -16,7 +15,7 @@ from ml_collections import ConfigDict
 
 from ssljax import augment, losses, models
 from ssljax.methods import passes
-from ssljax.methods.contract import Aux, Batch, Method, Task, TrainState
+from ssljax.methods.contract import Aux, Batch, Method, Task, TrainState, Turn
 from ssljax.methods.known_labels import is_known, mean_known
 
 PyTree = Any
@@ -86,20 +85,15 @@ class OneVsRest(Method):
         """The class that is told from the rest at a train step."""
         return step // self.block % self.num_classes
 
-    def loss(
-        self,
-        params: PyTree,
-        state: TrainState,
-        views: PyTree,
-        key: PRNGKeyArray,
-        carried: Mapping[str, PyTree],
-    ) -> tuple[Array, Aux]:
+    def loss(self, params: PyTree, turn: Turn) -> tuple[Array, Aux]:
         """The task of this step, and the rotations."""
-        images = losses.with_rotations(views["image"])
-        outputs, variables = passes.forward(self.network, params, state.variables["online"], images)
+        images = losses.with_rotations(turn.views["image"])
+        outputs, variables = passes.forward(
+            self.network, params, turn.state.variables["online"], images
+        )
         logits = losses.upright_only(outputs["logits"])
-        labels = views["label"]
-        is_positive, known = labels == self.positive(state.step), is_known(labels)
+        labels = turn.views["label"]
+        is_positive, known = labels == self.positive(turn.state.step), is_known(labels)
         rotation = losses.rotation_loss(losses.in_four_orientations(outputs["rotation"]))
         task = mean_known(
             self._weights(is_positive)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from ssljax.methods.adversarial.ssgan import SSGAN
+from ssljax.methods.contract import Turn
 
 BATCH = gans.BATCH
 NETWORKS = {
@@ -70,18 +71,18 @@ def test_one_call_sees_all_images_upright_and_a_quarter_of_them_in_three_more_or
     seen = []
 
     def discriminate(params, variables, images, labels=None, update_spectral=False):
-        seen.append((images.shape[0], turn))
-        return SSGAN.discriminate(method, params, variables, images, labels, turn)
+        seen.append((images.shape[0], update_spectral))
+        return SSGAN.discriminate(method, params, variables, images, labels, update_spectral)
 
-    monkeypatch.setattr(method, "judge", judge)
+    monkeypatch.setattr(method, "discriminate", discriminate)
     for player in method.players:
         jax.eval_shape(
-            lambda params, player=player: player.loss(params, state, views, gans.KEY, {}),
+            lambda params, player=player: player.loss(params, Turn(state, views, gans.KEY)),
             state.params[player.name],
         )
     # Real ones, generated ones; then, in the generator's update, generated ones alone.
     assert [count for count, _ in seen] == [BATCH + 3 * BATCH // 4] * 3
-    assert [turn for _, turn in seen] == [True, False, False]
+    assert [update for _, update in seen] == [True, False, False]
 
 
 def test_the_discriminator_plays_on_upright_images_and_learns_rotations_of_real_ones(

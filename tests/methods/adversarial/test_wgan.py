@@ -10,6 +10,7 @@ import pytest
 
 from ssljax.methods.adversarial import wgan
 from ssljax.methods.adversarial.wgan import WGAN
+from ssljax.methods.contract import Turn
 from ssljax.run.step import make_step
 
 
@@ -67,7 +68,7 @@ def test_weights_are_clipped_before_the_step_and_not_after_it(close):
     key = jax.random.fold_in(jax.random.fold_in(players_key, 0), 0)
     player, views = method.players[0], gans.views(method)
     grads, _ = gans.jit(jax.grad(
-        lambda params: player.loss(params, start, views, key, {}), has_aux=True
+        lambda params: player.loss(params, Turn(start, views, key)), has_aux=True
     ))(clipped)  # fmt: skip
     expected = jax.tree.map(lambda p, g: p - gans.RATE * g, clipped, grads)
     close(after.params["discriminator"], expected)

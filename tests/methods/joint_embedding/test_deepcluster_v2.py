@@ -119,7 +119,7 @@ def test_defaults_are_the_authors():
 
 @pytest.mark.parametrize("variant", ["", ":2x224"])
 def test_imagenet_config_is_the_authors(variant):
-    path = pathlib.Path(__file__).parents[2] / "configs/deepcluster_v2" / f"imagenet.py{variant}"
+    path = pathlib.Path(__file__).parents[3] / "configs/deepcluster_v2" / f"imagenet.py{variant}"
     config = config_flags.ConfigFileFlagParser("config").parse(str(path))
     settings = config.optimizer
     assert (settings.name, settings.trust_coefficient, settings.exclude) == ("lars", 0.001, ())

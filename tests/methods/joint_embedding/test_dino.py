@@ -18,7 +18,7 @@ from ml_collections.config_flags import config_flags
 from ssljax import losses, methods, models, optimizers
 from ssljax.augment import ViewPolicy
 from ssljax.methods import passes
-from ssljax.methods.contract import Aux, Task, TrainState
+from ssljax.methods.contract import Aux, Task, TrainState, Turn
 from ssljax.methods.joint_embedding.dino import DINO
 from ssljax.run.step import init_state, make_step
 
@@ -108,7 +108,7 @@ def at_start(method, start):
 
     def loss(params, teacher, views):
         state = start.replace(memory=start.memory | {"teacher": teacher})
-        return method.loss(params, state, views, jax.random.key(0), {})
+        return method.loss(params, Turn(state, views, jax.random.key(0)))
 
     @jax.jit
     def compute(params, memory):
@@ -155,7 +155,7 @@ def test_defaults_are_the_papers():
 
 def test_imagenet_config_is_the_papers(monkeypatch):
     monkeypatch.setitem(methods.REGISTRY, "dino", DINO)
-    path = pathlib.Path(__file__).parents[2] / "configs" / "dino" / "imagenet.py"
+    path = pathlib.Path(__file__).parents[3] / "configs" / "dino" / "imagenet.py"
     config = config_flags.ConfigFileFlagParser("config").parse(str(path))
     settings = config.optimizer
     assert (settings.name, settings.learning_rate, settings.scaling) == ("adamw", 5e-4, "linear")

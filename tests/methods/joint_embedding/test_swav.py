@@ -167,7 +167,7 @@ def test_defaults_are_the_papers():
 @pytest.mark.parametrize("variant", ["", ":2x224", ":batch256"])
 def test_imagenet_config_is_the_papers(variant, monkeypatch):
     monkeypatch.setitem(methods.REGISTRY, "swav", SwAV)
-    path = pathlib.Path(__file__).parents[2] / "configs" / "swav" / f"imagenet.py{variant}"
+    path = pathlib.Path(__file__).parents[3] / "configs" / "swav" / f"imagenet.py{variant}"
     config = config_flags.ConfigFileFlagParser("config").parse(str(path))
     settings = config.optimizer
     # LARC: nothing is left out, and gradients, not steps, are in the momentum buffer.

@@ -15,7 +15,7 @@ from ml_collections.config_flags import config_flags
 
 from ssljax import augment, methods, models, optimizers
 from ssljax.augment import ViewPolicy
-from ssljax.methods.contract import Task
+from ssljax.methods.contract import Task, Turn
 from ssljax.methods.reconstruction.mae import MAE
 from ssljax.run.step import init_state, make_step
 
@@ -86,7 +86,7 @@ def painted(method, start):
         outputs = method.network.apply(
             {"params": params}, views, jax.random.split(key)[0], train=False
         )
-        losses = [m.loss(params, start, views, key, {}) for m in (method, plain)]
+        losses = [m.loss(params, Turn(start, views, key)) for m in (method, plain)]
         return views, outputs, losses
 
     return compute
@@ -113,7 +113,7 @@ def test_defaults_are_the_papers():
 
 def test_imagenet_config_is_the_papers(monkeypatch):
     monkeypatch.setitem(methods.REGISTRY, "mae", MAE)
-    path = pathlib.Path(__file__).parents[2] / "configs" / "mae" / "imagenet.py"
+    path = pathlib.Path(__file__).parents[3] / "configs" / "mae" / "imagenet.py"
     config = config_flags.ConfigFileFlagParser("config").parse(str(path))
     settings = config.optimizer
     assert (settings.name, settings.b1, settings.b2) == ("adamw", 0.9, 0.95)

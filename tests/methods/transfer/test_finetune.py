@@ -17,7 +17,7 @@ from ssljax.methods.probe import OnlineProbe
 from ssljax.methods.transfer.finetune import Finetune
 from ssljax.run.step import init_state, make_step
 
-CONFIGS = pathlib.Path(__file__).parents[2] / "configs"
+CONFIGS = pathlib.Path(__file__).parents[3] / "configs"
 
 
 def flat(tree):
