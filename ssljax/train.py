@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
 import logging
 import math
 import pathlib
 import signal
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import jax
@@ -18,7 +17,7 @@ from ml_collections import ConfigDict
 from ssljax import mesh, report
 from ssljax.errors import StoppedError, UserError
 from ssljax.evaluate import Evaluator
-from ssljax.methods.contract import Phase, TrainState
+from ssljax.methods.contract import TrainState, phase_at
 from ssljax.run import hosts, lock, pretrained, same_data, signals
 from ssljax.run import workdir as workdirs
 from ssljax.run.checkpoint import Checkpoints
@@ -233,7 +232,7 @@ class _Loop:
 
     def _enter(self, phase: int, state: TrainState) -> TrainState:
         enter = jax.jit(
-            lambda state: self._experiment.method.enter_phase(phase, state),
+            self._experiment.method_in(phase).enter_phase,
             donate_argnums=0,
             out_shardings=self._experiment.shardings,
         )
@@ -298,13 +297,6 @@ def compile_step(experiment: Experiment, feed: Feed, phase: int = 0) -> Any:
         donate_argnums=0,
         out_shardings=(experiment.shardings, mesh.replicated(experiment.mesh)),
     )
-
-
-def phase_at(phases: Sequence[Phase], step: int) -> tuple[int, int]:
-    """The phase of a train step, and the step at which it begins: (0, 0) without phases."""
-    starts = [0, *itertools.accumulate(phase.steps for phase in phases[:-1])]
-    index = max(i for i, start in enumerate(starts) if start <= step)
-    return index, starts[index]
 
 
 def _stops(stop: signals.Stop, step: int) -> bool:

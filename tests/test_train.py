@@ -198,9 +198,9 @@ class Phased(Toy):
 
     phases = (Phase("a", 2), Phase("b", 3), Phase("c", 1))
 
-    def __init__(self, config, task, phase=0):
+    def __init__(self, config, task):
         super().__init__(config, task)
-        self._args, self._phase = (config, task), phase
+        self._phase = task.phase
 
     def init(self, key):
         return {"online": jnp.ones(())}, {}, {"steps": jnp.zeros(3), "entered": jnp.zeros(3)}
@@ -209,11 +209,8 @@ class Phased(Toy):
         steps = state.memory["steps"].at[self._phase].add(1.0)
         return state.replace(memory=state.memory | {"steps": steps})
 
-    def in_phase(self, phase):
-        return Phased(*self._args, phase)
-
-    def enter_phase(self, phase, state):
-        entered = state.memory["entered"].at[phase].add(1.0)
+    def enter_phase(self, state):
+        entered = state.memory["entered"].at[self._phase].add(1.0)
         return state.replace(memory=state.memory | {"entered": entered})
 
 
@@ -228,6 +225,9 @@ def test_phases_change_the_graph_at_their_steps_also_across_a_restart(tmp_path, 
     # Steps 0-1, 2-4, and the last phase runs to the end: 5 and 6.
     assert final.memory["steps"].tolist() == [2, 3, 2]
     assert final.memory["entered"].tolist() == [1, 1, 1]
+    # A state is scored by the graph that it was trained with last.
+    found = [experiment.method_at(step)._phase for step in range(8)]
+    assert found == [0, 0, 0, 1, 1, 1, 2, 2]
 
 
 class Breaking(Toy):

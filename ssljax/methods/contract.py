@@ -7,6 +7,7 @@ the checkpoints and the evaluations are the same for all methods and know none o
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Literal
 
@@ -102,9 +103,12 @@ class Player:
         see `optimizers.scale_by_step`.
       schedule: Learning rate by train step, for the log; None if there is nothing to log.
       updates: Updates in one train step, each on fresh data (five for a WGAN critic).
+      beside: Name of something that an earlier player carries: the player moves on the batches that
+        it is of. None: on the first of the step's batches.
       active: Whether the player moves at a given train step, a traced scalar; None is always. In a
         step in which it rests its metrics and carry are zeros. See `every`.
       project: Applied to the parameters before each update (WGAN's weight clipping).
+      init: Makes the parameters of a player that `Method.init` does not know of.
     """
 
     name: str
@@ -112,8 +116,10 @@ class Player:
     tx: optax.GradientTransformation
     schedule: Callable[[Array], Float[Array, ""]] | None = None
     updates: int = 1
+    beside: str | None = None
     active: Callable[[Int[Array, ""]], Bool[Array, ""]] | None = None
     project: Callable[[PyTree], PyTree] | None = None
+    init: Callable[[], PyTree] | None = None
 
 
 def every(n: int) -> Callable[[Int[Array, ""]], Bool[Array, ""]]:
@@ -134,6 +140,13 @@ class Phase:
     steps: int
 
 
+def phase_at(phases: Sequence[Phase], step: int) -> tuple[int, int]:
+    """The phase of a train step, and the step at which it begins: (0, 0) without phases."""
+    starts = [0, *itertools.accumulate(phase.steps for phase in phases[:-1])]
+    index = max(i for i, start in enumerate(starts) if start <= step)
+    return index, starts[index]
+
+
 @dataclasses.dataclass(frozen=True)
 class Task:
     """What a method is told of the data and the length of the run.
@@ -147,6 +160,8 @@ class Task:
       class_names: Their names, in the order of their numbers.
       num_images: Images of the training set.
       source: The method of the run that this one starts from; None without one.
+      phase: For which of its `phases` the method is built. The state's structure is the same in all
+        of them.
     """
 
     image_shape: tuple[int, int, int]
@@ -157,6 +172,7 @@ class Task:
     class_names: tuple[str, ...] = ()
     num_images: int = 0
     source: Method | None = None
+    phase: int = 0
 
 
 class Method:
@@ -168,7 +184,8 @@ class Method:
 
     Attributes:
       players: In the order in which they move.
-      phases: Static schedule of graphs; empty if the graph never changes.
+      phases: Static schedule of graphs; empty if the graph never changes. For each of them the
+        method is built anew, see `Task.phase`.
       evaluated: The network that `features` reads, as it is named beside every score.
       sees_unlabelled: Whether images whose label `data.labels` leaves out are seen all the same,
         with label -1, or not at all.
@@ -317,10 +334,6 @@ class Method:
             f"{type(self).__name__} cannot start from another run: leave config.init.workdir empty."
         )
 
-    def in_phase(self, phase: int) -> Method:
-        """The method with the graph of one of its `phases`; the state keeps its structure."""
-        return self
-
-    def enter_phase(self, phase: int, state: TrainState) -> TrainState:
-        """Changes the state as a phase begins, such as a fresh optimizer state. Pure."""
+    def enter_phase(self, state: TrainState) -> TrainState:
+        """Changes the state as this method's phase begins: a fresh optimizer state, ... Pure."""
         return state

@@ -17,7 +17,7 @@ from ml_collections import ConfigDict
 
 from ssljax import data, mesh, methods, metrics, optimizers
 from ssljax.errors import UserError
-from ssljax.methods.contract import Batch, Method, Task, TrainState
+from ssljax.methods.contract import Batch, Method, Task, TrainState, phase_at
 from ssljax.run import memory, pretrained
 from ssljax.run.step import init_state, make_step
 
@@ -58,7 +58,7 @@ class Experiment:
       source: The training images.
       labelled: Of these the labelled ones, for a method that has batches of them; else None.
       task: What the method was told of data and length.
-      method: The method.
+      method: The method, in the first of its phases; see `method_at`.
       batches_per_step: Fresh batches in one train step: as many as are accumulated for one update,
         times the updates.
       abstract_state: Shapes, types and shardings of the training state.
@@ -114,6 +114,7 @@ class Experiment:
         self._tell_shorter_warmup()
         with _told_as_misfit():
             self.method: Method = methods.build(config, self.task)
+            self._methods = {self.task.phase: self.method}
             abstract = jax.eval_shape(self._init)
             if self.task.source is not None:
                 taken = pretrained.abstract_state(self.task.source)
@@ -141,9 +142,20 @@ class Experiment:
     def step(self, phase: int = 0) -> Step:
         """The train step of one phase, `(state, batch) -> (state, metrics)`: traced only once."""
         if phase not in self._steps:
-            step = make_step(self.method.in_phase(phase), self.config.optimizer.accumulate)
+            step = make_step(self.method_in(phase), self.config.optimizer.accumulate)
             self._steps[phase] = jax.jit(step, inline=True)
         return self._steps[phase]
+
+    def method_in(self, phase: int) -> Method:
+        """The method with the graph of one of its phases."""
+        if phase not in self._methods:
+            task = dataclasses.replace(self.task, phase=phase)
+            self._methods[phase] = methods.build(self.config, task)
+        return self._methods[phase]
+
+    def method_at(self, step: int) -> Method:
+        """The method by whose graph a state of so many steps was trained: see `build_at`."""
+        return self.method_in(phase_at(self.method.phases, max(0, step - 1))[0])
 
     def trace(self) -> None:
         """Traces the train step of every phase, with shapes alone: nothing is read or computed.

@@ -31,6 +31,7 @@ def init_state(method: Method, key: PRNGKeyArray) -> TrainState:
     """
     init_key, run_key = jax.random.split(key)
     params, variables, memory = method.init(init_key)
+    params = params | {p.name: p.init() for p in method.players if p.init is not None}
     names = [player.name for player in method.players]
     if sorted(params) != sorted(names):
         raise ValueError(f"init made parameters for {sorted(params)}, the players are {names}")
@@ -83,13 +84,17 @@ def make_step(
         if accumulate == 1:
             seen = [look(number) for number in range(batches)].__getitem__  # Players share them.
         carried: dict[str, PyTree] = {}
+        carried_of: dict[str, range] = {}
         metrics: Metrics = {}
         for place, player in enumerate(method.players):
             key = jax.random.fold_in(players_key, place)
             for first in range(0, player.updates * accumulate, accumulate):
                 numbers = range(first, first + accumulate)
+                if player.beside is not None:
+                    numbers = carried_of[player.beside]
                 state, moved = _move(player, state, numbers, seen, key, carried)
             carried = carried | moved.carry
+            carried_of |= dict.fromkeys(moved.carry, numbers)
             metrics |= {f"{player.name}/{name}": x for name, x in moved.metrics.items()}
         state = method.after_step(state, jax.tree.map(_join, carried))
         return state.replace(step=state.step + 1), metrics

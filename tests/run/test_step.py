@@ -8,10 +8,9 @@ import numpy as np
 import optax
 import pytest
 
-from ssljax.methods.contract import Aux, Method, Phase, Player, every
+from ssljax.methods.contract import Aux, Method, Phase, Player, every, phase_at
 from ssljax.optimizers import scale_by_step
 from ssljax.run.step import init_state, make_step
-from ssljax.train import phase_at
 
 
 class Quadratic(Method):

@@ -59,7 +59,7 @@ class Distill(Method):
         if not isinstance(teacher, Finetune | Distill):
             raise ValueError(
                 "A student needs a teacher: set config.init.workdir to that of a finished run of "
-                'the method "finetune" or "distill", without method.online_probe.'
+                'the method "finetune" or "distill".'
             )
         self.teacher = teacher
         self.num_classes: int = teacher.num_classes

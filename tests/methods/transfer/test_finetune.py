@@ -10,10 +10,10 @@ import pytest
 from ml_collections.config_flags import config_flags
 
 from ssljax import methods
+from ssljax.methods import probe
 from ssljax.methods.contract import Task
 from ssljax.methods.joint_embedding.dino import DINO
 from ssljax.methods.joint_embedding.simclr import SimCLR
-from ssljax.methods.probe import OnlineProbe
 from ssljax.methods.transfer.finetune import Finetune
 from ssljax.run.step import init_state, make_step
 
@@ -93,8 +93,9 @@ def test_of_dino_the_teacher_is_taken(tiny):
 
 
 def test_with_an_online_probe_it_starts_alike(tiny, method, start, source):
-    probed = OnlineProbe(method, tiny.task)
-    started = probed.start_from(tiny.init(probed), OnlineProbe(source[0], tiny.task), source[1])
+    probed = tiny.build(Finetune)
+    probed.players = (*probed.players, probe.player(probed, tiny.task))
+    started = probed.start_from(tiny.init(probed), *source)
     for path, leaf in flat(start.params["online"]).items():
         np.testing.assert_array_equal(leaf, flat(started.params["online"])[path])
     assert "probe" in started.params
