@@ -211,7 +211,7 @@ class MixtureGan(Method):
 
     def views(self, key: PRNGKeyArray, batch: Batch) -> PyTree:
         """Takes the points as they are."""
-        return batch["image"]
+        return batch["images"]["image"]
 
     def generate(self, params: PyTree, key: PRNGKeyArray, count: int) -> Float[Array, "count 2"]:
         """Draws points from the generator."""
@@ -279,7 +279,7 @@ def trainer(game: Game, steps: int) -> Callable[[Array, Array], tuple[Array, Arr
         def one(state: TrainState, _: None) -> tuple[TrainState, None]:
             key = jax.random.fold_in(data_key, state.step)
             rows = jax.random.randint(key, (BATCH, game.updates), 0, data.shape[0])
-            return step(state, {"image": data[rows]})[0], None
+            return step(state, {"images": {"image": data[rows]}})[0], None
 
         state, _ = jax.lax.scan(one, init_state(method, init_key), length=steps)
         points = method.generate(state.params["generator"], latent_key, POINTS)

@@ -21,7 +21,8 @@ from ssljax.methods.contract import TrainState, phase_at
 from ssljax.run import hosts, lock, pretrained, same_data, signals
 from ssljax.run import workdir as workdirs
 from ssljax.run.checkpoint import Checkpoints
-from ssljax.run.experiment import Experiment, Feed
+from ssljax.run.experiment import Experiment
+from ssljax.run.feeds import Stream
 from ssljax.run.step import loops
 
 _log = logging.getLogger(__name__)
@@ -189,13 +190,13 @@ class _Loop:
         if first >= total:
             return state
         self._progress.doing = "opening the training images"
-        feed = experiment.feed()
+        stream = experiment.stream()
         images = experiment.task.batch_size * experiment.batches_per_step
         throughput = report.Throughput(images)
         late: tuple[int, Any] | None = None
         step_function, phase = None, -1
         with (
-            contextlib.closing(feed.batches(first)) as batches,
+            contextlib.closing(stream.batches(first)) as batches,
             jax.transfer_guard("disallow"),
         ):
             for step in range(first, total):
@@ -205,10 +206,10 @@ class _Loop:
                     phase = phase_now
                     if step == phase_start and experiment.method.phases:
                         state = self._enter(phase, state)
-                    step_function = self._compile(phase, state, feed, batch)
+                    step_function = self._compile(phase, state, stream, batch)
                     rounds = config.optimizer.accumulate if loops() else 1
                     throughput.flops_per_step = report.flops(step_function, rounds)
-                state, metrics = step_function(state, feed.constants, batch)
+                state, metrics = step_function(state, stream.constants, batch)
                 if late is not None:
                     self._tell(*late, throughput)
                 late = (step, metrics)
@@ -238,10 +239,10 @@ class _Loop:
         )
         return enter(state)
 
-    def _compile(self, phase: int, state: TrainState, feed: Feed, batch: Any) -> Any:
+    def _compile(self, phase: int, state: TrainState, stream: Stream, batch: Any) -> Any:
         self._progress.doing = "compiling the train step"
-        return compile_step(self._experiment, feed, phase).lower(
-            state, feed.constants, batch
+        return compile_step(self._experiment, stream, phase).lower(
+            state, stream.constants, batch
         ).compile()  # fmt: skip
 
     def _tell(self, step: int, metrics: Any, throughput: Any) -> None:
@@ -286,14 +287,14 @@ class _Loop:
         return scores
 
 
-def compile_step(experiment: Experiment, feed: Feed, phase: int = 0) -> Any:
+def compile_step(experiment: Experiment, stream: Stream, phase: int = 0) -> Any:
     """The jitted train step of one phase: `(state, constants, batch) -> (state, metrics)`.
 
     The state is donated; the metrics are whole on every device.
     """
     step = experiment.step(phase)
     return jax.jit(
-        lambda state, constants, batch: step(state, feed.unpack(constants, batch)),
+        lambda state, constants, batch: step(state, stream.unpack(constants, batch)),
         donate_argnums=0,
         out_shardings=(experiment.shardings, mesh.replicated(experiment.mesh)),
     )

@@ -82,7 +82,9 @@ class NetworkEvaluator:
         wanted = (["logits"] if "classifier" in which else []) + (["features"] if probes else [])
         abstract = self._experiment.abstract_state
         shapes = jax.eval_shape(
-            functools.partial(self._named, names=tuple(wanted)), abstract, images
+            functools.partial(self._named, self._experiment.method, names=tuple(wanted)),
+            abstract,
+            images,
         )
         for scan in self._tests(which):
             self._count(scan, lambda counts: counts.sum() > 0)

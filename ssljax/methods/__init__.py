@@ -7,7 +7,7 @@ import dataclasses
 from ml_collections import ConfigDict
 
 from ssljax.methods import adversarial, joint_embedding, probe, reconstruction, transfer
-from ssljax.methods.contract import Method, Task, phase_at
+from ssljax.methods.contract import Feed, Method, Task, phase_at
 
 REGISTRY: dict[str, type[Method]] = {
     name: method
@@ -24,6 +24,16 @@ def default_config(name: str) -> ConfigDict:
     return config
 
 
+def feeds(config: ConfigDict) -> dict[str, Feed]:
+    """What the method of a config is fed, and the labels that its online probe reads."""
+    found = dict(REGISTRY[config.method.name].feeds(config))
+    if config.method.online_probe:
+        name, feed = next(iter(found.items()))
+        fields = tuple(dict.fromkeys((*feed.fields, "label")))
+        found[name] = dataclasses.replace(feed, fields=fields)
+    return found
+
+
 def build(config: ConfigDict, task: Task) -> Method:
     """Builds the method that `config.method.name` names, with an online probe if it asks for one.
 
@@ -32,7 +42,8 @@ def build(config: ConfigDict, task: Task) -> Method:
     """
     method = REGISTRY[config.method.name](config, task)
     if config.method.online_probe:
-        method.players = (*method.players, probe.player(method, task))
+        feed = next(iter(feeds(config)))
+        method.players = (*method.players, probe.player(method, task, feed))
     return method
 
 

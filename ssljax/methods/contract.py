@@ -19,11 +19,11 @@ from ml_collections import ConfigDict
 from ssljax import models
 
 PyTree = Any
-Batch = Mapping[str, Array]
-"""Arrays with the batch axis first.
+Batch = Mapping[str, Mapping[str, Array]]
+"""Feed -> field -> array with the batch axis first: see `Feed`.
 
-"image" (uint8, NHWC), "index", the image's place in the training set (that of the corrupt image
-where another stands in for it), and, where there are any, "label", -1 for an image without one.
+Of one image: "image" (uint8, NHWC), "index", the image's place in the training set (that of the
+corrupt image where another stands in for it), and "label", -1 for an image without one.
 """
 
 
@@ -128,6 +128,25 @@ def every(n: int) -> Callable[[Int[Array, ""]], Bool[Array, ""]]:
 
 
 @dataclasses.dataclass(frozen=True)
+class Feed:
+    """One of the streams of data that a method is fed, in an order of its own.
+
+    Attributes:
+      fields: What is taken of each record. There is no "label" where the data set has no classes.
+      data: Dotted key of the config's section that names the data set. Its keys are those of
+        `config.data`; one that it lacks is as it is there.
+      unlabelled: What becomes of the images without a label. "as_found": those that have none in
+        the data set are seen, with label -1, and those whose label `data.labels` keeps back are
+        not. "seen": all of them, with label -1. "left_out": none; the others are repeated until
+        they fill a batch. "refused": the first that is met ends the run.
+    """
+
+    fields: tuple[str, ...] = ("image",)
+    data: str = "data"
+    unlabelled: Literal["as_found", "seen", "left_out", "refused"] = "as_found"
+
+
+@dataclasses.dataclass(frozen=True)
 class Phase:
     """A stretch of training with a graph of its own, such as one image size of ProGAN.
 
@@ -187,10 +206,6 @@ class Method:
       phases: Static schedule of graphs; empty if the graph never changes. For each of them the
         method is built anew, see `Task.phase`.
       evaluated: The network that `features` reads, as it is named beside every score.
-      sees_unlabelled: Whether images whose label `data.labels` leaves out are seen all the same,
-        with label -1, or not at all.
-      labelled_batches: Whether there is beside each batch one as large of labelled images alone,
-        "labelled_image" and "labelled_label", in an order of their own.
       remembers_images: Whether the memory holds something of each image, at its place in the set.
       generates: Whether the method draws images: it then has `latents` and `generate`.
       class_names: Names of the classes whose scores are the feature "logits", in their order; empty
@@ -200,8 +215,6 @@ class Method:
     players: Sequence[Player] = ()
     phases: Sequence[Phase] = ()
     evaluated: str = "online encoder"
-    sees_unlabelled: bool = False
-    labelled_batches: bool = False
     remembers_images: bool = False
     generates: bool = False
     class_names: tuple[str, ...] = ()
@@ -245,13 +258,12 @@ class Method:
         return models.ENCODERS
 
     @classmethod
-    def labels_read(cls, config: ConfigDict) -> Literal["none", "some", "all"]:
-        """Which labels the losses read, by the method's own keys.
+    def feeds(cls, config: ConfigDict) -> Mapping[str, Feed]:
+        """What the method is fed, by the whole config: the feeds of a batch, and their fields.
 
-        "some" are those that are known: images without one are left out of what learns from labels.
-        Of "all" none may be missing.
+        The first is that by which epochs are counted, and of which `Task` tells.
         """
-        return "none"
+        return {"images": Feed()}
 
     @classmethod
     def updates_per_step(cls, config: ConfigDict) -> int:

@@ -7,6 +7,7 @@ features are becoming useful.
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import jax
@@ -20,12 +21,13 @@ from ssljax.methods.known_labels import classify
 PyTree = Any
 
 
-def player(method: Method, task: Task, learning_rate: float = 1e-3) -> Player:
+def player(method: Method, task: Task, feed: str = "images", learning_rate: float = 1e-3) -> Player:
     """Makes the player "probe", which moves after those of a method.
 
     Args:
       method: The method that makes the features, under "features" in what its losses carry.
       task: Gives the images' shape and the number of classes.
+      feed: Whose images the features are of.
       learning_rate: Of the probe's Adam.
 
     Raises:
@@ -45,7 +47,7 @@ def player(method: Method, task: Task, learning_rate: float = 1e-3) -> Player:
     }
     return Player(
         "probe",
-        _loss,
+        functools.partial(_loss, feed),
         optimizer.tx,
         optimizer.schedule,
         beside="features",
@@ -53,11 +55,11 @@ def player(method: Method, task: Task, learning_rate: float = 1e-3) -> Player:
     )
 
 
-def _loss(params: PyTree, turn: Turn) -> tuple[Array, Aux]:
+def _loss(feed: str, params: PyTree, turn: Turn) -> tuple[Array, Aux]:
     """Cross-entropy of a linear layer on the features against the labels that are known."""
     features = jax.lax.stop_gradient(turn.carried["features"]).astype(jnp.float32)
     logits = features @ params["kernel"] + params["bias"][None]
-    loss, metrics = classify(logits, turn.batch["label"])
+    loss, metrics = classify(logits, turn.batch[feed]["label"])
     return loss, Aux(metrics=metrics)
 
 

@@ -64,8 +64,9 @@ def make_step(
     batches = accumulate * max(player.updates for player in method.players)
 
     def step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
-        for name, array in batch.items():
+        for path, array in jax.tree_util.tree_leaves_with_path(batch):
             if array.shape[1] != batches:
+                name = jax.tree_util.keystr(path, simple=True, separator="/")
                 raise ValueError(
                     f"A train step takes {batches} batches, and {name!r} has {array.shape[1]} on "
                     "its second axis."
@@ -74,10 +75,9 @@ def make_step(
         state = method.before_step(state)
 
         def look(number: Any) -> tuple[PyTree, Batch]:
-            taken = {
-                name: jax.lax.dynamic_index_in_dim(array, number, axis=1, keepdims=False)
-                for name, array in batch.items()
-            }
+            taken = jax.tree.map(
+                lambda x: jax.lax.dynamic_index_in_dim(x, number, axis=1, keepdims=False), batch
+            )
             return method.views(jax.random.fold_in(views_key, number), taken), taken
 
         seen: Callable[[Any], tuple[PyTree, Batch]] = look  # One batch's views lie in memory.

@@ -68,14 +68,12 @@ class Tiny:
         """The untrained state."""
         return self.jit(lambda: init_state(method, jax.random.key(0)))()
 
-    def batch(self, seed: int) -> dict[str, jax.Array]:
+    def batch(self, seed: int) -> dict[str, dict[str, jax.Array]]:
         """One update's random images and labels, as a step takes them."""
         rng = np.random.default_rng(seed)
         images = rng.integers(0, 256, (16, 1, 8, 8, 1), dtype=np.uint8)
-        return {
-            "image": jnp.asarray(images),
-            "label": jnp.asarray(rng.integers(0, 3, (16, 1), dtype=np.int32)),
-        }
+        labels = rng.integers(0, 3, (16, 1), dtype=np.int32)
+        return {"images": {"image": jnp.asarray(images), "label": jnp.asarray(labels)}}
 
     def views(self, seed: int = 0) -> tuple[jax.Array, jax.Array]:
         """Two random views, as a method's loss takes them."""

@@ -40,7 +40,7 @@ class Pixels(Method):
         return {"one": jnp.zeros(())}, {}, ()
 
     def views(self, key, batch):
-        return batch["image"]
+        return batch["images"]["image"]
 
     def loss(self, params, turn):
         return params, Aux(carry={"features": self.features(turn.state, turn.views)["features"]})
@@ -65,7 +65,7 @@ def test_one_step_of_the_probe_by_hand(accumulate):
     probed = Pixels(TASK)
     state, metrics = make_step(probed, accumulate)(
         init_state(probed, jax.random.key(0)),
-        {"image": jnp.asarray(images), "label": jnp.asarray(labels)},
+        {"images": {"image": jnp.asarray(images), "label": jnp.asarray(labels)}},
     )
     # From zero, all classes are alike, and the first is named; four of six labels are it.
     assert float(metrics["probe/loss"]) == pytest.approx(np.log(3), rel=1e-6)

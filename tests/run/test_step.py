@@ -23,7 +23,7 @@ class Quadratic(Method):
         return {"one": jnp.ones(())}, {"one": {"batch_stats": jnp.zeros(())}}, jnp.zeros(())
 
     def views(self, key, batch):
-        return batch["image"]
+        return batch["images"]["image"]
 
     def loss(self, params, turn):
         mean = jnp.mean(turn.views)
@@ -38,7 +38,7 @@ class Quadratic(Method):
 
 def _batch(*means):
     """A batch of two rows whose update u has the mean means[u]."""
-    return {"image": jnp.stack([jnp.asarray(means, jnp.float32)] * 2)}
+    return {"images": {"image": jnp.stack([jnp.asarray(means, jnp.float32)] * 2)}}
 
 
 def test_one_step_is_one_gradient_step_then_after_step():
@@ -121,7 +121,7 @@ def test_what_losses_carry_is_joined_and_what_they_change_is_handed_on(loops, mo
     step = jax.jit(make_step(method, accumulate=4))
     state = init_state(method, jax.random.key(0))
     for number in (1, 2):
-        state, _ = step(state, {"image": image})
+        state, _ = step(state, {"images": {"image": image}})
         # One step of before_step, one update: w goes half the way to where it began plus 2.
         assert float(state.memory["begun"]) == float(number)
         assert float(state.params["one"]) == number + 1.0
@@ -133,7 +133,9 @@ def test_what_losses_carry_is_joined_and_what_they_change_is_handed_on(loops, mo
 
 def test_a_batch_of_another_number_of_updates_is_refused():
     method = Quadratic()
-    with pytest.raises(ValueError, match="takes 2 batches, and 'image' has 3 on its second axis"):
+    with pytest.raises(
+        ValueError, match="takes 2 batches, and 'images/image' has 3 on its second axis"
+    ):
         make_step(method, accumulate=2)(init_state(method, jax.random.key(0)), _batch(1, 2, 3))
 
 
@@ -212,7 +214,7 @@ class ToyGan(Method):
         )
 
     def views(self, key, batch):
-        return batch["image"]
+        return batch["images"]["image"]
 
     @staticmethod
     def critic(params, x):
@@ -240,7 +242,7 @@ def test_a_two_player_game_with_five_critic_updates_learns_its_data():
     path = []
     for _ in range(1500):
         real = rng.normal(3.0, 0.5, (128, 5)).astype(np.float32)
-        state, _ = step(state, {"image": jnp.asarray(real)})
+        state, _ = step(state, {"images": {"image": jnp.asarray(real)}})
         path.append([float(state.params["generator"][name]) for name in ("shift", "scale")])
     # The game circles its solution, and a clipped critic says little of the spread: from N(0, 1) it
     # finds where the data are, and that they are narrower.
@@ -257,7 +259,7 @@ def test_a_player_moves_only_its_own_parameters():
     critic_alone = ToyGan()
     critic_alone.players = critic_alone.players[:1]
     real = np.random.default_rng(0).normal(3.0, 0.5, (8, 5)).astype(np.float32)
-    after, _ = jax.jit(make_step(critic_alone))(state, {"image": jnp.asarray(real)})
+    after, _ = jax.jit(make_step(critic_alone))(state, {"images": {"image": jnp.asarray(real)}})
     for name in ("params", "opt_state"):
         before, now = getattr(state, name)["generator"], getattr(after, name)["generator"]
         assert all(map(np.array_equal, jax.tree.leaves(before), jax.tree.leaves(now)))

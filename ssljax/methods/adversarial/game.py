@@ -140,8 +140,8 @@ class Adversarial(Method):
 
     def views(self, key: PRNGKeyArray, batch: Batch) -> PyTree:
         """Scales the real images to [-1, 1]; classes stand beside them if they are read."""
-        views = {"image": augment.to_tanh_range(batch["image"])}
-        return views if self.num_classes is None else views | {"label": batch["label"]}
+        views = {"image": augment.to_tanh_range(batch["images"]["image"])}
+        return views if self.num_classes is None else views | {"label": batch["images"]["label"]}
 
     def latents(self, key: PRNGKeyArray, count: int) -> PyTree:
         """Draws "noise" (count, latent_dim) and, for a conditional method, "label" (count,)."""

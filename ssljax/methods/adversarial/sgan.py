@@ -6,7 +6,8 @@ Salimans et al., Improved Techniques for Training GANs, 2016, section 5.
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, Literal
+from collections.abc import Mapping
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -15,7 +16,7 @@ from ml_collections import ConfigDict
 
 from ssljax import augment, losses
 from ssljax.methods.adversarial.game import Adversarial
-from ssljax.methods.contract import Aux, Batch, Task, TrainState, Turn
+from ssljax.methods.contract import Aux, Batch, Feed, Task, TrainState, Turn
 from ssljax.methods.known_labels import mean_known
 from ssljax.metrics import generator_collapsed
 
@@ -30,8 +31,6 @@ class SGAN(Adversarial):
     """
 
     evaluated = "averaged discriminator"
-    sees_unlabelled = True
-    labelled_batches = True
 
     @staticmethod
     def default_config() -> ConfigDict:
@@ -46,9 +45,12 @@ class SGAN(Adversarial):
         return config
 
     @classmethod
-    def labels_read(cls, config: ConfigDict) -> Literal["none", "some", "all"]:
-        """Those that are known."""
-        return "some"
+    def feeds(cls, config: ConfigDict) -> Mapping[str, Feed]:
+        """All images and, beside each batch, one as large of those that have a label."""
+        return {
+            "images": Feed(unlabelled="seen"),
+            "labelled": Feed(("image", "label"), unlabelled="left_out"),
+        }
 
     def __init__(self, config: ConfigDict, task: Task) -> None:
         method = config.method
@@ -67,9 +69,9 @@ class SGAN(Adversarial):
     def views(self, key: PRNGKeyArray, batch: Batch) -> PyTree:
         """Scales the real images to [-1, 1]; of the labelled ones alone is the label read."""
         return {
-            "image": augment.to_tanh_range(batch["image"]),
-            "labelled": augment.to_tanh_range(batch["labelled_image"]),
-            "label": batch["labelled_label"],
+            "image": augment.to_tanh_range(batch["images"]["image"]),
+            "labelled": augment.to_tanh_range(batch["labelled"]["image"]),
+            "label": batch["labelled"]["label"],
         }
 
     def discriminator_loss(self, params: PyTree, turn: Turn) -> tuple[Array, Aux]:

@@ -17,7 +17,7 @@ from ml_collections import ConfigDict
 
 from ssljax import losses
 from ssljax.methods import passes
-from ssljax.methods.contract import Aux, Batch, Task, TrainState, Turn
+from ssljax.methods.contract import Aux, Batch, Feed, Task, TrainState, Turn
 from ssljax.methods.joint_embedding.multi_crop import MultiCrop
 from ssljax.metrics import collapse_metrics
 from ssljax.ops.normalize import l2_normalize
@@ -90,9 +90,14 @@ class DeepClusterV2(MultiCrop):
         }
         return {"online": params}, {"online": variables}, memory
 
+    @classmethod
+    def feeds(cls, config: ConfigDict) -> Mapping[str, Feed]:
+        """Images and their places in the data set."""
+        return {"images": Feed(("image", "index"))}
+
     def views(self, key: PRNGKeyArray, batch: Batch) -> PyTree:
         """Makes the crops, beside the images' places in the data set."""
-        return {"crops": self.crops(key, batch), "index": batch["index"]}
+        return {"crops": self.crops(key, batch), "index": batch["images"]["index"]}
 
     def loss(self, params: PyTree, turn: Turn) -> tuple[Array, Aux]:
         """Mean over the clusterings of the cross-entropy of all crops with the image's cluster."""

@@ -80,7 +80,7 @@ class TwoView(Method):
     def views(self, key: PRNGKeyArray, batch: Batch) -> PyTree:
         """Makes two views of every image."""
         policies = [(view, self._draws) for view in self._views]
-        return augment.multi_crop(key, batch["image"], policies)
+        return augment.multi_crop(key, batch["images"]["image"], policies)
 
     def loss(self, params: PyTree, turn: Turn) -> tuple[Array, Aux]:
         """The method's own loss of its two views; see `contract.Loss`."""

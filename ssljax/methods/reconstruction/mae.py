@@ -69,7 +69,7 @@ class MAE(Method):
 
     def views(self, key: PRNGKeyArray, batch: Batch) -> PyTree:
         """Makes one view of every image."""
-        return augment.augment_view(self.view, key, batch["image"])
+        return augment.augment_view(self.view, key, batch["images"]["image"])
 
     def loss(self, params: PyTree, turn: Turn) -> tuple[Array, Aux]:
         """Squared error of the hidden patches, which are others in every example and step."""

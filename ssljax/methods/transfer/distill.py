@@ -8,7 +8,8 @@ of a smaller one.
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, Literal
+from collections.abc import Mapping
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -17,7 +18,7 @@ from ml_collections import ConfigDict
 
 from ssljax import augment, losses, models
 from ssljax.methods import passes
-from ssljax.methods.contract import Aux, Batch, Method, Task, TrainState, Turn
+from ssljax.methods.contract import Aux, Batch, Feed, Method, Task, TrainState, Turn
 from ssljax.methods.known_labels import is_known
 from ssljax.methods.transfer.finetune import Finetune
 
@@ -31,7 +32,6 @@ class Distill(Method):
     """
 
     evaluated = "student"
-    sees_unlabelled = True
 
     @staticmethod
     def default_config() -> ConfigDict:
@@ -49,9 +49,10 @@ class Distill(Method):
         )
 
     @classmethod
-    def labels_read(cls, config: ConfigDict) -> Literal["none", "some", "all"]:
-        """None, or with alpha below 1 those that are known."""
-        return "some" if config.alpha < 1 else "none"
+    def feeds(cls, config: ConfigDict) -> Mapping[str, Feed]:
+        """All images, and with alpha below 1 the labels that are known."""
+        fields = ("image", "label") if config.method.alpha < 1 else ("image",)
+        return {"images": Feed(fields, unlabelled="seen")}
 
     def __init__(self, config: ConfigDict, task: Task) -> None:
         method = config.method
@@ -99,10 +100,10 @@ class Distill(Method):
 
     def views(self, key: PRNGKeyArray, batch: Batch) -> PyTree:
         """Makes one view of every image; labels stand beside them if they are read."""
-        views = {"image": augment.augment_view(self.view, key, batch["image"])}
+        views = {"image": augment.augment_view(self.view, key, batch["images"]["image"])}
         if self.alpha == 1:
             return views
-        labels = batch["label"]
+        labels = batch["images"]["label"]
         return views | {
             "label": jnp.where(is_known(labels), jnp.asarray(self.numbers)[labels], labels)
         }

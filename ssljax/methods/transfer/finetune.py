@@ -7,7 +7,8 @@ section 2; `run.py` of google-research/simclr with `train_mode=finetune`.
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, Literal
+from collections.abc import Mapping
+from typing import Any
 
 import jax.numpy as jnp
 from flax import traverse_util
@@ -16,7 +17,7 @@ from ml_collections import ConfigDict
 
 from ssljax import augment, models
 from ssljax.methods import passes
-from ssljax.methods.contract import Aux, Batch, Method, Task, TrainState, Turn
+from ssljax.methods.contract import Aux, Batch, Feed, Method, Task, TrainState, Turn
 from ssljax.methods.known_labels import classify
 
 PyTree = Any
@@ -48,9 +49,9 @@ class Finetune(Method):
         )
 
     @classmethod
-    def labels_read(cls, config: ConfigDict) -> Literal["none", "some", "all"]:
-        """Those that are known."""
-        return "some"
+    def feeds(cls, config: ConfigDict) -> Mapping[str, Feed]:
+        """Images with the labels that are known."""
+        return {"images": Feed(("image", "label"))}
 
     def __init__(self, config: ConfigDict, task: Task) -> None:
         if task.num_classes is None:
@@ -88,8 +89,8 @@ class Finetune(Method):
 
     def views(self, key: PRNGKeyArray, batch: Batch) -> PyTree:
         """Makes one view of every image, and puts the labels beside them."""
-        view = augment.augment_view(self.view, key, batch["image"])
-        return {"image": view, "label": batch["label"]}
+        view = augment.augment_view(self.view, key, batch["images"]["image"])
+        return {"image": view, "label": batch["images"]["label"]}
 
     def loss(self, params: PyTree, turn: Turn) -> tuple[Array, Aux]:
         """Cross-entropy of the labels that are known, with batch statistics of all images."""

@@ -6,7 +6,8 @@ that follow one another, with the rotations of the images as a task that stays, 
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from collections.abc import Mapping
+from typing import Any
 
 import jax.numpy as jnp
 import optax
@@ -15,7 +16,7 @@ from ml_collections import ConfigDict
 
 from ssljax import augment, losses, models
 from ssljax.methods import passes
-from ssljax.methods.contract import Aux, Batch, Method, Task, TrainState, Turn
+from ssljax.methods.contract import Aux, Batch, Feed, Method, Task, TrainState, Turn
 from ssljax.methods.known_labels import is_known, mean_known
 
 PyTree = Any
@@ -54,9 +55,9 @@ class OneVsRest(Method):
         return ConfigDict(dict(dtype="float32"))
 
     @classmethod
-    def labels_read(cls, config: ConfigDict) -> Literal["none", "some", "all"]:
-        """Those that are known."""
-        return "some"
+    def feeds(cls, config: ConfigDict) -> Mapping[str, Feed]:
+        """Images with the labels that are known."""
+        return {"images": Feed(("image", "label"))}
 
     def __init__(self, config: ConfigDict, task: Task) -> None:
         method = config.method
@@ -79,7 +80,10 @@ class OneVsRest(Method):
 
     def views(self, key: PRNGKeyArray, batch: Batch) -> PyTree:
         """Scales the images to [-1, 1], beside their labels."""
-        return {"image": augment.to_tanh_range(batch["image"]), "label": batch["label"]}
+        return {
+            "image": augment.to_tanh_range(batch["images"]["image"]),
+            "label": batch["images"]["label"],
+        }
 
     def positive(self, step: int | Int[Array, ""]) -> int | Int[Array, ""]:
         """The class that is told from the rest at a train step."""

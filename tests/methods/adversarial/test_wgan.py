@@ -110,16 +110,16 @@ def test_updates_of_two_batches_take_each_image_once_and_the_generator_rests(mon
     state = by_hand = gans.start(method)
     average = state.memory["generator"]
     for number in (0, 1):
-        batch = {"image": gans.batch(number, 4)["image"]}
+        batch = {"images": gans.batch(number, 4)["images"]}
         by_hand = by_hand.replace(step=jnp.int32(number))
         for numbers in ((0, 1), (2, 3)):
-            by_hand, loss = move(critic, by_hand, batch["image"], numbers)
+            by_hand, loss = move(critic, by_hand, batch["images"]["image"], numbers)
         state, metrics = step(state, batch)
         assert float(metrics["discriminator/loss"]) == pytest.approx(loss, rel=1e-4, abs=1e-6)
         if number == 0:
             assert not any(x for name, x in metrics.items() if name.startswith("generator/"))
         else:
-            by_hand, loss = move(generator, by_hand, batch["image"], (0, 1))
+            by_hand, loss = move(generator, by_hand, batch["images"]["image"], (0, 1))
             assert float(metrics["generator/loss"]) == pytest.approx(loss, rel=1e-4, abs=1e-6)
         close(state.params, by_hand.params, rtol=1e-4)
         close(state.variables, by_hand.variables, rtol=1e-4)

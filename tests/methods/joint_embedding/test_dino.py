@@ -61,7 +61,7 @@ VIEWS = tuple(
 
 def batch(seed):
     images = np.random.default_rng(seed).integers(0, 256, (BATCH, 1, 12, 12, 1), dtype=np.uint8)
-    return {"image": jnp.asarray(images)}
+    return {"images": {"image": jnp.asarray(images)}}
 
 
 @pytest.fixture(scope="module")
@@ -343,7 +343,7 @@ def test_eight_devices_learn_what_one_learns(method, start, run):
 
 
 def test_features_are_the_teachers_without_its_logits(method, start):
-    images = batch(0)["image"][:, 0]
+    images = batch(0)["images"]["image"][:, 0]
     features = jax.jit(method.features)
     expected = features(start, images)
     assert set(expected) == {

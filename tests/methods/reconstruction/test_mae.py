@@ -40,7 +40,7 @@ def tiny_config(name="vit_test", **changes):
 
 def batch(seed):
     images = np.random.default_rng(seed).integers(0, 256, (BATCH, 1, 12, 12, 1), dtype=np.uint8)
-    return {"image": jnp.asarray(images)}
+    return {"images": {"image": jnp.asarray(images)}}
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -77,12 +77,12 @@ def run(method, start):
 def painted(method, start):
     """For a key: views, the network's outputs, and both losses with what they carry."""
     plain = MAE(tiny_config(normalize_pixels=False), TASK)
-    images = batch(0)["image"][:, 0]
+    images = batch(0)["images"]["image"][:, 0]
 
     @jax.jit
     def compute(key):
         params = start.params["online"]
-        views = method.views(jax.random.key(1), {"image": images})
+        views = method.views(jax.random.key(1), {"images": {"image": images}})
         outputs = method.network.apply(
             {"params": params}, views, jax.random.split(key)[0], train=False
         )
@@ -161,7 +161,7 @@ def test_encoder_is_the_papers_unless_the_config_says_otherwise(method):
 
 
 def test_features_are_the_encoders_with_every_patch_in_sight(method, start):
-    images = batch(0)["image"][:, 0]
+    images = batch(0)["images"]["image"][:, 0]
     features = jax.jit(method.features)
     found = features(start, images)
     assert {name: x.shape for name, x in found.items()} == {
