@@ -86,11 +86,11 @@ def learn(config: ConfigDict, test_images: int) -> list[tuple[int, float]]:
         logits = method.features(state, test["image"])["score"][:, 0]
         return balanced_accuracy(logits, test["label"] == positive)
 
-    feed = experiment.feed()
-    state, step_function = experiment.start(), compile_step(experiment, feed)
-    batches, curve = feed.batches(0), []
+    stream = experiment.stream()
+    state, step_function = experiment.start(), compile_step(experiment, stream)
+    batches, curve = stream.batches(0), []
     for step in range(experiment.task.total_steps):
-        state, _ = step_function(state, feed.constants, next(batches))
+        state, _ = step_function(state, stream.constants, next(batches))
         if step % method.block + 1 in measured_at(method.block):
             curve.append((step + 1, float(accuracy(state, test, method.positive(step)))))
     batches.close()

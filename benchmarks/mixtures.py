@@ -33,7 +33,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from benchmarks import runs
 from ssljax import losses, optimizers
-from ssljax.methods.contract import Aux, Batch, Method, Player, TrainState
+from ssljax.methods.contract import Aux, Batch, Method, Player, TrainState, Turn
 from ssljax.run.step import init_state, make_step
 
 PyTree = Any
@@ -211,7 +211,7 @@ class MixtureGan(Method):
 
     def views(self, key: PRNGKeyArray, batch: Batch) -> PyTree:
         """Takes the points as they are."""
-        return batch["image"]
+        return batch["images"]["image"]
 
     def generate(self, params: PyTree, key: PRNGKeyArray, count: int) -> Float[Array, "count 2"]:
         """Draws points from the generator."""
@@ -224,43 +224,29 @@ class MixtureGan(Method):
             return code[:, 0]
         return losses.reconstruction_energy(points, self.decoder.apply(params["decoder"], code))
 
-    def discriminator_loss(
-        self,
-        params: PyTree,
-        state: TrainState,
-        views: PyTree,
-        key: PRNGKeyArray,
-        carried: Mapping[str, PyTree],
-    ) -> tuple[Array, Aux]:
+    def discriminator_loss(self, params: PyTree, turn: Turn) -> tuple[Array, Aux]:
         """The discriminator's side, with its penalty."""
-        latent_key, penalty_key = jax.random.split(key)
-        fake = self.generate(state.params["generator"], latent_key, views.shape[0])
+        latent_key, penalty_key = jax.random.split(turn.key)
+        fake = self.generate(turn.state.params["generator"], latent_key, turn.views.shape[0])
         critic = functools.partial(self.scores, params)
         if self.is_autoencoder:
-            loss = losses.ebgan_discriminator(critic(views), critic(fake), self.game.margin)
+            loss = losses.ebgan_discriminator(critic(turn.views), critic(fake), self.game.margin)
         else:
-            loss = losses.GAN_LOSSES[self.game.loss].discriminator(critic(views), critic(fake))
+            loss = losses.GAN_LOSSES[self.game.loss].discriminator(critic(turn.views), critic(fake))
         if self.game.penalty == "interpolated":
-            penalty = losses.interpolated_gradient_penalty(critic, views, fake, penalty_key)
+            penalty = losses.interpolated_gradient_penalty(critic, turn.views, fake, penalty_key)
         elif self.game.penalty == "dragan":
-            penalty = losses.dragan_penalty(critic, views, penalty_key)
+            penalty = losses.dragan_penalty(critic, turn.views, penalty_key)
         elif self.game.penalty == "r1":
-            penalty = losses.zero_centered_penalty(critic, views)
+            penalty = losses.zero_centered_penalty(critic, turn.views)
         else:
             penalty = jnp.zeros(())
         return loss + self.game.weight * penalty, Aux()
 
-    def generator_loss(
-        self,
-        params: PyTree,
-        state: TrainState,
-        views: PyTree,
-        key: PRNGKeyArray,
-        carried: Mapping[str, PyTree],
-    ) -> tuple[Array, Aux]:
+    def generator_loss(self, params: PyTree, turn: Turn) -> tuple[Array, Aux]:
         """The generator's side; EBGAN-PT's pulling-away term is in this one only."""
-        fake = self.generate(params, key, views.shape[0])
-        judge = state.params["discriminator"]
+        fake = self.generate(params, turn.key, turn.views.shape[0])
+        judge = turn.state.params["discriminator"]
         scores = self.scores(judge, fake)
         if not self.is_autoencoder:
             return losses.GAN_LOSSES[self.game.loss].generator(scores), Aux()
@@ -293,7 +279,7 @@ def trainer(game: Game, steps: int) -> Callable[[Array, Array], tuple[Array, Arr
         def one(state: TrainState, _: None) -> tuple[TrainState, None]:
             key = jax.random.fold_in(data_key, state.step)
             rows = jax.random.randint(key, (BATCH, game.updates), 0, data.shape[0])
-            return step(state, {"image": data[rows]})[0], None
+            return step(state, {"images": {"image": data[rows]}})[0], None
 
         state, _ = jax.lax.scan(one, init_state(method, init_key), length=steps)
         points = method.generate(state.params["generator"], latent_key, POINTS)

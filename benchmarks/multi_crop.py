@@ -48,16 +48,16 @@ def _experiment(small_crops: int, asked: argparse.Namespace) -> Experiment:
 
 def make_step(experiment: Experiment, state: TrainState) -> Callable[[], float]:
     """Compiles a run's train step; each call takes one on fresh images and gives its seconds."""
-    feed = experiment.feed()
-    batches = feed.batches(0)
-    lowered = compile_step(experiment, feed).lower(state, feed.constants, next(batches))
+    stream = experiment.stream()
+    batches = stream.batches(0)
+    lowered = compile_step(experiment, stream).lower(state, stream.constants, next(batches))
     compiled = lowered.compile()
 
     def step() -> float:
         nonlocal state
         batch = jax.block_until_ready(next(batches))
         start = time.perf_counter()
-        state, metrics = compiled(state, feed.constants, batch)
+        state, metrics = compiled(state, stream.constants, batch)
         jax.block_until_ready((state, metrics))
         return time.perf_counter() - start
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
 import logging
 import math
 import pathlib
 import signal
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import jax
@@ -18,11 +17,12 @@ from ml_collections import ConfigDict
 from ssljax import mesh, report
 from ssljax.errors import StoppedError, UserError
 from ssljax.evaluate import Evaluator
-from ssljax.methods.contract import Phase, TrainState
+from ssljax.methods.contract import TrainState, phase_at
 from ssljax.run import hosts, lock, pretrained, same_data, signals
 from ssljax.run import workdir as workdirs
 from ssljax.run.checkpoint import Checkpoints
-from ssljax.run.experiment import Experiment, Feed
+from ssljax.run.experiment import Experiment
+from ssljax.run.feeds import Stream
 from ssljax.run.step import loops
 
 _log = logging.getLogger(__name__)
@@ -190,13 +190,13 @@ class _Loop:
         if first >= total:
             return state
         self._progress.doing = "opening the training images"
-        feed = experiment.feed()
+        stream = experiment.stream()
         images = experiment.task.batch_size * experiment.batches_per_step
         throughput = report.Throughput(images)
         late: tuple[int, Any] | None = None
         step_function, phase = None, -1
         with (
-            contextlib.closing(feed.batches(first)) as batches,
+            contextlib.closing(stream.batches(first)) as batches,
             jax.transfer_guard("disallow"),
         ):
             for step in range(first, total):
@@ -206,10 +206,10 @@ class _Loop:
                     phase = phase_now
                     if step == phase_start and experiment.method.phases:
                         state = self._enter(phase, state)
-                    step_function = self._compile(phase, state, feed, batch)
+                    step_function = self._compile(phase, state, stream, batch)
                     rounds = config.optimizer.accumulate if loops() else 1
                     throughput.flops_per_step = report.flops(step_function, rounds)
-                state, metrics = step_function(state, feed.constants, batch)
+                state, metrics = step_function(state, stream.constants, batch)
                 if late is not None:
                     self._tell(*late, throughput)
                 late = (step, metrics)
@@ -233,16 +233,16 @@ class _Loop:
 
     def _enter(self, phase: int, state: TrainState) -> TrainState:
         enter = jax.jit(
-            lambda state: self._experiment.method.enter_phase(phase, state),
+            self._experiment.method_in(phase).enter_phase,
             donate_argnums=0,
             out_shardings=self._experiment.shardings,
         )
         return enter(state)
 
-    def _compile(self, phase: int, state: TrainState, feed: Feed, batch: Any) -> Any:
+    def _compile(self, phase: int, state: TrainState, stream: Stream, batch: Any) -> Any:
         self._progress.doing = "compiling the train step"
-        return compile_step(self._experiment, feed, phase).lower(
-            state, feed.constants, batch
+        return compile_step(self._experiment, stream, phase).lower(
+            state, stream.constants, batch
         ).compile()  # fmt: skip
 
     def _tell(self, step: int, metrics: Any, throughput: Any) -> None:
@@ -287,24 +287,17 @@ class _Loop:
         return scores
 
 
-def compile_step(experiment: Experiment, feed: Feed, phase: int = 0) -> Any:
+def compile_step(experiment: Experiment, stream: Stream, phase: int = 0) -> Any:
     """The jitted train step of one phase: `(state, constants, batch) -> (state, metrics)`.
 
     The state is donated; the metrics are whole on every device.
     """
     step = experiment.step(phase)
     return jax.jit(
-        lambda state, constants, batch: step(state, feed.unpack(constants, batch)),
+        lambda state, constants, batch: step(state, stream.unpack(constants, batch)),
         donate_argnums=0,
         out_shardings=(experiment.shardings, mesh.replicated(experiment.mesh)),
     )
-
-
-def phase_at(phases: Sequence[Phase], step: int) -> tuple[int, int]:
-    """The phase of a train step, and the step at which it begins: (0, 0) without phases."""
-    starts = [0, *itertools.accumulate(phase.steps for phase in phases[:-1])]
-    index = max(i for i, start in enumerate(starts) if start <= step)
-    return index, starts[index]
 
 
 def _stops(stop: signals.Stop, step: int) -> bool:

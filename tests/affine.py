@@ -10,7 +10,7 @@ import runs
 from ml_collections import ConfigDict
 
 from ssljax import methods
-from ssljax.methods.contract import Aux, Method, Player
+from ssljax.methods.contract import Aux, Feed, Method, Player
 
 CONFIG = """
 from ssljax.config.base import base_config
@@ -37,16 +37,20 @@ class Affine(Method):
     def default_config():
         return ConfigDict({"view": {"size": 8}})
 
+    @classmethod
+    def feeds(cls, config):
+        return {"images": Feed(("image", "label"))}
+
     def init(self, key):
         mean, spread = (jnp.full((self.classes, *self.shape), value) for value in (0.5, 0.1))
         return {"generator": {"mean": mean, "spread": spread}}, {}, ()
 
     def views(self, key, batch):
-        images = batch["image"].astype(jnp.float32) / 127.5 - 1.0
-        return images, batch.get("label", jnp.zeros(len(images), jnp.int32))
+        images = batch["images"]["image"].astype(jnp.float32) / 127.5 - 1.0
+        return images, batch["images"].get("label", jnp.zeros(len(images), jnp.int32))
 
-    def loss(self, params, state, views, key, carried):
-        images, labels = views
+    def loss(self, params, turn):
+        images, labels = turn.views
         away = images - params["mean"][labels]
         wide = jnp.abs(jax.lax.stop_gradient(away)) - params["spread"][labels]
         return jnp.mean(away**2) + jnp.mean(wide**2), Aux()

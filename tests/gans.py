@@ -10,7 +10,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from ssljax import optimizers
-from ssljax.methods.contract import Method, Task, TrainState
+from ssljax.methods.contract import Method, Task, TrainState, Turn
 from ssljax.run.step import init_state, make_step
 
 BATCH, SIDE, CLASSES, RATE = 8, 16, 3, 0.01
@@ -45,7 +45,7 @@ _features = jit(lambda method, now, images: method.features(now, images), static
 @functools.partial(jit, static_argnums=(0, 1))
 def _loss(method: Method, name: str, now: TrainState, views: Any) -> Any:
     player = {player.name: player for player in method.players}[name]
-    return player.loss(now.params[name], now, views, KEY, {})
+    return player.loss(now.params[name], Turn(now, views, KEY))
 
 
 def config(kind: type[Method], **changes: Any) -> ConfigDict:
@@ -76,20 +76,20 @@ def start(method: Method) -> TrainState:
     return _start(method)
 
 
-def batch(seed: int, updates: int = 1) -> dict[str, jax.Array]:
+def batch(seed: int, updates: int = 1) -> dict[str, dict[str, jax.Array]]:
     """Random images and labels of one train step, and labelled images beside them."""
     rng = np.random.default_rng(seed)
     drawn = {}
-    for prefix in ("", "labelled_"):
+    for feed in ("images", "labelled"):
         images = rng.integers(0, 256, (BATCH, updates, SIDE, SIDE, 1), dtype=np.uint8)
         labels = rng.integers(0, CLASSES, (BATCH, updates), dtype=np.int32)
-        drawn |= {f"{prefix}image": jnp.asarray(images), f"{prefix}label": jnp.asarray(labels)}
+        drawn[feed] = {"image": jnp.asarray(images), "label": jnp.asarray(labels)}
     return drawn
 
 
 def views(method: Method, seed: int = 0) -> Any:
     """The views of one update."""
-    return method.views(jax.random.key(0), {n: x[:, 0] for n, x in batch(seed).items()})
+    return method.views(jax.random.key(0), jax.tree.map(lambda x: x[:, 0], batch(seed)))
 
 
 def loss(method: Method, name: str, state: TrainState, views: Any) -> Any:

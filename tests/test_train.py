@@ -176,7 +176,7 @@ class Toy(Method):
     def views(self, key, batch):
         return ()
 
-    def loss(self, params, state, views, key, carried):
+    def loss(self, params, turn):
         return params**2, Aux()
 
 
@@ -198,9 +198,9 @@ class Phased(Toy):
 
     phases = (Phase("a", 2), Phase("b", 3), Phase("c", 1))
 
-    def __init__(self, config, task, phase=0):
+    def __init__(self, config, task):
         super().__init__(config, task)
-        self._args, self._phase = (config, task), phase
+        self._phase = task.phase
 
     def init(self, key):
         return {"online": jnp.ones(())}, {}, {"steps": jnp.zeros(3), "entered": jnp.zeros(3)}
@@ -209,11 +209,8 @@ class Phased(Toy):
         steps = state.memory["steps"].at[self._phase].add(1.0)
         return state.replace(memory=state.memory | {"steps": steps})
 
-    def in_phase(self, phase):
-        return Phased(*self._args, phase)
-
-    def enter_phase(self, phase, state):
-        entered = state.memory["entered"].at[phase].add(1.0)
+    def enter_phase(self, state):
+        entered = state.memory["entered"].at[self._phase].add(1.0)
         return state.replace(memory=state.memory | {"entered": entered})
 
 
@@ -228,6 +225,9 @@ def test_phases_change_the_graph_at_their_steps_also_across_a_restart(tmp_path, 
     # Steps 0-1, 2-4, and the last phase runs to the end: 5 and 6.
     assert final.memory["steps"].tolist() == [2, 3, 2]
     assert final.memory["entered"].tolist() == [1, 1, 1]
+    # A state is scored by the graph that it was trained with last.
+    found = [experiment.method_at(step)._phase for step in range(8)]
+    assert found == [0, 0, 0, 1, 1, 1, 2, 2]
 
 
 class Breaking(Toy):
@@ -295,8 +295,8 @@ def test_a_run_says_at_the_start_what_it_learns_from(toy, capsys):
 class Collapsing(Toy):
     """Says that it has collapsed after the third step."""
 
-    def loss(self, params, state, views, key, carried):
-        collapsed = (state.step >= 2).astype(jnp.float32)
+    def loss(self, params, turn):
+        collapsed = (turn.state.step >= 2).astype(jnp.float32)
         metrics = {"collapsed": collapsed, "embedding_std": 0.25 * (1 - collapsed)}
         return params**2, Aux(metrics=metrics)
 

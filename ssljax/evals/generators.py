@@ -54,12 +54,15 @@ def make_sampler(experiment: Experiment) -> Callable[[TrainState, PRNGKeyArray, 
     The images depend on state, key and count alone; where the devices divide the count, each makes
     a part of it.
     """
-    method, split = experiment.method, mesh.batch_sharding(experiment.mesh)
+    split = mesh.batch_sharding(experiment.mesh)
 
-    def sample(state: TrainState, key: PRNGKeyArray, count: int) -> Array:
+    @functools.partial(jax.jit, static_argnums=(0, 3))
+    def sample(method: Method, state: TrainState, key: PRNGKeyArray, count: int) -> Array:
         return _generate(method, state, method.latents(key, count), count, split)
 
-    return jax.jit(sample, static_argnums=2)
+    return lambda state, key, count: sample(
+        experiment.method_at(int(state.step)), state, key, count
+    )
 
 
 def interpolate(start: PyTree, end: PyTree, count: int) -> PyTree:
@@ -97,7 +100,9 @@ class GeneratorEvaluator:
         self._read = read
         self._config = experiment.config.evals
         self._sample = make_sampler(experiment)
-        self._shown = jax.jit(self._show, out_shardings=mesh.replicated(experiment.mesh))
+        self._shown = jax.jit(
+            self._show, static_argnums=0, out_shardings=mesh.replicated(experiment.mesh)
+        )
 
     def names(self, which: Iterable[str]) -> tuple[str, ...]:
         """Names of the scores of which more is better, where no image is corrupt."""
@@ -219,7 +224,10 @@ class GeneratorEvaluator:
           first samples and then the training images at the smallest distance in the extractor's
           features where a score needs one, and in pixels otherwise.
         """
-        samples, walks = (np.asarray(images) for images in self._shown(state))
+        samples, walks = (
+            np.asarray(images)
+            for images in self._shown(self._experiment.method_at(int(state.step)), state)
+        )
         first = samples[:_SIDE]
         nearest, places = self._nearest(first)
         found = np.concatenate([first[:, None], nearest], axis=1)
@@ -234,10 +242,9 @@ class GeneratorEvaluator:
             "neighbors": report.grid(found.reshape(-1, *first.shape[1:]), found.shape[1]),
         }
 
-    def _show(self, state: TrainState) -> tuple[Array, Array]:
+    def _show(self, method: Method, state: TrainState) -> tuple[Array, Array]:
         """Images of the fixed latents, and of the walks between them; runs under jit."""
-        method, split = self._experiment.method, mesh.batch_sharding(self._experiment.mesh)
-        count = _SIDE * _SIDE
+        split, count = mesh.batch_sharding(self._experiment.mesh), _SIDE * _SIDE
         latents = method.latents(picture_key(self._experiment.config.seed), count)
         starts, ends = (
             jax.tree.map(lambda x, part=part: x[part], latents)

@@ -12,7 +12,7 @@ from jaxtyping import Array, Int
 
 from ssljax import data, evals, report
 from ssljax.errors import UserError
-from ssljax.methods.contract import TrainState
+from ssljax.methods.contract import Method, TrainState
 from ssljax.run import memory
 from ssljax.run.experiment import Experiment
 
@@ -35,12 +35,14 @@ class NetworkEvaluator:
         self._experiment = experiment
         self._read = read
         self._config = experiment.config.evals
-        self._outputs = jax.jit(self._named, static_argnames="names")
+        self._outputs = jax.jit(self._named, static_argnames=("method", "names"))
         self._told: set[str] = set()
 
-    def _named(self, state: TrainState, images: Array, names: Sequence[str]) -> dict[str, Array]:
+    def _named(
+        self, method: Method, state: TrainState, images: Array, names: Sequence[str]
+    ) -> dict[str, Array]:
         """What evaluations read: "features" of the config's stage, "logits"; runs under jit."""
-        outputs = self._experiment.method.features(state, images)
+        outputs = method.features(state, images)
         stage, found = self._config.stage, {}
         if "features" in names:
             if stage not in outputs:
@@ -80,7 +82,9 @@ class NetworkEvaluator:
         wanted = (["logits"] if "classifier" in which else []) + (["features"] if probes else [])
         abstract = self._experiment.abstract_state
         shapes = jax.eval_shape(
-            functools.partial(self._named, names=tuple(wanted)), abstract, images
+            functools.partial(self._named, self._experiment.method, names=tuple(wanted)),
+            abstract,
+            images,
         )
         for scan in self._tests(which):
             self._count(scan, lambda counts: counts.sum() > 0)
@@ -250,7 +254,12 @@ class NetworkEvaluator:
         outputs = (
             evals.raw_pixels
             if state is None
-            else functools.partial(self._outputs, state, names=tuple(names))
+            else functools.partial(
+                self._outputs,
+                self._experiment.method_at(int(state.step)),
+                state,
+                names=tuple(names),
+            )
         )
         found = evals.extract(
             outputs, scan, mesh=self._experiment.mesh, count=len(scan), labelled=True

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 from ml_collections import ConfigDict
 
-from ssljax.methods import adversarial, joint_embedding, reconstruction, transfer
-from ssljax.methods.contract import Method, Task
-from ssljax.methods.probe import OnlineProbe
+from ssljax.methods import adversarial, joint_embedding, probe, reconstruction, transfer
+from ssljax.methods.contract import Feed, Method, Task, phase_at
 
 REGISTRY: dict[str, type[Method]] = {
     name: method
@@ -23,6 +24,16 @@ def default_config(name: str) -> ConfigDict:
     return config
 
 
+def feeds(config: ConfigDict) -> dict[str, Feed]:
+    """What the method of a config is fed, and the labels that its online probe reads."""
+    found = dict(REGISTRY[config.method.name].feeds(config))
+    if config.method.online_probe:
+        name, feed = next(iter(found.items()))
+        fields = tuple(dict.fromkeys((*feed.fields, "label")))
+        found[name] = dataclasses.replace(feed, fields=fields)
+    return found
+
+
 def build(config: ConfigDict, task: Task) -> Method:
     """Builds the method that `config.method.name` names, with an online probe if it asks for one.
 
@@ -30,4 +41,22 @@ def build(config: ConfigDict, task: Task) -> Method:
       ValueError: if the config does not fit together.
     """
     method = REGISTRY[config.method.name](config, task)
-    return OnlineProbe(method, task) if config.method.online_probe else method
+    if config.method.online_probe:
+        feed = next(iter(feeds(config)))
+        method.players = (*method.players, probe.player(method, task, feed))
+    return method
+
+
+def build_at(config: ConfigDict, task: Task, step: int) -> Method:
+    """Builds the method by whose graph a state of so many steps was trained.
+
+    A phase that begins after its last step is still to be entered.
+
+    Args:
+      config: The whole resolved config.
+      task: What is known of data and length.
+      step: The number of finished train steps.
+    """
+    method = build(config, task)
+    phase, _ = phase_at(method.phases, max(0, step - 1))
+    return method if phase == task.phase else build(config, dataclasses.replace(task, phase=phase))

@@ -7,6 +7,7 @@ the checkpoints and the evaluations are the same for all methods and know none o
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Literal
 
@@ -18,11 +19,11 @@ from ml_collections import ConfigDict
 from ssljax import models
 
 PyTree = Any
-Batch = Mapping[str, Array]
-"""Arrays with the batch axis first.
+Batch = Mapping[str, Mapping[str, Array]]
+"""Feed -> field -> array with the batch axis first: see `Feed`.
 
-"image" (uint8, NHWC), "index", the image's place in the training set (that of the corrupt image
-where another stands in for it), and, where there are any, "label", -1 for an image without one.
+Of one image: "image" (uint8, NHWC), "index", the image's place in the training set (that of the
+corrupt image where another stands in for it), and "label", -1 for an image without one.
 """
 
 
@@ -68,14 +69,27 @@ class Aux(struct.PyTreeNode):
     memory: dict[str, PyTree] = struct.field(default_factory=dict)
 
 
-Loss = Callable[[PyTree, TrainState, PyTree, PRNGKeyArray, Mapping[str, PyTree]], tuple[Array, Aux]]
-"""`loss(params, state, views, key, carried) -> (scalar, Aux)`.
+class Turn(struct.PyTreeNode):
+    """What a loss is given beside the parameters that it is differentiated by.
 
-`params` are the player's own and the only ones differentiated; the other players' are read from
-`state`, frozen. `carried` is what earlier players of this step put in their `carry`, in their last
-update. Where an update takes several batches, the loss of one of them is given what was carried of
-the one in the same place.
-"""
+    Attributes:
+      state: The state as it is by now: the other players' parameters are read from it, frozen.
+      views: What `Method.views` makes of the batch.
+      key: Of this player, step and batch.
+      batch: The raw batch.
+      carried: What earlier players of this step put in their `carry`, in their last update. Where
+        an update takes several batches, what was carried of the one in the same place.
+    """
+
+    state: TrainState
+    views: PyTree
+    key: PRNGKeyArray
+    batch: Batch = struct.field(default_factory=dict)
+    carried: Mapping[str, PyTree] = struct.field(default_factory=dict)
+
+
+Loss = Callable[[PyTree, Turn], tuple[Array, Aux]]
+"""`loss(params, turn) -> (scalar, Aux)`; `params` are the player's own and those it learns."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,9 +103,12 @@ class Player:
         see `optimizers.scale_by_step`.
       schedule: Learning rate by train step, for the log; None if there is nothing to log.
       updates: Updates in one train step, each on fresh data (five for a WGAN critic).
+      beside: Name of something that an earlier player carries: the player moves on the batches that
+        it is of. None: on the first of the step's batches.
       active: Whether the player moves at a given train step, a traced scalar; None is always. In a
         step in which it rests its metrics and carry are zeros. See `every`.
       project: Applied to the parameters before each update (WGAN's weight clipping).
+      init: Makes the parameters of a player that `Method.init` does not know of.
     """
 
     name: str
@@ -99,13 +116,34 @@ class Player:
     tx: optax.GradientTransformation
     schedule: Callable[[Array], Float[Array, ""]] | None = None
     updates: int = 1
+    beside: str | None = None
     active: Callable[[Int[Array, ""]], Bool[Array, ""]] | None = None
     project: Callable[[PyTree], PyTree] | None = None
+    init: Callable[[], PyTree] | None = None
 
 
 def every(n: int) -> Callable[[Int[Array, ""]], Bool[Array, ""]]:
     """Makes a player move in one train step of n: steps 0, n, 2n, ..."""
     return lambda step: step % n == 0
+
+
+@dataclasses.dataclass(frozen=True)
+class Feed:
+    """One of the streams of data that a method is fed, in an order of its own.
+
+    Attributes:
+      fields: What is taken of each record. There is no "label" where the data set has no classes.
+      data: Dotted key of the config's section that names the data set. Its keys are those of
+        `config.data`; one that it lacks is as it is there.
+      unlabelled: What becomes of the images without a label. "as_found": those that have none in
+        the data set are seen, with label -1, and those whose label `data.labels` keeps back are
+        not. "seen": all of them, with label -1. "left_out": none; the others are repeated until
+        they fill a batch. "refused": the first that is met ends the run.
+    """
+
+    fields: tuple[str, ...] = ("image",)
+    data: str = "data"
+    unlabelled: Literal["as_found", "seen", "left_out", "refused"] = "as_found"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -121,6 +159,13 @@ class Phase:
     steps: int
 
 
+def phase_at(phases: Sequence[Phase], step: int) -> tuple[int, int]:
+    """The phase of a train step, and the step at which it begins: (0, 0) without phases."""
+    starts = [0, *itertools.accumulate(phase.steps for phase in phases[:-1])]
+    index = max(i for i, start in enumerate(starts) if start <= step)
+    return index, starts[index]
+
+
 @dataclasses.dataclass(frozen=True)
 class Task:
     """What a method is told of the data and the length of the run.
@@ -134,6 +179,8 @@ class Task:
       class_names: Their names, in the order of their numbers.
       num_images: Images of the training set.
       source: The method of the run that this one starts from; None without one.
+      phase: For which of its `phases` the method is built. The state's structure is the same in all
+        of them.
     """
 
     image_shape: tuple[int, int, int]
@@ -144,6 +191,7 @@ class Task:
     class_names: tuple[str, ...] = ()
     num_images: int = 0
     source: Method | None = None
+    phase: int = 0
 
 
 class Method:
@@ -155,12 +203,9 @@ class Method:
 
     Attributes:
       players: In the order in which they move.
-      phases: Static schedule of graphs; empty if the graph never changes.
+      phases: Static schedule of graphs; empty if the graph never changes. For each of them the
+        method is built anew, see `Task.phase`.
       evaluated: The network that `features` reads, as it is named beside every score.
-      sees_unlabelled: Whether images whose label `data.labels` leaves out are seen all the same,
-        with label -1, or not at all.
-      labelled_batches: Whether there is beside each batch one as large of labelled images alone,
-        "labelled_image" and "labelled_label", in an order of their own.
       remembers_images: Whether the memory holds something of each image, at its place in the set.
       generates: Whether the method draws images: it then has `latents` and `generate`.
       class_names: Names of the classes whose scores are the feature "logits", in their order; empty
@@ -170,8 +215,6 @@ class Method:
     players: Sequence[Player] = ()
     phases: Sequence[Phase] = ()
     evaluated: str = "online encoder"
-    sees_unlabelled: bool = False
-    labelled_batches: bool = False
     remembers_images: bool = False
     generates: bool = False
     class_names: tuple[str, ...] = ()
@@ -215,13 +258,12 @@ class Method:
         return models.ENCODERS
 
     @classmethod
-    def labels_read(cls, config: ConfigDict) -> Literal["none", "some", "all"]:
-        """Which labels the losses read, by the method's own keys.
+    def feeds(cls, config: ConfigDict) -> Mapping[str, Feed]:
+        """What the method is fed, by the whole config: the feeds of a batch, and their fields.
 
-        "some" are those that are known: images without one are left out of what learns from labels.
-        Of "all" none may be missing.
+        The first is that by which epochs are counted, and of which `Task` tells.
         """
-        return "none"
+        return {"images": Feed()}
 
     @classmethod
     def updates_per_step(cls, config: ConfigDict) -> int:
@@ -304,10 +346,6 @@ class Method:
             f"{type(self).__name__} cannot start from another run: leave config.init.workdir empty."
         )
 
-    def in_phase(self, phase: int) -> Method:
-        """The method with the graph of one of its `phases`; the state keeps its structure."""
-        return self
-
-    def enter_phase(self, phase: int, state: TrainState) -> TrainState:
-        """Changes the state as a phase begins, such as a fresh optimizer state. Pure."""
+    def enter_phase(self, state: TrainState) -> TrainState:
+        """Changes the state as this method's phase begins: a fresh optimizer state, ... Pure."""
         return state

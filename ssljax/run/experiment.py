@@ -6,8 +6,8 @@ import contextlib
 import dataclasses
 import functools
 import logging
-from collections.abc import Callable, Generator, Iterator, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import jax
 import numpy as np
@@ -15,10 +15,10 @@ from jax.sharding import Mesh
 from jaxtyping import Array, Int
 from ml_collections import ConfigDict
 
-from ssljax import data, mesh, methods, metrics, optimizers
+from ssljax import data, mesh, methods, optimizers
 from ssljax.errors import UserError
-from ssljax.methods.contract import Batch, Method, Task, TrainState
-from ssljax.run import memory, pretrained
+from ssljax.methods.contract import Batch, Method, Task, TrainState, phase_at
+from ssljax.run import feeds, memory, pretrained
 from ssljax.run.step import init_state, make_step
 
 PyTree = Any
@@ -27,21 +27,6 @@ Step = Callable[[TrainState, Batch], tuple[TrainState, dict[str, Array]]]
 
 _KEPT_BYTES = 256_000_000
 """Of decoded images that evaluations may hold."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Feed:
-    """Where the step's batches come from.
-
-    Attributes:
-      constants: Arrays that stay on the devices for the whole run; an argument of the step.
-      unpack: Makes the batch from (constants, what `batches` gives), inside the step.
-      batches: `batches(step)` iterates over placed batches from any train step on.
-    """
-
-    constants: PyTree
-    unpack: Callable[[PyTree, PyTree], Batch]
-    batches: Callable[[int], data.Prefetch]
 
 
 class Experiment:
@@ -55,10 +40,10 @@ class Experiment:
     Attributes:
       config: The same; `init` holds all that is known of the run that this one starts from.
       mesh: The mesh of all devices.
-      source: The training images.
-      labelled: Of these the labelled ones, for a method that has batches of them; else None.
+      sources: What the method is fed.
+      source: That of its first feed, by which epochs are counted.
       task: What the method was told of data and length.
-      method: The method.
+      method: The method, in the first of its phases; see `method_at`.
       batches_per_step: Fresh batches in one train step: as many as are accumulated for one update,
         times the updates.
       abstract_state: Shapes, types and shardings of the training state.
@@ -72,28 +57,11 @@ class Experiment:
         self.config = config
         self.mesh: Mesh = mesh.make_mesh(config.mesh.data, config.mesh.fsdp)
         known = recorded.task if recorded is not None else ConfigDict()
-        self._opened = data.open_source(
-            config.data.name,
-            config.data.split,
-            data_dir=config.data.dir or None,
-            image_key=config.data.image_key or None,
-            label_key=config.data.label_key or None,
-        )
-        whole = _with_labels(config, self._opened, known)
-        self.labelled: data.Source | None = None
-        kind = methods.REGISTRY[config.method.name]
-        rows = _labelled_rows(config, whole) if config.data.labels else None
-        if kind.labelled_batches:
-            labelled = _all_labelled(config, whole) if rows is None else rows
-            self.labelled = _at_least(config.batch_size, whole, labelled)
-        self.source = whole
-        if rows is not None:
-            few = data.FewLabels if kind.sees_unlabelled else data.Subset
-            self.source = few(whole, rows)
-        if kind.labels_read(config.method) == "all":
-            self.source = data.with_labels(self.source, _method(config), every=True)
-        self._rows = mesh.local_rows(self.mesh, config.batch_size)
+        self.sources = feeds.open_sources(config, known)
+        self.source = next(iter(self.sources.fed.values()))
+        whole = next(iter(self.sources.whole.values()))
         self._may_keep = _KEPT_BYTES
+        kind = methods.REGISTRY[config.method.name]
         updates = kind.updates_per_step(config.method)
         self.batches_per_step = updates * config.optimizer.accumulate
         data.Order(len(self.source), config.batch_size, config.seed)  # Refuses a set of no batch.
@@ -114,6 +82,7 @@ class Experiment:
         self._tell_shorter_warmup()
         with _told_as_misfit():
             self.method: Method = methods.build(config, self.task)
+            self._methods = {self.task.phase: self.method}
             abstract = jax.eval_shape(self._init)
             if self.task.source is not None:
                 taken = pretrained.abstract_state(self.task.source)
@@ -141,9 +110,20 @@ class Experiment:
     def step(self, phase: int = 0) -> Step:
         """The train step of one phase, `(state, batch) -> (state, metrics)`: traced only once."""
         if phase not in self._steps:
-            step = make_step(self.method.in_phase(phase), self.config.optimizer.accumulate)
+            step = make_step(self.method_in(phase), self.config.optimizer.accumulate)
             self._steps[phase] = jax.jit(step, inline=True)
         return self._steps[phase]
+
+    def method_in(self, phase: int) -> Method:
+        """The method with the graph of one of its phases."""
+        if phase not in self._methods:
+            task = dataclasses.replace(self.task, phase=phase)
+            self._methods[phase] = methods.build(self.config, task)
+        return self._methods[phase]
+
+    def method_at(self, step: int) -> Method:
+        """The method by whose graph a state of so many steps was trained: see `build_at`."""
+        return self.method_in(phase_at(self.method.phases, max(0, step - 1))[0])
 
     def trace(self) -> None:
         """Traces the train step of every phase, with shapes alone: nothing is read or computed.
@@ -160,29 +140,12 @@ class Experiment:
                 jax.eval_shape(self.step(phase), self.abstract_state, self._abstract_batch())
 
     def _abstract_batch(self) -> PyTree:
-        """Shapes and types of what the step is fed: see `data.Loader.iterate`."""
-        rows = (self.config.batch_size, self.batches_per_step)
-        shapes: dict[str, tuple[tuple[int, ...], type]] = {}
-        for prefix, source in self._sources().items():
-            shapes[f"{prefix}image"] = (*rows, *self.task.image_shape), np.uint8
-            shapes[f"{prefix}index"] = rows, np.int32
-            if source.num_classes is not None:
-                shapes[f"{prefix}label"] = rows, np.int32
-        placed = mesh.batch_sharding(self.mesh)
-        return {
-            name: jax.ShapeDtypeStruct(shape, dtype, sharding=placed)
-            for name, (shape, dtype) in shapes.items()
-        }
-
-    def _sources(self) -> dict[str, data.Source]:
-        """What a batch is made of, by the prefix of its fields."""
-        sources = {"": self.source}
-        return sources if self.labelled is None else sources | {"labelled_": self.labelled}
+        return feeds.abstract_batch(self.config, self.sources, self.batches_per_step, self.mesh)
 
     @functools.cached_property
     def fingerprint(self) -> dict[str, Any]:
         """What the training set is made of: see `data.fingerprint`."""
-        return data.fingerprint(self._opened)
+        return self.sources.fingerprint()
 
     def _init(self) -> TrainState:
         return init_state(self.method, jax.random.key(self.config.seed))
@@ -204,15 +167,7 @@ class Experiment:
 
     def load(self, source: data.Source) -> dict[str, np.ndarray]:
         """Reads a whole source as the network is to see it: "image" and perhaps "label"."""
-        config = self.config.data
-        return data.load_all(
-            source,
-            image_size=config.image_size,
-            channels=config.channels,
-            resize=config.resize,
-            max_corrupt=config.max_corrupt,
-            threads=config.threads or None,
-        )
+        return feeds.load(self.config.data, source)
 
     def scan(
         self,
@@ -248,56 +203,9 @@ class Experiment:
             keep=keep,
         )
 
-    def feed(self) -> Feed:
+    def stream(self) -> feeds.Stream:
         """Opens the training data, streamed from the host or held on the devices."""
-        streams = {
-            prefix: self._stream(source, self.config.seed + number)
-            for number, (prefix, source) in enumerate(self._sources().items())
-        }
-
-        def unpack(constants: PyTree, placed: PyTree) -> Batch:
-            return {
-                prefix + key: array
-                for prefix, stream in streams.items()
-                for key, array in stream.unpack(constants[prefix], placed[prefix]).items()
-            }
-
-        def batches(step: int) -> data.Prefetch:
-            host = _together({prefix: stream.host(step) for prefix, stream in streams.items()})
-            place = functools.partial(data.to_global, self.mesh, spec=mesh.BATCH)
-            return data.Prefetch(host, place, self.config.data.prefetch)
-
-        constants = {prefix: stream.constants for prefix, stream in streams.items()}
-        return Feed(constants, unpack, batches)
-
-    def _stream(self, source: data.Source, seed: int) -> _Stream:
-        """Opens one set."""
-        config = self.config.data
-        order: dict[str, Any] = dict(
-            batch_size=self.config.batch_size,
-            seed=seed,
-            batches_per_step=self.batches_per_step,
-            rows=self._rows,
-        )
-        if config.cache == "device":
-            arrays = self.load(source)
-            size = len(arrays["image"])
-            return _Stream(
-                data.put_on_devices(self.mesh, arrays),
-                data.gather,
-                lambda step: data.index_batches(size, start_step=step, **order),
-            )
-        loader = data.Loader(
-            source,
-            image_size=config.image_size,
-            channels=config.channels,
-            resize=config.resize,
-            threads=config.threads or None,
-            prefetch=config.prefetch,
-            max_corrupt=config.max_corrupt,
-            **order,
-        )
-        return _Stream((), lambda _, batch: batch, loader.iterate)
+        return feeds.open_stream(self.config, self.sources, self.batches_per_step, self.mesh)
 
 
 @contextlib.contextmanager
@@ -308,79 +216,3 @@ def _told_as_misfit() -> Iterator[None]:
     except (ArithmeticError, TypeError, ValueError) as error:
         first_line = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise UserError(f"The config does not fit together: {first_line}") from error
-
-
-class _Stream(NamedTuple):
-    """One set of a feed: see `Feed`, but that `host` gives what is not placed yet."""
-
-    constants: PyTree
-    unpack: Callable[[PyTree, PyTree], Batch]
-    host: Callable[[int], Generator[PyTree, None, None]]
-
-
-def _together(
-    hosts: Mapping[str, Generator[PyTree, None, None]],
-) -> Generator[dict[str, PyTree], None, None]:
-    """Takes one item of each at a time, without end, and closes them all."""
-    with contextlib.ExitStack() as stack:
-        for host in hosts.values():
-            stack.enter_context(contextlib.closing(host))
-        while True:
-            yield {name: next(host) for name, host in hosts.items()}
-
-
-def _with_labels(config: ConfigDict, source: data.Source, known: ConfigDict) -> data.Source:
-    """Where labels are read, gives the images the classes of before, and looks for labels."""
-    read = methods.REGISTRY[config.method.name].labels_read(config.method)
-    if read == "none" and not config.method.online_probe and not config.data.labels:
-        return source
-    if names := known.get("class_names"):
-        source = data.with_classes(source, names, "the training set that this run began with")
-    return data.with_labels(source, _method(config), every=False)
-
-
-def _method(config: ConfigDict) -> str:
-    probe = " with its online probe" if config.method.online_probe else ""
-    return f"the method {config.method.name}{probe}"
-
-
-def _all_labelled(config: ConfigDict, source: data.Source) -> Int[np.ndarray, "labelled"] | None:
-    """The images that have a label; None if all have one."""
-    known = data.read_labels(source, config.data.threads or None) != data.NO_LABEL
-    if known.all():
-        return None
-    if jax.process_index() == 0:
-        _log.info("Of %d training images %d have a label.", len(known), known.sum())
-    return np.flatnonzero(known)
-
-
-def _labelled_rows(config: ConfigDict, source: data.Source) -> Int[np.ndarray, "labelled"]:
-    """Draws the images whose labels are known."""
-    if source.num_classes is None:
-        raise UserError(
-            f"{source.name}/{source.split} has no labels of which config.data.labels could be "
-            "drawn: name the feature in config.data.label_key, or set config.data.labels=0."
-        )
-    kind = methods.REGISTRY[config.method.name]
-    if kind.sees_unlabelled and config.method.online_probe:
-        raise UserError(
-            "config.method.online_probe learns from the labels of all images, and "
-            "config.data.labels keeps most of them back: set one of the two to its default."
-        )
-    return metrics.labelled_rows(
-        data.read_labels(source, config.data.threads or None),
-        source.num_classes,
-        config.data.labels,
-        config.data.labels_seed,
-        key="config.data.labels",
-        class_names=source.class_names,
-    )
-
-
-def _at_least(
-    batch_size: int, source: data.Source, rows: Int[np.ndarray, "labelled"] | None
-) -> data.Source:
-    """The labelled images, each as often as it takes to fill a batch."""
-    if rows is None:
-        return source
-    return data.Subset(source, np.tile(rows, -(-batch_size // len(rows))))

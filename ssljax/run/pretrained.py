@@ -33,7 +33,7 @@ class Recorded(NamedTuple):
     """What a run has written of its data.
 
     Attributes:
-      task: The fields of its `Task`, but for `source`.
+      task: The fields of its `Task`, but for `source` and `phase`.
       made_of: What the training set was made of, at first and after each change that was accepted:
         see `data.fingerprint`.
     """
@@ -52,6 +52,7 @@ def record(task: Task, made_of: list[dict[str, Any]], workdir: pathlib.Path) -> 
     """
     known = {field.name: getattr(task, field.name) for field in dataclasses.fields(task)}
     del known["source"]  # Its own workdir describes it, and config.json.
+    del known["phase"]  # It goes by the step of a checkpoint.
 
     def write() -> None:
         for name, what in ((_TASK, known), (_DATA, {"training_set": made_of})):
@@ -147,7 +148,7 @@ def build(config: ConfigDict) -> Method | None:
         return None
     run = config.init.run
     try:
-        return methods.build(run, Task(**config.init.task, source=build(run)))
+        return methods.build_at(run, Task(**config.init.task, source=build(run)), config.init.step)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise UserError(
             f"The run in {config.init.workdir} cannot be built again, perhaps because another "

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, PRNGKeyArray
 
-from ssljax.methods.contract import Aux, Batch, Method, Player, TrainState
+from ssljax.methods.contract import Aux, Batch, Method, Player, TrainState, Turn
 
 __all__ = ["TrainState", "init_state", "loops", "make_step"]
 
@@ -31,6 +31,7 @@ def init_state(method: Method, key: PRNGKeyArray) -> TrainState:
     """
     init_key, run_key = jax.random.split(key)
     params, variables, memory = method.init(init_key)
+    params = params | {p.name: p.init() for p in method.players if p.init is not None}
     names = [player.name for player in method.players]
     if sorted(params) != sorted(names):
         raise ValueError(f"init made parameters for {sorted(params)}, the players are {names}")
@@ -63,8 +64,9 @@ def make_step(
     batches = accumulate * max(player.updates for player in method.players)
 
     def step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
-        for name, array in batch.items():
+        for path, array in jax.tree_util.tree_leaves_with_path(batch):
             if array.shape[1] != batches:
+                name = jax.tree_util.keystr(path, simple=True, separator="/")
                 raise ValueError(
                     f"A train step takes {batches} batches, and {name!r} has {array.shape[1]} on "
                     "its second axis."
@@ -72,24 +74,27 @@ def make_step(
         views_key, players_key = jax.random.split(jax.random.fold_in(state.key, state.step))
         state = method.before_step(state)
 
-        def look(number: Any) -> PyTree:
-            taken = {
-                name: jax.lax.dynamic_index_in_dim(array, number, axis=1, keepdims=False)
-                for name, array in batch.items()
-            }
-            return method.views(jax.random.fold_in(views_key, number), taken)
+        def look(number: Any) -> tuple[PyTree, Batch]:
+            taken = jax.tree.map(
+                lambda x: jax.lax.dynamic_index_in_dim(x, number, axis=1, keepdims=False), batch
+            )
+            return method.views(jax.random.fold_in(views_key, number), taken), taken
 
-        views: Callable[[Any], PyTree] = look  # Those of one batch at a time lie in memory.
+        seen: Callable[[Any], tuple[PyTree, Batch]] = look  # One batch's views lie in memory.
         if accumulate == 1:
-            views = [look(number) for number in range(batches)].__getitem__  # Players share them.
+            seen = [look(number) for number in range(batches)].__getitem__  # Players share them.
         carried: dict[str, PyTree] = {}
+        carried_of: dict[str, range] = {}
         metrics: Metrics = {}
         for place, player in enumerate(method.players):
             key = jax.random.fold_in(players_key, place)
             for first in range(0, player.updates * accumulate, accumulate):
                 numbers = range(first, first + accumulate)
-                state, moved = _move(player, state, numbers, views, key, carried)
+                if player.beside is not None:
+                    numbers = carried_of[player.beside]
+                state, moved = _move(player, state, numbers, seen, key, carried)
             carried = carried | moved.carry
+            carried_of |= dict.fromkeys(moved.carry, numbers)
             metrics |= {f"{player.name}/{name}": x for name, x in moved.metrics.items()}
         state = method.after_step(state, jax.tree.map(_join, carried))
         return state.replace(step=state.step + 1), metrics
@@ -101,7 +106,7 @@ def _move(
     player: Player,
     state: TrainState,
     numbers: range,
-    views: Callable[[Any], PyTree],
+    seen: Callable[[Any], tuple[PyTree, Batch]],
     key: PRNGKeyArray,
     carried: Mapping[str, PyTree],
 ) -> tuple[TrainState, Aux]:
@@ -111,7 +116,7 @@ def _move(
       player: The player.
       state: The state before.
       numbers: The step's batches that the update takes.
-      views: Gives the views of a batch by its number.
+      seen: Gives the views of a batch, and the batch, by its number.
       key: Of this player in this step.
       carried: What earlier players have carried; each array has an axis of the batches in front.
 
@@ -122,13 +127,15 @@ def _move(
     def learn(params: PyTree, state: TrainState, part: int | Array) -> tuple[PyTree, Aux]:
         """Gradient and by-products on one of the batches; the loss is the first metric."""
         number = numbers.start + part
-        (loss, aux), grads = jax.value_and_grad(player.loss, has_aux=True)(
-            params,
-            state,
-            views(number),
-            jax.random.fold_in(key, number),
-            jax.tree.map(lambda x: x[part], carried),
+        views, batch = seen(number)
+        turn = Turn(
+            state=state,
+            views=views,
+            key=jax.random.fold_in(key, number),
+            batch=batch,
+            carried=jax.tree.map(lambda x: x[part], carried),
         )
+        (loss, aux), grads = jax.value_and_grad(player.loss, has_aux=True)(params, turn)
         return grads, aux.replace(metrics={"loss": loss} | aux.metrics)
 
     def move(state: TrainState) -> tuple[TrainState, Aux]:

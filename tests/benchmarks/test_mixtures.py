@@ -10,6 +10,7 @@ import pytest
 
 from benchmarks import mixtures
 from ssljax import losses
+from ssljax.methods.contract import Turn
 from ssljax.run.step import init_state
 
 SIZES = {"ring": 8, "grid": 25}
@@ -98,7 +99,7 @@ def test_pulling_away_is_a_term_of_the_generator_alone():
         method = mixtures.MixtureGan(game, steps=1)
         state = init_state(method, jax.random.key(0))
         values[name] = [
-            float(player.loss(state.params[player.name], state, points, jax.random.key(1), {})[0])
+            float(player.loss(state.params[player.name], Turn(state, points, jax.random.key(1)))[0])
             for player in method.players
         ]
     judge = state.params["discriminator"]

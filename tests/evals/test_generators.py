@@ -15,7 +15,6 @@ from ssljax import config as configs
 from ssljax import evaluate, main
 from ssljax.errors import UserError
 from ssljax.evals.generators import GeneratorEvaluator, interpolate, make_sampler, picture_key
-from ssljax.methods import OnlineProbe
 from ssljax.run.experiment import Experiment
 
 STEPS = 60
@@ -242,16 +241,6 @@ def test_the_best_checkpoint_may_be_chosen_by_what_a_generator_has_more_of(comma
 def test_a_method_that_does_not_generate_has_no_such_score(tmp_path, capsys):
     asked = runs.arguments(tmp_path / "run", evals__final="('fid',)")
     assert "The method simclr generates no images that could be scored" in told(asked, capsys)
-
-
-def test_a_wrapped_method_generates_as_it_does_alone(command, trained):
-    experiment = opened(command())
-    state = evaluate.newest_state(experiment, trained)
-    probed = OnlineProbe(experiment.method, experiment.task)
-    assert probed.generates
-    latents = probed.latents(jax.random.key(0), 2)
-    images = probed.generate(state, latents)
-    assert np.array_equal(images, experiment.method.generate(state, latents))
 
 
 def test_an_unlabelled_set_has_pictures_and_scores_but_no_classes(command, tmp_path):

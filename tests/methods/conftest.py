@@ -14,7 +14,7 @@ from ml_collections import ConfigDict
 from ssljax import optimizers
 from ssljax.augment import ViewPolicy
 from ssljax.methods import passes
-from ssljax.methods.contract import Aux, Method, Task, TrainState
+from ssljax.methods.contract import Aux, Method, Task, TrainState, Turn
 from ssljax.run.step import init_state, make_step
 
 VIEW = dataclasses.asdict(ViewPolicy(8, crop_scale=None))
@@ -33,7 +33,7 @@ _forward = _quick(passes.forward, static_argnums=0)
 _forward_together = _quick(passes.forward_together, static_argnums=0)
 _loss = _quick(
     lambda method, state, views: method.loss(
-        state.params["online"], state, views, jax.random.key(1), {}
+        state.params["online"], Turn(state, views, jax.random.key(1))
     ),
     static_argnums=0,
 )
@@ -68,14 +68,12 @@ class Tiny:
         """The untrained state."""
         return self.jit(lambda: init_state(method, jax.random.key(0)))()
 
-    def batch(self, seed: int) -> dict[str, jax.Array]:
+    def batch(self, seed: int) -> dict[str, dict[str, jax.Array]]:
         """One update's random images and labels, as a step takes them."""
         rng = np.random.default_rng(seed)
         images = rng.integers(0, 256, (16, 1, 8, 8, 1), dtype=np.uint8)
-        return {
-            "image": jnp.asarray(images),
-            "label": jnp.asarray(rng.integers(0, 3, (16, 1), dtype=np.int32)),
-        }
+        labels = rng.integers(0, 3, (16, 1), dtype=np.int32)
+        return {"images": {"image": jnp.asarray(images), "label": jnp.asarray(labels)}}
 
     def views(self, seed: int = 0) -> tuple[jax.Array, jax.Array]:
         """Two random views, as a method's loss takes them."""

@@ -46,10 +46,10 @@ def test_two_batches_of_an_update_are_as_one_of_their_images(kind, tiny, close, 
     one, two = tiny.jit(make_step(whole)), tiny.jit(make_step(parted, accumulate=2))
     joined = apart = tiny.init(whole)
     for number in range(2):
-        image = tiny.batch(number)["image"]
-        joined, expected = one(joined, {"image": image})
+        image = tiny.batch(number)["images"]["image"]
+        joined, expected = one(joined, {"images": {"image": image}})
         # Rows of one image of either batch, as they are joined again.
-        apart, metrics = two(apart, {"image": image.reshape(8, 2, *image.shape[2:])})
+        apart, metrics = two(apart, {"images": {"image": image.reshape(8, 2, *image.shape[2:])}})
         assert float(metrics["online/loss"]) == pytest.approx(
             float(expected["online/loss"]), rel=1e-5, abs=1e-6
         )
@@ -71,9 +71,9 @@ def test_a_target_moves_once_in_an_update_and_sees_all_its_batches(kind, tiny, c
     method = kind(config, dataclasses.replace(tiny.task, batch_size=8))
     step, make_views = tiny.jit(make_step(method, accumulate=2)), tiny.jit(method.views)
     states = [tiny.init(method)]
-    images = [tiny.batch(number)["image"].reshape(8, 2, 8, 8, 1) for number in (0, 1)]
+    images = [tiny.batch(number)["images"]["image"].reshape(8, 2, 8, 8, 1) for number in (0, 1)]
     for image in images:
-        states.append(step(states[-1], {"image": image})[0])
+        states.append(step(states[-1], {"images": {"image": image}})[0])
     start, first, second = states
 
     # BYOL's target follows at the end of a step; MoCo v3's at the start of the next.
@@ -92,7 +92,7 @@ def test_a_target_moves_once_in_an_update_and_sees_all_its_batches(kind, tiny, c
     key, _ = jax.random.split(jax.random.fold_in(start.key, start.step))
     own, targets = start.variables["online"], start.memory["target_variables"]
     for i in (0, 1):
-        for view in make_views(jax.random.fold_in(key, i), {"image": images[0][:, i]}):
+        for view in make_views(jax.random.fold_in(key, i), {"images": {"image": images[0][:, i]}}):
             _, own = tiny.outputs(method.network, start.params["online"], own, view)
             _, targets = tiny.outputs(method.target_network, start.memory["target"], targets, view)
     close(first.variables["online"], own, rtol=1e-4)
@@ -119,7 +119,9 @@ def test_no_images_travel_between_devices_in_an_accumulated_update(tiny):
     image = jnp.zeros((16, 2, 8, 8, 1), jnp.uint8)
     step = tiny.jit(make_step(method, accumulate=2))
     text = (
-        step.lower(tiny.init(method), {"image": jax.device_put(image, split)}).compile().as_text()
+        step.lower(tiny.init(method), {"images": {"image": jax.device_put(image, split)}})
+        .compile()
+        .as_text()
     )
     assert "all-reduce" in text
     assert not [name for name in ("all-to-all", "collective-permute(") if name in text]

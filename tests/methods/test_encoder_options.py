@@ -78,9 +78,11 @@ def batch(number: int) -> dict[str, jax.Array]:
     rng = np.random.default_rng(number)
     images = rng.integers(0, 256, (BATCH, 1, SIDE, SIDE, 1), dtype=np.uint8)
     return {
-        "image": jnp.asarray(images),
-        "label": jnp.asarray(rng.integers(0, 3, (BATCH, 1), dtype=np.int32)),
-        "index": jnp.asarray(rng.permutation(64)[:BATCH, None].astype(np.int32)),
+        "images": {
+            "image": jnp.asarray(images),
+            "label": jnp.asarray(rng.integers(0, 3, (BATCH, 1), dtype=np.int32)),
+            "index": jnp.asarray(rng.permutation(64)[:BATCH, None].astype(np.int32)),
+        }
     }
 
 

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from ml_collections import ConfigDict
 
 from ssljax.methods.adversarial import cgan, sgan
 from ssljax.methods.joint_embedding import simclr
@@ -90,7 +91,8 @@ def test_a_student_learns_labels_by_their_names(tiny):
 
     method = student("cat", "ant")
     assert method.class_names == ("ant", "bee", "cat")
-    batch = {"image": tiny.batch(0)["image"][:3, 0], "label": jnp.array([0, -1, 1])}
+    images = tiny.batch(0)["images"]["image"][:3, 0]
+    batch = {"images": {"image": images, "label": jnp.array([0, -1, 1])}}
     assert method.views(jax.random.key(0), batch)["label"].tolist() == [2, -1, 0]
     with pytest.raises(ValueError, match=r"class 'dog', and the teacher was trained without it"):
         student("ant", "dog", "cat")
@@ -100,11 +102,13 @@ def test_methods_say_which_labels_they_read():
     def read(kind, **changes):
         config = kind.default_config()
         config.update(changes)
-        return kind.labels_read(config)
+        feeds = kind.feeds(ConfigDict({"method": config}))
+        return {name: feed.unlabelled for name, feed in feeds.items() if "label" in feed.fields}
 
-    assert read(simclr.SimCLR) == "none"
-    for kind in (finetune.Finetune, one_vs_rest.OneVsRest, sgan.SGAN):
-        assert read(kind) == "some"
-    assert read(distill.Distill) == "none"
-    assert read(distill.Distill, alpha=0.9) == "some"
-    assert read(cgan.CGAN) == "all"
+    assert read(simclr.SimCLR) == {}
+    for kind in (finetune.Finetune, one_vs_rest.OneVsRest):
+        assert read(kind) == {"images": "as_found"}
+    assert read(sgan.SGAN) == {"labelled": "left_out"}
+    assert read(distill.Distill) == {}
+    assert read(distill.Distill, alpha=0.9) == {"images": "seen"}
+    assert read(cgan.CGAN) == {"images": "refused"}

@@ -8,15 +8,16 @@ import numpy as np
 import optax
 import pytest
 
-from ssljax.methods.contract import Aux, Method, Phase, Player, Task
+from ssljax.methods import probe
+from ssljax.methods.contract import Aux, Method, Player, Task
 from ssljax.methods.joint_embedding.byol import BYOL
-from ssljax.methods.probe import OnlineProbe
 from ssljax.run.step import init_state, make_step
 
 
 def test_the_method_learns_the_same_with_the_probe_as_without(tiny, first_steps, close):
-    method, states, _ = first_steps(BYOL)
-    probed = OnlineProbe(method, tiny.task)
+    _, states, _ = first_steps(BYOL)
+    probed = tiny.build(BYOL)
+    probed.players = (*probed.players, probe.player(probed, tiny.task))
     state = tiny.init(probed)
     assert state.params["probe"]["kernel"].shape == (16, 3)
     step = tiny.jit(make_step(probed))
@@ -31,25 +32,24 @@ def test_the_method_learns_the_same_with_the_probe_as_without(tiny, first_steps,
 class Pixels(Method):
     """Its features are the pixels, of the last of two updates on fresh data."""
 
-    phases = (Phase("only", 1),)
-
-    def __init__(self):
-        self.players = (Player("one", self.loss, optax.sgd(0.0), updates=2),)
+    def __init__(self, task):
+        one = Player("one", self.loss, optax.sgd(0.0), updates=2)
+        self.players = (one, probe.player(self, task, learning_rate=0.5))
 
     def init(self, key):
         return {"one": jnp.zeros(())}, {}, ()
 
     def views(self, key, batch):
-        return batch["image"]
+        return batch["images"]["image"]
 
-    def loss(self, params, state, views, key, carried):
-        return params, Aux(carry={"features": self.features(state, views)["features"]})
+    def loss(self, params, turn):
+        return params, Aux(carry={"features": self.features(turn.state, turn.views)["features"]})
 
     def features(self, state, images):
         return {"features": images.reshape(images.shape[0], -1).astype(jnp.float32) / 255}
 
     def after_step(self, state, carried):
-        assert set(carried) == {"features", "label"}
+        assert set(carried) == {"features"}
         return state
 
 
@@ -62,10 +62,10 @@ def test_one_step_of_the_probe_by_hand(accumulate):
     images = rng.integers(0, 256, (6, 2 * accumulate, 2, 2, 1), dtype=np.uint8)
     labels = np.array([[2, 0], [2, 0], [1, 1], [0, 2], [1, 0], [0, 0]], np.int32)
     labels = np.repeat(labels, accumulate, axis=1)
-    probed = OnlineProbe(Pixels(), TASK, learning_rate=0.5)
+    probed = Pixels(TASK)
     state, metrics = make_step(probed, accumulate)(
         init_state(probed, jax.random.key(0)),
-        {"image": jnp.asarray(images), "label": jnp.asarray(labels)},
+        {"images": {"image": jnp.asarray(images), "label": jnp.asarray(labels)}},
     )
     # From zero, all classes are alike, and the first is named; four of six labels are it.
     assert float(metrics["probe/loss"]) == pytest.approx(np.log(3), rel=1e-6)
@@ -83,17 +83,6 @@ def test_one_step_of_the_probe_by_hand(accumulate):
     )
 
 
-def test_it_stands_for_its_method():
-    method = Pixels()
-    probed = OnlineProbe(method, TASK)
-    assert probed.phases == method.phases
-    assert probed.evaluated == method.evaluated
-    assert isinstance(probed.in_phase(0), OnlineProbe)
-    images = jnp.zeros((1, 2, 2, 1), jnp.uint8)
-    state = init_state(probed, jax.random.key(0))
-    assert probed.features(state, images)["features"].shape == (1, 4)
-
-
 def test_data_without_labels_is_refused():
     with pytest.raises(ValueError, match="labels"):
-        OnlineProbe(Pixels(), dataclasses.replace(TASK, num_classes=None))
+        Pixels(dataclasses.replace(TASK, num_classes=None))

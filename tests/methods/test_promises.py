@@ -21,13 +21,14 @@ from ml_collections.config_flags import config_flags
 from sharded import collective_sizes
 
 from ssljax import config as configs
-from ssljax import data, mesh
+from ssljax import data, mesh, methods
 from ssljax.augment import ViewPolicy
 from ssljax.errors import UserError
 from ssljax.methods import REGISTRY
-from ssljax.methods.contract import TrainState
+from ssljax.methods.contract import Batch, TrainState
 from ssljax.run.checkpoint import Checkpoints
-from ssljax.run.experiment import Experiment, Feed
+from ssljax.run.experiment import Experiment
+from ssljax.run.feeds import Stream
 from ssljax.train import compile_step
 
 CONFIGS = pathlib.Path(__file__).parents[2] / "configs"
@@ -101,22 +102,21 @@ class Steps:
         coarse = rng.integers(0, 256, (4 * BATCH, 4, 4, 1), dtype=np.uint8)
         images = np.kron(coarse, np.ones((1, SIDE // 4, SIDE // 4, 1), np.uint8))
         labels = rng.integers(0, 10, 4 * BATCH, dtype=np.int32)
-        if self.experiment.method.sees_unlabelled:
+        if methods.feeds(self.experiment.config)["images"].unlabelled == "seen":
             labels[BATCH:] = -1
-        feed = Feed(
+        stream = Stream(
             constants=data.put_on_devices(self.mesh, {"image": images, "label": labels}),
             unpack=self.unpack,
             batches=lambda step: self.batch(step),
         )
-        self.jitted = compile_step(self.experiment, feed)
-        self.arguments = (feed.constants, self.batch(0))
+        self.jitted = compile_step(self.experiment, stream)
+        self.arguments = (stream.constants, self.batch(0))
 
-    def unpack(self, constants: data.DeviceCache, places: jax.Array) -> dict[str, jax.Array]:
+    def unpack(self, constants: data.DeviceCache, places: jax.Array) -> Batch:
         """The batch; the first images of the set are those that are always labelled."""
-        batch = data.gather(constants, places)
-        if self.experiment.method.labelled_batches:
-            labelled = data.gather(constants, places % BATCH)
-            batch |= {f"labelled_{key}": array for key, array in labelled.items()}
+        batch = {"images": data.gather(constants, places)}
+        if "labelled" in methods.feeds(self.experiment.config):
+            batch["labelled"] = data.gather(constants, places % BATCH)
         return batch
 
     def batch(self, number: int) -> jax.Array:
@@ -294,17 +294,17 @@ def test_every_method_takes_a_probe_beside_it_and_more_batches_an_update(name):
     config = tiny_config(name)
     config.method.online_probe = True
     config.optimizer.accumulate = 2
-    if config.data.labels and REGISTRY[name].sees_unlabelled:
+    if config.data.labels and methods.feeds(config)["images"].unlabelled == "seen":
         with pytest.raises(UserError, match="online_probe learns from the labels of all images"):
             Experiment(config)
         return
     experiment = Experiment(config)
-    feed = experiment.feed()
+    stream = experiment.stream()
     after, metrics = jax.eval_shape(
-        compile_step(experiment, feed),
+        compile_step(experiment, stream),
         experiment.abstract_state,
-        feed.constants,
-        next(feed.batches(0)),
+        stream.constants,
+        next(stream.batches(0)),
     )
     assert {"probe/loss", "probe/accuracy"} < set(metrics)
     # Two batches an update change neither the state's form nor the scalars'.

@@ -28,8 +28,8 @@ class Given(Method):
         leaves = [jnp.mean(batch[str(i)], axis=0) for i in range(len(batch))]
         return jax.tree.unflatten(jax.tree.structure(self.start), leaves)
 
-    def loss(self, params, state, views, key, carried):
-        products = jax.tree.map(lambda p, g: jnp.sum(p * g), params, views)
+    def loss(self, params, turn):
+        products = jax.tree.map(lambda p, g: jnp.sum(p * g), params, turn.views)
         return sum(jax.tree.leaves(products), jnp.float32(0.0)), Aux()
 
 

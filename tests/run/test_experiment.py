@@ -113,10 +113,10 @@ def test_what_is_traced_at_the_start_is_not_traced_again(monkeypatch):
     for cache in ("none", "device"):
         experiment = Experiment(_config("simclr/fashion_mnist.py", **{"data.cache": cache}))
         experiment.trace()
-        feed = experiment.feed()
-        with contextlib.closing(feed.batches(0)) as batches:
-            train.compile_step(experiment, feed).lower(
-                experiment.abstract_state, feed.constants, next(batches)
+        stream = experiment.stream()
+        with contextlib.closing(stream.batches(0)) as batches:
+            train.compile_step(experiment, stream).lower(
+                experiment.abstract_state, stream.constants, next(batches)
             )
     assert len(traced) == 2
 
@@ -132,8 +132,8 @@ def test_epochs_are_of_images_and_steps_of_updates(accumulate, steps):
     assert experiment.batches_per_step == accumulate
     assert experiment.task.steps_per_epoch == 87 / accumulate
     assert experiment.task.total_steps == round(1.2 * 87 / accumulate) == steps
-    batches = experiment.feed().batches(0)
-    assert next(batches)[""]["image"].shape[:2] == (16, accumulate)
+    batches = experiment.stream().batches(0)
+    assert next(batches)["images"]["image"].shape[:2] == (16, accumulate)
     batches.close()
 
 
@@ -152,17 +152,18 @@ def test_beside_each_batch_stands_one_of_labelled_images(cache, labels, images):
         image.tobytes(): label
         for image, label in zip(whole["image"][known], whole["label"][known], strict=True)
     }
-    feed = experiment.feed()
-    batches, again = feed.batches(0), feed.batches(3)
+    stream = experiment.stream()
+    batches, again = stream.batches(0), stream.batches(3)
     seen = {}
     for step in range(8):
         placed = next(batches)
-        batch = {key: np.asarray(x)[:, 0] for key, x in feed.unpack(feed.constants, placed).items()}
+        batch = jax.tree.map(lambda x: np.asarray(x)[:, 0], stream.unpack(stream.constants, placed))
+        labelled = batch["labelled"]
         if step == 3:
-            other = feed.unpack(feed.constants, next(again))
-            np.testing.assert_array_equal(other["labelled_image"][:, 0], batch["labelled_image"])
-        assert batch["image"].shape == batch["labelled_image"].shape == (16, 16, 16, 1)
-        rows = zip(batch["labelled_image"], batch["labelled_label"], strict=True)
+            other = stream.unpack(stream.constants, next(again))
+            np.testing.assert_array_equal(other["labelled"]["image"][:, 0], labelled["image"])
+        assert batch["images"]["image"].shape == labelled["image"].shape == (16, 16, 16, 1)
+        rows = zip(labelled["image"], labelled["label"], strict=True)
         seen |= {image.tobytes(): label for image, label in rows}
     batches.close()
     again.close()

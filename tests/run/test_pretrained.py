@@ -173,11 +173,11 @@ def test_only_the_labelled_images_are_seen(command, labels, seen):
     assert experiment.task.steps_per_epoch == seen // 16
     own = experiment.load(experiment.source)
     rows = {image.tobytes() for image in own["image"]}
-    feed = experiment.feed()
-    batches = feed.batches(0)
+    stream = experiment.stream()
+    batches = stream.batches(0)
     for _ in range(8):
-        batch = feed.unpack(feed.constants, next(batches))
-        assert {image.tobytes() for image in np.asarray(batch["image"])[:, 0]} <= rows
+        batch = stream.unpack(stream.constants, next(batches))
+        assert {image.tobytes() for image in np.asarray(batch["images"]["image"])[:, 0]} <= rows
     batches.close()
     if labels == 4.0:
         assert np.bincount(own["label"]).tolist() == [4] * 10

@@ -8,10 +8,9 @@ import numpy as np
 import optax
 import pytest
 
-from ssljax.methods.contract import Aux, Method, Phase, Player, every
+from ssljax.methods.contract import Aux, Method, Phase, Player, every, phase_at
 from ssljax.optimizers import scale_by_step
 from ssljax.run.step import init_state, make_step
-from ssljax.train import phase_at
 
 
 class Quadratic(Method):
@@ -24,13 +23,13 @@ class Quadratic(Method):
         return {"one": jnp.ones(())}, {"one": {"batch_stats": jnp.zeros(())}}, jnp.zeros(())
 
     def views(self, key, batch):
-        return batch["image"]
+        return batch["images"]["image"]
 
-    def loss(self, params, state, views, key, carried):
-        mean = jnp.mean(views)
-        seen = state.variables["one"]["batch_stats"] + 1
+    def loss(self, params, turn):
+        mean = jnp.mean(turn.views)
+        seen = turn.state.variables["one"]["batch_stats"] + 1
         return (params - mean) ** 2, Aux(
-            variables={"batch_stats": seen}, metrics={"mean": mean}, carry={"rows": views}
+            variables={"batch_stats": seen}, metrics={"mean": mean}, carry={"rows": turn.views}
         )
 
     def after_step(self, state, carried):
@@ -39,7 +38,7 @@ class Quadratic(Method):
 
 def _batch(*means):
     """A batch of two rows whose update u has the mean means[u]."""
-    return {"image": jnp.stack([jnp.asarray(means, jnp.float32)] * 2)}
+    return {"images": {"image": jnp.stack([jnp.asarray(means, jnp.float32)] * 2)}}
 
 
 def test_one_step_is_one_gradient_step_then_after_step():
@@ -99,14 +98,16 @@ class Keeps(Quadratic):
     def before_step(self, state):
         return state.replace(memory=state.memory | {"begun": state.params["one"]})
 
-    def loss(self, params, state, views, key, carried):
-        passes = state.memory["passes"] + 1
-        begun = state.memory["begun"]
-        return (params - begun - 2.0) ** 2, Aux(carry={"rows": views}, memory={"passes": passes})
+    def loss(self, params, turn):
+        passes = turn.state.memory["passes"] + 1
+        begun = turn.state.memory["begun"]
+        return (params - begun - 2.0) ** 2, Aux(
+            carry={"rows": turn.views}, memory={"passes": passes}
+        )
 
-    def second(self, params, state, views, key, carried):
+    def second(self, params, turn):
         # Of the same images, though another player's loss has carried them.
-        return params * jnp.mean(carried["rows"] * views), Aux()
+        return params * jnp.mean(turn.carried["rows"] * turn.views), Aux()
 
     def after_step(self, state, carried):
         return state.replace(memory=state.memory | {"rows": carried["rows"]})
@@ -120,7 +121,7 @@ def test_what_losses_carry_is_joined_and_what_they_change_is_handed_on(loops, mo
     step = jax.jit(make_step(method, accumulate=4))
     state = init_state(method, jax.random.key(0))
     for number in (1, 2):
-        state, _ = step(state, {"image": image})
+        state, _ = step(state, {"images": {"image": image}})
         # One step of before_step, one update: w goes half the way to where it began plus 2.
         assert float(state.memory["begun"]) == float(number)
         assert float(state.params["one"]) == number + 1.0
@@ -132,7 +133,9 @@ def test_what_losses_carry_is_joined_and_what_they_change_is_handed_on(loops, mo
 
 def test_a_batch_of_another_number_of_updates_is_refused():
     method = Quadratic()
-    with pytest.raises(ValueError, match="takes 2 batches, and 'image' has 3 on its second axis"):
+    with pytest.raises(
+        ValueError, match="takes 2 batches, and 'images/image' has 3 on its second axis"
+    ):
         make_step(method, accumulate=2)(init_state(method, jax.random.key(0)), _batch(1, 2, 3))
 
 
@@ -211,7 +214,7 @@ class ToyGan(Method):
         )
 
     def views(self, key, batch):
-        return batch["image"]
+        return batch["images"]["image"]
 
     @staticmethod
     def critic(params, x):
@@ -221,14 +224,14 @@ class ToyGan(Method):
     def generate(params, key, n):
         return params["shift"] + params["scale"] * jax.random.normal(key, (n,))
 
-    def critic_loss(self, params, state, views, key, carried):
-        fake = self.generate(state.params["generator"], key, views.shape[0])
-        gap = jnp.mean(self.critic(params, views)) - jnp.mean(self.critic(params, fake))
+    def critic_loss(self, params, turn):
+        fake = self.generate(turn.state.params["generator"], turn.key, turn.views.shape[0])
+        gap = jnp.mean(self.critic(params, turn.views)) - jnp.mean(self.critic(params, fake))
         return -gap, Aux(metrics={"distance": gap})
 
-    def generator_loss(self, params, state, views, key, carried):
-        fake = self.generate(params, key, views.shape[0])
-        return -jnp.mean(self.critic(state.params["critic"], fake)), Aux()
+    def generator_loss(self, params, turn):
+        fake = self.generate(params, turn.key, turn.views.shape[0])
+        return -jnp.mean(self.critic(turn.state.params["critic"], fake)), Aux()
 
 
 def test_a_two_player_game_with_five_critic_updates_learns_its_data():
@@ -239,7 +242,7 @@ def test_a_two_player_game_with_five_critic_updates_learns_its_data():
     path = []
     for _ in range(1500):
         real = rng.normal(3.0, 0.5, (128, 5)).astype(np.float32)
-        state, _ = step(state, {"image": jnp.asarray(real)})
+        state, _ = step(state, {"images": {"image": jnp.asarray(real)}})
         path.append([float(state.params["generator"][name]) for name in ("shift", "scale")])
     # The game circles its solution, and a clipped critic says little of the spread: from N(0, 1) it
     # finds where the data are, and that they are narrower.
@@ -256,7 +259,7 @@ def test_a_player_moves_only_its_own_parameters():
     critic_alone = ToyGan()
     critic_alone.players = critic_alone.players[:1]
     real = np.random.default_rng(0).normal(3.0, 0.5, (8, 5)).astype(np.float32)
-    after, _ = jax.jit(make_step(critic_alone))(state, {"image": jnp.asarray(real)})
+    after, _ = jax.jit(make_step(critic_alone))(state, {"images": {"image": jnp.asarray(real)}})
     for name in ("params", "opt_state"):
         before, now = getattr(state, name)["generator"], getattr(after, name)["generator"]
         assert all(map(np.array_equal, jax.tree.leaves(before), jax.tree.leaves(now)))

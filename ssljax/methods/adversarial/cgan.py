@@ -5,12 +5,12 @@ Miyato and Koyama, cGANs with Projection Discriminator, 2018.
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
 
 from ml_collections import ConfigDict
 
 from ssljax.methods.adversarial.game import Adversarial
-from ssljax.methods.contract import Task
+from ssljax.methods.contract import Feed, Task
 
 
 class CGAN(Adversarial):
@@ -32,9 +32,9 @@ class CGAN(Adversarial):
         return config
 
     @classmethod
-    def labels_read(cls, config: ConfigDict) -> Literal["none", "some", "all"]:
-        """All: both networks are told the class of every image."""
-        return "all"
+    def feeds(cls, config: ConfigDict) -> Mapping[str, Feed]:
+        """Images with their labels: both networks are told the class of every image."""
+        return {"images": Feed(("image", "label"), unlabelled="refused")}
 
     def __init__(self, config: ConfigDict, task: Task) -> None:
         super().__init__(config, task, config.method.loss, conditional=True)

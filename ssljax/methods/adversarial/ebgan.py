@@ -5,16 +5,15 @@ Zhao et al., Energy-based Generative Adversarial Network, 2017.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import jax.numpy as jnp
-from jaxtyping import Array, PRNGKeyArray
+from jaxtyping import Array
 from ml_collections import ConfigDict
 
 from ssljax import losses, metrics
 from ssljax.methods.adversarial.game import Adversarial
-from ssljax.methods.contract import Aux, Task, TrainState
+from ssljax.methods.contract import Aux, Task, Turn
 
 PyTree = Any
 
@@ -40,48 +39,36 @@ class EBGAN(Adversarial):
         super().__init__(config, task)
         self.margin, self.pulling_away = config.method.margin, config.method.pulling_away
 
-    def discriminator_loss(
-        self,
-        params: PyTree,
-        state: TrainState,
-        views: PyTree,
-        key: PRNGKeyArray,
-        carried: Mapping[str, PyTree],
-    ) -> tuple[Array, Aux]:
+    def discriminator_loss(self, params: PyTree, turn: Turn) -> tuple[Array, Aux]:
         """Reconstructs real images, and generated ones badly."""
-        frozen = state.params["generator"], state.variables["generator"]
-        fake, _, _ = self.sample_fakes(*frozen, views, key)
-        own = state.variables["discriminator"]
+        frozen = turn.state.params["generator"], turn.state.variables["generator"]
+        fake, _, _ = self.sample_fakes(*frozen, turn.views, turn.key)
+        own = turn.state.variables["discriminator"]
         real_outputs, variables = self.discriminate(
-            params, own, views["image"], update_spectral=True
+            params, own, turn.views["image"], update_spectral=True
         )
         fake_outputs, _ = self.discriminate(params, own | variables, fake)
-        real_energy = losses.reconstruction_energy(views["image"], real_outputs["reconstruction"])
+        real_energy = losses.reconstruction_energy(
+            turn.views["image"], real_outputs["reconstruction"]
+        )
         fake_energy = losses.reconstruction_energy(fake, fake_outputs["reconstruction"])
         return losses.ebgan_discriminator(real_energy, fake_energy, self.margin), Aux(
             variables=variables,
             metrics={
                 "energy_real": jnp.mean(real_energy),
                 "energy_fake": jnp.mean(fake_energy),
-                "collapsed": metrics.generator_collapsed(fake, views["image"]),
+                "collapsed": metrics.generator_collapsed(fake, turn.views["image"]),
             },
             carry={"features": real_outputs["features"]},
         )
 
-    def generator_loss(
-        self,
-        params: PyTree,
-        state: TrainState,
-        views: PyTree,
-        key: PRNGKeyArray,
-        carried: Mapping[str, PyTree],
-    ) -> tuple[Array, Aux]:
+    def generator_loss(self, params: PyTree, turn: Turn) -> tuple[Array, Aux]:
         """Lowers the energy of generated images."""
-        own = state.variables["generator"]
+        own = turn.state.variables["generator"]
         fake, _, variables = self.sample_fakes(
-            params, own, views, key, self.generator_batch, update_spectral=True
+            params, own, turn.views, turn.key, self.generator_batch, update_spectral=True
         )
-        frozen = state.params["discriminator"], state.variables["discriminator"]
+        frozen = turn.state.params["discriminator"], turn.state.variables["discriminator"]
         outputs, _ = self.discriminate(*frozen, fake)
         energy = losses.reconstruction_energy(fake, outputs["reconstruction"])
         similarity = losses.pulling_away(outputs["code"])

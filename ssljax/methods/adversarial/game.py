@@ -18,7 +18,7 @@ from ml_collections import ConfigDict
 
 from ssljax import augment, losses, metrics, models, optimizers
 from ssljax.methods import passes
-from ssljax.methods.contract import Aux, Batch, Loss, Method, Player, Task, TrainState
+from ssljax.methods.contract import Aux, Batch, Loss, Method, Player, Task, TrainState, Turn
 from ssljax.ops.averages import moving_average
 
 PyTree = Any
@@ -140,8 +140,8 @@ class Adversarial(Method):
 
     def views(self, key: PRNGKeyArray, batch: Batch) -> PyTree:
         """Scales the real images to [-1, 1]; classes stand beside them if they are read."""
-        views = {"image": augment.to_tanh_range(batch["image"])}
-        return views if self.num_classes is None else views | {"label": batch["label"]}
+        views = {"image": augment.to_tanh_range(batch["images"]["image"])}
+        return views if self.num_classes is None else views | {"label": batch["images"]["label"]}
 
     def latents(self, key: PRNGKeyArray, count: int) -> PyTree:
         """Draws "noise" (count, latent_dim) and, for a conditional method, "label" (count,)."""
@@ -230,24 +230,17 @@ class Adversarial(Method):
         """
         return {}
 
-    def discriminator_loss(
-        self,
-        params: PyTree,
-        state: TrainState,
-        views: PyTree,
-        key: PRNGKeyArray,
-        carried: Mapping[str, PyTree],
-    ) -> tuple[Array, Aux]:
+    def discriminator_loss(self, params: PyTree, turn: Turn) -> tuple[Array, Aux]:
         """Tells real from generated images, which are passed separately.
 
         Running statistics, which evaluations alone read, are those of the real images.
         """
-        fake_key, penalty_key = jax.random.split(key)
-        frozen = state.params["generator"], state.variables["generator"]
-        fake, latents, _ = self.sample_fakes(*frozen, views, fake_key)
-        own, labels = state.variables["discriminator"], views.get("label")
+        fake_key, penalty_key = jax.random.split(turn.key)
+        frozen = turn.state.params["generator"], turn.state.variables["generator"]
+        fake, latents, _ = self.sample_fakes(*frozen, turn.views, fake_key)
+        own, labels = turn.state.variables["discriminator"], turn.views.get("label")
         real_outputs, variables = self.discriminate(
-            params, own, views["image"], labels, update_spectral=True
+            params, own, turn.views["image"], labels, update_spectral=True
         )
         updated = own | variables
         fake_outputs, _ = self.discriminate(params, updated, fake, latents.get("label"))
@@ -255,7 +248,7 @@ class Adversarial(Method):
         def critic(images: Array) -> Array:
             return self.discriminate(params, updated, images, labels)[0]["logits"]
 
-        terms = self.penalties(critic, views["image"], fake, penalty_key)
+        terms = self.penalties(critic, turn.views["image"], fake, penalty_key)
         loss = self.game.discriminator(real_outputs["logits"], fake_outputs["logits"]) + sum(
             terms.values()
         )
@@ -263,24 +256,17 @@ class Adversarial(Method):
             variables=variables,
             metrics=terms
             | self.scores(real_outputs["logits"], fake_outputs["logits"])
-            | {"collapsed": metrics.generator_collapsed(fake, views["image"])},
+            | {"collapsed": metrics.generator_collapsed(fake, turn.views["image"])},
             carry={"features": real_outputs["features"]},
         )
 
-    def generator_loss(
-        self,
-        params: PyTree,
-        state: TrainState,
-        views: PyTree,
-        key: PRNGKeyArray,
-        carried: Mapping[str, PyTree],
-    ) -> tuple[Array, Aux]:
+    def generator_loss(self, params: PyTree, turn: Turn) -> tuple[Array, Aux]:
         """Makes images that the discriminator, as it is after its own updates, takes for real."""
-        own = state.variables["generator"]
+        own = turn.state.variables["generator"]
         fake, latents, variables = self.sample_fakes(
-            params, own, views, key, self.generator_batch, update_spectral=True
+            params, own, turn.views, turn.key, self.generator_batch, update_spectral=True
         )
-        frozen = state.params["discriminator"], state.variables["discriminator"]
+        frozen = turn.state.params["discriminator"], turn.state.variables["discriminator"]
         outputs, _ = self.discriminate(*frozen, fake, latents.get("label"))
         return self.game.generator(outputs["logits"]), Aux(variables=variables)
 

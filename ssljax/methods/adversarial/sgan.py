@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -16,7 +16,7 @@ from ml_collections import ConfigDict
 
 from ssljax import augment, losses
 from ssljax.methods.adversarial.game import Adversarial
-from ssljax.methods.contract import Aux, Batch, Task, TrainState
+from ssljax.methods.contract import Aux, Batch, Feed, Task, TrainState, Turn
 from ssljax.methods.known_labels import mean_known
 from ssljax.metrics import generator_collapsed
 
@@ -31,8 +31,6 @@ class SGAN(Adversarial):
     """
 
     evaluated = "averaged discriminator"
-    sees_unlabelled = True
-    labelled_batches = True
 
     @staticmethod
     def default_config() -> ConfigDict:
@@ -47,9 +45,12 @@ class SGAN(Adversarial):
         return config
 
     @classmethod
-    def labels_read(cls, config: ConfigDict) -> Literal["none", "some", "all"]:
-        """Those that are known."""
-        return "some"
+    def feeds(cls, config: ConfigDict) -> Mapping[str, Feed]:
+        """All images and, beside each batch, one as large of those that have a label."""
+        return {
+            "images": Feed(unlabelled="seen"),
+            "labelled": Feed(("image", "label"), unlabelled="left_out"),
+        }
 
     def __init__(self, config: ConfigDict, task: Task) -> None:
         method = config.method
@@ -68,24 +69,17 @@ class SGAN(Adversarial):
     def views(self, key: PRNGKeyArray, batch: Batch) -> PyTree:
         """Scales the real images to [-1, 1]; of the labelled ones alone is the label read."""
         return {
-            "image": augment.to_tanh_range(batch["image"]),
-            "labelled": augment.to_tanh_range(batch["labelled_image"]),
-            "label": batch["labelled_label"],
+            "image": augment.to_tanh_range(batch["images"]["image"]),
+            "labelled": augment.to_tanh_range(batch["labelled"]["image"]),
+            "label": batch["labelled"]["label"],
         }
 
-    def discriminator_loss(
-        self,
-        params: PyTree,
-        state: TrainState,
-        views: PyTree,
-        key: PRNGKeyArray,
-        carried: Mapping[str, PyTree],
-    ) -> tuple[Array, Aux]:
+    def discriminator_loss(self, params: PyTree, turn: Turn) -> tuple[Array, Aux]:
         """Names the classes of labelled images, and tells all real from generated ones."""
-        own, labels = state.variables["discriminator"], views["label"]
-        fake_key, *drop_keys = jax.random.split(key, 4)
+        own, labels = turn.state.variables["discriminator"], turn.views["label"]
+        fake_key, *drop_keys = jax.random.split(turn.key, 4)
         named, variables = self.discriminate(
-            params, own, views["labelled"], update_spectral=True, dropout=drop_keys[0]
+            params, own, turn.views["labelled"], update_spectral=True, dropout=drop_keys[0]
         )
         loss = losses.sgan_supervised(named["class_logits"], labels)
         hits = jnp.argmax(named["class_logits"], axis=1).astype(labels.dtype) == labels
@@ -93,11 +87,11 @@ class SGAN(Adversarial):
         metrics = {"supervised_loss": loss, "accuracy_labelled": accuracy}
         if self.supervised_only:
             return loss, Aux(variables=variables, metrics=metrics)
-        frozen = state.params["generator"], state.variables["generator"]
-        fake, _, _ = self.sample_fakes(*frozen, views, fake_key)
+        frozen = turn.state.params["generator"], turn.state.variables["generator"]
+        fake, _, _ = self.sample_fakes(*frozen, turn.views, fake_key)
         updated = own | variables
         real_outputs, changed = self.discriminate(
-            params, updated, views["image"], dropout=drop_keys[1]
+            params, updated, turn.views["image"], dropout=drop_keys[1]
         )
         fake_outputs, _ = self.discriminate(params, updated, fake, dropout=drop_keys[2])
         loss += losses.sgan_unsupervised(real_outputs["class_logits"], fake_outputs["class_logits"])
@@ -105,28 +99,21 @@ class SGAN(Adversarial):
             variables=variables | changed,
             metrics=metrics
             | self.scores(real_outputs["logits"], fake_outputs["logits"])
-            | {"collapsed": generator_collapsed(fake, views["image"])},
+            | {"collapsed": generator_collapsed(fake, turn.views["image"])},
             carry={"features": real_outputs["features"]},
         )
 
-    def generator_loss(
-        self,
-        params: PyTree,
-        state: TrainState,
-        views: PyTree,
-        key: PRNGKeyArray,
-        carried: Mapping[str, PyTree],
-    ) -> tuple[Array, Aux]:
+    def generator_loss(self, params: PyTree, turn: Turn) -> tuple[Array, Aux]:
         """Makes images whose mean features are the real ones', or that are taken for real."""
-        own = state.variables["generator"]
-        fake_key, *drop_keys = jax.random.split(key, 3)
+        own = turn.state.variables["generator"]
+        fake_key, *drop_keys = jax.random.split(turn.key, 3)
         fake, _, variables = self.sample_fakes(
-            params, own, views, fake_key, self.generator_batch, update_spectral=True
+            params, own, turn.views, fake_key, self.generator_batch, update_spectral=True
         )
-        frozen = state.params["discriminator"], state.variables["discriminator"]
+        frozen = turn.state.params["discriminator"], turn.state.variables["discriminator"]
         fake_outputs, _ = self.discriminate(*frozen, fake, dropout=drop_keys[0])
         if self.feature_matching:
-            real_outputs, _ = self.discriminate(*frozen, views["image"], dropout=drop_keys[1])
+            real_outputs, _ = self.discriminate(*frozen, turn.views["image"], dropout=drop_keys[1])
             loss = losses.feature_matching(real_outputs["features"], fake_outputs["features"])
         else:
             loss = losses.sgan_generator(fake_outputs["class_logits"])

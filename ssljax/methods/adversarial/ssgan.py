@@ -5,15 +5,14 @@ Chen et al., Self-Supervised GANs via Auxiliary Rotation Loss, 2019.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
-from jaxtyping import Array, PRNGKeyArray
+from jaxtyping import Array
 from ml_collections import ConfigDict
 
 from ssljax import losses, metrics
 from ssljax.methods.adversarial.game import Adversarial
-from ssljax.methods.contract import Aux, Task, TrainState
+from ssljax.methods.contract import Aux, Task, Turn
 
 PyTree = Any
 
@@ -44,19 +43,12 @@ class SSGAN(Adversarial):
         self.gan_weight = method.gan_weight
         self.beta, self.alpha = method.rotation_weight_real, method.rotation_weight_fake
 
-    def discriminator_loss(
-        self,
-        params: PyTree,
-        state: TrainState,
-        views: PyTree,
-        key: PRNGKeyArray,
-        carried: Mapping[str, PyTree],
-    ) -> tuple[Array, Aux]:
+    def discriminator_loss(self, params: PyTree, turn: Turn) -> tuple[Array, Aux]:
         """The game on upright images, and the rotations of the real ones."""
-        frozen = state.params["generator"], state.variables["generator"]
-        fake, _, _ = self.sample_fakes(*frozen, views, key)
-        own = state.variables["discriminator"]
-        images = losses.with_rotations(views["image"])
+        frozen = turn.state.params["generator"], turn.state.variables["generator"]
+        fake, _, _ = self.sample_fakes(*frozen, turn.views, turn.key)
+        own = turn.state.variables["discriminator"]
+        images = losses.with_rotations(turn.views["image"])
         real_outputs, variables = self.discriminate(params, own, images, update_spectral=True)
         fake_outputs, _ = self.discriminate(params, own | variables, losses.with_rotations(fake))
         logits = (
@@ -69,26 +61,19 @@ class SSGAN(Adversarial):
             variables=variables,
             metrics={
                 "rotation_loss": rotation,
-                "collapsed": metrics.generator_collapsed(fake, views["image"]),
+                "collapsed": metrics.generator_collapsed(fake, turn.views["image"]),
             }
             | self.scores(*logits),
             carry={"features": losses.upright_only(real_outputs["features"])},
         )
 
-    def generator_loss(
-        self,
-        params: PyTree,
-        state: TrainState,
-        views: PyTree,
-        key: PRNGKeyArray,
-        carried: Mapping[str, PyTree],
-    ) -> tuple[Array, Aux]:
+    def generator_loss(self, params: PyTree, turn: Turn) -> tuple[Array, Aux]:
         """The game on upright images, and the rotations of the generated ones."""
-        own = state.variables["generator"]
+        own = turn.state.variables["generator"]
         fake, _, variables = self.sample_fakes(
-            params, own, views, key, self.generator_batch, update_spectral=True
+            params, own, turn.views, turn.key, self.generator_batch, update_spectral=True
         )
-        frozen = state.params["discriminator"], state.variables["discriminator"]
+        frozen = turn.state.params["discriminator"], turn.state.variables["discriminator"]
         outputs, _ = self.discriminate(*frozen, losses.with_rotations(fake))
         rotation = losses.rotation_loss(losses.in_four_orientations(outputs["rotation"]))
         game = self.game.generator(losses.upright_only(outputs["logits"]))

@@ -7,18 +7,17 @@ from __future__ import annotations
 
 import dataclasses
 import operator
-from collections.abc import Mapping
 from typing import Any
 
 import jax
 import optax
-from jaxtyping import Array, PRNGKeyArray
+from jaxtyping import Array
 from ml_collections import ConfigDict
 
 from ssljax import losses, metrics, models, optimizers
 from ssljax.augment import presets
 from ssljax.methods import passes
-from ssljax.methods.contract import Aux, Task, TrainState
+from ssljax.methods.contract import Aux, Task, Turn
 from ssljax.methods.joint_embedding.two_view import TwoView
 
 PyTree = Any
@@ -60,17 +59,10 @@ class BarlowTwins(TwoView):
         slower = optax.masked(optax.scale(method.bias_rate), _norms_and_biases)
         self.players = (dataclasses.replace(player, tx=optax.chain(player.tx, slower)),)
 
-    def loss(
-        self,
-        params: PyTree,
-        state: TrainState,
-        views: PyTree,
-        key: PRNGKeyArray,
-        carried: Mapping[str, PyTree],
-    ) -> tuple[Array, Aux]:
+    def loss(self, params: PyTree, turn: Turn) -> tuple[Array, Aux]:
         """Distance of the views' cross-correlation from the identity; each has its own pass."""
         (one, two), variables = passes.forward_each(
-            self.network, params, state.variables["online"], views, key
+            self.network, params, turn.state.variables["online"], turn.views, turn.key
         )
         loss = losses.barlow_twins(one["projection"], two["projection"], self.lambd)
         return loss, Aux(

@@ -10,13 +10,13 @@ import functools
 from collections.abc import Mapping
 from typing import Any
 
-from jaxtyping import Array, PRNGKeyArray
+from jaxtyping import Array
 from ml_collections import ConfigDict
 
 from ssljax import losses, metrics, models
 from ssljax.augment import presets
 from ssljax.methods import passes
-from ssljax.methods.contract import Aux, Task, TrainState
+from ssljax.methods.contract import Aux, Task, TrainState, Turn
 from ssljax.methods.joint_embedding import target_network
 from ssljax.methods.joint_embedding.two_view import TwoView
 
@@ -63,24 +63,17 @@ class BYOL(TwoView):
             predictor=head(hidden_dim=method.predictor_hidden_dim),
         )
 
-    def loss(
-        self,
-        params: PyTree,
-        state: TrainState,
-        views: PyTree,
-        key: PRNGKeyArray,
-        carried: Mapping[str, PyTree],
-    ) -> tuple[Array, Aux]:
+    def loss(self, params: PyTree, turn: Turn) -> tuple[Array, Aux]:
         """The sum of both views' regressions.
 
         Either network passes either view in training mode, by that view's batch statistics.
         """
-        memory = state.memory
+        memory = turn.state.memory
         (one, two), variables = passes.forward_each(
-            self.network, params, state.variables["online"], views, key
+            self.network, params, turn.state.variables["online"], turn.views, turn.key
         )
         (target1, target2), target_variables = passes.forward_each(
-            self.target_network, memory["target"], memory["target_variables"], views
+            self.target_network, memory["target"], memory["target_variables"], turn.views
         )
         loss = losses.byol(
             one["prediction"], two["prediction"], target1["projection"], target2["projection"]
@@ -88,7 +81,7 @@ class BYOL(TwoView):
         return loss, Aux(
             variables=variables,
             metrics=metrics.collapse_metrics(one["projection"])
-            | {"momentum": self._momentum(state)},
+            | {"momentum": self._momentum(turn.state)},
             carry={"features": one["features"]},
             memory={"target_variables": target_variables},
         )

@@ -6,17 +6,16 @@ Yeh et al., Decoupled Contrastive Learning, 2022.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
 from typing import Any
 
 import flax.linen as nn
-from jaxtyping import Array, PRNGKeyArray
+from jaxtyping import Array
 from ml_collections import ConfigDict
 
 from ssljax import losses, metrics, models
 from ssljax.augment import presets
 from ssljax.methods import passes
-from ssljax.methods.contract import Aux, Task, TrainState
+from ssljax.methods.contract import Aux, Task, Turn
 from ssljax.methods.joint_embedding.two_view import TwoView
 
 PyTree = Any
@@ -52,17 +51,10 @@ class DCL(TwoView):
         )
         super().__init__(config, task, projector)
 
-    def loss(
-        self,
-        params: PyTree,
-        state: TrainState,
-        views: PyTree,
-        key: PRNGKeyArray,
-        carried: Mapping[str, PyTree],
-    ) -> tuple[Array, Aux]:
+    def loss(self, params: PyTree, turn: Turn) -> tuple[Array, Aux]:
         """DCL or DCLW of the two views' projections, with batch statistics over both views."""
         (one, two), variables = passes.forward_together(
-            self.network, params, state.variables["online"], views, key
+            self.network, params, turn.state.variables["online"], turn.views, turn.key
         )
         z1, z2 = one["projection"], two["projection"]
         if self.weighted:

@@ -17,7 +17,7 @@ from ml_collections import ConfigDict
 
 from ssljax import losses
 from ssljax.methods import passes
-from ssljax.methods.contract import Aux, Batch, Task, TrainState
+from ssljax.methods.contract import Aux, Batch, Feed, Task, TrainState, Turn
 from ssljax.methods.joint_embedding.multi_crop import MultiCrop
 from ssljax.metrics import collapse_metrics
 from ssljax.ops.kmeans import spherical_kmeans
@@ -92,35 +92,33 @@ class DeepClusterV2(MultiCrop):
         }
         return {"online": params}, {"online": variables}, memory
 
+    @classmethod
+    def feeds(cls, config: ConfigDict) -> Mapping[str, Feed]:
+        """Images and their places in the data set."""
+        return {"images": Feed(("image", "index"))}
+
     def views(self, key: PRNGKeyArray, batch: Batch) -> PyTree:
         """Makes the crops, beside the images' places in the data set."""
-        return {"crops": self.crops(key, batch), "index": batch["index"]}
+        return {"crops": self.crops(key, batch), "index": batch["images"]["index"]}
 
-    def loss(
-        self,
-        params: PyTree,
-        state: TrainState,
-        views: PyTree,
-        key: PRNGKeyArray,
-        carried: Mapping[str, PyTree],
-    ) -> tuple[Array, Aux]:
+    def loss(self, params: PyTree, turn: Turn) -> tuple[Array, Aux]:
         """Mean over the clusterings of the cross-entropy of all crops with the image's cluster."""
         crops, variables = passes.forward_crops(
-            self.network, params, state.variables["online"], views["crops"], key
+            self.network, params, turn.state.variables["online"], turn.views["crops"], turn.key
         )
         embeddings = [l2_normalize(crop["projection"]) for crop in crops]
-        assignments = state.memory["assignments"][:, views["index"]]
+        assignments = turn.state.memory["assignments"][:, turn.views["index"]]
         loss = jnp.float32(0.0)
-        for centroids, targets in zip(state.memory["centroids"], assignments, strict=True):
+        for centroids, targets in zip(turn.state.memory["centroids"], assignments, strict=True):
             scores = [inner_products(z, centroids) for z in embeddings]
             loss += losses.deep_cluster(scores, targets, self.config.temperature)
         carry = {
             "features": crops[0]["features"],
             "embeddings": embeddings[:_STORED],
-            "index": views["index"],
-            "key": key[None],
+            "index": turn.views["index"],
+            "key": turn.key[None],
         }
-        first = inner_products(embeddings[0], state.memory["centroids"][0])
+        first = inner_products(embeddings[0], turn.state.memory["centroids"][0])
         metrics = collapse_metrics(embeddings[0], first / self.config.temperature)
         return loss / self.config.clusterings, Aux(variables, metrics, carry)
 

@@ -16,7 +16,7 @@ from ml_collections import ConfigDict
 from ssljax import augment, losses, models
 from ssljax.augment import presets
 from ssljax.methods import passes
-from ssljax.methods.contract import Aux, Batch, Method, Task, TrainState
+from ssljax.methods.contract import Aux, Batch, Method, Task, TrainState, Turn
 from ssljax.methods.joint_embedding import target_network
 from ssljax.metrics import collapse_metrics
 
@@ -103,26 +103,19 @@ class DINO(Method):
 
     def views(self, key: PRNGKeyArray, batch: Batch) -> PyTree:
         """Makes two large crops of every image, one of either kind, and then the small ones."""
-        return augment.multi_crop(key, batch["image"], self.policies)
+        return augment.multi_crop(key, batch["images"]["image"], self.policies)
 
-    def loss(
-        self,
-        params: PyTree,
-        state: TrainState,
-        views: PyTree,
-        key: PRNGKeyArray,
-        carried: Mapping[str, PyTree],
-    ) -> tuple[Array, Aux]:
+    def loss(self, params: PyTree, turn: Turn) -> tuple[Array, Aux]:
         """Cross-entropy of all student crops with the teacher's other large crop."""
-        memory = state.memory
+        memory = turn.state.memory
         targets, teacher_variables = passes.forward_crops(
-            self.teacher, memory["teacher"], memory["teacher_variables"], views[:2]
+            self.teacher, memory["teacher"], memory["teacher_variables"], turn.views[:2]
         )
         crops, variables = passes.forward_crops(
-            self.network, params, state.variables["online"], views, key
+            self.network, params, turn.state.variables["online"], turn.views, turn.key
         )
         logits = [target["projection"] for target in targets]
-        temperature = self.teacher_temperature(state.step)
+        temperature = self.teacher_temperature(turn.state.step)
         loss = losses.dino_loss(
             [crop["projection"] for crop in crops],
             logits,
@@ -137,7 +130,7 @@ class DINO(Method):
         centred = (logits[0] - memory["center"][None]) / temperature
         metrics = collapse_metrics(bottleneck, centred) | {
             "teacher_temperature": temperature,
-            "momentum": self.momentum(state.step),
+            "momentum": self.momentum(turn.state.step),
         }
         carry = {
             "features": crops[0]["features"],

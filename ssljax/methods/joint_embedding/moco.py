@@ -19,7 +19,7 @@ from ml_collections import ConfigDict
 from ssljax import losses, metrics, models
 from ssljax.augment import presets
 from ssljax.methods import passes
-from ssljax.methods.contract import Aux, Task, TrainState
+from ssljax.methods.contract import Aux, Task, TrainState, Turn
 from ssljax.methods.joint_embedding import embedding_queue, target_network
 from ssljax.methods.joint_embedding.two_view import TwoView
 from ssljax.ops.normalize import l2_normalize
@@ -95,27 +95,20 @@ class MoCo(TwoView):
         )
         return state.replace(memory=state.memory | {"target": target})
 
-    def loss(
-        self,
-        params: PyTree,
-        state: TrainState,
-        views: PyTree,
-        key: PRNGKeyArray,
-        carried: Mapping[str, PyTree],
-    ) -> tuple[Array, Aux]:
+    def loss(self, params: PyTree, turn: Turn) -> tuple[Array, Aux]:
         """InfoNCE of each query with its key and the queue, as it was before this step."""
-        memory = state.memory
+        memory = turn.state.memory
         queries, variables = passes.forward_each(
             self.network,
             params,
-            state.variables["online"],
-            views if self.symmetric else views[:1],
-            key,
+            turn.state.variables["online"],
+            turn.views if self.symmetric else turn.views[:1],
+            turn.key,
         )
         keys, target_variables = self.keys(
             memory["target"],
             memory["target_variables"],
-            views[::-1] if self.symmetric else views[1:],
+            turn.views[::-1] if self.symmetric else turn.views[1:],
         )
         directions = [
             losses.info_nce_queue(query["projection"], match, memory["queue"], self.temperature)

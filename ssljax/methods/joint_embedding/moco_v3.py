@@ -6,16 +6,15 @@ Chen et al., An Empirical Study of Training Self-Supervised Vision Transformers,
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
 from typing import Any
 
-from jaxtyping import Array, PRNGKeyArray
+from jaxtyping import Array
 from ml_collections import ConfigDict
 
 from ssljax import losses, metrics, models
 from ssljax.augment import presets
 from ssljax.methods import passes
-from ssljax.methods.contract import Aux, Task, TrainState
+from ssljax.methods.contract import Aux, Task, TrainState, Turn
 from ssljax.methods.joint_embedding import target_network
 from ssljax.methods.joint_embedding.two_view import TwoView
 
@@ -80,24 +79,17 @@ class MoCoV3(TwoView):
         )
         return state.replace(memory=state.memory | {"target": target})
 
-    def loss(
-        self,
-        params: PyTree,
-        state: TrainState,
-        views: PyTree,
-        key: PRNGKeyArray,
-        carried: Mapping[str, PyTree],
-    ) -> tuple[Array, Aux]:
+    def loss(self, params: PyTree, turn: Turn) -> tuple[Array, Aux]:
         """InfoNCE over the batch in both directions, summed.
 
         Either view has a pass, and batch statistics, of its own.
         """
-        memory = state.memory
+        memory = turn.state.memory
         (one, two), variables = passes.forward_each(
-            self.network, params, state.variables["online"], views, key
+            self.network, params, turn.state.variables["online"], turn.views, turn.key
         )
         (key1, key2), target_variables = passes.forward_each(
-            self.target_network, memory["target"], memory["target_variables"], views
+            self.target_network, memory["target"], memory["target_variables"], turn.views
         )
         loss = losses.info_nce_batch(
             one["prediction"], key2["projection"], self.temperature
@@ -105,7 +97,7 @@ class MoCoV3(TwoView):
         return loss, Aux(
             variables=variables,
             metrics=metrics.collapse_metrics(one["projection"])
-            | {"momentum": self._momentum(state)},
+            | {"momentum": self._momentum(turn.state)},
             carry={"features": one["features"]},
             memory={"target_variables": target_variables},
         )

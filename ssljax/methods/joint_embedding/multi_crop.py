@@ -58,7 +58,7 @@ class MultiCrop(Method):
     def crops(self, key: PRNGKeyArray, batch: Batch) -> tuple[Array, ...]:
         """Makes two large crops of every image, and then the small ones."""
         policies = [(self._view, 2), (self._local_view, self.config.local_crops)]
-        return augment.multi_crop(key, batch["image"], policies)
+        return augment.multi_crop(key, batch["images"]["image"], policies)
 
     def features(self, state: TrainState, images: Array) -> dict[str, Array]:
         """Every output of encoder and projector on the whole images."""

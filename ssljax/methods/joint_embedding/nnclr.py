@@ -16,7 +16,7 @@ from ml_collections import ConfigDict
 from ssljax import losses, metrics, models
 from ssljax.augment import presets
 from ssljax.methods import passes
-from ssljax.methods.contract import Aux, Task, TrainState
+from ssljax.methods.contract import Aux, Task, TrainState, Turn
 from ssljax.methods.joint_embedding import embedding_queue
 from ssljax.methods.joint_embedding.two_view import TwoView
 from ssljax.ops.normalize import l2_normalize
@@ -74,18 +74,11 @@ class NNCLR(TwoView):
         params, variables, _ = super().init(network_key)
         return params, variables, random_directions(queue_key, *self.queue_shape)
 
-    def loss(
-        self,
-        params: PyTree,
-        state: TrainState,
-        views: PyTree,
-        key: PRNGKeyArray,
-        carried: Mapping[str, PyTree],
-    ) -> tuple[Array, Aux]:
+    def loss(self, params: PyTree, turn: Turn) -> tuple[Array, Aux]:
         """Mean of both directions; the neighbours come from the queue before this step."""
-        queue = state.memory["queue"]
+        queue = turn.state.memory["queue"]
         (one, two), variables = passes.forward_together(
-            self.network, params, state.variables["online"], views, key
+            self.network, params, turn.state.variables["online"], turn.views, turn.key
         )
         neighbors1 = losses.nearest_neighbors(one["projection"], queue)
         neighbors2 = losses.nearest_neighbors(two["projection"], queue)

@@ -7,17 +7,16 @@ Big Self-Supervised Models are Strong Semi-Supervised Learners, 2020 (v2: three-
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
 from typing import Any
 
 import flax.linen as nn
-from jaxtyping import Array, PRNGKeyArray
+from jaxtyping import Array
 from ml_collections import ConfigDict
 
 from ssljax import losses, metrics, models
 from ssljax.augment import presets
 from ssljax.methods import passes
-from ssljax.methods.contract import Aux, Task, TrainState
+from ssljax.methods.contract import Aux, Task, Turn
 from ssljax.methods.joint_embedding.two_view import TwoView
 
 PyTree = Any
@@ -51,17 +50,10 @@ class SimCLR(TwoView):
         )
         super().__init__(config, task, projector)
 
-    def loss(
-        self,
-        params: PyTree,
-        state: TrainState,
-        views: PyTree,
-        key: PRNGKeyArray,
-        carried: Mapping[str, PyTree],
-    ) -> tuple[Array, Aux]:
+    def loss(self, params: PyTree, turn: Turn) -> tuple[Array, Aux]:
         """NT-Xent of the two views' projections, with batch statistics over both views."""
         (one, two), variables = passes.forward_together(
-            self.network, params, state.variables["online"], views, key
+            self.network, params, turn.state.variables["online"], turn.views, turn.key
         )
         loss = losses.nt_xent(one["projection"], two["projection"], self.temperature)
         return loss, Aux(

@@ -6,17 +6,16 @@ Chen and He, Exploring Simple Siamese Representation Learning, 2021.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
 from typing import Any
 
 import optax
-from jaxtyping import Array, PRNGKeyArray
+from jaxtyping import Array
 from ml_collections import ConfigDict
 
 from ssljax import losses, metrics, models, optimizers
 from ssljax.augment import presets
 from ssljax.methods import passes
-from ssljax.methods.contract import Aux, Player, Task, TrainState
+from ssljax.methods.contract import Aux, Player, Task, Turn
 from ssljax.methods.joint_embedding.two_view import TwoView
 
 PyTree = Any
@@ -67,20 +66,13 @@ class SimSiam(TwoView):
         faster = optax.masked(optax.scale(method.predictor_rate), _PREDICTOR)
         self.players = (dataclasses.replace(player, tx=optax.chain(player.tx, faster)),)
 
-    def loss(
-        self,
-        params: PyTree,
-        state: TrainState,
-        views: PyTree,
-        key: PRNGKeyArray,
-        carried: Mapping[str, PyTree],
-    ) -> tuple[Array, Aux]:
+    def loss(self, params: PyTree, turn: Turn) -> tuple[Array, Aux]:
         """Mean of both directions' negative cosine; either view has a pass of its own.
 
         Collapse is gauged on the predictions: the norm that ends the projector hides it there.
         """
         (one, two), variables = passes.forward_each(
-            self.network, params, state.variables["online"], views, key
+            self.network, params, turn.state.variables["online"], turn.views, turn.key
         )
         loss = losses.simsiam(
             one["prediction"], two["prediction"], one["projection"], two["projection"]

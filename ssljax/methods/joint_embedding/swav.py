@@ -17,7 +17,7 @@ from ml_collections import ConfigDict
 
 from ssljax import losses
 from ssljax.methods import passes
-from ssljax.methods.contract import Aux, Batch, Task, TrainState
+from ssljax.methods.contract import Aux, Batch, Task, TrainState, Turn
 from ssljax.methods.joint_embedding import embedding_queue
 from ssljax.methods.joint_embedding.multi_crop import MultiCrop
 from ssljax.metrics import collapse_metrics
@@ -78,22 +78,15 @@ class SwAV(MultiCrop):
         """Makes two large crops of every image, and then the small ones."""
         return self.crops(key, batch)
 
-    def loss(
-        self,
-        params: PyTree,
-        state: TrainState,
-        views: PyTree,
-        key: PRNGKeyArray,
-        carried: Mapping[str, PyTree],
-    ) -> tuple[Array, Aux]:
+    def loss(self, params: PyTree, turn: Turn) -> tuple[Array, Aux]:
         """Predicts the codes of each large crop from all other crops."""
         prototypes = params["prototypes"]
         crops, variables = passes.forward_crops(
-            self.network, params, state.variables["online"], views, key
+            self.network, params, turn.state.variables["online"], turn.views, turn.key
         )
         embeddings = [l2_normalize(crop["projection"]) for crop in crops]
         scores = [_scores(z, prototypes) for z in embeddings]
-        codes = [self._codes(scores[i], i, prototypes, state) for i in range(_CODED)]
+        codes = [self._codes(scores[i], i, prototypes, turn.state) for i in range(_CODED)]
         loss = losses.swapped_prediction(scores, codes, self.config.temperature)
         metrics = collapse_metrics(embeddings[0], scores[0] / self.config.temperature)
         carry = {"features": crops[0]["features"], "embeddings": embeddings[:_CODED]}

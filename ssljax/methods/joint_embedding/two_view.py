@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import flax.linen as nn
@@ -11,7 +10,7 @@ from ml_collections import ConfigDict
 
 from ssljax import augment, models
 from ssljax.methods import passes
-from ssljax.methods.contract import Aux, Batch, Method, Task, TrainState
+from ssljax.methods.contract import Aux, Batch, Method, Task, TrainState, Turn
 from ssljax.methods.joint_embedding import target_network
 
 PyTree = Any
@@ -81,16 +80,9 @@ class TwoView(Method):
     def views(self, key: PRNGKeyArray, batch: Batch) -> PyTree:
         """Makes two views of every image."""
         policies = [(view, self._draws) for view in self._views]
-        return augment.multi_crop(key, batch["image"], policies)
+        return augment.multi_crop(key, batch["images"]["image"], policies)
 
-    def loss(
-        self,
-        params: PyTree,
-        state: TrainState,
-        views: PyTree,
-        key: PRNGKeyArray,
-        carried: Mapping[str, PyTree],
-    ) -> tuple[Array, Aux]:
+    def loss(self, params: PyTree, turn: Turn) -> tuple[Array, Aux]:
         """The method's own loss of its two views; see `contract.Loss`."""
         raise TypeError(f"{type(self).__name__} does not define loss")
 

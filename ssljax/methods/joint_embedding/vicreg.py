@@ -6,16 +6,15 @@ Bardes et al., VICReg: Variance-Invariance-Covariance Regularization, 2022.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
 from typing import Any
 
-from jaxtyping import Array, PRNGKeyArray
+from jaxtyping import Array
 from ml_collections import ConfigDict
 
 from ssljax import losses, metrics, models
 from ssljax.augment import presets
 from ssljax.methods import passes
-from ssljax.methods.contract import Aux, Task, TrainState
+from ssljax.methods.contract import Aux, Task, Turn
 from ssljax.methods.joint_embedding.two_view import TwoView
 
 PyTree = Any
@@ -54,17 +53,10 @@ class VICReg(TwoView):
         )
         super().__init__(config, task, projector)
 
-    def loss(
-        self,
-        params: PyTree,
-        state: TrainState,
-        views: PyTree,
-        key: PRNGKeyArray,
-        carried: Mapping[str, PyTree],
-    ) -> tuple[Array, Aux]:
+    def loss(self, params: PyTree, turn: Turn) -> tuple[Array, Aux]:
         """The three terms, weighted; each view has its own pass."""
         (one, two), variables = passes.forward_each(
-            self.network, params, state.variables["online"], views, key
+            self.network, params, turn.state.variables["online"], turn.views, turn.key
         )
         terms = dict(
             zip(

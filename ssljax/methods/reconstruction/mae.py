@@ -6,7 +6,6 @@ He et al., Masked Autoencoders Are Scalable Vision Learners, 2022.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -17,7 +16,7 @@ from ml_collections import ConfigDict
 from ssljax import augment, losses, metrics, models
 from ssljax.augment import presets
 from ssljax.methods import passes
-from ssljax.methods.contract import Aux, Batch, Method, Task, TrainState
+from ssljax.methods.contract import Aux, Batch, Method, Task, TrainState, Turn
 
 PyTree = Any
 
@@ -70,22 +69,15 @@ class MAE(Method):
 
     def views(self, key: PRNGKeyArray, batch: Batch) -> PyTree:
         """Makes one view of every image."""
-        return augment.augment_view(self.view, key, batch["image"])
+        return augment.augment_view(self.view, key, batch["images"]["image"])
 
-    def loss(
-        self,
-        params: PyTree,
-        state: TrainState,
-        views: PyTree,
-        key: PRNGKeyArray,
-        carried: Mapping[str, PyTree],
-    ) -> tuple[Array, Aux]:
+    def loss(self, params: PyTree, turn: Turn) -> tuple[Array, Aux]:
         """Squared error of the hidden patches, which are others in every example and step."""
-        mask_key, drop_key = jax.random.split(key)
+        mask_key, drop_key = jax.random.split(turn.key)
         outputs: Any = self.network.apply(
-            {"params": params}, views, mask_key, train=True, rngs={"drop_path": drop_key}
+            {"params": params}, turn.views, mask_key, train=True, rngs={"drop_path": drop_key}
         )
-        target = models.patchify(views, self.network.encoder.patch_size)
+        target = models.patchify(turn.views, self.network.encoder.patch_size)
         loss = losses.masked_patch_mse(
             outputs["prediction"], target, outputs["mask"], self.normalize_pixels
         )

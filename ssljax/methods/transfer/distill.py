@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -18,7 +18,7 @@ from ml_collections import ConfigDict
 
 from ssljax import augment, losses, models
 from ssljax.methods import passes
-from ssljax.methods.contract import Aux, Batch, Method, Task, TrainState
+from ssljax.methods.contract import Aux, Batch, Feed, Method, Task, TrainState, Turn
 from ssljax.methods.known_labels import is_known
 from ssljax.methods.transfer.finetune import Finetune
 
@@ -32,7 +32,6 @@ class Distill(Method):
     """
 
     evaluated = "student"
-    sees_unlabelled = True
 
     @staticmethod
     def default_config() -> ConfigDict:
@@ -50,9 +49,10 @@ class Distill(Method):
         )
 
     @classmethod
-    def labels_read(cls, config: ConfigDict) -> Literal["none", "some", "all"]:
-        """None, or with alpha below 1 those that are known."""
-        return "some" if config.alpha < 1 else "none"
+    def feeds(cls, config: ConfigDict) -> Mapping[str, Feed]:
+        """All images, and with alpha below 1 the labels that are known."""
+        fields = ("image", "label") if config.method.alpha < 1 else ("image",)
+        return {"images": Feed(fields, unlabelled="seen")}
 
     def __init__(self, config: ConfigDict, task: Task) -> None:
         method = config.method
@@ -60,7 +60,7 @@ class Distill(Method):
         if not isinstance(teacher, Finetune | Distill):
             raise ValueError(
                 "A student needs a teacher: set config.init.workdir to that of a finished run of "
-                'the method "finetune" or "distill", without method.online_probe.'
+                'the method "finetune" or "distill".'
             )
         self.teacher = teacher
         self.num_classes: int = teacher.num_classes
@@ -100,36 +100,29 @@ class Distill(Method):
 
     def views(self, key: PRNGKeyArray, batch: Batch) -> PyTree:
         """Makes one view of every image; labels stand beside them if they are read."""
-        views = {"image": augment.augment_view(self.view, key, batch["image"])}
+        views = {"image": augment.augment_view(self.view, key, batch["images"]["image"])}
         if self.alpha == 1:
             return views
-        labels = batch["label"]
+        labels = batch["images"]["label"]
         return views | {
             "label": jnp.where(is_known(labels), jnp.asarray(self.numbers)[labels], labels)
         }
 
-    def loss(
-        self,
-        params: PyTree,
-        state: TrainState,
-        views: PyTree,
-        key: PRNGKeyArray,
-        carried: Mapping[str, PyTree],
-    ) -> tuple[Array, Aux]:
+    def loss(self, params: PyTree, turn: Turn) -> tuple[Array, Aux]:
         """Cross-entropy against the teacher's probabilities and, where wanted, the labels."""
-        memory: Any = state.memory
+        memory: Any = turn.state.memory
         teacher: Any = self.teacher.network.apply(
             {"params": memory["teacher"], **memory["teacher_variables"]},
-            views["image"],
+            turn.views["image"],
             train=False,
         )
         outputs, variables = passes.forward(
-            self.network, params, state.variables["online"], views["image"], key
+            self.network, params, turn.state.variables["online"], turn.views["image"], turn.key
         )
         student, target = outputs["logits"], teacher["logits"]
         if self.alpha < 1:
             loss = losses.labelled_distillation(
-                student, target, views["label"], self.temperature, self.alpha
+                student, target, turn.views["label"], self.temperature, self.alpha
             )
         else:
             loss = losses.soft_label_cross_entropy(student, target, self.temperature)

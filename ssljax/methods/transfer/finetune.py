@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any
 
 import jax.numpy as jnp
 from flax import traverse_util
@@ -17,7 +17,7 @@ from ml_collections import ConfigDict
 
 from ssljax import augment, models
 from ssljax.methods import passes
-from ssljax.methods.contract import Aux, Batch, Method, Task, TrainState
+from ssljax.methods.contract import Aux, Batch, Feed, Method, Task, TrainState, Turn
 from ssljax.methods.known_labels import classify
 
 PyTree = Any
@@ -49,9 +49,9 @@ class Finetune(Method):
         )
 
     @classmethod
-    def labels_read(cls, config: ConfigDict) -> Literal["none", "some", "all"]:
-        """Those that are known."""
-        return "some"
+    def feeds(cls, config: ConfigDict) -> Mapping[str, Feed]:
+        """Images with the labels that are known."""
+        return {"images": Feed(("image", "label"))}
 
     def __init__(self, config: ConfigDict, task: Task) -> None:
         if task.num_classes is None:
@@ -89,22 +89,15 @@ class Finetune(Method):
 
     def views(self, key: PRNGKeyArray, batch: Batch) -> PyTree:
         """Makes one view of every image, and puts the labels beside them."""
-        view = augment.augment_view(self.view, key, batch["image"])
-        return {"image": view, "label": batch["label"]}
+        view = augment.augment_view(self.view, key, batch["images"]["image"])
+        return {"image": view, "label": batch["images"]["label"]}
 
-    def loss(
-        self,
-        params: PyTree,
-        state: TrainState,
-        views: PyTree,
-        key: PRNGKeyArray,
-        carried: Mapping[str, PyTree],
-    ) -> tuple[Array, Aux]:
+    def loss(self, params: PyTree, turn: Turn) -> tuple[Array, Aux]:
         """Cross-entropy of the labels that are known, with batch statistics of all images."""
         outputs, variables = passes.forward(
-            self.network, params, state.variables["online"], views["image"], key
+            self.network, params, turn.state.variables["online"], turn.views["image"], turn.key
         )
-        loss, metrics = classify(outputs["logits"], views["label"])
+        loss, metrics = classify(outputs["logits"], turn.views["label"])
         return loss, Aux(
             variables=variables, metrics=metrics, carry={"features": outputs["features"]}
         )

@@ -7,7 +7,7 @@ that follow one another, with the rotations of the images as a task that stays, 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any
 
 import jax.numpy as jnp
 import optax
@@ -16,7 +16,7 @@ from ml_collections import ConfigDict
 
 from ssljax import augment, losses, models
 from ssljax.methods import passes
-from ssljax.methods.contract import Aux, Batch, Method, Task, TrainState
+from ssljax.methods.contract import Aux, Batch, Feed, Method, Task, TrainState, Turn
 from ssljax.methods.known_labels import is_known, mean_known
 
 PyTree = Any
@@ -55,9 +55,9 @@ class OneVsRest(Method):
         return ConfigDict(dict(dtype="float32"))
 
     @classmethod
-    def labels_read(cls, config: ConfigDict) -> Literal["none", "some", "all"]:
-        """Those that are known."""
-        return "some"
+    def feeds(cls, config: ConfigDict) -> Mapping[str, Feed]:
+        """Images with the labels that are known."""
+        return {"images": Feed(("image", "label"))}
 
     def __init__(self, config: ConfigDict, task: Task) -> None:
         method = config.method
@@ -80,26 +80,24 @@ class OneVsRest(Method):
 
     def views(self, key: PRNGKeyArray, batch: Batch) -> PyTree:
         """Scales the images to [-1, 1], beside their labels."""
-        return {"image": augment.to_tanh_range(batch["image"]), "label": batch["label"]}
+        return {
+            "image": augment.to_tanh_range(batch["images"]["image"]),
+            "label": batch["images"]["label"],
+        }
 
     def positive(self, step: int | Int[Array, ""]) -> int | Int[Array, ""]:
         """The class that is told from the rest at a train step."""
         return step // self.block % self.num_classes
 
-    def loss(
-        self,
-        params: PyTree,
-        state: TrainState,
-        views: PyTree,
-        key: PRNGKeyArray,
-        carried: Mapping[str, PyTree],
-    ) -> tuple[Array, Aux]:
+    def loss(self, params: PyTree, turn: Turn) -> tuple[Array, Aux]:
         """The task of this step, and the rotations."""
-        images = losses.with_rotations(views["image"])
-        outputs, variables = passes.forward(self.network, params, state.variables["online"], images)
+        images = losses.with_rotations(turn.views["image"])
+        outputs, variables = passes.forward(
+            self.network, params, turn.state.variables["online"], images
+        )
         logits = losses.upright_only(outputs["logits"])
-        labels = views["label"]
-        is_positive, known = labels == self.positive(state.step), is_known(labels)
+        labels = turn.views["label"]
+        is_positive, known = labels == self.positive(turn.state.step), is_known(labels)
         rotation = losses.rotation_loss(losses.in_four_orientations(outputs["rotation"]))
         task = mean_known(
             self._weights(is_positive)

@@ -89,5 +89,5 @@ def test_each_image_is_judged_with_its_own_class(method, state):
 
 
 def test_features_need_no_classes(method, state):
-    found = gans.features(method, state, gans.batch(0)["image"][:, 0])
+    found = gans.features(method, state, gans.batch(0)["images"]["image"][:, 0])
     assert np.all(np.isfinite(found["features"]))

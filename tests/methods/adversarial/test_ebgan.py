@@ -60,7 +60,7 @@ def test_the_pulling_away_term_is_in_the_generators_loss_alone(method, state, vi
 
 
 def test_features_are_the_encoders(method, state):
-    found = gans.features(method, state, gans.batch(0)["image"][:, 0])
+    found = gans.features(method, state, gans.batch(0)["images"]["image"][:, 0])
     assert set(found) == {"block1", "block2", "code", "features"}
 
 

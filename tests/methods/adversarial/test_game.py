@@ -44,7 +44,7 @@ def test_the_discriminator_moves_first_each_time_on_fresh_data_and_the_generator
     assert [p.name for p in method.players] == ["discriminator", "generator"]
     assert (discriminator.updates, generator.updates) == (2, 1)
     assert method.updates_per_step(gans.config(DCGAN, discriminator_steps=2).method) == 2
-    state, images = states[0], gans.batch(0, 2)["image"]
+    state, images = states[0], gans.batch(0, 2)["images"]["image"]
     _, players_key = jax.random.split(jax.random.fold_in(state.key, state.step))
 
     @gans.jit
@@ -219,7 +219,7 @@ def test_generated_images_lie_on_the_devices_of_the_real_ones(plain):
 
 def test_features_are_the_discriminators_layers_in_evaluation_mode(plain):
     method, states, _ = plain
-    images = gans.batch(4)["image"][:, 0]
+    images = gans.batch(4)["images"]["image"][:, 0]
     found = gans.features(method, states[-1], images)
     assert set(found) == {"block1", "block2", "features"}
     params, variables = method.trained_weights(states[-1])
@@ -235,7 +235,7 @@ def test_features_are_the_discriminators_layers_in_evaluation_mode(plain):
 def test_images_are_scaled_to_what_a_tanh_reaches():
     method = gans.build(DCGAN)
     image = jnp.asarray(np.array([0, 51, 255], np.uint8).reshape(1, 1, 3, 1))
-    found = method.views(jax.random.key(0), {"image": image})["image"]
+    found = method.views(jax.random.key(0), {"images": {"image": image}})["image"]
     np.testing.assert_allclose(found.ravel(), [-1, -0.6, 1], atol=1e-6)
 
 

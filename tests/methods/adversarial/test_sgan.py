@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from ssljax.methods.adversarial.sgan import SGAN
+from ssljax.methods.contract import Feed
 
 PLAIN = gans.WIDTHS["discriminator"] | {"dropout": 0.0, "input_dropout": 0.0}
 
@@ -56,10 +57,11 @@ def test_the_discriminator_names_labelled_images_and_tells_all_real_from_generat
 
 
 def test_labels_of_the_batch_of_all_images_are_not_read(method):
-    batch = {name: x[:, 0] for name, x in gans.batch(0).items()}
+    batch = jax.tree.map(lambda x: x[:, 0], gans.batch(0))
+    label = batch["images"]["label"]
     shown, hidden = (
-        method.views(gans.KEY, batch | {"label": label})
-        for label in (batch["label"], jnp.full_like(batch["label"], -1))
+        method.views(gans.KEY, batch | {"images": batch["images"] | {"label": known}})
+        for known in (label, jnp.full_like(label, -1))
     )
     assert jax.tree.all(jax.tree.map(lambda a, b: bool((a == b).all()), shown, hidden))
 
@@ -108,7 +110,7 @@ def test_what_is_dropped_differs_by_pass_and_not_in_evaluation():
         values = [float(gans.loss(method, name, state, same)[0]) for method in (dropping, build())]
         assert np.isfinite(values).all()
         assert values[0] != pytest.approx(values[1], rel=1e-6)
-    raw = gans.batch(0)["image"][:, 0]
+    raw = gans.batch(0)["images"]["image"][:, 0]
     found, expected = (gans.features(method, state, raw) for method in (dropping, build()))
     np.testing.assert_array_equal(found["logits"], expected["logits"])
 
@@ -121,7 +123,7 @@ def test_the_average_of_the_classifier_is_evaluated():
     params, variables = method.trained_weights(states[-1])
     for a, b in zip(jax.tree.leaves(params), jax.tree.leaves(average), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
-    images = gans.batch(9)["image"][:, 0]
+    images = gans.batch(9)["images"]["image"][:, 0]
     found = gans.features(method, states[-1], images)
     expected = method.discriminator.apply(
         {"params": average, **variables}, images.astype(jnp.float32) / 127.5 - 1, False
@@ -131,8 +133,10 @@ def test_the_average_of_the_classifier_is_evaluated():
 
 
 def test_it_needs_classes_and_sees_images_without_them():
-    assert SGAN.sees_unlabelled
-    assert SGAN.labelled_batches
+    assert SGAN.feeds(gans.config(SGAN)) == {
+        "images": Feed(("image",), unlabelled="seen"),
+        "labelled": Feed(("image", "label"), unlabelled="left_out"),
+    }
     with pytest.raises(ValueError, match="labels"):
         gans.build(SGAN, dataclasses.replace(gans.TASK, num_classes=None))
 

@@ -61,7 +61,7 @@ def test_the_estimate_of_each_layers_norm_closes_in_on_it(method):
 
 def test_evaluation_leaves_the_vectors_as_they_are(method):
     state = gans.start(method)
-    images = gans.batch(0)["image"][:, 0]
+    images = gans.batch(0)["images"]["image"][:, 0]
     twice = [gans.features(method, state, images)["features"] for _ in range(2)]
     np.testing.assert_array_equal(*twice)
 

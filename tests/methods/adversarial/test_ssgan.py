@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from ssljax.methods.adversarial.ssgan import SSGAN
+from ssljax.methods.contract import Turn
 
 BATCH = gans.BATCH
 NETWORKS = {
@@ -76,7 +77,7 @@ def test_one_call_sees_all_images_upright_and_a_quarter_of_them_in_three_more_or
     monkeypatch.setattr(method, "discriminate", discriminate)
     for player in method.players:
         jax.eval_shape(
-            lambda params, player=player: player.loss(params, state, views, gans.KEY, {}),
+            lambda params, player=player: player.loss(params, Turn(state, views, gans.KEY)),
             state.params[player.name],
         )
     # Real ones, generated ones; then, in the generator's update, generated ones alone.

@@ -10,6 +10,7 @@ import pytest
 
 from ssljax.methods.adversarial import wgan
 from ssljax.methods.adversarial.wgan import WGAN
+from ssljax.methods.contract import Turn
 from ssljax.run.step import make_step
 
 
@@ -67,7 +68,7 @@ def test_weights_are_clipped_before_the_step_and_not_after_it(close):
     key = jax.random.fold_in(jax.random.fold_in(players_key, 0), 0)
     player, views = method.players[0], gans.views(method)
     grads, _ = gans.jit(jax.grad(
-        lambda params: player.loss(params, start, views, key, {}), has_aux=True
+        lambda params: player.loss(params, Turn(start, views, key)), has_aux=True
     ))(clipped)  # fmt: skip
     expected = jax.tree.map(lambda p, g: p - gans.RATE * g, clipped, grads)
     close(after.params["discriminator"], expected)
@@ -109,16 +110,16 @@ def test_updates_of_two_batches_take_each_image_once_and_the_generator_rests(mon
     state = by_hand = gans.start(method)
     average = state.memory["generator"]
     for number in (0, 1):
-        batch = {"image": gans.batch(number, 4)["image"]}
+        batch = {"images": gans.batch(number, 4)["images"]}
         by_hand = by_hand.replace(step=jnp.int32(number))
         for numbers in ((0, 1), (2, 3)):
-            by_hand, loss = move(critic, by_hand, batch["image"], numbers)
+            by_hand, loss = move(critic, by_hand, batch["images"]["image"], numbers)
         state, metrics = step(state, batch)
         assert float(metrics["discriminator/loss"]) == pytest.approx(loss, rel=1e-4, abs=1e-6)
         if number == 0:
             assert not any(x for name, x in metrics.items() if name.startswith("generator/"))
         else:
-            by_hand, loss = move(generator, by_hand, batch["image"], (0, 1))
+            by_hand, loss = move(generator, by_hand, batch["images"]["image"], (0, 1))
             assert float(metrics["generator/loss"]) == pytest.approx(loss, rel=1e-4, abs=1e-6)
         close(state.params, by_hand.params, rtol=1e-4)
         close(state.variables, by_hand.variables, rtol=1e-4)

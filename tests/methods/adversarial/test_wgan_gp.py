@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from ssljax.methods.adversarial.wgan_gp import WGANGP
+from ssljax.methods.contract import Turn
 
 NETWORKS = {
     "generator": {"name": "dcgan", "width": 0.03},
@@ -62,7 +63,7 @@ def test_the_penalty_is_differentiated_through_the_slopes(method, state):
     views, player = gans.views(method), method.players[0]
 
     def penalty(params):
-        _, aux = player.loss(params, state, views, gans.KEY, {})
+        _, aux = player.loss(params, Turn(state, views, gans.KEY))
         return aux.metrics["gradient_penalty"]
 
     value_and_grad = gans.jit(jax.value_and_grad(penalty))

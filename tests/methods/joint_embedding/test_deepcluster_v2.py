@@ -77,7 +77,7 @@ def run(method, accumulate, images, index):
     states, metrics = [jax.jit(lambda: init_state(method, jax.random.key(0)))()], []
     for number in range(2 * EPOCH):
         places = index[number].reshape(-1, accumulate)
-        batch = {"image": jnp.asarray(images[places]), "index": jnp.asarray(places)}
+        batch = {"images": {"image": jnp.asarray(images[places]), "index": jnp.asarray(places)}}
         state, values = step(states[-1], batch)
         states.append(state)
         metrics.append(values)
@@ -101,7 +101,7 @@ def embed(method, accumulate, images, index):
         z = np.zeros((3, BATCH, DIM))
         for number in range(accumulate):
             places = index[int(state.step)][number::accumulate]
-            batch = {"image": jnp.asarray(images[places]), "index": jnp.asarray(places)}
+            batch = {"images": {"image": jnp.asarray(images[places]), "index": jnp.asarray(places)}}
             z[:, number::accumulate] = crops(state, number, batch)
         return z / np.linalg.norm(z, axis=-1, keepdims=True)
 

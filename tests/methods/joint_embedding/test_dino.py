@@ -17,7 +17,7 @@ from ssljax import losses, methods, models, optimizers
 from ssljax.augment import ViewPolicy
 from ssljax.config import file as config_file
 from ssljax.methods import passes
-from ssljax.methods.contract import Aux, Task, TrainState
+from ssljax.methods.contract import Aux, Task, TrainState, Turn
 from ssljax.methods.joint_embedding.dino import DINO
 from ssljax.run.step import init_state, make_step
 
@@ -60,7 +60,7 @@ VIEWS = tuple(
 
 def batch(seed):
     images = np.random.default_rng(seed).integers(0, 256, (BATCH, 1, 12, 12, 1), dtype=np.uint8)
-    return {"image": jnp.asarray(images)}
+    return {"images": {"image": jnp.asarray(images)}}
 
 
 @pytest.fixture(scope="module")
@@ -107,7 +107,7 @@ def at_start(method, start):
 
     def loss(params, teacher, views):
         state = start.replace(memory=start.memory | {"teacher": teacher})
-        return method.loss(params, state, views, jax.random.key(0), {})
+        return method.loss(params, Turn(state, views, jax.random.key(0)))
 
     @jax.jit
     def compute(params, memory):
@@ -341,7 +341,7 @@ def test_eight_devices_learn_what_one_learns(method, start, run):
 
 
 def test_features_are_the_teachers_without_its_logits(method, start):
-    images = batch(0)["image"][:, 0]
+    images = batch(0)["images"]["image"][:, 0]
     features = jax.jit(method.features)
     expected = features(start, images)
     assert set(expected) == {

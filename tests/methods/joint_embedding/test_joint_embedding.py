@@ -10,7 +10,7 @@ from ssljax import config as configs
 from ssljax import methods
 from ssljax.config import file as config_file
 from ssljax.methods import passes
-from ssljax.methods.contract import Task
+from ssljax.methods.contract import Task, Turn
 from ssljax.methods.joint_embedding import (
     barlow_twins,
     byol,
@@ -82,7 +82,7 @@ def test_the_features_of_the_first_view_are_carried(tiny, first_steps, kind):
     method, states, _ = first_steps(kind)
     one, two = tiny.views()
     carry = jax.eval_shape(
-        lambda s: method.loss(s.params["online"], s, (one, two), s.key, {})[1].carry, states[0]
+        lambda s: method.loss(s.params["online"], Turn(s, (one, two), s.key))[1].carry, states[0]
     )
     assert carry["features"].shape == (16, 16)
     assert carry["features"].dtype == jnp.float32
@@ -97,7 +97,7 @@ def test_no_gradient_reaches_the_targets(tiny, first_steps, kind):
 
     def value(targets):
         other = state.replace(memory=state.memory | targets)
-        return method.loss(state.params["online"], other, tiny.views(), state.key, {})[0]
+        return method.loss(state.params["online"], Turn(other, tiny.views(), state.key))[0]
 
     gradients = tiny.jit(jax.grad(value))(targets)
     assert all(not np.any(leaf) for leaf in jax.tree.leaves(gradients))

@@ -64,18 +64,18 @@ def test_all_batches_of_an_update_enter_the_queue_that_all_of_them_looked_into(
     state = tiny.init(method)
     queue = np.array(state.memory["queue"], np.float64)
     for number in range(3):
-        images = tiny.batch(number)["image"].reshape(8, 2, 8, 8, 1)
+        images = tiny.batch(number)["images"]["image"].reshape(8, 2, 8, 8, 1)
         key, _ = jax.random.split(jax.random.fold_in(state.key, state.step))
         projections, losses = [], []
         for i in (0, 1):
-            views = make_views(jax.random.fold_in(key, i), {"image": images[:, i]})
+            views = make_views(jax.random.fold_in(key, i), {"images": {"image": images[:, i]}})
             outputs = tiny.joint_outputs(
                 method.network, state.params["online"], state.variables["online"], views
             )
             projections.append(unit(outputs[0]["projection"]))
             losses.append(expected_loss(outputs, queue, unit))
         assert int(state.memory["pointer"]) == 16 * (number % 2)
-        state, metrics = step(state, {"image": images})
+        state, metrics = step(state, {"images": {"image": images}})
         assert float(metrics["online/loss"]) == pytest.approx(np.mean(losses), rel=1e-3)
         # Image i of the second batch follows image i of the first.
         rows = slice(16 * (number % 2), 16 * (number % 2) + 16)

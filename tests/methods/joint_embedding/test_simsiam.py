@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from ssljax.methods.contract import Turn
 from ssljax.methods.joint_embedding.simsiam import SimSiam
 
 
@@ -23,9 +24,9 @@ def test_only_predictions_give_gradient_to_the_encoder(tiny, first_steps):
 
     @tiny.jit
     def gradient(params):
-        return jax.grad(lambda params: method.loss(params, state, tiny.views(), state.key, {})[0])(
-            params
-        )
+        return jax.grad(
+            lambda params: method.loss(params, Turn(state, tiny.views(), state.key))[0]
+        )(params)
 
     assert encoder_gradient(share=1.0) > 1e-3
     assert encoder_gradient(share=0.0) == 0.0

@@ -52,7 +52,7 @@ def tiny_config(task=TASK, **changes):
 def batch(seed, batches=1):
     shape = (BATCH, batches, 12, 12, 1)
     images = np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)
-    return {"image": jnp.asarray(images)}
+    return {"images": {"image": jnp.asarray(images)}}
 
 
 @pytest.fixture(scope="module")
@@ -83,7 +83,9 @@ def run(start, step):
 
 @pytest.fixture(scope="module")
 def views(method):
-    return jax.jit(method.views)(jax.random.key(1), {"image": batch(0)["image"][:, 0]})
+    return jax.jit(method.views)(
+        jax.random.key(1), {"images": {"image": batch(0)["images"]["image"][:, 0]}}
+    )
 
 
 @pytest.fixture(scope="module")
@@ -242,7 +244,7 @@ def test_prototypes_wait_an_epoch_and_then_start_without_momentum(method, run, g
     state = states[EPOCH]
     key, _ = jax.random.split(jax.random.fold_in(state.key, state.step))
     views = jax.jit(method.views)(
-        jax.random.fold_in(key, 0), {"image": batch(EPOCH)["image"][:, 0]}
+        jax.random.fold_in(key, 0), {"images": {"image": batch(EPOCH)["images"]["image"][:, 0]}}
     )
     _, grads = gradient(state.params["online"], state, views)
     rate = RATE * (1 + math.cos(math.pi * EPOCH / TASK.total_steps)) / 2
@@ -293,8 +295,8 @@ def test_queue_takes_all_batches_of_an_update_and_is_full_by_train_steps(method,
         used = queue.reshape(2, -1, DIM) if number >= 3 else None
         key, _ = jax.random.split(jax.random.fold_in(state.key, state.step))
         for i in (0, 1):
-            image = batch(number, 2)["image"][:, i]
-            z = embed(state, make_views(jax.random.fold_in(key, i), {"image": image}))
+            image = batch(number, 2)["images"]["image"][:, i]
+            z = embed(state, make_views(jax.random.fold_in(key, i), {"images": {"image": image}}))
             embeddings.append(z[:2])
             losses.append(expected_loss(z, prototypes, used))
             if used is not None:

@@ -14,7 +14,7 @@ from ml_collections import ConfigDict
 from ssljax import augment, methods, models, optimizers
 from ssljax.augment import ViewPolicy
 from ssljax.config import file as config_file
-from ssljax.methods.contract import Task
+from ssljax.methods.contract import Task, Turn
 from ssljax.methods.reconstruction.mae import MAE
 from ssljax.run.step import init_state, make_step
 
@@ -39,7 +39,7 @@ def tiny_config(name="vit_test", **changes):
 
 def batch(seed):
     images = np.random.default_rng(seed).integers(0, 256, (BATCH, 1, 12, 12, 1), dtype=np.uint8)
-    return {"image": jnp.asarray(images)}
+    return {"images": {"image": jnp.asarray(images)}}
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -76,16 +76,16 @@ def run(method, start):
 def painted(method, start):
     """For a key: views, the network's outputs, and both losses with what they carry."""
     plain = MAE(tiny_config(normalize_pixels=False), TASK)
-    images = batch(0)["image"][:, 0]
+    images = batch(0)["images"]["image"][:, 0]
 
     @jax.jit
     def compute(key):
         params = start.params["online"]
-        views = method.views(jax.random.key(1), {"image": images})
+        views = method.views(jax.random.key(1), {"images": {"image": images}})
         outputs = method.network.apply(
             {"params": params}, views, jax.random.split(key)[0], train=False
         )
-        losses = [m.loss(params, start, views, key, {}) for m in (method, plain)]
+        losses = [m.loss(params, Turn(start, views, key)) for m in (method, plain)]
         return views, outputs, losses
 
     return compute
@@ -159,7 +159,7 @@ def test_encoder_is_the_papers_unless_the_config_says_otherwise(method):
 
 
 def test_features_are_the_encoders_with_every_patch_in_sight(method, start):
-    images = batch(0)["image"][:, 0]
+    images = batch(0)["images"]["image"][:, 0]
     features = jax.jit(method.features)
     found = features(start, images)
     assert {name: x.shape for name, x in found.items()} == {

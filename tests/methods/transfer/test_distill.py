@@ -13,6 +13,10 @@ from ssljax.methods.transfer.finetune import Finetune
 from ssljax.run.step import make_step
 
 
+def _with_labels(batch, labels):
+    return {"images": batch["images"] | {"label": labels}}
+
+
 def softmax(x):
     x = np.asarray(x, np.float64)
     return np.exp(x) / np.exp(x).sum(axis=1, keepdims=True)
@@ -48,7 +52,7 @@ def run(tiny, build, teacher):
     now, metrics = start, []
     for _ in range(60):
         # Labels that are all wrong to read: with alpha 1 they are not.
-        now, values = step(now, tiny.batch(0) | {"label": jnp.full((16, 1), -7, jnp.int32)})
+        now, values = step(now, _with_labels(tiny.batch(0), jnp.full((16, 1), -7, jnp.int32)))
         metrics.append(values)
     return method, start, now, metrics
 
@@ -72,7 +76,7 @@ def test_the_student_comes_near_the_teacher_which_stays_as_it_was(tiny, run, tea
     method, start, end, metrics = run
     for a, b in zip(jax.tree.leaves(start.memory), jax.tree.leaves(end.memory), strict=True):
         np.testing.assert_array_equal(a, b)
-    images = tiny.batch(0)["image"][:, 0]
+    images = tiny.batch(0)["images"]["image"][:, 0]
     target = softmax(teacher[0].features(teacher[1], images)["logits"])
     distances = [
         np.abs(softmax(method.features(now, images)["logits"]) - target).sum(axis=1).mean()
@@ -105,7 +109,7 @@ def test_below_alpha_1_the_labels_that_are_known_count_too(tiny, build, run):
     method = build(widths=(8, 12), alpha=0.25)
     end, view = run[2], tiny.views()[0]
     labels = jnp.where(jnp.arange(16) < 4, jnp.arange(16) % 3, -1)
-    batch = tiny.batch(0) | {"label": labels[:, None]}
+    batch = _with_labels(tiny.batch(0), labels[:, None])
     np.testing.assert_array_equal(
         method.views(jax.random.key(0), {k: x[:, 0] for k, x in batch.items()})["label"], labels
     )
@@ -131,7 +135,9 @@ def test_a_student_may_teach_in_its_turn(tiny, build, run):
 def test_a_data_set_without_labels_will_do(tiny, build):
     method = build(task=dataclasses.replace(tiny.task, num_classes=None))
     assert method.num_classes == 3
-    views = method.views(jax.random.key(0), {"image": tiny.batch(0)["image"][:, 0]})
+    views = method.views(
+        jax.random.key(0), {"images": {"image": tiny.batch(0)["images"]["image"][:, 0]}}
+    )
     assert views.keys() == {"image"}
 
 

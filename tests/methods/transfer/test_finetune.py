@@ -9,10 +9,10 @@ import pytest
 
 from ssljax import methods
 from ssljax.config import file as config_file
+from ssljax.methods import probe
 from ssljax.methods.contract import Task
 from ssljax.methods.joint_embedding.dino import DINO
 from ssljax.methods.joint_embedding.simclr import SimCLR
-from ssljax.methods.probe import OnlineProbe
 from ssljax.methods.transfer.finetune import Finetune
 from ssljax.run.step import init_state, make_step
 
@@ -68,7 +68,7 @@ def test_from_the_features_no_layer_of_the_head_is_taken(tiny, source):
     method = tiny.build(Finetune, from_layer=0)
     started = method.start_from(tiny.init(method), *source)
     assert started.params["online"].keys() == {"encoder", "classifier"}
-    images = tiny.batch(0)["image"][:, 0]
+    images = tiny.batch(0)["images"]["image"][:, 0]
     ours = method.features(started, images)
     theirs = source[0].features(source[1], images)
     np.testing.assert_array_equal(ours["features"], theirs["features"])
@@ -82,7 +82,7 @@ def test_of_dino_the_teacher_is_taken(tiny):
     trained = trained.replace(memory=trained.memory | {"teacher": teacher})
     method = tiny.build(Finetune, from_layer=0)
     started = method.start_from(tiny.init(method), dino, trained)
-    images = tiny.batch(0)["image"][:, 0]
+    images = tiny.batch(0)["images"]["image"][:, 0]
     ours = method.features(started, images)["features"]
     np.testing.assert_allclose(ours, dino.features(trained, images)["features"], rtol=1e-5)
     student = trained.replace(memory=tiny.init(dino).memory)
@@ -90,8 +90,9 @@ def test_of_dino_the_teacher_is_taken(tiny):
 
 
 def test_with_an_online_probe_it_starts_alike(tiny, method, start, source):
-    probed = OnlineProbe(method, tiny.task)
-    started = probed.start_from(tiny.init(probed), OnlineProbe(source[0], tiny.task), source[1])
+    probed = tiny.build(Finetune)
+    probed.players = (*probed.players, probe.player(probed, tiny.task))
+    started = probed.start_from(tiny.init(probed), *source)
     for path, leaf in flat(start.params["online"]).items():
         np.testing.assert_array_equal(leaf, flat(started.params["online"])[path])
     assert "probe" in started.params
@@ -149,7 +150,7 @@ def test_the_loss_is_the_cross_entropy_in_training_mode(tiny, method, start):
     kernel = jnp.asarray(rng.normal(size=(16, 3)), jnp.float32)
     params = start.params["online"] | {"classifier": {"kernel": kernel, "bias": jnp.arange(3.0)}}
     moved = start.replace(params={"online": params})
-    views = {"image": tiny.views()[0], "label": tiny.batch(0)["label"][:, 0]}
+    views = {"image": tiny.views()[0], "label": tiny.batch(0)["images"]["label"][:, 0]}
     value, aux = tiny.loss(method, moved, views)
     outputs, variables = tiny.outputs(
         method.network, params, start.variables["online"], views["image"]
@@ -183,7 +184,8 @@ def test_it_learns_classes_that_can_be_told_apart(tiny):
     method = Finetune(config, dataclasses.replace(tiny.task, total_steps=60))
     now, step = tiny.init(method), tiny.jit(make_step(method))
     train, labels = images(0)
-    batch = {"image": train[:, None], "label": jnp.asarray(labels, jnp.int32)[:, None]}
+    labels = jnp.asarray(labels, jnp.int32)[:, None]
+    batch = {"images": {"image": train[:, None], "label": labels}}
     for _ in range(60):
         now, metrics = step(now, batch)
     test, labels = images(1)

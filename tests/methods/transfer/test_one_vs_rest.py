@@ -55,7 +55,7 @@ def test_without_its_weight_the_rotation_loss_is_only_told(method, state):
 
 
 def test_the_score_is_the_logit_and_no_class_score_is_given(method, state):
-    images = gans.batch(0)["image"][:, 0]
+    images = gans.batch(0)["images"]["image"][:, 0]
     found = gans.features(method, state, images)
     outputs = method.network.apply(
         {"params": state.params["online"], **state.variables["online"]},

@@ -1,0 +1,301 @@
+"""What a method is fed: the sources of its feeds, and the stream of batches made of them."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import functools
+import logging
+from collections.abc import Callable, Generator, Mapping
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from jax.sharding import Mesh
+from jaxtyping import Array, Int
+from ml_collections import ConfigDict
+
+from ssljax import data, mesh, methods, metrics
+from ssljax.errors import UserError
+from ssljax.methods.contract import Batch, Feed
+
+PyTree = Any
+_log = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass(frozen=True)
+class Stream:
+    """Where the step's batches come from.
+
+    Attributes:
+      constants: Arrays that stay on the devices for the whole run; an argument of the step.
+      unpack: Makes the batch from (constants, what `batches` gives), inside the step.
+      batches: `batches(step)` iterates over placed batches from any train step on.
+    """
+
+    constants: PyTree
+    unpack: Callable[[PyTree, PyTree], Batch]
+    batches: Callable[[int], data.Prefetch]
+
+
+class Sources(NamedTuple):
+    """The data of a run.
+
+    Attributes:
+      whole: What lies there, by the config's section that names it.
+      fed: What is seen of it, by feed.
+    """
+
+    whole: dict[str, data.Source]
+    fed: dict[str, data.Source]
+
+    def fingerprint(self) -> dict[str, Any]:
+        """What the training sets are made of: see `data.fingerprint`."""
+        first, *others = map(data.fingerprint, self.whole.values())
+        return first | {
+            "images": first["images"] + sum(other["images"] for other in others),
+            "digest": "-".join([first["digest"], *(other["digest"] for other in others)]),
+        }
+
+
+def section(config: ConfigDict, feed: Feed) -> ConfigDict:
+    """The keys of `config.data` for a feed: those of its own section go before."""
+    own = functools.reduce(lambda part, key: part[key], feed.data.split("."), config)
+    return ConfigDict(config.data.to_dict() | own.to_dict())
+
+
+def open_sources(config: ConfigDict, known: ConfigDict) -> Sources:
+    """Opens what the method of a config is fed.
+
+    Args:
+      config: The whole resolved config.
+      known: What the same run's `Task` was before, where it goes on; else empty.
+
+    Raises:
+      UserError: If there is no such set, or it has not the labels or fields that are read.
+    """
+    feeds = methods.feeds(config)
+    whole: dict[str, data.Source] = {}
+    fed = {}
+    for name, feed in feeds.items():
+        keys = section(config, feed)
+        if feed.data not in whole:
+            opened = data.open_source(
+                keys.name,
+                keys.split,
+                data_dir=keys.dir or None,
+                image_key=keys.image_key or None,
+                label_key=keys.label_key or None,
+            )
+            beside = [other for other in feeds.values() if other.data == feed.data]
+            if keys.labels or any("label" in other.fields for other in beside):
+                names = () if whole else known.get("class_names", ())
+                opened = _with_labels(config, opened, names)
+            whole[feed.data] = opened
+        fed[name] = _seen(config, keys, feed, whole[feed.data])
+        for field in feed.fields:
+            # A method is told by its task's `num_classes` that there are no labels.
+            if field not in (*_shapes(keys, fed[name]), "label"):
+                raise UserError(
+                    f"{fed[name].name}/{fed[name].split} has no field {field!r}, which "
+                    f"{_method(config)} reads: choose another data set in config.{feed.data}.name."
+                )
+    return Sources(whole, fed)
+
+
+def _seen(config: ConfigDict, keys: ConfigDict, feed: Feed, whole: data.Source) -> data.Source:
+    """What a feed shows of a set: see `Feed.unlabelled`."""
+    rows = _labelled_rows(config, keys, feed, whole) if keys.labels else None
+    if feed.unlabelled == "left_out":
+        rows = _all_labelled(keys, whole) if rows is None else rows
+        return _at_least(config.batch_size, whole, rows)
+    source = whole
+    if rows is not None:
+        source = (data.FewLabels if feed.unlabelled == "seen" else data.Subset)(whole, rows)
+    if feed.unlabelled == "refused":
+        source = data.with_labels(source, _method(config), every=True)
+    return source
+
+
+def abstract_batch(config: ConfigDict, sources: Sources, updates: int, on: Mesh) -> PyTree:
+    """Shapes and types of what the step is fed: see `data.Loader.iterate`.
+
+    Args:
+      config: The whole resolved config.
+      sources: What `open_sources` gave.
+      updates: Batches in one train step.
+      on: The mesh.
+    """
+    placed = mesh.batch_sharding(on)
+    batch = {}
+    for name, feed in methods.feeds(config).items():
+        shapes = _shapes(section(config, feed), sources.fed[name])
+        batch[name] = {
+            field: jax.ShapeDtypeStruct(
+                (config.batch_size, updates, *shapes[field][0]), shapes[field][1], sharding=placed
+            )
+            for field in feed.fields
+            if field in shapes
+        }
+    return batch
+
+
+def _shapes(keys: ConfigDict, source: data.Source) -> dict[str, tuple[tuple[int, ...], Any]]:
+    """Shape and type of each field of one record."""
+    fields: dict[str, tuple[tuple[int, ...], Any]] = {
+        "image": ((keys.image_size, keys.image_size, keys.channels), np.uint8),
+        "index": ((), np.int32),
+    }
+    return fields if source.num_classes is None else fields | {"label": ((), np.int32)}
+
+
+def open_stream(config: ConfigDict, sources: Sources, updates: int, on: Mesh) -> Stream:
+    """Opens the training data, streamed from the host or held on the devices.
+
+    Args:
+      config: The whole resolved config.
+      sources: What `open_sources` gave.
+      updates: Batches in one train step.
+      on: The mesh.
+    """
+    parts = {
+        name: _open_part(config, feed, sources.fed[name], config.seed + number, updates, on)
+        for number, (name, feed) in enumerate(methods.feeds(config).items())
+    }
+
+    def unpack(constants: PyTree, placed: PyTree) -> Batch:
+        return {name: part.unpack(constants[name], placed[name]) for name, part in parts.items()}
+
+    def batches(step: int) -> data.Prefetch:
+        host = _together({name: part.host(step) for name, part in parts.items()})
+        place = functools.partial(data.to_global, on, spec=mesh.BATCH)
+        return data.Prefetch(host, place, config.data.prefetch)
+
+    return Stream({name: part.constants for name, part in parts.items()}, unpack, batches)
+
+
+class _Part(NamedTuple):
+    """The stream of one feed: see `Stream`, but that `host` gives what is not placed yet."""
+
+    constants: PyTree
+    unpack: Callable[[PyTree, PyTree], dict[str, Array]]
+    host: Callable[[int], Generator[PyTree, None, None]]
+
+
+def _open_part(
+    config: ConfigDict, feed: Feed, source: data.Source, seed: int, updates: int, on: Mesh
+) -> _Part:
+    keys = section(config, feed)
+    order: dict[str, Any] = dict(
+        batch_size=config.batch_size,
+        seed=seed,
+        batches_per_step=updates,
+        rows=mesh.local_rows(on, config.batch_size),
+    )
+    if keys.cache == "device":
+        arrays = load(keys, source)
+        size = len(arrays["image"])
+        return _Part(
+            data.put_on_devices(on, arrays),
+            lambda constants, placed: _wanted(feed, data.gather(constants, placed)),
+            lambda step: data.index_batches(size, start_step=step, **order),
+        )
+    loader = data.Loader(
+        source,
+        image_size=keys.image_size,
+        channels=keys.channels,
+        resize=keys.resize,
+        threads=keys.threads or None,
+        prefetch=keys.prefetch,
+        max_corrupt=keys.max_corrupt,
+        **order,
+    )
+
+    def host(step: int) -> Generator[PyTree, None, None]:
+        with contextlib.closing(loader.iterate(step)) as batches:
+            for batch in batches:
+                yield _wanted(feed, batch)
+
+    return _Part((), lambda _, batch: batch, host)
+
+
+def load(keys: ConfigDict, source: data.Source) -> dict[str, np.ndarray]:
+    """Reads a whole source as the network is to see it: an array for each field."""
+    return data.load_all(
+        source,
+        image_size=keys.image_size,
+        channels=keys.channels,
+        resize=keys.resize,
+        max_corrupt=keys.max_corrupt,
+        threads=keys.threads or None,
+    )
+
+
+def _wanted(feed: Feed, batch: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: array for name, array in batch.items() if name in feed.fields}
+
+
+def _together(
+    hosts: Mapping[str, Generator[PyTree, None, None]],
+) -> Generator[dict[str, PyTree], None, None]:
+    """Takes one item of each at a time, without end, and closes them all."""
+    with contextlib.ExitStack() as stack:
+        for host in hosts.values():
+            stack.enter_context(contextlib.closing(host))
+        while True:
+            yield {name: next(host) for name, host in hosts.items()}
+
+
+def _with_labels(config: ConfigDict, source: data.Source, names: Any) -> data.Source:
+    """Gives the images the classes of before, and looks for labels."""
+    if names:
+        source = data.with_classes(source, names, "the training set that this run began with")
+    return data.with_labels(source, _method(config), every=False)
+
+
+def _method(config: ConfigDict) -> str:
+    probe = " with its online probe" if config.method.online_probe else ""
+    return f"the method {config.method.name}{probe}"
+
+
+def _all_labelled(keys: ConfigDict, source: data.Source) -> Int[np.ndarray, "labelled"] | None:
+    """The images that have a label; None if all have one."""
+    known = data.read_labels(source, keys.threads or None) != data.NO_LABEL
+    if known.all():
+        return None
+    if jax.process_index() == 0:
+        _log.info("Of %d training images %d have a label.", len(known), known.sum())
+    return np.flatnonzero(known)
+
+
+def _labelled_rows(
+    config: ConfigDict, keys: ConfigDict, feed: Feed, source: data.Source
+) -> Int[np.ndarray, "labelled"]:
+    """Draws the images whose labels are known."""
+    if source.num_classes is None:
+        raise UserError(
+            f"{source.name}/{source.split} has no labels of which config.data.labels could be "
+            "drawn: name the feature in config.data.label_key, or set config.data.labels=0."
+        )
+    if feed.unlabelled == "seen" and config.method.online_probe:
+        raise UserError(
+            "config.method.online_probe learns from the labels of all images, and "
+            "config.data.labels keeps most of them back: set one of the two to its default."
+        )
+    return metrics.labelled_rows(
+        data.read_labels(source, keys.threads or None),
+        source.num_classes,
+        keys.labels,
+        keys.labels_seed,
+        key="config.data.labels",
+        class_names=source.class_names,
+    )
+
+
+def _at_least(
+    batch_size: int, source: data.Source, rows: Int[np.ndarray, "labelled"] | None
+) -> data.Source:
+    """The labelled images, each as often as it takes to fill a batch."""
+    if rows is None:
+        return source
+    return data.Subset(source, np.tile(rows, -(-batch_size // len(rows))))
