@@ -35,7 +35,7 @@ def blur_radius(height: int, kernel_size: int | None = None) -> int:
 def _blur_matrix(
     sigma: Float[Array, " batch"], size: int, radius: int, padding: BlurPadding
 ) -> Float[Array, "batch {size} {size}"]:
-    """Row o holds the kernel about pixel o; what falls off an end is reflected back, or is lost."""
+    """Row o holds the kernel around pixel o; weights past an end are reflected back, or dropped."""
     target, source = np.arange(size)[:, None], np.arange(size)[None, :]
     before = np.where(source > 0, target + source, size + radius)
     after = np.where(source < size - 1, 2 * (size - 1) - target - source, size + radius)
@@ -72,7 +72,7 @@ def gaussian_blur(
         sigma: Range of the standard deviation in pixels.
         p: Probability that an image is blurred.
         padding: What lies around the image: "reflect", itself reflected without repeating the edge,
-            as torchvision has it; or "zeros", as SimCLR and BYOL, whose borders so become darker.
+            as torchvision has it; or "zeros", as in SimCLR and BYOL, which darkens the borders.
 
     Returns:
         The images.

@@ -12,7 +12,7 @@ from ssljax.augment.planar import choose, from_planar, to_planar
 
 BrightnessMode = Literal["multiplicative", "additive"]
 ContrastMode = Literal["torchvision", "tensorflow"]
-"""Whose contrast and saturation: about grey, or about each channel's mean and in HSV."""
+"""Contrast and saturation about grey, or about channel means and in HSV as in TensorFlow."""
 
 _BLENDS = ("brightness", "contrast", "saturation")
 # ITU-R BT.601 luma, rounded as torchvision has it.
@@ -78,8 +78,8 @@ def _blend(
 
     A blend is factor * x + (1 - factor) * reference; the reference is black for brightness, the
     mean grey or each channel's mean for contrast and the grey image for saturation. One expression
-    covers the three, with coefficients that differ between images. TensorFlow's saturation is no
-    blend with one factor for all pixels, and comes on its own.
+    covers the three, with coefficients that differ between images. TensorFlow's saturation is not a
+    blend with one factor for all pixels, and is computed separately.
     """
     in_hsv = contrast_mode == "tensorflow" and "saturation" in chosen
 
@@ -116,8 +116,8 @@ def apply_color_jitter(
 ) -> Float[Array, "batch height width channels"]:
     """Applies given colour changes in a given order, clipping to [0, 1] after each.
 
-    Hue is by far the dearest, so it is computed once: the blends that come before it in an image's
-    own order are applied first, then hue, then the blends that come after.
+    Hue is by far the most expensive, so it is computed once: the blends that come before it in an
+    image's own order are applied first, then hue, then the blends that come after.
 
     Args:
         images: RGB or grey images in [0, 1].

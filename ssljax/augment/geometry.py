@@ -55,7 +55,7 @@ def warp(
     pixels = jnp.asarray(np.stack([x, y, np.ones_like(x)]))
     # Elementwise rather than a matrix product, whose default precision would shift the pixels.
     mapped = jnp.sum(matrices[:, :, :, None, None] * pixels[None, None], axis=2)
-    # One pixel outside the frame is as good as any number of them, and safe to turn to integers.
+    # All points outside the frame are alike: one pixel outside is safe to convert to integers.
     source_x = jnp.clip(mapped[:, 0] / mapped[:, 2], -1.0, width)
     source_y = jnp.clip(mapped[:, 1] / mapped[:, 2], -1.0, height)
     left, top = jnp.floor(source_x), jnp.floor(source_y)
@@ -122,7 +122,7 @@ def random_affine(
         degrees: Largest angle, either way.
         translate: Largest shift, either way, as fractions of the width and of the height.
         scale: Range of the zoom.
-        fill: Value of what was outside the image.
+        fill: Value of everything outside the image.
 
     Returns:
         The images, of the same size.

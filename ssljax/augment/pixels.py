@@ -8,7 +8,7 @@ from jaxtyping import Array, Float, Num
 
 
 def check_bytes(images: Num[Array | np.ndarray, "batch height width channels"]) -> None:
-    """Raises ValueError unless images are bytes, whose range is known; that of floats is not."""
+    """Raises ValueError unless images are bytes: their range is known, that of floats is not."""
     if images.dtype != np.uint8:
         raise ValueError(
             f"Images must be bytes, uint8 from 0 to 255, and these are {images.dtype}: make floats "

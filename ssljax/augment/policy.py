@@ -170,5 +170,5 @@ def view_from_config(config: Config) -> ViewPolicy:
         if isinstance(value, list):
             values[name] = tuple(value)
     defaults = {field.name: field.default for field in dataclasses.fields(ViewPolicy)}
-    check_fields(defaults | values)  # Before a type checker, if there is one, says it in its words.
+    check_fields(defaults | values)  # Before a type checker, if any, reports it less clearly.
     return ViewPolicy(**values)

@@ -56,12 +56,12 @@ def byol(
         size: Side of the square views in pixels.
         least_crop: Least area of a crop, as a fraction of the image's; 0.2 for MoCo v3's ResNet.
         original: Colours and blur as in BYOL's own code: brightness is added, contrast is about
-            each channel's mean, saturation is HSV's, and zeros lie around a blurred image. Those
-            that came after BYOL take torchvision's.
+            each channel's mean, saturation is HSV's, and zeros lie around a blurred image. Later
+            methods use torchvision's.
 
     Returns:
         The first policy, which always blurs, and the second, which seldom blurs and sometimes
-        solarizes; alike in all else.
+        solarizes; they agree in everything else.
 
     Reference:
         Grill et al., Bootstrap Your Own Latent, 2020, table 6; `byol/utils/augmentations.py` of
@@ -93,7 +93,7 @@ def moco_v1(size: int) -> ViewPolicy:
         size: Side of the square view in pixels.
 
     Returns:
-        The policy. The authors turn grey before the jitter; here the jitter comes first.
+        The policy. The authors convert to grey before the jitter; here the jitter comes first.
 
     Reference:
         He et al., Momentum Contrast for Unsupervised Visual Representation Learning, 2020,

@@ -42,7 +42,8 @@ def apply_separable(
     Returns:
         The resampled images.
     """
-    # The default precision of accelerators rounds to 8 or 10 bits, no better than the image's own.
+    # The default precision of accelerators rounds to 8 or 10 bits, which is no better than the
+    # precision of the image.
     precision = jax.lax.Precision.HIGHEST
     batch = "b" if rows.ndim == 3 else ""
     planes = to_planar(images)

@@ -1,4 +1,4 @@
-"""Views of a batch of images, as a policy has them."""
+"""Views of a batch of images, made as a policy describes."""
 
 from collections.abc import Sequence
 
@@ -27,8 +27,8 @@ def augment_view(
     """Makes one view of every image.
 
     The order is crop, flip, colour jitter, grey, blur, solarize, normalise. What happens to example
-    i is a function of the key, i and the example. An operation of probability or strength 0 leaves
-    no trace in the compiled program.
+    i is a function of the key, i and the example. An operation of probability or strength 0 is left
+    out of the compiled program.
 
     Args:
         policy: What to do; static under `jax.jit`.
@@ -116,9 +116,8 @@ def center_view(
 ) -> Float[Array, "batch size size channels"]:
     """Makes the one view that an evaluation sees: resized, cut in the centre, normalised.
 
-    Of images that are large enough the central seven eighths of the shorter side are seen: for
-    views of 224 pixels it becomes 256, as is usual for ImageNet. Images as small as the view are
-    seen whole.
+    Large images show the central seven eighths of their shorter side: for views of 224 pixels it is
+    resized to 256, as is usual for ImageNet. Images as small as the view are shown whole.
 
     Args:
         policy: Gives the size, the interpolation and the normalisation.

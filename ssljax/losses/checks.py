@@ -1,13 +1,13 @@
-"""Checks of arguments that broadcasting or a sign would otherwise let through in silence."""
+"""Checks of arguments that broadcasting or a wrong sign would otherwise let pass silently."""
 
 from jaxtyping import Array, Shaped
 
 
 def check_same_shape(**arrays: Shaped[Array, "..."]) -> None:
-    """Raise unless all arrays have one shape.
+    """Raise unless all arrays have the same shape.
 
     Args:
-        **arrays: the arrays, by the names that the caller knows them by.
+        **arrays: the arrays, by their names in the caller.
 
     Raises:
         ValueError: if two shapes differ.
@@ -24,10 +24,10 @@ def check_same_shape(**arrays: Shaped[Array, "..."]) -> None:
 
 
 def check_positive(**values: float | Shaped[Array, ""]) -> None:
-    """Raise unless all numbers are above 0; arrays, which may be traced, are not looked at.
+    """Raise unless all numbers are above 0; arrays, which may be traced, are not checked.
 
     Args:
-        **values: the numbers, by the names that the caller knows them by.
+        **values: the numbers, by their names in the caller.
 
     Raises:
         ValueError: if a number is 0 or below.

@@ -25,7 +25,7 @@ def nt_xent(
     averages are *added*, as in the official code; Eq. 1 of the paper averages them, which gives
     half of this value. Without any information the loss is ``2 * log(2 * batch - 1)``.
 
-    All arithmetic is in float32. The length of an embedding is of no account; a zero vector stays
+    All arithmetic is in float32. The length of an embedding does not matter; a zero vector stays
     zero and gets no gradient, so that value and gradient are finite everywhere.
 
     The batch is the whole array: under ``jit`` with the batch axis sharded over devices, the

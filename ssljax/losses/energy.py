@@ -50,7 +50,7 @@ def ebgan_discriminator(
     Args:
         real_energies: of real images, at least 0.
         fake_energies: of generated images.
-        margin: the energy from which on generated images are left alone, above 0; 10 for MNIST.
+        margin: the energy above which generated images no longer count, above 0; 10 for MNIST.
 
     Returns:
         The loss, at least 0.

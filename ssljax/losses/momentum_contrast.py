@@ -23,9 +23,9 @@ def info_nce_queue(
     The loss is asymmetric and sees the queue as it was *before* this batch's keys enter. Key and
     queue are targets: no gradient flows to them. All vectors are l2-normalised inside.
 
-    A mean over queries that know nothing of each other: inside `shard_map` or `pmap`, where every
-    device holds the whole queue, average (`pmean`) the value inside the function that is
-    differentiated, and then the gradient.
+    A mean of terms that each depend on one query: inside `shard_map` or `pmap`, where every device
+    holds the whole queue, average (`pmean`) the value inside the function that is differentiated,
+    and then the gradient.
 
     Args:
         query: outputs of the trained encoder.

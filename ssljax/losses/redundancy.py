@@ -21,7 +21,7 @@ def barlow_twins(
 
     Each dimension is first standardised over the global batch, as batch norm without affine
     parameters does (biased variance, epsilon 1e-5). The epsilon is absolute, as in the authors'
-    code: the scale of a dimension is of no account while its deviation is well above 0.003.
+    code: the scale of a dimension does not matter while its deviation is well above 0.003.
 
     Args:
         z1: projections of the first view.

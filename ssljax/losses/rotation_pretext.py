@@ -53,7 +53,7 @@ def with_rotations(
 
 
 def upright_only(outputs: Shaped[Array, "all *values"]) -> Shaped[Array, "batch *values"]:
-    """What the discriminator gave for the upright images.
+    """The discriminator's outputs for the upright images.
 
     Args:
         outputs: any of its outputs for the images that `with_rotations` returned.
@@ -73,7 +73,7 @@ def upright_only(outputs: Shaped[Array, "all *values"]) -> Shaped[Array, "batch 
 def in_four_orientations(
     outputs: Shaped[Array, "all *values"],
 ) -> Shaped[Array, "rotated 4 *values"]:
-    """What the discriminator gave for the rotated images, and for the same ones upright.
+    """The discriminator's outputs for the rotated images, and for the same ones upright.
 
     Args:
         outputs: any of its outputs for the images that `with_rotations` returned.

@@ -13,8 +13,8 @@ def cosine_similarity_matrix(
 ) -> Float32[Array, "left right"]:
     """Cosine of the angle between every row of `left` and every row of `right`.
 
-    The product runs at the highest precision: a similarity is divided by a temperature as small
-    as 0.07, and the default precision of an accelerator keeps eight to ten bits of it.
+    The product runs at the highest precision: a similarity is divided by a temperature as small as
+    0.07, and an accelerator's default precision keeps only eight to ten of its bits.
 
     Args:
         left: vectors, not necessarily normalised.

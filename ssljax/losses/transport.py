@@ -197,7 +197,7 @@ def wasserstein_1d(
     y_step = jnp.sort(as_float32(y))[(ends - 1) // n]
     gaps = jnp.abs(x_step - y_step)
     # In units of the largest gap no power of one overflows or vanishes. The root has no finite
-    # slope at 0, so it is taken of 1 there and the result thrown away.
+    # slope at 0, so the root of 1 is taken there and the result discarded.
     largest = lax.stop_gradient(jnp.max(gaps))
     unit = jnp.where(largest == 0, 1.0, largest)
     total = jnp.sum(jnp.asarray(widths, jnp.float32) * (gaps / unit) ** p)

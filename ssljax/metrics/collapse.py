@@ -108,7 +108,7 @@ def _scaled(
     rows: Float32[Array, "batch dim"], axis_name: AxisName
 ) -> tuple[Float32[Array, "batch dim"], Float32[Array, ""]]:
     """The rows divided by their largest value, and that value; 0 if there is none to divide by."""
-    # The gauges are the same for any factor, which so needs no gradient: `pmax` has none.
+    # The gauges do not depend on the factor, so it needs no gradient: `pmax` has none.
     largest = lax.stop_gradient(jnp.max(jnp.abs(rows)))
     if axis_name is not None:
         largest = lax.pmax(largest, axis_name)
@@ -175,7 +175,7 @@ def _sample_entropy(logits: Float[Array, "batch prototypes"]) -> Float32[Array, 
 
 
 def _verdict(collapsed: Bool[Array, ""], *gauges: Float32[Array, ""]) -> Float32[Array, ""]:
-    """1 or 0, or NaN where one of the gauges that it goes by says nothing."""
+    """1 or 0, or NaN where one of the gauges that it depends on is NaN."""
     known = jnp.all(jnp.isfinite(jnp.stack(gauges)))
     return jnp.where(known, collapsed.astype(jnp.float32), jnp.nan)
 
@@ -185,7 +185,7 @@ def generator_collapsed(
     real: Float[Array, "real height width channels"],
     axis_name: AxisName = None,
 ) -> Float32[Array, ""]:
-    """Tells whether a generator makes one image whatever its latents.
+    """Tells whether a generator makes the same image from all latents.
 
     Args:
         fake: generated images, at least two, and on each device if they lie on several.

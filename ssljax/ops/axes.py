@@ -1,13 +1,15 @@
 """A batch that lies on several devices: under `jit` on any mesh, and inside `shard_map` or `pmap`.
 
 Under `jit` an array is the whole batch, wherever its rows lie. Inside `shard_map` and `pmap` it is
-what one device holds, and a loss whose terms meet across the batch must be told the mapped axis:
-`axis_name`. It then returns the loss of the whole batch, the same on every device. The gradient by
-parameters that all devices share is that loss's, once it is averaged over the axis (`lax.pmean`).
-Losses without `axis_name` are means over rows that know nothing of each other. Average the value
-with `lax.pmean` inside the function that is differentiated, and then the gradient as above. Outside
-it is too late: unless it has `check_vma=False`, `shard_map` adds up the devices' gradients by
-shared parameters, and on N devices the sum for the means over each one's rows is N times too large.
+what one device holds, and a loss with terms that combine several rows needs the name of the mapped
+axis, `axis_name`. It then returns the loss of the whole batch, the same on every device. The
+gradient by parameters that all devices share is that loss's, once it is averaged over the axis
+(`lax.pmean`).
+
+Losses without `axis_name` are means of terms that each depend on one row. Average the value with
+`lax.pmean` inside the function that is differentiated, and then the gradient as above. Outside it
+is too late: unless it has `check_vma=False`, `shard_map` adds up the devices' gradients by shared
+parameters, and on N devices the sum of the means over each one's rows is N times too large.
 """
 
 import functools

@@ -25,7 +25,7 @@ def l2_norm(vectors: Float[Array, "*batch dim"]) -> Float[Array, "*batch"]:
     scaled, scale = _scaled(vectors)
     square = jnp.sum(jnp.square(scaled), axis=-1)
     zero = square == 0
-    # A root has no finite slope at 0, so it is taken of 1 there and the result thrown away.
+    # A root has no finite slope at 0, so the root of 1 is taken there and the result discarded.
     return jnp.where(zero, 0.0, jnp.sqrt(jnp.where(zero, 1.0, square)) * scale[..., 0])
 
 
@@ -56,10 +56,10 @@ def _scaled(
 ) -> tuple[Float[Array, "*batch dim"], Float[Array, "*batch 1"]]:
     """Vectors whose largest entry is 1, and the factor that was taken out of each.
 
-    What is made of the two is the same for any factor, which so needs no gradient of its own.
+    What is computed from the two does not depend on the factor, so the factor needs no gradient.
     """
     largest = lax.stop_gradient(jnp.max(jnp.abs(vectors), axis=-1, keepdims=True))
-    # Below the least normal number there is nothing to divide by: the vector counts as zero.
-    # The comparison is false for NaN, which so stays what it is.
+    # Below the least normal number there is nothing to divide by: the vector counts as zero. The
+    # comparison is false for NaN, which therefore stays NaN.
     scale = jnp.where(largest < float(jnp.finfo(vectors.dtype).tiny), 1.0, largest)
     return vectors / scale, scale

@@ -1,4 +1,4 @@
-"""What the optimizer's part of a config may say, and what is wrong with it."""
+"""The optimizer's part of a config, and the checks of its values."""
 
 import dataclasses
 import difflib
@@ -13,10 +13,10 @@ from ssljax.optimizers.masks import NORMS_AND_BIASES
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """What an optimizer's config may say.
+    """The settings of an optimizer.
 
-    A key that the chosen optimizer or schedule has no use for is left unread, so that another one
-    can be chosen on the command line.
+    Keys that the chosen optimizer or schedule does not use are ignored, so that another one can be
+    chosen on the command line.
 
     Attributes:
       name: The update rule: ``sgd``, ``lars``, ``adam``, ``adamw``, ``lamb`` or ``rmsprop``.
@@ -34,7 +34,7 @@ class Settings:
       momentum: For ``sgd`` and ``lars``, in [0, 1).
       nesterov: For ``sgd`` and ``lars``: whether to look ahead.
       classic_momentum: For ``lars``: whether the momentum buffer holds steps, learning rate
-        included (SimCLR), or gradients (BYOL, MoCo v3). They part when the rate changes.
+        included (SimCLR), or gradients (BYOL, MoCo v3). The two differ when the rate changes.
       trust_coefficient: For ``lars``: step length as a share of the parameter's norm.
       b1: For ``adam``, ``adamw`` and ``lamb``: decay of the gradients' average.
       b2: For the same: decay of the squares' average.

@@ -1,4 +1,4 @@
-"""The masked autoencoder: an encoder that sees few patches, a decoder that paints the others."""
+"""The masked autoencoder: an encoder that sees few patches, a decoder that predicts the others."""
 
 from typing import NamedTuple
 
@@ -15,7 +15,7 @@ from ssljax.models.layers.transformer import XAVIER, TransformerBlock, layer_nor
 
 
 class Masking(NamedTuple):
-    """Which patches of each example are seen.
+    """Which patches of each example are visible.
 
     Attributes:
       visible: Indices of the visible patches, in random order.

@@ -18,10 +18,11 @@ class SmallConvNet(nn.Module):
     Attributes:
       widths: Channels of the stages; the stem has as many as the first.
       convs_per_stage: Convolutions of each stage.
-      stem_stride: 2 leaves a quarter of the places to all that follows, and of the time.
+      stem_stride: With 2, later layers see a quarter of the positions and take a quarter of the
+        time.
       norm: Makes the norms.
-      dtype: Type of activations and arithmetic. Parameters, statistics and ``features`` are
-        float32 whatever it is.
+      dtype: Type of activations and arithmetic. Parameters, statistics and ``features`` are always
+        float32.
     """
 
     widths: tuple[int, ...] = (32, 64, 128)
@@ -43,7 +44,7 @@ class SmallConvNet(nn.Module):
         Returns:
           ``stem``, ``stage1``, ``stage2`` ...: activations (batch, height, width, channels) of type
           ``dtype``; ``features``: (batch, dim) in float32, the average of the last stage over
-          places.
+          positions.
 
         Raises:
           ValueError: If the images are too small or there are no stages.

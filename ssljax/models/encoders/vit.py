@@ -29,11 +29,11 @@ class VisionTransformer(nn.Module):
     ViT-Ti       192   3
     ViT-S        384   6
     ViT-B        768   12
-    ViT-L        1024  16                                   ``depth=24``
-    DINO                       ``"learned"``   ``"normal"`` ``drop_path=0.1`` in the student
-    MoCo v3            12 in S ``"sincos"``    ``"xavier"`` ``freeze_patch_embedding=True``,
-                                                            ``class_token_std=1e-6``
-    MAE                        ``"sincos"``    ``"xavier"``
+    ViT-L        1024  16                                   `depth=24`
+    DINO                       `"learned"`     `"normal"`   `drop_path=0.1` in the student
+    MoCo v3            12 in S `"sincos"`      `"xavier"`   `freeze_patch_embedding=True`,
+                                                            `class_token_std=1e-6`
+    MAE                        `"sincos"`      `"xavier"`
     ============ ===== ======= =============== ============ ======================================
 
     Attributes:
@@ -52,8 +52,8 @@ class VisionTransformer(nn.Module):
       pool: What ``features`` is: the ``"class"`` token or the ``"mean"`` of the patches' tokens.
       drop_path: Probability in [0, 1) of dropping a path of the last block in training; it grows
         linearly from 0 in the first. See ``TransformerBlock``.
-      dtype: Type of activations and arithmetic. Parameters, softmax and ``features`` are float32
-        whatever it is.
+      dtype: Type of activations and arithmetic. Parameters, softmax and ``features`` are always
+        float32.
 
     Reference:
       Dosovitskiy et al., `ViT <https://arxiv.org/abs/2010.11929>`_, 2020; sizes as in Touvron et

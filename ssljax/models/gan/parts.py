@@ -19,7 +19,7 @@ class GeneratorNorm(nn.Module):
 
     Attributes:
       kind: ``"batch"``; ``"conditional"``: batch norm with a scale and bias for each class;
-        ``"self_modulated"``: with those that a small network makes of the latent vector.
+        ``"self_modulated"``: with those that a small network computes from the latent vector.
       num_classes: Number of classes, for the conditional norm.
       spectral_norm: Whether the self-modulation's layers have spectral norm.
       dtype: Type of the output.
@@ -62,7 +62,7 @@ class DiscriminatorNorm(nn.Module):
     """The norm of a discriminator, by name.
 
     Attributes:
-      kind: ``"batch"``; ``"layer"``: over all channels and places of an example; ``"none"``.
+      kind: ``"batch"``; ``"layer"``: over all channels and positions of an example; ``"none"``.
       dtype: Type of the output.
     """
 
@@ -133,7 +133,7 @@ class DiscriminatorHeads(nn.Module):
 
         Args:
           features: float32.
-          train: Whether the vectors of the spectral norms may turn.
+          train: Whether the vectors of the spectral norms are updated.
           labels: Of a projection discriminator. In evaluation they may be left out: the logits
             are then those without the label's term.
 

@@ -12,9 +12,9 @@ class ProjectionHead(nn.Module):
     """A multi-layer perceptron: the projector and predictor of the joint-embedding methods.
 
     A hidden layer is linear, norm (if ``batch_norm``), ReLU; the last is linear and, if
-    ``last_batch_norm``, norm. A linear layer that a norm follows has no bias, for the norm would
-    take it out again. The defaults are SimCLR's head as its code has it; SimCLR v2's has three
-    layers, and both start their kernels at ``nn.initializers.normal(0.01)``.
+    ``last_batch_norm``, norm. A linear layer that a norm follows has no bias, since the norm would
+    cancel it. The defaults are SimCLR's head as its code has it; SimCLR v2's has three layers, and
+    both start their kernels at ``nn.initializers.normal(0.01)``.
 
     ================= ========== ========== =============== ============== ===========
     method            num_layers batch_norm last_batch_norm last_bn_affine last_bias

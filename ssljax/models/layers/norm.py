@@ -25,13 +25,13 @@ class BatchNorm(nn.Module):
     the number of devices. The running statistics are those of the groups, averaged.
 
     Attributes:
-      groups: Number of groups; divides the batch in training. In evaluation it is of no account.
+      groups: Number of groups; divides the batch in training. It has no effect in evaluation.
       momentum: Share of the old value in each update of the running statistics.
       epsilon: Added to the variance.
       use_scale: Whether the channels have learned scales.
       use_bias: Whether the channels have learned biases.
       scale_init: Initialiser of the scales.
-      dtype: Type of the output. Statistics and arithmetic are float32 whatever it is.
+      dtype: Type of the output. Statistics and arithmetic are always float32.
 
     Reference:
       Ioffe & Szegedy, `Batch Normalization <https://arxiv.org/abs/1502.03167>`_, 2015. Groups: He
@@ -75,7 +75,7 @@ class BatchNorm(nn.Module):
         grouped = grouped - mean.reshape(per_group)
         if learns:
             # A second pass: the mean of the squares less the square of the mean would lose a
-            # variance that is small beside the mean.
+            # variance that is small compared with the mean.
             var = _mean(jnp.square(grouped))
             keep = self.momentum
             running_mean.value = keep * running_mean.value + (1 - keep) * jnp.mean(mean, axis=0)

@@ -43,12 +43,12 @@ def conv(features: int, kernel: int, stride: int, dtype: DTypeLike, name: str) -
 def global_average(
     x: Float[Array, "batch height width channels"],
 ) -> Float[Array, "batch channels"]:
-    """Averages over the places of an image, in float32."""
+    """Averages over the positions of an image, in float32."""
     return jnp.mean(x.astype(jnp.float32), axis=(1, 2))
 
 
 def check_image_fits(shape: tuple[int, ...], total_stride: int, advice: str) -> None:
-    """Refuses images that the network would shrink to less than one place.
+    """Refuses images that the network would shrink to less than one position.
 
     Args:
       shape: Shape of the images, (batch, height, width, channels).

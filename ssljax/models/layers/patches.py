@@ -50,7 +50,7 @@ def patchify(
 def unpatchify(
     patches: Shaped[Array, "batch patches values"], grid: tuple[int, int], patch_size: int
 ) -> Shaped[Array, "batch height width channels"]:
-    """Puts patches together to images: the inverse of ``patchify``.
+    """Assembles images from patches: the inverse of ``patchify``.
 
     Args:
       patches: Patches in the order of ``patchify``.

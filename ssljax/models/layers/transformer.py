@@ -1,4 +1,4 @@
-"""The block of a transformer: self-attention, then a perceptron, each beside a shortcut."""
+"""The block of a transformer: self-attention, then a perceptron, each with a shortcut."""
 
 import flax.linen as nn
 import jax
@@ -17,7 +17,7 @@ def layer_norm(
     Args:
       x: Tokens.
       dtype: Type of the result.
-      name: Name of the parameters in the module that calls.
+      name: Name of the parameters in the calling module.
 
     Returns:
       The normalised tokens.
@@ -47,7 +47,7 @@ class SelfAttention(nn.Module):
     def __call__(
         self, x: Float[Array, "batch tokens dim"]
     ) -> tuple[Float[Array, "batch tokens dim"], Float32[Array, "batch heads tokens tokens"]]:
-        """Lets every token look at all tokens of its example.
+        """Lets every token attend to all tokens of its example.
 
         Args:
           x: Tokens.
@@ -81,7 +81,7 @@ class TransformerBlock(nn.Module):
         again the perceptron (stochastic depth); what is kept is scaled to keep the expectation.
         The draws come from the random collection ``drop_path``, which is not needed when this is 0.
       kernel_init: Initialiser of the kernels; biases start at 0.
-      dtype: Type of the arithmetic. Parameters are float32 whatever it is.
+      dtype: Type of the arithmetic. Parameters are always float32.
 
     Reference:
       Dosovitskiy et al., `ViT <https://arxiv.org/abs/2010.11929>`_, 2020, Eq. 2 and 3; Huang et
