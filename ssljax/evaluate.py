@@ -175,7 +175,7 @@ class Evaluator:
           Scores by network or generator.
 
         Raises:
-          MissingScores: if some could not be computed; the others are written.
+          MissingScores: If some could not be computed; the others are written.
         """
         config = self._experiment.config
         about = self._about(state, config.evals.final)
@@ -262,7 +262,7 @@ def newest_state(experiment: Experiment, workdir: pathlib.Path) -> TrainState:
       workdir: That of the run.
 
     Raises:
-      UserError: if there is no checkpoint, or it is of another model.
+      UserError: If there is no checkpoint, or it is of another model.
     """
     checkpoints = Checkpoints(workdir / "checkpoints", read_only=True)
     with contextlib.closing(checkpoints):
@@ -287,9 +287,9 @@ def evaluate_checkpoint(config: ConfigDict, workdir: pathlib.Path) -> dict[str, 
       Scores by network.
 
     Raises:
-      UserError: if there is no checkpoint, or the config is not that of the trained network, or a
+      UserError: If there is no checkpoint, or the config is not that of the trained network, or a
         score is impossible.
-      MissingScores: if some scores could not be computed; the others are written.
+      MissingScores: If some scores could not be computed; the others are written.
     """
     config = pretrained.resolve(config, workdir)
     workdirs.check(config, workdir)

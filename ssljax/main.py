@@ -54,7 +54,7 @@ def parse(arguments: list[str]) -> flags.FlagValues:
       The options, `config` among them with all of its overrides.
 
     Raises:
-      UserError: for every mistake in it.
+      UserError: For every mistake in it.
     """
     values = flags.FlagValues()
     flags.DEFINE_string(

@@ -34,7 +34,7 @@ def sample_checkpoint(config: ConfigDict, workdir: pathlib.Path) -> list[pathlib
       The files: `sample_<step>_<number>.png` and, of all of them, `grid_<step>.png`.
 
     Raises:
-      UserError: if the method generates no images, or there is no checkpoint, or it is of another
+      UserError: If the method generates no images, or there is no checkpoint, or it is of another
         model.
     """
     if not methods.REGISTRY[config.method.name].generates:

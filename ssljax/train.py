@@ -43,11 +43,11 @@ def train(config: ConfigDict, workdir: pathlib.Path) -> signal.Signals | None:
       None if the run is finished, else the signal that stopped it after its state was saved.
 
     Raises:
-      UserError: for a mistake in the input.
-      DivergedError: if a loss or the state becomes NaN or infinite; the checkpoints stay as they
+      UserError: For a mistake in the input.
+      DivergedError: If a loss or the state becomes NaN or infinite; the checkpoints stay as they
         were.
-      StoppedError: if a checkpoint cannot be written, or another process has taken the workdir.
-      MissingScores: if some of the final scores could not be computed; the others are written.
+      StoppedError: If a checkpoint cannot be written, or another process has taken the workdir.
+      MissingScores: If some of the final scores could not be computed; the others are written.
     """
     config = pretrained.resolve(config, workdir)
     workdirs.check_resumed(config, workdir)  # Before anything of the config is looked at closely.

@@ -31,15 +31,15 @@ def augment_view(
     out of the compiled program.
 
     Args:
-        policy: What to do; static under `jax.jit`.
-        key: The key of this view at this step.
-        images: Images as bytes (uint8), the whole batch.
+      policy: What to do; static under `jax.jit`.
+      key: The key of this view at this step.
+      images: Images as bytes (uint8), the whole batch.
 
     Returns:
-        Views of `policy.size` squared, in [0, 1] unless the policy normalises.
+      Views of `policy.size` squared, in [0, 1] unless the policy normalises.
 
     Raises:
-        ValueError: If the images are not bytes, or the policy does not suit their size or channels.
+      ValueError: If the images are not bytes, or the policy does not suit their size or channels.
     """
     keys = example_keys(key, images.shape[0])
     views = to_float(images)
@@ -90,19 +90,19 @@ def multi_crop(
     """Makes several views of every image, each with its own key.
 
     Args:
-        key: The key of this step.
-        images: Images as bytes (uint8), the whole batch.
-        policies: Policies, and how many views of each.
+      key: The key of this step.
+      images: Images as bytes (uint8), the whole batch.
+      policies: Policies, and how many views of each.
 
     Returns:
-        The views, in the order of the policies.
+      The views, in the order of the policies.
 
     Raises:
-        ValueError: If the images are not bytes, or a policy does not suit their size or channels.
+      ValueError: If the images are not bytes, or a policy does not suit their size or channels.
 
     Reference:
-        Caron et al., Unsupervised Learning of Visual Features by Contrasting Cluster Assignments,
-        2020, section 3.2.
+      Caron et al., Unsupervised Learning of Visual Features by Contrasting Cluster Assignments,
+      2020, section 3.2.
     """
     views = [policy for policy, count in policies for _ in range(count)]
     return tuple(
@@ -120,14 +120,14 @@ def center_view(
     resized to 256, as is usual for ImageNet. Images as small as the view are shown whole.
 
     Args:
-        policy: Gives the size, the interpolation and the normalisation.
-        images: Images as bytes (uint8).
+      policy: Gives the size, the interpolation and the normalisation.
+      images: Images as bytes (uint8).
 
     Returns:
-        Views of `policy.size` squared, in [0, 1] unless the policy normalises.
+      Views of `policy.size` squared, in [0, 1] unless the policy normalises.
 
     Raises:
-        ValueError: If the images are not bytes.
+      ValueError: If the images are not bytes.
     """
     shorter_side = max(policy.size, min(*images.shape[1:3], round(policy.size * 8 / 7)))
     views = _fit(to_float(images), shorter_side, policy.size, policy.interpolation)

@@ -85,7 +85,7 @@ def extract(
       The outputs of all images.
 
     Raises:
-      ValueError: if there is no image.
+      ValueError: If there is no image.
     """
     room: list[np.ndarray] | None = None
     filled = left_out = 0

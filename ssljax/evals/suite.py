@@ -26,7 +26,7 @@ def accuracy(logits: Float[np.ndarray, "rows classes"], labels: Int[np.ndarray, 
       The share of rows whose highest score is that of the true class, in [0, 1].
 
     Raises:
-      ValueError: if a score is not finite, or no row has a label.
+      ValueError: If a score is not finite, or no row has a label.
     """
     if not _finite(logits):
         raise ValueError("Logits are not finite: an accuracy of them would mean nothing.")
@@ -66,7 +66,7 @@ def score_features(
       "labels_10" (a class), "labels_1pct"; and the spread of the last two, "labels_10_std".
 
     Raises:
-      ValueError: if a feature is not finite, or no row has a label.
+      ValueError: If a feature is not finite, or no row has a label.
     """
     if not (_finite(train_x) and _finite(test_x)):
         raise ValueError("Features are not finite: a score of them would mean nothing.")

@@ -22,7 +22,7 @@ def sinkhorn_knopp(
     queue_scores: Float[Array, "size prototypes"] | None = None,
     axis_name: AxisName = None,
 ) -> Float32[Array, "batch prototypes"]:
-    """Turn similarities into codes that use all prototypes equally.
+    """Turns similarities into codes that use all prototypes equally.
 
     Each pass first gives every prototype the same total, then every sample. The samples of the
     batch and of the queue take part alike, but only the batch's codes come back: the two are never
@@ -30,30 +30,30 @@ def sinkhorn_knopp(
     prototype crosses between them.
 
     Args:
-        scores: similarities of the batch's l2-normalised features and prototypes.
-        epsilon: sharpness, above 0; small values give hard codes.
-        iterations: prototypes-then-samples passes, 1 or more.
-        queue_scores: likewise for stored features of earlier batches, under the *current*
-            prototypes; given only once the queue is full.
-        axis_name: inside `shard_map` or `pmap`, the mapped axis over which the batch lies; the
-            queue is whole on every device. The codes are then those of this device's samples among
-            the whole batch's.
+      scores: Similarities of the batch's l2-normalised features and prototypes.
+      epsilon: Sharpness, above 0; small values give hard codes.
+      iterations: Prototypes-then-samples passes, 1 or more.
+      queue_scores: Likewise for stored features of earlier batches, under the *current*
+        prototypes; given only once the queue is full.
+      axis_name: Inside `shard_map` or `pmap`, the mapped axis over which the batch lies; the
+        queue is whole on every device. The codes are then those of this device's samples among
+        the whole batch's.
 
     Returns:
-        One distribution over the prototypes per sample of the batch, without gradient.
+      One distribution over the prototypes per sample of the batch, without gradient.
 
     Raises:
-        ValueError: if `epsilon` is not above 0 or `iterations` is below 1.
+      ValueError: If `epsilon` is not above 0 or `iterations` is below 1.
 
     Reference:
-        Caron et al., Unsupervised Learning of Visual Features by Contrasting Cluster Assignments,
-        2020, eq. 3 to 5 and appendix A.
+      Caron et al., Unsupervised Learning of Visual Features by Contrasting Cluster Assignments,
+      2020, eq. 3 to 5 and appendix A.
 
     Example:
-        >>> import jax.numpy as jnp
-        >>> codes = sinkhorn_knopp(jnp.array([[1.0, 0.0], [0.9, 0.0]]), iterations=50)
-        >>> print(f"{codes[0, 0]:.2f} {codes[1, 0]:.2f}")
-        0.73 0.27
+      >>> import jax.numpy as jnp
+      >>> codes = sinkhorn_knopp(jnp.array([[1.0, 0.0], [0.9, 0.0]]), iterations=50)
+      >>> print(f"{codes[0, 0]:.2f} {codes[1, 0]:.2f}")
+      0.73 0.27
     """
     check_positive(epsilon=epsilon)
     blocks = [scores] if queue_scores is None else [scores, queue_scores]
@@ -74,32 +74,32 @@ def swapped_prediction(
     codes: Sequence[Float[Array, "batch prototypes"]] | Float[Array, "views batch prototypes"],
     temperature: float | Float[Array, ""] = 0.1,
 ) -> Float32[Array, ""]:
-    """Predict the codes of each global crop from the scores of all *other* crops.
+    """Predicts the codes of each global crop from the scores of all *other* crops.
 
     The codes are targets: no gradient flows to them.
 
     Args:
-        scores: similarities to the prototypes, one array per crop, the global crops first.
-        codes: `sinkhorn_knopp` codes of the first crops, usually crops 0 and 1.
-        temperature: above 0.
+      scores: Similarities to the prototypes, one array per crop, the global crops first.
+      codes: `sinkhorn_knopp` codes of the first crops, usually crops 0 and 1.
+      temperature: Above 0.
 
     Returns:
-        Cross-entropy in nats, averaged over the other crops, the codes and the batch. It is
-        ln(prototypes) when everything has collapsed.
+      Cross-entropy in nats, averaged over the other crops, the codes and the batch. It is
+      ln(prototypes) when everything has collapsed.
 
     Raises:
-        ValueError: if there are fewer crops than codes, fewer than two crops, or the shapes
-            differ.
+      ValueError: If there are fewer crops than codes, fewer than two crops, or the shapes
+        differ.
 
     Reference:
-        Caron et al., Unsupervised Learning of Visual Features by Contrasting Cluster Assignments,
-        2020, eq. 1, 2 and 6.
+      Caron et al., Unsupervised Learning of Visual Features by Contrasting Cluster Assignments,
+      2020, eq. 1, 2 and 6.
 
     Example:
-        >>> import jax.numpy as jnp
-        >>> scores, codes = jnp.zeros((6, 4, 10)), jnp.full((2, 4, 10), 0.1)
-        >>> print(f"{swapped_prediction(scores, codes):.4f}")
-        2.3026
+      >>> import jax.numpy as jnp
+      >>> scores, codes = jnp.zeros((6, 4, 10)), jnp.full((2, 4, 10), 0.1)
+      >>> print(f"{swapped_prediction(scores, codes):.4f}")
+      2.3026
     """
     return cross_view_entropy(codes, scores, temperature)
 
@@ -112,18 +112,18 @@ def prototype_entropy(
     A gauge of collapse, not a loss: 0 when all samples choose the same prototype.
 
     Args:
-        scores: similarities to the prototypes, or codes.
-        axis_name: inside `shard_map` or `pmap`, the mapped axis over which the batch lies. The
-            gauge is then the whole batch's, the same on every device.
+      scores: Similarities to the prototypes, or codes.
+      axis_name: Inside `shard_map` or `pmap`, the mapped axis over which the batch lies. The
+        gauge is then the whole batch's, the same on every device.
 
     Returns:
-        The entropy in nats, at most ln(min(batch, prototypes)); NaN if a sample has no best
-        prototype, because its scores are not finite.
+      The entropy in nats, at most ln(min(batch, prototypes)); NaN if a sample has no best
+      prototype, because its scores are not finite.
 
     Example:
-        >>> import jax.numpy as jnp
-        >>> print(f"{prototype_entropy(jnp.eye(4)):.4f} {prototype_entropy(jnp.ones((4, 4))):.4f}")
-        1.3863 0.0000
+      >>> import jax.numpy as jnp
+      >>> print(f"{prototype_entropy(jnp.eye(4)):.4f} {prototype_entropy(jnp.ones((4, 4))):.4f}")
+      1.3863 0.0000
     """
     chosen = jax.nn.one_hot(jnp.argmax(scores, axis=1), scores.shape[1], dtype=jnp.float32)
     known = jnp.isfinite(jnp.max(scores, axis=1, keepdims=True))

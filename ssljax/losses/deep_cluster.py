@@ -27,32 +27,32 @@ def spherical_kmeans(
     known: Bool[Array, "size"] | None = None,
     axis_name: AxisName = None,
 ) -> tuple[Float32[Array, "clusters dim"], Int32[Array, "size"]]:
-    """Cluster unit vectors by cosine similarity.
+    """Clusters unit vectors by cosine similarity.
 
     Each pass gives every row to the nearest centroid, and makes every centroid the direction of
     its rows' mean. A centroid that no row is nearest to stays.
 
     Args:
-        embeddings: unit vectors.
-        initial_centroids: unit vectors, for instance some of the embeddings.
-        iterations: passes, 0 or more.
-        known: the rows that take part; all of them by default.
-        axis_name: inside `shard_map` or `pmap`, the mapped axis over which the embeddings lie. The
-            centroids are then those of all rows, the same on every device.
+      embeddings: Unit vectors.
+      initial_centroids: Unit vectors, for instance some of the embeddings.
+      iterations: Passes, 0 or more.
+      known: The rows that take part; all of them by default.
+      axis_name: Inside `shard_map` or `pmap`, the mapped axis over which the embeddings lie. The
+        centroids are then those of all rows, the same on every device.
 
     Returns:
-        The centroids, unit vectors, and for each row the nearest one, -1 where `known` is false.
+      The centroids, unit vectors, and for each row the nearest one, -1 where `known` is false.
 
     Reference:
-        Caron et al., Unsupervised Learning of Visual Features by Contrasting Cluster Assignments,
-        2020, appendix D; `cluster_memory` in `main_deepclusterv2.py` of facebookresearch/swav.
+      Caron et al., Unsupervised Learning of Visual Features by Contrasting Cluster Assignments,
+      2020, appendix D; `cluster_memory` in `main_deepclusterv2.py` of facebookresearch/swav.
 
     Example:
-        >>> import jax.numpy as jnp
-        >>> x = jnp.array([[1.0, 0.0], [0.8, 0.6], [-1.0, 0.0], [-0.6, -0.8]])
-        >>> centroids, nearest = spherical_kmeans(x, x[:3:2])
-        >>> print(nearest)
-        [0 0 1 1]
+      >>> import jax.numpy as jnp
+      >>> x = jnp.array([[1.0, 0.0], [0.8, 0.6], [-1.0, 0.0], [-0.6, -0.8]])
+      >>> centroids, nearest = spherical_kmeans(x, x[:3:2])
+      >>> print(nearest)
+      [0 0 1 1]
     """
     size, dim = embeddings.shape
     clusters = initial_centroids.shape[0]
@@ -90,30 +90,30 @@ def deep_cluster(
     temperature: float = 0.1,
     axis_name: AxisName = None,
 ) -> Float32[Array, ""]:
-    """Predict from every crop the cluster that its image has been given.
+    """Predicts from every crop the cluster that its image has been given.
 
     Args:
-        scores: similarities of normalised embeddings and centroids, one array per crop.
-        assignments: the cluster of each image; -1 for an image without one, which is left out.
-        temperature: divides the scores; above 0.
-        axis_name: inside `shard_map` or `pmap`, the mapped axis over which the batch lies. The loss
-            is then the whole batch's, the same on every device: average (`pmean`) the gradients.
+      scores: Similarities of normalised embeddings and centroids, one array per crop.
+      assignments: The cluster of each image; -1 for an image without one, which is left out.
+      temperature: Divides the scores; above 0.
+      axis_name: Inside `shard_map` or `pmap`, the mapped axis over which the batch lies. The loss
+        is then the whole batch's, the same on every device: average (`pmean`) the gradients.
 
     Returns:
-        Cross-entropy in nats, averaged over the crops and the images that have a cluster; 0 if
-        none has.
+      Cross-entropy in nats, averaged over the crops and the images that have a cluster; 0 if
+      none has.
 
     Raises:
-        ValueError: if there is no crop, or the shapes differ.
+      ValueError: If there is no crop, or the shapes differ.
 
     Reference:
-        Caron et al., Unsupervised Learning of Visual Features by Contrasting Cluster Assignments,
-        2020, appendix D; `train` in `main_deepclusterv2.py` of facebookresearch/swav.
+      Caron et al., Unsupervised Learning of Visual Features by Contrasting Cluster Assignments,
+      2020, appendix D; `train` in `main_deepclusterv2.py` of facebookresearch/swav.
 
     Example:
-        >>> import jax.numpy as jnp
-        >>> print(f"{deep_cluster(jnp.zeros((3, 2, 10)), jnp.array([4, -1])):.4f}")
-        2.3026
+      >>> import jax.numpy as jnp
+      >>> print(f"{deep_cluster(jnp.zeros((3, 2, 10)), jnp.array([4, -1])):.4f}")
+      2.3026
     """
     check_positive(temperature=temperature)
     if len(scores) < 1:

@@ -28,25 +28,25 @@ def info_nce_queue(
     and then the gradient.
 
     Args:
-        query: outputs of the trained encoder.
-        key: outputs of the momentum encoder for the other view of the same images.
-        queue: keys of earlier batches.
-        temperature: above 0; 0.07 in v1, 0.2 in v2.
+      query: Outputs of the trained encoder.
+      key: Outputs of the momentum encoder for the other view of the same images.
+      queue: Keys of earlier batches.
+      temperature: Above 0; 0.07 in v1, 0.2 in v2.
 
     Returns:
-        Mean cross-entropy over the batch, in nats.
+      Mean cross-entropy over the batch, in nats.
 
     Raises:
-        ValueError: if query and key differ in shape, or the temperature is not above 0.
+      ValueError: If query and key differ in shape, or the temperature is not above 0.
 
     Reference:
-        He et al., Momentum Contrast, 2020, eq. 1 and algorithm 1.
+      He et al., Momentum Contrast, 2020, eq. 1 and algorithm 1.
 
     Example:
-        >>> import jax.numpy as jnp
-        >>> x = jnp.eye(2)
-        >>> print(f"{info_nce_queue(x, x, -x, temperature=1.0):.4f}")
-        0.4076
+      >>> import jax.numpy as jnp
+      >>> x = jnp.eye(2)
+      >>> print(f"{info_nce_queue(x, x, -x, temperature=1.0):.4f}")
+      0.4076
     """
     check_positive(temperature=temperature)
     query, key, queue = as_float32(query), lax.stop_gradient(key), lax.stop_gradient(queue)
@@ -70,27 +70,27 @@ def info_nce_batch(
     `info_nce_batch(q1, k2, t) + info_nce_batch(q2, k1, t)`.
 
     Args:
-        query: predictor outputs for one view.
-        key: momentum-encoder outputs for the other view of the same images.
-        temperature: above 0; 0.2 for vision transformers, 1.0 for ResNets.
-        axis_name: inside `shard_map` or `pmap`, the mapped axis over which the batch lies. The loss
-            is then the whole batch's, the same on every device: average (`pmean`) the gradients.
+      query: Predictor outputs for one view.
+      key: Momentum-encoder outputs for the other view of the same images.
+      temperature: Above 0; 0.2 for vision transformers, 1.0 for ResNets.
+      axis_name: Inside `shard_map` or `pmap`, the mapped axis over which the batch lies. The loss
+        is then the whole batch's, the same on every device: average (`pmean`) the gradients.
 
     Returns:
-        Mean cross-entropy over the batch, in nats, times 2·temperature.
+      Mean cross-entropy over the batch, in nats, times 2·temperature.
 
     Raises:
-        ValueError: if query and key differ in shape, or the temperature is not above 0.
+      ValueError: If query and key differ in shape, or the temperature is not above 0.
 
     Reference:
-        Chen et al., An Empirical Study of Training Self-Supervised Vision Transformers, 2021,
-        algorithm 1.
+      Chen et al., An Empirical Study of Training Self-Supervised Vision Transformers, 2021,
+      algorithm 1.
 
     Example:
-        >>> import jax.numpy as jnp
-        >>> x = jnp.ones((4, 3))
-        >>> print(f"{info_nce_batch(x, x, temperature=0.5):.4f}")
-        1.3863
+      >>> import jax.numpy as jnp
+      >>> x = jnp.ones((4, 3))
+      >>> print(f"{info_nce_batch(x, x, temperature=0.5):.4f}")
+      1.3863
     """
     check_positive(temperature=temperature)
     query, key = as_float32(query), lax.stop_gradient(key)
@@ -107,34 +107,34 @@ def enqueue(
     keys: Float[Array, "batch dim"],
     axis_name: AxisName = None,
 ) -> tuple[Float[Array, "size dim"], Int[Array, ""]]:
-    """Write a batch of keys over the oldest rows of a ring buffer.
+    """Writes a batch of keys over the oldest rows of a ring buffer.
 
     A queue that starts at zeros is full as soon as its last row is not zero. The pointer is
     rounded down to a multiple of the batch, so that no batch is cut at the end of the buffer when
     the batch size changes between two runs.
 
     Args:
-        queue: the buffer.
-        pointer: row where the oldest batch starts, in [0, size).
-        keys: rows to store, cast to the queue's type.
-        axis_name: inside `shard_map` or `pmap`, the mapped axis over which the keys lie. The keys
-            of all devices are stored, and every device has the same queue.
+      queue: The buffer.
+      pointer: Row where the oldest batch starts, in [0, size).
+      keys: Rows to store, cast to the queue's type.
+      axis_name: Inside `shard_map` or `pmap`, the mapped axis over which the keys lie. The keys
+        of all devices are stored, and every device has the same queue.
 
     Returns:
-        The new queue, and the pointer to its oldest batch.
+      The new queue, and the pointer to its oldest batch.
 
     Raises:
-        ValueError: if the batch does not divide the size of the queue.
+      ValueError: If the batch does not divide the size of the queue.
 
     Reference:
-        He et al., Momentum Contrast, 2020, section 3.2 and algorithm 1.
+      He et al., Momentum Contrast, 2020, section 3.2 and algorithm 1.
 
     Example:
-        >>> import jax.numpy as jnp
-        >>> queue, pointer = jnp.zeros((4, 1)), jnp.int32(2)
-        >>> queue, pointer = enqueue(queue, pointer, jnp.array([[7.0], [8.0]]))
-        >>> print(queue[:, 0], pointer)
-        [0. 0. 7. 8.] 0
+      >>> import jax.numpy as jnp
+      >>> queue, pointer = jnp.zeros((4, 1)), jnp.int32(2)
+      >>> queue, pointer = enqueue(queue, pointer, jnp.array([[7.0], [8.0]]))
+      >>> print(queue[:, 0], pointer)
+      [0. 0. 7. 8.] 0
     """
     if axis_name is not None:
         keys = lax.all_gather(keys, axis_name, tiled=True, to="invarying")

@@ -21,34 +21,34 @@ def sinkhorn_potentials(
     iterations: int,
     axis_name: AxisName = None,
 ) -> tuple[Float32[Array, "rows"], list[Float32[Array, "_"]]]:
-    """Scale the rows and then the columns of a positive matrix to given sums, again and again.
+    """Scales the rows and then the columns of a positive matrix to given sums, again and again.
 
     The columns may come in several blocks, which are never joined: only row sums are shared. When
     the columns lie on several devices, nothing but row sums crosses them.
 
     Args:
-        log_kernels: the logarithm of the matrix, in blocks of columns.
-        log_row_mass: logarithm of each row's sum; -inf for an empty row.
-        log_column_masses: logarithm of each column's sum, block by block.
-        iterations: rows-then-columns passes, 1 or more.
-        axis_name: inside `shard_map` or `pmap`, the mapped axis over which the columns of the first
-            block lie; the other blocks are whole on every device.
+      log_kernels: The logarithm of the matrix, in blocks of columns.
+      log_row_mass: Logarithm of each row's sum; -inf for an empty row.
+      log_column_masses: Logarithm of each column's sum, block by block.
+      iterations: Rows-then-columns passes, 1 or more.
+      axis_name: Inside `shard_map` or `pmap`, the mapped axis over which the columns of the first
+        block lie; the other blocks are whole on every device.
 
     Returns:
-        Row potential f, and one column potential g per block: exp(log_kernel + f + g) has exact
-        column sums, and row sums that become exact with more iterations.
+      Row potential f, and one column potential g per block: exp(log_kernel + f + g) has exact
+      column sums, and row sums that become exact with more iterations.
 
     Raises:
-        ValueError: if `iterations` is below 1.
+      ValueError: If `iterations` is below 1.
 
     Reference:
-        Peyré and Cuturi, Computational Optimal Transport, 2019, section 4.4.
+      Peyré and Cuturi, Computational Optimal Transport, 2019, section 4.4.
 
     Example:
-        >>> import jax.numpy as jnp
-        >>> f, (g,) = sinkhorn_potentials([jnp.zeros((2, 4))], jnp.zeros(2), [jnp.zeros(4)], 1)
-        >>> print(jnp.exp(f[:, None] + g[None, :])[0])
-        [0.5 0.5 0.5 0.5]
+      >>> import jax.numpy as jnp
+      >>> f, (g,) = sinkhorn_potentials([jnp.zeros((2, 4))], jnp.zeros(2), [jnp.zeros(4)], 1)
+      >>> print(jnp.exp(f[:, None] + g[None, :])[0])
+      [0.5 0.5 0.5 0.5]
     """
     if iterations < 1:
         raise ValueError(f"Sinkhorn needs one iteration or more, got {iterations}.")
@@ -86,28 +86,28 @@ def sinkhorn_plan(
     """Entropy-regularised transport plan between two histograms.
 
     Args:
-        cost: cost of moving a unit of mass.
-        a: mass of each source, 0 or more, with sum 1.
-        b: mass of each target, 0 or more, with sum 1.
-        epsilon: weight of the entropy, above 0, on the scale of the cost. The smaller it is, the
-            nearer the plan is to the optimal one and the more iterations it takes.
-        iterations: rows-then-columns passes, 1 or more.
+      cost: Cost of moving a unit of mass.
+      a: Mass of each source, 0 or more, with sum 1.
+      b: Mass of each target, 0 or more, with sum 1.
+      epsilon: Weight of the entropy, above 0, on the scale of the cost. The smaller it is, the
+        nearer the plan is to the optimal one and the more iterations it takes.
+      iterations: Rows-then-columns passes, 1 or more.
 
     Returns:
-        The plan. Its columns sum to `b`; its rows sum to `a` once converged.
+      The plan. Its columns sum to `b`; its rows sum to `a` once converged.
 
     Raises:
-        ValueError: if `epsilon` is not above 0 or `iterations` is below 1.
+      ValueError: If `epsilon` is not above 0 or `iterations` is below 1.
 
     Reference:
-        Cuturi, Sinkhorn Distances, 2013, algorithm 1.
+      Cuturi, Sinkhorn Distances, 2013, algorithm 1.
 
     Example:
-        >>> import jax.numpy as jnp
-        >>> half = jnp.array([0.5, 0.5])
-        >>> print(sinkhorn_plan(1 - jnp.eye(2), half, half, epsilon=0.01, iterations=10))
-        [[0.5 0. ]
-         [0.  0.5]]
+      >>> import jax.numpy as jnp
+      >>> half = jnp.array([0.5, 0.5])
+      >>> print(sinkhorn_plan(1 - jnp.eye(2), half, half, epsilon=0.01, iterations=10))
+      [[0.5 0. ]
+       [0.  0.5]]
     """
     check_positive(epsilon=epsilon)
     log_kernel = -as_float32(cost) / epsilon
@@ -129,27 +129,27 @@ def sinkhorn_distance(
     not.
 
     Args:
-        cost: cost of moving a unit of mass.
-        a: mass of each source, 0 or more, with sum 1.
-        b: mass of each target, 0 or more, with sum 1.
-        epsilon: weight of the entropy, above 0, on the scale of the cost.
-        iterations: rows-then-columns passes, 1 or more.
+      cost: Cost of moving a unit of mass.
+      a: Mass of each source, 0 or more, with sum 1.
+      b: Mass of each target, 0 or more, with sum 1.
+      epsilon: Weight of the entropy, above 0, on the scale of the cost.
+      iterations: Rows-then-columns passes, 1 or more.
 
     Returns:
-        The sum of plan times cost; the optimal transport cost in the limit of small `epsilon`.
+      The sum of plan times cost; the optimal transport cost in the limit of small `epsilon`.
 
     Raises:
-        ValueError: if `epsilon` is not above 0 or `iterations` is below 1.
+      ValueError: If `epsilon` is not above 0 or `iterations` is below 1.
 
     Reference:
-        Cuturi, Sinkhorn Distances, 2013, eq. 2 and algorithm 1.
+      Cuturi, Sinkhorn Distances, 2013, eq. 2 and algorithm 1.
 
     Example:
-        >>> import jax.numpy as jnp
-        >>> half = jnp.array([0.5, 0.5])
-        >>> cost = jnp.array([[1.0, 3.0], [4.0, 2.0]])
-        >>> print(f"{sinkhorn_distance(cost, half, half, epsilon=0.01, iterations=10):.4f}")
-        1.5000
+      >>> import jax.numpy as jnp
+      >>> half = jnp.array([0.5, 0.5])
+      >>> cost = jnp.array([[1.0, 3.0], [4.0, 2.0]])
+      >>> print(f"{sinkhorn_distance(cost, half, half, epsilon=0.01, iterations=10):.4f}")
+      1.5000
     """
     plan = sinkhorn_plan(cost, a, b, epsilon, iterations)
     return jnp.sum(plan * as_float32(cost))
@@ -165,26 +165,26 @@ def wasserstein_1d(
     the common refinement of their steps. Each sample carries equal weights; sizes may differ.
 
     Args:
-        x: first sample.
-        y: second sample.
-        p: order, 1 or more.
-        axis_name: inside `shard_map` or `pmap`, the mapped axis over which both samples lie. The
-            distance is then that of the whole samples, the same on every device: average (`pmean`)
-            the gradients.
+      x: First sample.
+      y: Second sample.
+      p: Order, 1 or more.
+      axis_name: Inside `shard_map` or `pmap`, the mapped axis over which both samples lie. The
+        distance is then that of the whole samples, the same on every device: average (`pmean`)
+        the gradients.
 
     Returns:
-        (∫ |F_x⁻¹(t) - F_y⁻¹(t)|^p dt)^(1/p); at equal samples the gradient is 0.
+      (∫ |F_x⁻¹(t) - F_y⁻¹(t)|^p dt)^(1/p); at equal samples the gradient is 0.
 
     Raises:
-        ValueError: if `p` is below 1 or a sample is empty.
+      ValueError: If `p` is below 1 or a sample is empty.
 
     Reference:
-        Peyré and Cuturi, Computational Optimal Transport, 2019, section 2.6.
+      Peyré and Cuturi, Computational Optimal Transport, 2019, section 2.6.
 
     Example:
-        >>> import jax.numpy as jnp
-        >>> print(wasserstein_1d(jnp.array([1.0, 0.0]), jnp.array([2.0, 5.0])))
-        3.0
+      >>> import jax.numpy as jnp
+      >>> print(wasserstein_1d(jnp.array([1.0, 0.0]), jnp.array([2.0, 5.0])))
+      3.0
     """
     x, y = all_rows(x, axis_name), all_rows(y, axis_name)
     n, m = x.shape[0], y.shape[0]

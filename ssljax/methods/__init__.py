@@ -27,7 +27,7 @@ def build(config: ConfigDict, task: Task) -> Method:
     """Builds the method that `config.method.name` names, with an online probe if it asks for one.
 
     Raises:
-      ValueError: if the config does not fit together.
+      ValueError: If the config does not fit together.
     """
     method = REGISTRY[config.method.name](config, task)
     return OnlineProbe(method, task) if config.method.online_probe else method

@@ -13,16 +13,16 @@ def as_float32(x: Float[Array, "*shape"]) -> Float32[Array, "*shape"]:
     several times once, so that the parts of its gradient are added in float32.
 
     Args:
-        x: numbers of any floating type.
+      x: Numbers of any floating type.
 
     Returns:
-        The numbers in float32.
+      The numbers in float32.
 
     Example:
-        >>> import jax
-        >>> import jax.numpy as jnp
-        >>> print(float(jax.grad(lambda x: 1e6 * as_float32(x))(jnp.float16(1.0))))
-        65504.0
+      >>> import jax
+      >>> import jax.numpy as jnp
+      >>> print(float(jax.grad(lambda x: 1e6 * as_float32(x))(jnp.float16(1.0))))
+      65504.0
     """
     return _from_float16(x) if x.dtype == jnp.float16 else x.astype(jnp.float32)
 

@@ -11,16 +11,16 @@ def l2_norm(vectors: Float[Array, "*batch dim"]) -> Float[Array, "*batch"]:
     """Length of each vector; the gradient at the zero vector is 0.
 
     Args:
-        vectors: vectors along the last axis, of any length, in float32 or float64.
+      vectors: Vectors along the last axis, of any length, in float32 or float64.
 
     Returns:
-        The lengths: no square overflows or vanishes on the way. A vector with an entry that is not
-        finite has the length NaN.
+      The lengths: no square overflows or vanishes on the way. A vector with an entry that is not
+      finite has the length NaN.
 
     Example:
-        >>> import jax.numpy as jnp
-        >>> print(l2_norm(jnp.array([[3e-30, 4e-30], [0.0, 0.0]])))
-        [5.e-30 0.e+00]
+      >>> import jax.numpy as jnp
+      >>> print(l2_norm(jnp.array([[3e-30, 4e-30], [0.0, 0.0]])))
+      [5.e-30 0.e+00]
     """
     scaled, scale = _scaled(vectors)
     square = jnp.sum(jnp.square(scaled), axis=-1)
@@ -30,20 +30,20 @@ def l2_norm(vectors: Float[Array, "*batch dim"]) -> Float[Array, "*batch"]:
 
 
 def l2_normalize(vectors: Float[Array, "*batch dim"]) -> Float32[Array, "*batch dim"]:
-    """Scale each vector to unit length, in float32.
+    """Scales each vector to unit length, in float32.
 
     Args:
-        vectors: vectors along the last axis, of any floating type and any length.
+      vectors: Vectors along the last axis, of any floating type and any length.
 
     Returns:
-        Unit vectors of the same shape. The zero vector stays zero, and its gradient is 0. A vector
-        with an entry that is not finite has no direction: all of its entries are NaN.
+      Unit vectors of the same shape. The zero vector stays zero, and its gradient is 0. A vector
+      with an entry that is not finite has no direction: all of its entries are NaN.
 
     Example:
-        >>> import jax.numpy as jnp
-        >>> print(l2_normalize(jnp.array([[3.0, 4.0], [0.0, 0.0]])))
-        [[0.6 0.8]
-         [0.  0. ]]
+      >>> import jax.numpy as jnp
+      >>> print(l2_normalize(jnp.array([[3.0, 4.0], [0.0, 0.0]])))
+      [[0.6 0.8]
+       [0.  0. ]]
     """
     scaled, _ = _scaled(as_float32(vectors))
     square = jnp.sum(jnp.square(scaled), axis=-1, keepdims=True)

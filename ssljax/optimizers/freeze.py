@@ -54,8 +54,8 @@ def build_with_frozen(
       The transformation, and the learning rate by train step.
 
     Raises:
-      UserError: as `build` does.
-      ValueError: if weight decay is to change and the optimizer is not AdamW.
+      UserError: As `build` does.
+      ValueError: If weight decay is to change and the optimizer is not AdamW.
     """
     # The global norm is that of all gradients, so it is clipped before they are split into the two
     # groups. A value out of range (below 0) stays, so that `build` refuses it.

@@ -63,7 +63,7 @@ class ScoreSheet:
           names: The scores that are missing if the body fails.
 
         Raises:
-          MissingScores: with several processes, if the body fails.
+          MissingScores: With several processes, if the body fails.
         """
         try:
             yield

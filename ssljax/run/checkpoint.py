@@ -85,8 +85,8 @@ class Checkpoints:
           scores: Evaluation scores at this step, if there are any.
 
         Raises:
-          FloatingPointError: if an array of the state is not finite; nothing is saved.
-          StoppedError: if this checkpoint, or the one before it, cannot be written.
+          FloatingPointError: If an array of the state is not finite; nothing is saved.
+          StoppedError: If this checkpoint, or the one before it, cannot be written.
         """
         if step in self._manager.all_steps():
             return
@@ -125,7 +125,7 @@ class Checkpoints:
           The state, or None if there is no checkpoint at all.
 
         Raises:
-          UserError: if a checkpoint is of another model, if `step` is not there, or if every
+          UserError: If a checkpoint is of another model, if `step` is not there, or if every
             checkpoint is damaged.
         """
         steps = self.steps()
@@ -177,7 +177,7 @@ class Checkpoints:
         """Waits until what is being saved is saved.
 
         Raises:
-          StoppedError: if it cannot be written, and nobody was told yet.
+          StoppedError: If it cannot be written, and nobody was told yet.
         """
         if self._manager is None:
             return
@@ -191,7 +191,7 @@ class Checkpoints:
         """Waits until what is being saved is saved.
 
         Raises:
-          StoppedError: if it cannot be written.
+          StoppedError: If it cannot be written.
         """
         if self._manager is not None:
             with self._told(self._saving):

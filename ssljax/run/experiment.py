@@ -64,7 +64,7 @@ class Experiment:
       abstract_state: Shapes, types and shardings of the training state.
 
     Raises:
-      UserError: for whatever in the config does not go with the data, the devices or the network.
+      UserError: For whatever in the config does not go with the data, the devices or the network.
     """
 
     def __init__(self, config: ConfigDict, recorded: pretrained.Recorded | None = None) -> None:
@@ -152,7 +152,7 @@ class Experiment:
         step that is compiled later is made of what is traced here.
 
         Raises:
-          UserError: for the first thing in the config that does not fit.
+          UserError: For the first thing in the config that does not fit.
         """
         phases = range(max(1, len(self.method.phases)))
         with _told_as_misfit():

@@ -33,7 +33,7 @@ def start(distributed: bool = False) -> None:
       distributed: Whether to ask the cluster for the coordinator and the number of processes.
 
     Raises:
-      UserError: if only some of the three variables are set or they make no sense, if there is no
+      UserError: If only some of the three variables are set or they make no sense, if there is no
         cluster or its first process is not reached, or if there is no device.
     """
     names = ("JAX_COORDINATOR_ADDRESS", "JAX_NUM_PROCESSES", "JAX_PROCESS_ID")
@@ -116,7 +116,7 @@ def on_first(action: Callable[[], None], place: pathlib.Path) -> None:
       place: The file or directory that it writes.
 
     Raises:
-      UserError: in every process, if the action raises it, or the system refuses what it does.
+      UserError: In every process, if the action raises it, or the system refuses what it does.
     """
     told = ""
     cause: Exception | None = None

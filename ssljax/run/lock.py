@@ -37,7 +37,7 @@ class Lock:
       path: The file; its directory is there.
 
     Raises:
-      UserError: if another process that is alive holds it.
+      UserError: If another process that is alive holds it.
     """
 
     def __init__(self, path: pathlib.Path) -> None:

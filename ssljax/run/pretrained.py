@@ -99,7 +99,7 @@ def resolve(config: ConfigDict, workdir: pathlib.Path | None = None) -> ConfigDi
       `task`; the same config if it names no run or is resolved already.
 
     Raises:
-      UserError: if there is no such run, or it has no checkpoint.
+      UserError: If there is no such run, or it has no checkpoint.
     """
     if not config.init.workdir or "run" in config.init:
         return config
@@ -172,7 +172,7 @@ def restore(config: ConfigDict, method: Method, on: Mesh) -> TrainState:
       The state at `config.init.step`.
 
     Raises:
-      UserError: if the checkpoint is gone, damaged, or of another model.
+      UserError: If the checkpoint is gone, damaged, or of another model.
     """
     abstract = abstract_state(method)
     placed = jax.tree.map(

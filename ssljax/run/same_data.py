@@ -28,7 +28,7 @@ def check(experiment: Experiment, recorded: Recorded | None) -> list[dict[str, A
       What the training set was made of, at first and after each change, to be recorded.
 
     Raises:
-      UserError: if the set has changed and `config.resume.accept` does not name "data", or the
+      UserError: If the set has changed and `config.resume.accept` does not name "data", or the
         method cannot go on with another set.
     """
     now = experiment.fingerprint

@@ -39,7 +39,7 @@ def prepare(workdir: pathlib.Path) -> None:
     """Makes the directories that a training run writes in, before it reads or compiles anything.
 
     Raises:
-      UserError: if one of them, or what it lies under, is a file, or cannot be written in.
+      UserError: If one of them, or what it lies under, is a file, or cannot be written in.
     """
 
     def make() -> None:
@@ -74,7 +74,7 @@ def check(config: ConfigDict, workdir: pathlib.Path, others: Collection[str] = (
       What may differ and does.
 
     Raises:
-      UserError: if what belongs to the trained network differs; the message shows each difference.
+      UserError: If what belongs to the trained network differs; the message shows each difference.
     """
     before = _recorded(workdir)
     if before is None:
@@ -102,7 +102,7 @@ def check_resumed(config: ConfigDict, workdir: pathlib.Path) -> Changes:
       The changes that were accepted.
 
     Raises:
-      UserError: if anything else that is learnt differs.
+      UserError: If anything else that is learnt differs.
     """
     before = _recorded(workdir)
     if before is None or not has_checkpoint(workdir):
@@ -129,7 +129,7 @@ def record(config: ConfigDict, workdir: pathlib.Path, step: int) -> None:
       step: Finished train steps. Changes that are accepted are written with it.
 
     Raises:
-      UserError: if the workdir was written by a config that would learn something else.
+      UserError: If the workdir was written by a config that would learn something else.
     """
 
     def write() -> None:
@@ -152,7 +152,7 @@ def read_json(path: pathlib.Path) -> dict[str, Any]:
     """Reads what a run has recorded.
 
     Raises:
-      UserError: if the file is damaged.
+      UserError: If the file is damaged.
     """
     try:
         content = json.loads(path.read_text())

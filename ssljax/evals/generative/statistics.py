@@ -101,7 +101,7 @@ class Moments:
 
     Reference:
       Chan, Golub & LeVeque, Updating Formulae and a Pairwise Algorithm for Computing Sample
-      Variances, 1979, Eq. 2.1.
+      Variances, 1979, eq. 2.1.
     """
 
     def __init__(self, dim: int) -> None:

@@ -120,7 +120,7 @@ def _take(own: PyTree, source: PyTree) -> PyTree:
     """The source's encoder, and as many layers of its head as are wanted.
 
     Raises:
-      ValueError: if the encoders differ, or a layer of the head is missing or of another shape.
+      ValueError: If the encoders differ, or a layer of the head is missing or of another shape.
     """
     parts = own.keys() - {"classifier"}
     wanted = _shapes({name: own[name] for name in parts})

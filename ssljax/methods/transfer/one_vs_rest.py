@@ -30,8 +30,8 @@ class OneVsRest(Method):
     mean of that on the class and that on the rest.
 
     Reference:
-      Chen et al., `SSGAN <https://arxiv.org/abs/1811.11212>`_, 2019, section 3. That the sides are
-      balanced is ours; the paper does not say how it is there.
+      Chen et al., SSGAN (arXiv:1811.11212), 2019, section 3. That the sides are balanced is ours;
+      the paper does not say how it is there.
     """
 
     evaluated = "classifier"

@@ -29,9 +29,9 @@ class InceptionV3(nn.Module):
     """The feature extractor of FID, IS and KID; for inference alone.
 
     Reference:
-      Szegedy et al., `Rethinking the Inception Architecture
-      <https://arxiv.org/abs/1512.00567>`_, 2015. The graph is that of TensorFlow's archive
-      ``inception-2015-12-05``, used by Salimans et al. (2016) and Heusel et al. (2017).
+      Szegedy et al., Rethinking the Inception Architecture (arXiv:1512.00567), 2015. The graph is
+      that of TensorFlow's archive `inception-2015-12-05`, used by Salimans et al. (2016) and Heusel
+      et al. (2017).
     """
 
     @nn.compact
@@ -42,7 +42,7 @@ class InceptionV3(nn.Module):
           x: RGB images in [-1, 1], as `preprocess` makes them; at least 75x75.
 
         Returns:
-          ``features``: the 2,048 of the last pool ("pool3"). ``logits``: (batch, 1008), without
+          `features`: the 2,048 of the last pool ("pool3"). `logits`: (batch, 1008), without
           the bias, as the Inception score takes them.
 
         Raises:

@@ -88,16 +88,16 @@ class ResNet(nn.Module):
       stage_sizes: Number of blocks in each of the four stages.
       block: The kind of block.
       width: Factor on the channels of every layer.
-      stem: ``"imagenet"``: 7x7 convolution of stride 2, then 3x3 max-pool of stride 2; total stride
-        of the network 32. ``"cifar"``: 3x3 convolution of stride 1, no pool; total stride 8.
+      stem: `"imagenet"`: 7x7 convolution of stride 2, then 3x3 max-pool of stride 2; total stride
+        of the network 32. `"cifar"`: 3x3 convolution of stride 1, no pool; total stride 8.
       zero_init_residual: Whether every block starts as its shortcut alone.
-      norm: Makes the norms; ``functools.partial(BatchNorm, groups=8)`` splits the batch.
-      dtype: Type of activations and arithmetic. Parameters, statistics and ``features`` are always
+      norm: Makes the norms; `functools.partial(BatchNorm, groups=8)` splits the batch.
+      dtype: Type of activations and arithmetic. Parameters, statistics and `features` are always
         float32.
 
     Reference:
-      He et al., `Deep Residual Learning <https://arxiv.org/abs/1512.03385>`_, 2015, table 1. Stem
-      for small images: Chen et al., `SimCLR <https://arxiv.org/abs/2002.05709>`_, appendix B.9.
+      He et al., Deep Residual Learning (arXiv:1512.03385), 2015, table 1. Stem for small images:
+      Chen et al., SimCLR (arXiv:2002.05709), appendix B.9.
     """
 
     stage_sizes: tuple[int, int, int, int]
@@ -119,8 +119,8 @@ class ResNet(nn.Module):
           train: Whether norms use and update batch statistics.
 
         Returns:
-          ``stem``, ``stage1`` ... ``stage4``: activations (batch, height, width, channels) of type
-          ``dtype``; ``features``: (batch, dim) in float32, the average of ``stage4`` over
+          `stem`, `stage1` ... `stage4`: activations (batch, height, width, channels) of type
+          `dtype`; `features`: (batch, dim) in float32, the average of `stage4` over
           positions.
 
         Raises:

@@ -29,13 +29,13 @@ class AutoencoderDiscriminator(nn.Module):
 
     Attributes:
       width: Factor on the channels of every hidden layer.
-      norm: ``"batch"``, ``"layer"`` or ``"none"``, see `DiscriminatorNorm`.
+      norm: `"batch"`, `"layer"` or `"none"`, see `DiscriminatorNorm`.
       spectral_norm: Whether every layer has spectral norm.
       dtype: Type of activations and arithmetic. Parameters, statistics, code and reconstruction are
         always float32.
 
     Reference:
-      Zhao et al., `Energy-based GAN <https://arxiv.org/abs/1609.03126>`_, 2016, appendix D.
+      Zhao et al., Energy-based GAN (arXiv:1609.03126), 2016, appendix D.
     """
 
     width: float = 1.0
@@ -58,9 +58,9 @@ class AutoencoderDiscriminator(nn.Module):
           labels: Ignored; all discriminators are called alike.
 
         Returns:
-          ``block1``, ``block2`` ...: the encoder's activations (batch, height, width, channels) of
-          type ``dtype``; ``code`` (batch, dim), the last of them, flattened; ``features``, the
-          same; ``reconstruction`` in [-1, 1], of the shape of the images. The last three are
+          `block1`, `block2` ...: the encoder's activations (batch, height, width, channels) of
+          type `dtype`; `code` (batch, dim), the last of them, flattened; `features`, the
+          same; `reconstruction` in [-1, 1], of the shape of the images. The last three are
           float32.
 
         Raises:
@@ -107,8 +107,8 @@ class MLPAutoencoder(nn.Module):
       dtype: Type of the arithmetic. Parameters, code and reconstruction are always float32.
 
     Reference:
-      Zhao et al., `Energy-based GAN <https://arxiv.org/abs/1609.03126>`_, 2016, appendix C: the
-      best discriminator for MNIST.
+      Zhao et al., Energy-based GAN (arXiv:1609.03126), 2016, appendix C: the best discriminator for
+      MNIST.
     """
 
     hidden: int = 1024
@@ -130,7 +130,7 @@ class MLPAutoencoder(nn.Module):
           labels: Ignored; all discriminators are called alike.
 
         Returns:
-          ``code`` (batch, hidden); ``features``, the same; ``reconstruction`` in [-1, 1], of the
+          `code` (batch, hidden); `features`, the same; `reconstruction` in [-1, 1], of the
           shape of the images. All are float32.
         """
         pixels = images.reshape(images.shape[0], -1)
@@ -166,8 +166,8 @@ class MLPGenerator(nn.Module):
         float32.
 
     Reference:
-      Zhao et al., `Energy-based GAN <https://arxiv.org/abs/1609.03126>`_, 2016, appendix C: the
-      best generator for MNIST.
+      Zhao et al., Energy-based GAN (arXiv:1609.03126), 2016, appendix C: the best generator for
+      MNIST.
     """
 
     image_size: int = 28

@@ -28,14 +28,14 @@ class DCGANGenerator(nn.Module):
         takes to 3-7.
       image_channels: Channels of the images.
       width: Factor on the channels of every hidden layer.
-      norm: ``"batch"``, ``"conditional"`` or ``"self_modulated"``, see `GeneratorNorm`.
+      norm: `"batch"`, `"conditional"` or `"self_modulated"`, see `GeneratorNorm`.
       num_classes: Number of classes, for the conditional norm.
       spectral_norm: Whether every layer has spectral norm.
       dtype: Type of activations and arithmetic. Parameters, statistics and images are always
         float32.
 
     Reference:
-      Radford et al., `DCGAN <https://arxiv.org/abs/1511.06434>`_, 2015, figure 1 and section 3.
+      Radford et al., DCGAN (arXiv:1511.06434), 2015, figure 1 and section 3.
     """
 
     image_size: int = 32
@@ -103,12 +103,12 @@ class DCGANDiscriminator(nn.Module):
 
     Attributes:
       width: Factor on the channels of every hidden layer; the first has 128.
-      norm: ``"batch"``, ``"layer"`` or ``"none"``, see `DiscriminatorNorm`; a gradient penalty
+      norm: `"batch"`, `"layer"` or `"none"`, see `DiscriminatorNorm`; a gradient penalty
         treats each image alone, which rules out batch norm.
       spectral_norm: Whether every layer has spectral norm.
       num_rotations: See `DiscriminatorHeads`, as for the options that follow.
       num_classes: Number of classes of the labels.
-      conditional: None or ``"projection"``.
+      conditional: None or `"projection"`.
       out_dim: Classes of a semi-supervised discriminator.
       dropout: Share of the activations that is dropped in training, after every convolution; if it
         is not 0, training needs the key "dropout".
@@ -117,7 +117,7 @@ class DCGANDiscriminator(nn.Module):
         always float32.
 
     Reference:
-      Radford et al., `DCGAN <https://arxiv.org/abs/1511.06434>`_, 2015, section 3.
+      Radford et al., DCGAN (arXiv:1511.06434), 2015, section 3.
     """
 
     width: float = 1.0
@@ -146,8 +146,8 @@ class DCGANDiscriminator(nn.Module):
           labels: Classes of the images; read by a projection discriminator alone.
 
         Returns:
-          ``block1``, ``block2`` ...: activations (batch, height, width, channels) of type
-          ``dtype``; ``features`` (batch, dim), ``logits`` (batch,) and the other heads' outputs,
+          `block1`, `block2` ...: activations (batch, height, width, channels) of type
+          `dtype`; `features` (batch, dim), `logits` (batch,) and the other heads' outputs,
           float32.
 
         Raises:
@@ -202,7 +202,7 @@ def convolutions(
       dtype: Type of activations and arithmetic.
 
     Returns:
-      The last activations, and all of them by name, ``block1`` first.
+      The last activations, and all of them by name, `block1` first.
     """
     x = x.astype(dtype)
     blocks = {}

@@ -119,16 +119,16 @@ class ResNetGenerator(nn.Module):
       small_channels: Channels of all blocks of the generator of images of up to 32 pixels: 256 in
         SNGAN, 128 in WGAN-GP.
       width: Factor on the channels of every hidden layer.
-      norm: ``"batch"``, ``"conditional"`` (batch norm after the last block) or
-        ``"self_modulated"``, see `GeneratorNorm`.
+      norm: `"batch"`, `"conditional"` (batch norm after the last block) or
+        `"self_modulated"`, see `GeneratorNorm`.
       num_classes: Number of classes, for the conditional norm.
       spectral_norm: Whether every layer has spectral norm.
       dtype: Type of activations and arithmetic. Parameters, statistics and images are always
         float32.
 
     Reference:
-      Miyato et al., `Spectral Normalization <https://arxiv.org/abs/1802.05957>`_, 2018, tables 4-6.
-      Gulrajani et al., `WGAN-GP <https://arxiv.org/abs/1704.00028>`_, 2017, appendix.
+      Miyato et al., Spectral Normalization (arXiv:1802.05957), 2018, tables 4-6. Gulrajani et al.,
+      WGAN-GP (arXiv:1704.00028), 2017, appendix.
     """
 
     image_size: int = 32
@@ -204,21 +204,21 @@ class ResNetDiscriminator(nn.Module):
     The features are the last block's activations, after a ReLU and pooled over all positions.
 
     Attributes:
-      pool: ``"sum"`` over positions (SNGAN) or their ``"mean"`` (WGAN-GP).
+      pool: `"sum"` over positions (SNGAN) or their `"mean"` (WGAN-GP).
       width: Factor on the channels of every hidden layer.
-      norm: ``"batch"``, ``"layer"`` or ``"none"``, see `DiscriminatorNorm`; a gradient penalty
+      norm: `"batch"`, `"layer"` or `"none"`, see `DiscriminatorNorm`; a gradient penalty
         treats each image alone, which rules out batch norm.
       spectral_norm: Whether every layer has spectral norm.
       num_rotations: See `DiscriminatorHeads`, as for the options that follow.
       num_classes: Number of classes of the labels.
-      conditional: None or ``"projection"``.
+      conditional: None or `"projection"`.
       out_dim: Classes of a semi-supervised discriminator.
       dtype: Type of activations and arithmetic. Parameters, statistics, features and logits are
         always float32.
 
     Reference:
-      Miyato et al., `Spectral Normalization <https://arxiv.org/abs/1802.05957>`_, 2018, tables 4-6.
-      Gulrajani et al., `WGAN-GP <https://arxiv.org/abs/1704.00028>`_, 2017, appendix.
+      Miyato et al., Spectral Normalization (arXiv:1802.05957), 2018, tables 4-6. Gulrajani et al.,
+      WGAN-GP (arXiv:1704.00028), 2017, appendix.
     """
 
     pool: str = "sum"
@@ -246,8 +246,8 @@ class ResNetDiscriminator(nn.Module):
           labels: Classes of the images; read by a projection discriminator alone.
 
         Returns:
-          ``block1``, ``block2`` ...: activations (batch, height, width, channels) of type
-          ``dtype``; ``features`` (batch, dim), ``logits`` (batch,) and the other heads' outputs,
+          `block1`, `block2` ...: activations (batch, height, width, channels) of type
+          `dtype`; `features` (batch, dim), `logits` (batch,) and the other heads' outputs,
           float32.
 
         Raises:

@@ -29,7 +29,7 @@ class DinoHead(nn.Module):
       dtype: Type of the perceptron's arithmetic; bottleneck and logits are float32.
 
     Reference:
-      Caron et al., DINO, 2021, appendix C; ``DINOHead`` in ``vision_transformer.py`` of
+      Caron et al., DINO, 2021, appendix C; `DINOHead` in `vision_transformer.py` of
       facebookresearch/dino.
     """
 

@@ -19,9 +19,8 @@ class ConditionalBatchNorm(nn.Module):
       dtype: Type of the output; arithmetic, parameters and statistics are float32.
 
     Reference:
-      Dumoulin et al., `A Learned Representation For Artistic Style
-      <https://arxiv.org/abs/1610.07629>`_, 2016; for generators, Miyato & Koyama, `cGANs with
-      Projection Discriminator <https://arxiv.org/abs/1802.05637>`_, 2018.
+      Dumoulin et al., A Learned Representation For Artistic Style (arXiv:1610.07629), 2016; for
+      generators, Miyato & Koyama, cGANs with Projection Discriminator (arXiv:1802.05637), 2018.
     """
 
     num_classes: int
@@ -55,7 +54,7 @@ class SelfModulatedBatchNorm(nn.Module):
       dtype: Type of the output; arithmetic, parameters and statistics are float32.
 
     Reference:
-      Chen et al., `On Self Modulation for GANs <https://arxiv.org/abs/1810.01365>`_, 2018.
+      Chen et al., On Self Modulation for GANs (arXiv:1810.01365), 2018.
     """
 
     hidden: int = 32

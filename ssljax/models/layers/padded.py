@@ -14,7 +14,7 @@ KAIMING_FAN_OUT = nn.initializers.variance_scaling(2.0, "fan_out", "normal")
 def conv(features: int, kernel: int, stride: int, dtype: DTypeLike, name: str) -> nn.Conv:
     """Makes a convolution without bias, padded alike on all sides.
 
-    Padding ``"SAME"`` would pad a stride-2 convolution on the bottom and right alone, which differs
+    Padding `"SAME"` would pad a stride-2 convolution on the bottom and right alone, which differs
     from the networks whose weights are published.
 
     Args:

@@ -11,7 +11,7 @@ def sincos_positions(rows: int, columns: int, dim: int) -> Float32[Array, "{rows
     """Makes the fixed two-dimensional embedding of sines and cosines.
 
     The first half of the channels encodes the column, the second the row: each has sines and then
-    cosines of the index times ``10000 ** (-4 * k / dim)`` for k from 0 to ``dim / 4 - 1``. MAE has
+    cosines of the index times `10000 ** (-4 * k / dim)` for k from 0 to `dim / 4 - 1`. MAE has
     this order of the halves and MoCo v3 the other, which makes no difference to a network trained
     from scratch.
 
@@ -24,11 +24,11 @@ def sincos_positions(rows: int, columns: int, dim: int) -> Float32[Array, "{rows
       The embedding of every position, in [-1, 1].
 
     Raises:
-      ValueError: If ``dim`` is not a multiple of 4.
+      ValueError: If `dim` is not a multiple of 4.
 
     Reference:
-      Chen et al., `MoCo v3 <https://arxiv.org/abs/2104.02057>`_, 2021, section 5; He et al., `MAE
-      <https://arxiv.org/abs/2111.06377>`_, 2021, appendix A.1.
+      Chen et al., MoCo v3 (arXiv:2104.02057), 2021, section 5; He et al., MAE (arXiv:2111.06377),
+      2021, appendix A.1.
     """
     if dim % 4:
         raise ValueError(f"Sine-cosine positions need a multiple of 4 channels, not {dim}.")
@@ -59,11 +59,11 @@ def resize_positions(
       columns: Columns wanted.
 
     Returns:
-      The embedding of the other grid; ``table`` itself if the grid is the same.
+      The embedding of the other grid; `table` itself if the grid is the same.
 
     Reference:
-      Caron et al., `DINO <https://arxiv.org/abs/2104.14294>`_, 2021: ``interpolate_pos_encoding``
-      in ``vision_transformer.py`` of facebookresearch/dino.
+      Caron et al., DINO (arXiv:2104.14294), 2021: `interpolate_pos_encoding` in
+      `vision_transformer.py` of facebookresearch/dino.
     """
     return jax.image.resize(table, (rows, columns, table.shape[-1]), "cubic", antialias=False)
 
