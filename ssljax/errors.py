@@ -1,4 +1,4 @@
-"""What the command line tells in one sentence: the user's mistakes, and what the system refuses."""
+"""What the command line reports in one sentence: mistakes of the user, refusals of the system."""
 
 import errno
 import pathlib
@@ -6,7 +6,7 @@ import shutil
 
 
 class UserError(Exception):
-    """A mistake in the user's input, told in one sentence.
+    """A mistake in the user's input, reported in one sentence.
 
     The message says what is wrong, where, and what to do about it. The command line prints it alone
     and exits with status 2; a program that imports ssljax catches it like any other exception.
@@ -14,7 +14,7 @@ class UserError(Exception):
 
 
 class StoppedError(Exception):
-    """What stops a run that has begun and is no mistake in its input: told in one sentence.
+    """A reason to stop a run that has begun, other than a mistake in its input.
 
     The command line prints it alone and exits with status 1; what was saved before stays.
     """

@@ -1,4 +1,4 @@
-"""Scores of a run: its encoder and its generator, each beside what they must be better than."""
+"""Scores of a run: of its encoder and its generator, each with its baselines."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ _log = logging.getLogger(__name__)
 class Evaluator:
     """Evaluates states of one run.
 
-    Images stream from their source through the networks, whenever they are needed; what stays is
-    features.
+    Images stream from their source through the networks whenever they are needed; only features
+    stay.
 
     Args:
       experiment: The run.
@@ -148,7 +148,7 @@ class Evaluator:
 
         Returns:
           Scores in [0, 1] by name, and figures of generated images by their full names. One that
-          fails is told in the log and absent.
+          fails is reported in the log and absent.
         """
         sheet = self._sheet(state, which)
         self._fill(sheet, state, which, baselines=False)
@@ -175,7 +175,7 @@ class Evaluator:
           Scores by network or generator.
 
         Raises:
-          MissingScores: if some could not be computed; the others are written.
+          MissingScores: If some could not be computed; the others are written.
         """
         config = self._experiment.config
         about = self._about(state, config.evals.final)
@@ -203,7 +203,7 @@ class Evaluator:
     def _fill(
         self, sheet: ScoreSheet, state: TrainState, which: Sequence[str], baselines: bool
     ) -> None:
-        """Scores a state, after what it must be better than."""
+        """Scores a state, after its baselines."""
         probes, drawn = _sort(which)
         untrained = self._experiment.init() if baselines else None
         if probes:
@@ -262,7 +262,7 @@ def newest_state(experiment: Experiment, workdir: pathlib.Path) -> TrainState:
       workdir: That of the run.
 
     Raises:
-      UserError: if there is no checkpoint, or it is of another model.
+      UserError: If there is no checkpoint, or it is of another model.
     """
     checkpoints = Checkpoints(workdir / "checkpoints", read_only=True)
     with contextlib.closing(checkpoints):
@@ -287,9 +287,9 @@ def evaluate_checkpoint(config: ConfigDict, workdir: pathlib.Path) -> dict[str, 
       Scores by network.
 
     Raises:
-      UserError: if there is no checkpoint, or the config is not that of the trained network, or a
+      UserError: If there is no checkpoint, or the config is not that of the trained network, or a
         score is impossible.
-      MissingScores: if some scores could not be computed; the others are written.
+      MissingScores: If some scores could not be computed; the others are written.
     """
     config = pretrained.resolve(config, workdir)
     workdirs.check(config, workdir)

@@ -6,10 +6,10 @@ python -m ssljax.main --list
 
 CONFIG is a name that --list shows, such as simclr/cifar10, or the path of a config file.
 
-Exit status: 0 when all is done; 2 after a mistake in the input, told in one sentence; 1 when a run
-that had begun cannot go on (its loss or state is not finite, a disk is full) or a score is missing;
-130 after Ctrl-C and 143 after SIGTERM, with the state of a run that trained saved. The same command
-goes on from there.
+Exit status: 0 when all is done; 2 after a mistake in the input, reported in one sentence; 1 when a
+run that had begun cannot go on (its loss or state is not finite, a disk is full) or a score is
+missing; 130 after Ctrl-C and 143 after SIGTERM, with the state of a run that trained saved. The
+same command goes on from there.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def parse(arguments: list[str]) -> flags.FlagValues:
       The options, `config` among them with all of its overrides.
 
     Raises:
-      UserError: for every mistake in it.
+      UserError: For every mistake in it.
     """
     values = flags.FlagValues()
     flags.DEFINE_string(
@@ -99,13 +99,13 @@ def _run(options: flags.FlagValues, workdir: pathlib.Path) -> int:
         sample.sample_checkpoint(options.config, workdir)
         return 0
     stopped_by = train.train(options.config, workdir)
-    # As a shell tells it; Slurm and Kubernetes read 143 as preempted.
+    # As a shell reports it; Slurm and Kubernetes read 143 as preempted.
     return 0 if stopped_by is None else 128 + stopped_by
 
 
 @contextlib.contextmanager
 def _logging_to_stderr() -> Iterator[None]:
-    """Shows what ssljax tells, and of the libraries under it only warnings, once."""
+    """Shows the messages of ssljax, and only warnings of the libraries below it, once."""
     logger, handler = logging.getLogger("ssljax"), logging.StreamHandler()
     handler.setFormatter(logging.Formatter("%(levelname).1s %(message)s"))
     before = logger.level, logger.propagate
@@ -114,8 +114,8 @@ def _logging_to_stderr() -> Iterator[None]:
     logger.propagate = False
     for noisy in ("absl", "orbax", "jax", "grain", "tensorboardX"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
-    # What Orbax writes of a failure it also raises, and `checkpoint` says it in one sentence. What
-    # it leaves behind then is no news either.
+    # Orbax also raises the failures that it logs, and `checkpoint` reports them in one sentence.
+    # The coroutines that it leaves behind then need no warning.
     logging.getLogger("absl").addFilter(_is_not_of_orbax)
     logging.getLogger("asyncio").setLevel(logging.CRITICAL)
     warnings.filterwarnings("ignore", "coroutine .* was never awaited", RuntimeWarning)
@@ -137,10 +137,10 @@ def main(arguments: list[str] | None = None) -> int:
       arguments: The command line with the program's name first; `sys.argv` if None.
 
     Returns:
-      The exit status: 0 when done; 2 after a mistake in the input, told in one sentence; 1 when a
-      run that had begun cannot go on, as its loss or its state is not finite or a disk is full, or
-      when a score could not be computed; 130 or 143 when SIGINT (Ctrl-C) or SIGTERM stopped a run
-      and its state is saved.
+      The exit status: 0 when done; 2 after a mistake in the input, reported in one sentence; 1 when
+      a run that had begun cannot go on, as its loss or its state is not finite or a disk is full,
+      or when a score could not be computed; 130 or 143 when SIGINT (Ctrl-C) or SIGTERM stopped a
+      run and its state is saved.
     """
     workdir = pathlib.Path()
     try:

@@ -32,7 +32,7 @@ def make_mesh(data: int = -1, fsdp: int = 1) -> Mesh:
       The mesh.
 
     Raises:
-      UserError: if the sizes do not use the devices up.
+      UserError: If the sizes do not use all devices.
     """
     sizes, devices = [data, fsdp], jax.device_count()
     if sizes.count(-1) == 1:
@@ -114,7 +114,7 @@ def local_rows(mesh: Mesh, batch_size: int) -> slice:
       A slice with step 1.
 
     Raises:
-      UserError: if the devices or the processes do not divide the batch.
+      UserError: If the devices or the processes do not divide the batch.
     """
     devices, processes = mesh.size, jax.process_count()
     if batch_size % devices:

@@ -1,8 +1,8 @@
 """Pure augmentation of batches on the device, keyed per example.
 
 Every operation takes float32 images (batch, height, width, channels) in [0, 1] and, where it is
-random, one typed key per example. Whole views are made of bytes (uint8): floats, whose range nobody
-can tell, are refused.
+random, one typed key per example. Whole views are made of bytes (uint8): floats are refused, as
+their range is not known.
 """
 
 from ssljax.augment.blur import gaussian_blur

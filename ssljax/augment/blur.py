@@ -16,14 +16,14 @@ def blur_radius(height: int, kernel_size: int | None = None) -> int:
     """Pixels on each side of the centre of the kernel.
 
     Args:
-        height: Height of the images in pixels.
-        kernel_size: Odd size of the kernel, or None for a tenth of the height made odd.
+      height: Height of the images in pixels.
+      kernel_size: Odd size of the kernel, or None for a tenth of the height made odd.
 
     Returns:
-        The radius.
+      The radius.
 
     Raises:
-        ValueError: If the size is even or not positive.
+      ValueError: If the size is even or not positive.
     """
     if kernel_size is None:
         return height // 10 // 2
@@ -35,7 +35,7 @@ def blur_radius(height: int, kernel_size: int | None = None) -> int:
 def _blur_matrix(
     sigma: Float[Array, " batch"], size: int, radius: int, padding: BlurPadding
 ) -> Float[Array, "batch {size} {size}"]:
-    """Row o holds the kernel about pixel o; what falls off an end is reflected back, or is lost."""
+    """Row o holds the kernel around pixel o; weights past an end are reflected back, or dropped."""
     target, source = np.arange(size)[:, None], np.arange(size)[None, :]
     before = np.where(source > 0, target + source, size + radius)
     after = np.where(source < size - 1, 2 * (size - 1) - target - source, size + radius)
@@ -65,24 +65,24 @@ def gaussian_blur(
     A kernel of one pixel does nothing and is left out of the compiled program.
 
     Args:
-        keys: One key per example.
-        images: Images of any range.
-        kernel_size: Odd size at which the kernel is cut off, in pixels; None stands for a tenth of
-            the height made odd, so images of less than 20 pixels stay as they are.
-        sigma: Range of the standard deviation in pixels.
-        p: Probability that an image is blurred.
-        padding: What lies around the image: "reflect", itself reflected without repeating the edge,
-            as torchvision has it; or "zeros", as SimCLR and BYOL, whose borders so become darker.
+      keys: One key per example.
+      images: Images of any range.
+      kernel_size: Odd size at which the kernel is cut off, in pixels; None stands for a tenth of
+        the height made odd, so images of less than 20 pixels stay as they are.
+      sigma: Range of the standard deviation in pixels.
+      p: Probability that an image is blurred.
+      padding: What lies around the image: "reflect", itself reflected without repeating the edge,
+        as torchvision has it; or "zeros", as in SimCLR and BYOL, which darkens the borders.
 
     Returns:
-        The images.
+      The images.
 
     Raises:
-        ValueError: If the probability, the range, the kernel or the padding is impossible.
+      ValueError: If the probability, the range, the kernel or the padding is impossible.
 
     Reference:
-        Chen et al., A Simple Framework for Contrastive Learning of Visual Representations, 2020,
-        appendix A.
+      Chen et al., A Simple Framework for Contrastive Learning of Visual Representations, 2020,
+      appendix A.
     """
     check_probability(p)
     if not 0.0 < sigma[0] <= sigma[1]:

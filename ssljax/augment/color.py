@@ -12,7 +12,7 @@ from ssljax.augment.planar import choose, from_planar, to_planar
 
 BrightnessMode = Literal["multiplicative", "additive"]
 ContrastMode = Literal["torchvision", "tensorflow"]
-"""Whose contrast and saturation: about grey, or about each channel's mean and in HSV."""
+"""Contrasts and saturation about grey, or about channel means and in HSV as in TensorFlow."""
 
 _BLENDS = ("brightness", "contrast", "saturation")
 # ITU-R BT.601 luma, rounded as torchvision has it.
@@ -78,8 +78,8 @@ def _blend(
 
     A blend is factor * x + (1 - factor) * reference; the reference is black for brightness, the
     mean grey or each channel's mean for contrast and the grey image for saturation. One expression
-    covers the three, with coefficients that differ between images. TensorFlow's saturation is no
-    blend with one factor for all pixels, and comes on its own.
+    covers the three, with coefficients that differ between images. TensorFlow's saturation is not a
+    blend with one factor for all pixels, and is computed separately.
     """
     in_hsv = contrast_mode == "tensorflow" and "saturation" in chosen
 
@@ -116,19 +116,19 @@ def apply_color_jitter(
 ) -> Float[Array, "batch height width channels"]:
     """Applies given colour changes in a given order, clipping to [0, 1] after each.
 
-    Hue is by far the dearest, so it is computed once: the blends that come before it in an image's
-    own order are applied first, then hue, then the blends that come after.
+    Hue is by far the most expensive, so it is computed once: the blends that come before it in an
+    image's own order are applied first, then hue, then the blends that come after.
 
     Args:
-        images: RGB or grey images in [0, 1].
-        factors: The factor per image, for any of "brightness", "contrast", "saturation" and "hue".
-            Hue is in turns; brightness is an amount to add where the mode is additive.
-        positions: For the same names, the place 0, 1, … in the order of application.
-        brightness_mode: "multiplicative" or "additive".
-        contrast_mode: "torchvision" or "tensorflow", of contrast and saturation.
+      images: RGB or grey images in [0, 1].
+      factors: The factor per image, for any of "brightness", "contrast", "saturation" and "hue".
+        Hue is in turns; brightness is an amount to add where the mode is additive.
+      positions: For the same names, the place 0, 1, … in the order of application.
+      brightness_mode: "multiplicative" or "additive".
+      contrast_mode: "torchvision" or "tensorflow", of contrast and saturation.
 
     Returns:
-        The changed images, in [0, 1].
+      The changed images, in [0, 1].
     """
     blends = [name for name in _BLENDS if name in factors]
     hue_position = positions.get("hue")
@@ -155,13 +155,13 @@ def sample_color_jitter(
     """Samples the factors and the order of a colour jitter.
 
     Args:
-        keys: One key per example.
-        strengths: Strength x of each change, all positive: factors are drawn from
-            [max(0, 1 - x), 1 + x], hue and additive brightness from [-x, x].
-        brightness_mode: "multiplicative" or "additive".
+      keys: One key per example.
+      strengths: Strength x of each change, all positive: factors are drawn from
+        [max(0, 1 - x), 1 + x], hue and additive brightness from [-x, x].
+      brightness_mode: "multiplicative" or "additive".
 
     Returns:
-        The factors and the positions that `apply_color_jitter` takes; every order is as likely.
+      The factors and the positions that `apply_color_jitter` takes; every order is as likely.
     """
     count = len(strengths)
     draws = uniform(fold_keys(keys, 0), count)
@@ -191,29 +191,29 @@ def color_jitter(
     nor hue to change.
 
     Args:
-        keys: One key per example.
-        images: RGB or grey images in [0, 1].
-        brightness: Strength x; the factor is drawn from [max(0, 1 - x), 1 + x].
-        contrast: The same for contrast.
-        saturation: The same for saturation.
-        hue: Largest turn of the hue, as a fraction of the circle, at most 0.5.
-        p: Probability that an image is changed at all.
-        brightness_mode: "multiplicative", as SimCLR v2 and torchvision have it, or "additive", as
-            SimCLR v1: an amount from [-x, x] is added.
-        contrast_mode: "torchvision": contrast is about the mean of the grey image, and saturation
-            blends with the grey image; or "tensorflow", as SimCLR and BYOL: contrast is about each
-            channel's own mean, and saturation is that of HSV, cut off at 1.
+      keys: One key per example.
+      images: RGB or grey images in [0, 1].
+      brightness: Strength x; the factor is drawn from [max(0, 1 - x), 1 + x].
+      contrast: The same for contrast.
+      saturation: The same for saturation.
+      hue: Largest turn of the hue, as a fraction of the circle, at most 0.5.
+      p: Probability that an image is changed at all.
+      brightness_mode: "multiplicative", as SimCLR v2 and torchvision have it, or "additive", as
+        SimCLR v1: an amount from [-x, x] is added.
+      contrast_mode: "torchvision": contrast is about the mean of the grey image, and saturation
+        blends with the grey image; or "tensorflow", as SimCLR and BYOL: contrast is about each
+        channel's own mean, and saturation is that of HSV, cut off at 1.
 
     Returns:
-        The changed images, in [0, 1].
+      The changed images, in [0, 1].
 
     Raises:
-        ValueError: If a strength, the probability, the mode or the number of channels is
-            impossible.
+      ValueError: If a strength, the probability, the mode or the number of channels is
+        impossible.
 
     Reference:
-        Chen et al., A Simple Framework for Contrastive Learning of Visual Representations, 2020,
-        appendix A.
+      Chen et al., A Simple Framework for Contrastive Learning of Visual Representations, 2020,
+      appendix A.
     """
     check_probability(p)
     given = {"brightness": brightness, "contrast": contrast, "saturation": saturation, "hue": hue}
@@ -251,15 +251,15 @@ def random_grayscale(
     """Replaces images by their grey version at random, keeping the number of channels.
 
     Args:
-        keys: One key per example.
-        images: RGB or grey images in [0, 1].
-        p: Probability of grey.
+      keys: One key per example.
+      images: RGB or grey images in [0, 1].
+      p: Probability of grey.
 
     Returns:
-        The images, in [0, 1].
+      The images, in [0, 1].
 
     Raises:
-        ValueError: If the probability or the number of channels is impossible.
+      ValueError: If the probability or the number of channels is impossible.
     """
     check_probability(p)
     _check_channels(images)
@@ -279,19 +279,19 @@ def solarize(
     """Inverts the pixels at or above a threshold, in a random part of the images.
 
     Args:
-        keys: One key per example.
-        images: Images in [0, 1].
-        p: Probability that an image is solarized.
-        threshold: Values x >= threshold become 1 - x; in [0, 1].
+      keys: One key per example.
+      images: Images in [0, 1].
+      p: Probability that an image is solarized.
+      threshold: Values x >= threshold become 1 - x; in [0, 1].
 
     Returns:
-        The images, in [0, 1].
+      The images, in [0, 1].
 
     Raises:
-        ValueError: If the probability is impossible.
+      ValueError: If the probability is impossible.
 
     Reference:
-        Grill et al., Bootstrap Your Own Latent, 2020, appendix B.
+      Grill et al., Bootstrap Your Own Latent, 2020, appendix B.
     """
     check_probability(p)
     if p == 0.0:

@@ -42,20 +42,20 @@ def sample_crop_boxes(
     largest central one with a permitted ratio.
 
     Args:
-        keys: One key per example.
-        height: Height of the images in pixels.
-        width: Width of the images in pixels.
-        scale: Range of the box's area as a fraction of the image's.
-        ratio: Range of width / height.
+      keys: One key per example.
+      height: Height of the images in pixels.
+      width: Width of the images in pixels.
+      scale: Range of the box's area as a fraction of the image's.
+      ratio: Range of width / height.
 
     Returns:
-        Whole numbers (top, left, height, width) per example.
+      Whole numbers (top, left, height, width) per example.
 
     Raises:
-        ValueError: If a range is empty or not positive.
+      ValueError: If a range is empty or not positive.
 
     Reference:
-        Szegedy et al., Going Deeper with Convolutions, 2015, section 6.
+      Szegedy et al., Going Deeper with Convolutions, 2015, section 6.
     """
     for name, (low, high) in (("scale", scale), ("ratio", ratio)):
         if not 0.0 < low <= high:
@@ -91,17 +91,17 @@ def crop_and_resize(
     """Cuts a box out of each image and resizes it, as Pillow's `crop` and `resize` do.
 
     Args:
-        images: Images in [0, 1].
-        boxes: (top, left, height, width) in pixels, inside the image.
-        size: (height, width) of the result; an int means a square.
-        method: "bilinear" or "bicubic"; the overshoot of bicubic is clipped to [0, 1].
-        antialias: Widen the kernel when shrinking.
+      images: Images in [0, 1].
+      boxes: (top, left, height, width) in pixels, inside the image.
+      size: (height, width) of the result; an int means a square.
+      method: "bilinear" or "bicubic"; the overshoot of bicubic is clipped to [0, 1].
+      antialias: Widen the kernel when shrinking.
 
     Returns:
-        The crops.
+      The crops.
 
     Raises:
-        ValueError: If the size is not positive or the method is unknown.
+      ValueError: If the size is not positive or the method is unknown.
     """
     out_height, out_width = pair(size)
     height, width = images.shape[1:3]
@@ -123,22 +123,22 @@ def random_resized_crop(
     """Cuts a random box out of each image and resizes it.
 
     Args:
-        keys: One key per example.
-        images: Images in [0, 1].
-        size: (height, width) of the result; an int means a square.
-        scale: Range of the box's area as a fraction of the image's.
-        ratio: Range of the box's width / height.
-        method: "bilinear" or "bicubic".
-        antialias: Widen the kernel when shrinking.
+      keys: One key per example.
+      images: Images in [0, 1].
+      size: (height, width) of the result; an int means a square.
+      scale: Range of the box's area as a fraction of the image's.
+      ratio: Range of the box's width / height.
+      method: "bilinear" or "bicubic".
+      antialias: Widen the kernel when shrinking.
 
     Returns:
-        The crops, in [0, 1].
+      The crops, in [0, 1].
 
     Raises:
-        ValueError: If a range is empty, the size is not positive or the method is unknown.
+      ValueError: If a range is empty, the size is not positive or the method is unknown.
 
     Reference:
-        Szegedy et al., Going Deeper with Convolutions, 2015, section 6.
+      Szegedy et al., Going Deeper with Convolutions, 2015, section 6.
     """
     boxes = sample_crop_boxes(keys, images.shape[1], images.shape[2], scale, ratio)
     return crop_and_resize(images, boxes, size, method, antialias)
@@ -152,18 +152,18 @@ def random_crop_with_padding(
     """Pads each image with zeros on all sides and cuts a random window of the old size.
 
     Args:
-        keys: One key per example.
-        images: Images of any range.
-        padding: Pixels added on each side; 4 in the recipes for CIFAR.
+      keys: One key per example.
+      images: Images of any range.
+      padding: Pixels added on each side; 4 in the recipes for CIFAR.
 
     Returns:
-        The shifted images.
+      The shifted images.
 
     Raises:
-        ValueError: If the padding is negative.
+      ValueError: If the padding is negative.
 
     Reference:
-        He et al., Deep Residual Learning for Image Recognition, 2016, section 4.2.
+      He et al., Deep Residual Learning for Image Recognition, 2016, section 4.2.
     """
     if padding < 0:
         raise ValueError(f"padding must not be negative, got {padding}.")
@@ -187,14 +187,14 @@ def center_crop(
     """Cuts the central window out of each image.
 
     Args:
-        images: Images of any range.
-        size: (height, width) of the window in pixels; an int means a square.
+      images: Images of any range.
+      size: (height, width) of the window in pixels; an int means a square.
 
     Returns:
-        The windows.
+      The windows.
 
     Raises:
-        ValueError: If the window is larger than the image.
+      ValueError: If the window is larger than the image.
     """
     out_height, out_width = pair(size)
     height, width = images.shape[1:3]

@@ -16,15 +16,15 @@ def random_flip(
     """Mirrors a random part of the images left to right.
 
     Args:
-        keys: One key per example.
-        images: Images of any range.
-        p: Probability that an image is mirrored.
+      keys: One key per example.
+      images: Images of any range.
+      p: Probability that an image is mirrored.
 
     Returns:
-        The images.
+      The images.
 
     Raises:
-        ValueError: If the probability is impossible.
+      ValueError: If the probability is impossible.
     """
     check_probability(p)
     if p == 0.0:
@@ -41,21 +41,21 @@ def warp(
     """Warps each image by an affine map or a homography, with bilinear sampling.
 
     Args:
-        images: Images of any range.
-        matrices: For each image the map from a pixel (x, y, 1) of the result to the place in the
-            image it is read from. Pixel centres lie at whole numbers. The third coordinate must
-            not vanish inside the frame.
-        fill: Value of everything outside the image.
+      images: Images of any range.
+      matrices: For each image the map from a pixel (x, y, 1) of the result to the place in the
+        image it is read from. Pixel centres lie at whole numbers. The third coordinate must
+        not vanish inside the frame.
+      fill: Value of everything outside the image.
 
     Returns:
-        The warped images, of the same size.
+      The warped images, of the same size.
     """
     batch, height, width, channels = images.shape
     y, x = np.mgrid[:height, :width].astype(np.float32)
     pixels = jnp.asarray(np.stack([x, y, np.ones_like(x)]))
     # Elementwise rather than a matrix product, whose default precision would shift the pixels.
     mapped = jnp.sum(matrices[:, :, :, None, None] * pixels[None, None], axis=2)
-    # One pixel outside the frame is as good as any number of them, and safe to turn to integers.
+    # All points outside the frame are alike: one pixel outside is safe to convert to integers.
     source_x = jnp.clip(mapped[:, 0] / mapped[:, 2], -1.0, width)
     source_y = jnp.clip(mapped[:, 1] / mapped[:, 2], -1.0, height)
     left, top = jnp.floor(source_x), jnp.floor(source_y)
@@ -84,14 +84,14 @@ def affine_matrices(
     """Matrices for `warp` that turn, zoom and then shift an image about its centre.
 
     Args:
-        degrees: Angle, counter-clockwise as seen.
-        shift: Shift (right, down) in pixels.
-        scale: Zoom; 2 makes things twice as large.
-        height: Height of the images in pixels.
-        width: Width of the images in pixels.
+      degrees: Angle, counter-clockwise as seen.
+      shift: Shift (right, down) in pixels.
+      scale: Zoom; 2 makes things twice as large.
+      height: Height of the images in pixels.
+      width: Width of the images in pixels.
 
     Returns:
-        One matrix per example.
+      One matrix per example.
     """
     angle = jnp.deg2rad(degrees)
     cosine, sine = jnp.cos(angle) / scale, jnp.sin(angle) / scale
@@ -117,18 +117,18 @@ def random_affine(
     """Turns, zooms and shifts each image at random about its centre.
 
     Args:
-        keys: One key per example.
-        images: Images of any range.
-        degrees: Largest angle, either way.
-        translate: Largest shift, either way, as fractions of the width and of the height.
-        scale: Range of the zoom.
-        fill: Value of what was outside the image.
+      keys: One key per example.
+      images: Images of any range.
+      degrees: Largest angle, either way.
+      translate: Largest shift, either way, as fractions of the width and of the height.
+      scale: Range of the zoom.
+      fill: Value of everything outside the image.
 
     Returns:
-        The images, of the same size.
+      The images, of the same size.
 
     Raises:
-        ValueError: If an amount is negative or the range of the zoom is empty.
+      ValueError: If an amount is negative or the range of the zoom is empty.
     """
     if degrees < 0.0 or min(translate) < 0.0:
         raise ValueError(f"degrees and translate must not be negative: {degrees}, {translate}.")

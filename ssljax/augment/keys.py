@@ -12,11 +12,11 @@ def example_keys(key: Key[Array, ""], batch: int) -> Key[Array, " batch"]:
     changes what happens to an example.
 
     Args:
-        key: The key of this view at this step.
-        batch: Number of examples in the global batch.
+      key: The key of this view at this step.
+      batch: Number of examples in the global batch.
 
     Returns:
-        One key per example.
+      One key per example.
     """
     return jax.vmap(jax.random.fold_in, in_axes=(None, 0))(key, jnp.arange(batch, dtype=jnp.uint32))
 
@@ -25,11 +25,11 @@ def fold_keys(keys: Key[Array, " batch"], data: int) -> Key[Array, " batch"]:
     """Folds one integer, such as the number of an operation, into every key.
 
     Args:
-        keys: One key per example.
-        data: A number that differs between the uses of the keys.
+      keys: One key per example.
+      data: A number that differs between the uses of the keys.
 
     Returns:
-        One new key per example.
+      One new key per example.
     """
     return jax.vmap(jax.random.fold_in, in_axes=(0, None))(keys, jnp.uint32(data))
 

@@ -8,7 +8,7 @@ from jaxtyping import Array, Float, Num
 
 
 def check_bytes(images: Num[Array | np.ndarray, "batch height width channels"]) -> None:
-    """Raises ValueError unless images are bytes, whose range is known; that of floats is not."""
+    """Raises ValueError unless images are bytes: their range is known, that of floats is not."""
     if images.dtype != np.uint8:
         raise ValueError(
             f"Images must be bytes, uint8 from 0 to 255, and these are {images.dtype}: make floats "
@@ -22,13 +22,13 @@ def to_float(
     """Turns bytes into float32 in [0, 1]: the one way in for all views and features.
 
     Args:
-        images: Images in 0 to 255, uint8.
+      images: Images in 0 to 255, uint8.
 
     Returns:
-        The images divided by 255.
+      The images divided by 255.
 
     Raises:
-        ValueError: If the images are not bytes: what is 0 to 1 already would come out as black.
+      ValueError: If the images are not bytes: what is 0 to 1 already would come out as black.
     """
     check_bytes(images)
     return jnp.asarray(images).astype(jnp.float32) / 255.0
@@ -40,13 +40,13 @@ def to_tanh_range(
     """Turns bytes into float32 in [-1, 1], where a generator's images lie.
 
     Args:
-        images: Images in 0 to 255, uint8.
+      images: Images in 0 to 255, uint8.
 
     Returns:
-        The images scaled so that 0 becomes -1 and 255 becomes 1.
+      The images scaled so that 0 becomes -1 and 255 becomes 1.
 
     Raises:
-        ValueError: If the images are not bytes.
+      ValueError: If the images are not bytes.
     """
     return 2.0 * to_float(images) - 1.0
 
@@ -59,15 +59,15 @@ def normalize(
     """Subtracts a mean and divides by a standard deviation, channel by channel.
 
     Args:
-        images: Images in [0, 1].
-        mean: One number per channel, or one for all channels, in units of [0, 1].
-        std: The same; all positive.
+      images: Images in [0, 1].
+      mean: One number per channel, or one for all channels, in units of [0, 1].
+      std: The same; all positive.
 
     Returns:
-        The normalised images.
+      The normalised images.
 
     Raises:
-        ValueError: If there is not one positive number per channel.
+      ValueError: If there is not one positive number per channel.
     """
     channels = images.shape[-1]
     if len(mean) == len(std) == 1:

@@ -1,7 +1,7 @@
 """The layout in which the work is done: planes of pixels, channels first.
 
-Vector units reach long runs of pixels that way. Operations turn their input to planes and their
-result back; between two operations the turns cancel in the compiled program.
+Vector units reach long runs of pixels that way. Operations transpose their input to planes and
+their result back; between two operations the transposes cancel in the compiled program.
 """
 
 import jax.numpy as jnp

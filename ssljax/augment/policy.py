@@ -15,32 +15,32 @@ class ViewPolicy:
     """How one view is made; hashable, so that it can be a static argument of `jax.jit`.
 
     Attributes:
-        size: Side of the square view in pixels.
-        crop_scale: Range of the area of the random resized crop, as a fraction of the image's; None
-            for no such crop: the shorter side is then resized to `size` and the centre taken.
-        crop_ratio: Range of the crop's width / height.
-        crop_padding: Pixels of zeros around the image for a random shift; needs crop_scale None.
-        interpolation: "bilinear" or "bicubic", antialiased.
-        flip_p: Probability of a mirrored view.
-        brightness: Strength of the jitter of brightness; see `color_jitter` for all four.
-        contrast: Strength of the jitter of contrast.
-        saturation: Strength of the jitter of saturation.
-        hue: Largest turn of the hue as a fraction of the circle.
-        brightness_mode: "multiplicative" or "additive".
-        contrast_mode: "torchvision" or "tensorflow", of contrast and saturation.
-        jitter_p: Probability of colour jitter.
-        gray_p: Probability of a grey view.
-        blur_p: Probability of Gaussian blur.
-        blur_sigma: Range of the blur's standard deviation in pixels.
-        blur_kernel: Odd size of the blur's kernel, or None for a tenth of `size` made odd.
-        blur_padding: "reflect" or "zeros" around the blurred image.
-        solarize_p: Probability of solarization.
-        solarize_threshold: Value in [0, 1] from which on pixels are inverted.
-        mean: Mean per channel to subtract at the end, in units of [0, 1]; None to leave it.
-        std: Standard deviation per channel to divide by at the end; None where mean is None.
+      size: Side of the square view in pixels.
+      crop_scale: Range of the area of the random resized crop, as a fraction of the image's; None
+        for no such crop: the shorter side is then resized to `size` and the centre taken.
+      crop_ratio: Range of the crop's width / height.
+      crop_padding: Pixels of zeros around the image for a random shift; needs crop_scale None.
+      interpolation: "bilinear" or "bicubic", antialiased.
+      flip_p: Probability of a mirrored view.
+      brightness: Strength of the jitter of brightness; see `color_jitter` for all four.
+      contrast: Strength of the jitter of contrast.
+      saturation: Strength of the jitter of saturation.
+      hue: Largest turn of the hue as a fraction of the circle.
+      brightness_mode: "multiplicative" or "additive".
+      contrast_mode: "torchvision" or "tensorflow", of contrast and saturation.
+      jitter_p: Probability of colour jitter.
+      gray_p: Probability of a grey view.
+      blur_p: Probability of Gaussian blur.
+      blur_sigma: Range of the blur's standard deviation in pixels.
+      blur_kernel: Odd size of the blur's kernel, or None for a tenth of `size` made odd.
+      blur_padding: "reflect" or "zeros" around the blurred image.
+      solarize_p: Probability of solarization.
+      solarize_threshold: Value in [0, 1] from which on pixels are inverted.
+      mean: Mean per channel to subtract at the end, in units of [0, 1]; None to leave it.
+      std: Standard deviation per channel to divide by at the end; None where mean is None.
 
     Raises:
-        ValueError: If a value is impossible.
+      ValueError: If a value is impossible.
     """
 
     size: int
@@ -151,13 +151,13 @@ def view_from_config(config: Config) -> ViewPolicy:
     """Reads a policy from named values; lists count as tuples.
 
     Args:
-        config: Values for fields of `ViewPolicy`; fields not named keep their defaults.
+      config: Values for fields of `ViewPolicy`; fields not named keep their defaults.
 
     Returns:
-        The policy.
+      The policy.
 
     Raises:
-        ValueError: If a name is unknown, `size` is missing or a value is impossible.
+      ValueError: If a name is unknown, `size` is missing or a value is impossible.
     """
     known = [field.name for field in dataclasses.fields(ViewPolicy)]
     values: dict[str, Any] = dict(config)
@@ -170,5 +170,5 @@ def view_from_config(config: Config) -> ViewPolicy:
         if isinstance(value, list):
             values[name] = tuple(value)
     defaults = {field.name: field.default for field in dataclasses.fields(ViewPolicy)}
-    check_fields(defaults | values)  # Before a type checker, if there is one, says it in its words.
+    check_fields(defaults | values)  # Before a type checker, if any, reports it less clearly.
     return ViewPolicy(**values)

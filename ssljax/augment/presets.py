@@ -19,18 +19,18 @@ def simclr(
     """Makes the view of SimCLR; the method makes both of its views with it.
 
     Args:
-        size: Side of the square view in pixels.
-        strength: Strength s of the colour distortion: 1 for ImageNet, 0.5 for CIFAR.
-        blur: Whether to blur half of the views; off for CIFAR.
-        brightness_mode: "multiplicative" (v2) or "additive" (v1).
+      size: Side of the square view in pixels.
+      strength: Strength s of the colour distortion: 1 for ImageNet, 0.5 for CIFAR.
+      blur: Whether to blur half of the views; off for CIFAR.
+      brightness_mode: "multiplicative" (v2) or "additive" (v1).
 
     Returns:
-        The policy. It does not normalise, as the authors do not; contrast, saturation and the
-        borders of the blur are TensorFlow's.
+      The policy. It does not normalise, as the authors do not; contrast, saturation and the
+      borders of the blur are TensorFlow's.
 
     Reference:
-        Chen et al., A Simple Framework for Contrastive Learning of Visual Representations, 2020,
-        appendices A and B.9; `data_util.py` of google-research/simclr.
+      Chen et al., A Simple Framework for Contrastive Learning of Visual Representations, 2020,
+      appendices A and B.9; `data_util.py` of google-research/simclr.
     """
     return ViewPolicy(
         size,
@@ -53,19 +53,19 @@ def byol(
     """Makes the two views of BYOL, Barlow Twins, VICReg, NNCLR and MoCo v3.
 
     Args:
-        size: Side of the square views in pixels.
-        least_crop: Least area of a crop, as a fraction of the image's; 0.2 for MoCo v3's ResNet.
-        original: Colours and blur as in BYOL's own code: brightness is added, contrast is about
-            each channel's mean, saturation is HSV's, and zeros lie around a blurred image. Those
-            that came after BYOL take torchvision's.
+      size: Side of the square views in pixels.
+      least_crop: Least area of a crop, as a fraction of the image's; 0.2 for MoCo v3's ResNet.
+      original: Colours and blur as in BYOL's own code: brightness is added, contrast is about
+        each channel's mean, saturation is HSV's, and zeros lie around a blurred image. Later
+        methods use torchvision's.
 
     Returns:
-        The first policy, which always blurs, and the second, which seldom blurs and sometimes
-        solarizes; alike in all else.
+      The first policy, which always blurs, and the second, which seldom blurs and sometimes
+      solarizes; they agree in everything else.
 
     Reference:
-        Grill et al., Bootstrap Your Own Latent, 2020, table 6; `byol/utils/augmentations.py` of
-        google-deepmind/deepmind-research.
+      Grill et al., Bootstrap Your Own Latent, 2020, table 6; `byol/utils/augmentations.py` of
+      google-deepmind/deepmind-research.
     """
     first = ViewPolicy(
         size,
@@ -90,14 +90,14 @@ def moco_v1(size: int) -> ViewPolicy:
     """Makes the view of MoCo v1: jitter on every image, with strong hue, and no blur.
 
     Args:
-        size: Side of the square view in pixels.
+      size: Side of the square view in pixels.
 
     Returns:
-        The policy. The authors turn grey before the jitter; here the jitter comes first.
+      The policy. The authors convert to grey before the jitter; here the jitter comes first.
 
     Reference:
-        He et al., Momentum Contrast for Unsupervised Visual Representation Learning, 2020,
-        section 3.3.
+      He et al., Momentum Contrast for Unsupervised Visual Representation Learning, 2020, section
+      3.3.
     """
     return ViewPolicy(
         size,
@@ -117,13 +117,13 @@ def moco_v2(size: int) -> ViewPolicy:
     """Makes the view of MoCo v2 and SimSiam: SimCLR's operations at half the strength.
 
     Args:
-        size: Side of the square view in pixels.
+      size: Side of the square view in pixels.
 
     Returns:
-        The policy.
+      The policy.
 
     Reference:
-        Chen et al., Improved Baselines with Momentum Contrastive Learning, 2020, section 3.
+      Chen et al., Improved Baselines with Momentum Contrastive Learning, 2020, section 3.
     """
     return ViewPolicy(
         size,
@@ -145,18 +145,18 @@ def swav(
     """Makes a crop of SwAV: SimCLR's colours at every size.
 
     Args:
-        size: Side of the square crop in pixels: 224, or 96 for the small ones.
-        crop_scale: Range of the crop's area: (0.14, 1) for the large crops and (0.05, 0.14) for the
-            small ones; (0.08, 1) for two large crops alone.
-        strength: Strength s of the colour distortion.
-        blur: Whether to blur half of the crops.
+      size: Side of the square crop in pixels: 224, or 96 for the small ones.
+      crop_scale: Range of the crop's area: (0.14, 1) for the large crops and (0.05, 0.14) for the
+        small ones; (0.08, 1) for two large crops alone.
+      strength: Strength s of the colour distortion.
+      blur: Whether to blur half of the crops.
 
     Returns:
-        The policy. It normalises by ImageNet's statistics.
+      The policy. It normalises by ImageNet's statistics.
 
     Reference:
-        Caron et al., Unsupervised Learning of Visual Features by Contrasting Cluster Assignments,
-        2020, appendix A; `multicropdataset.py` of facebookresearch/swav.
+      Caron et al., Unsupervised Learning of Visual Features by Contrasting Cluster Assignments,
+      2020, appendix A; `multicropdataset.py` of facebookresearch/swav.
     """
     return ViewPolicy(
         size,
@@ -187,17 +187,17 @@ def dino(
     ================ ==== =========== ====== ==========
 
     Args:
-        size: Side of the square crop in pixels.
-        crop_scale: Range of the crop's area as a fraction of the image's.
-        blur_p: Probability of Gaussian blur.
-        solarize_p: Probability of solarization.
+      size: Side of the square crop in pixels.
+      crop_scale: Range of the crop's area as a fraction of the image's.
+      blur_p: Probability of Gaussian blur.
+      solarize_p: Probability of solarization.
 
     Returns:
-        The policy. It normalises by ImageNet's statistics.
+      The policy. It normalises by ImageNet's statistics.
 
     Reference:
-        Caron et al., Emerging Properties in Self-Supervised Vision Transformers, 2021, section 3.2;
-        `main_dino.py` of facebookresearch/dino.
+      Caron et al., Emerging Properties in Self-Supervised Vision Transformers, 2021, section 3.2;
+      `main_dino.py` of facebookresearch/dino.
     """
     return ViewPolicy(
         size,
@@ -220,13 +220,13 @@ def mae(size: int) -> ViewPolicy:
     """Makes the view of the masked autoencoder: a crop and a flip, no change of colours.
 
     Args:
-        size: Side of the square view in pixels.
+      size: Side of the square view in pixels.
 
     Returns:
-        The policy. It normalises by ImageNet's statistics.
+      The policy. It normalises by ImageNet's statistics.
 
     Reference:
-        He et al., Masked Autoencoders Are Scalable Vision Learners, 2022, appendix A.1.
+      He et al., Masked Autoencoders Are Scalable Vision Learners, 2022, appendix A.1.
     """
     return ViewPolicy(
         size,

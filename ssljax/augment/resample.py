@@ -19,7 +19,7 @@ def pair(size: int | tuple[int, int]) -> tuple[int, int]:
     """Reads a size as (height, width); an int means a square.
 
     Raises:
-        ValueError: If a side is not positive.
+      ValueError: If a side is not positive.
     """
     height, width = (size, size) if isinstance(size, int) else size
     if height < 1 or width < 1:
@@ -35,14 +35,15 @@ def apply_separable(
     """Multiplies the rows and the columns of each image by a matrix.
 
     Args:
-        images: Images of any range.
-        rows: Weights of the input rows in each output row, per image or shared by the batch.
-        columns: The same for columns.
+      images: Images of any range.
+      rows: Weights of the input rows in each output row, per image or shared by the batch.
+      columns: The same for columns.
 
     Returns:
-        The resampled images.
+      The resampled images.
     """
-    # The default precision of accelerators rounds to 8 or 10 bits, no better than the image's own.
+    # The default precision of accelerators rounds to 8 or 10 bits, which is no better than the
+    # precision of the image.
     precision = jax.lax.Precision.HIGHEST
     batch = "b" if rows.ndim == 3 else ""
     planes = to_planar(images)
@@ -75,18 +76,18 @@ def interpolation_weights(
     cutting the interval out first, as Pillow's `crop` then `resize`.
 
     Args:
-        start: First pixel of the interval.
-        length: Number of pixels of the interval, at least one.
-        size_in: Pixels of the whole axis.
-        size_out: Pixels wanted.
-        method: "bilinear" (triangle kernel) or "bicubic" (a = -0.5).
-        antialias: Widen the kernel when shrinking, as Pillow does.
+      start: First pixel of the interval.
+      length: Number of pixels of the interval, at least one.
+      size_in: Pixels of the whole axis.
+      size_out: Pixels wanted.
+      method: "bilinear" (triangle kernel) or "bicubic" (a = -0.5).
+      antialias: Widen the kernel when shrinking, as Pillow does.
 
     Returns:
-        The weights.
+      The weights.
 
     Raises:
-        ValueError: If the method is unknown.
+      ValueError: If the method is unknown.
     """
     if method not in ("bilinear", "bicubic"):
         raise ValueError(f"interpolation must be 'bilinear' or 'bicubic', got {method!r}.")
@@ -112,16 +113,16 @@ def resize(
     """Resizes whole images.
 
     Args:
-        images: Images; values in [0, 1] where the method is bicubic, whose overshoot is clipped.
-        size: (height, width), or an int for the shorter side with the aspect ratio kept.
-        method: "bilinear" or "bicubic".
-        antialias: Widen the kernel when shrinking, as Pillow does.
+      images: Images; values in [0, 1] where the method is bicubic, whose overshoot is clipped.
+      size: (height, width), or an int for the shorter side with the aspect ratio kept.
+      method: "bilinear" or "bicubic".
+      antialias: Widen the kernel when shrinking, as Pillow does.
 
     Returns:
-        The resized images.
+      The resized images.
 
     Raises:
-        ValueError: If the size is not positive or the method is unknown.
+      ValueError: If the size is not positive or the method is unknown.
     """
     height, width = images.shape[1:3]
     if isinstance(size, int):

@@ -1,4 +1,4 @@
-"""Views of a batch of images, as a policy has them."""
+"""Views of a batch of images, made as a policy describes."""
 
 from collections.abc import Sequence
 
@@ -27,19 +27,19 @@ def augment_view(
     """Makes one view of every image.
 
     The order is crop, flip, colour jitter, grey, blur, solarize, normalise. What happens to example
-    i is a function of the key, i and the example. An operation of probability or strength 0 leaves
-    no trace in the compiled program.
+    i is a function of the key, i and the example. An operation of probability or strength 0 is left
+    out of the compiled program.
 
     Args:
-        policy: What to do; static under `jax.jit`.
-        key: The key of this view at this step.
-        images: Images as bytes (uint8), the whole batch.
+      policy: What to do; static under `jax.jit`.
+      key: The key of this view at this step.
+      images: Images as bytes (uint8), the whole batch.
 
     Returns:
-        Views of `policy.size` squared, in [0, 1] unless the policy normalises.
+      Views of `policy.size` squared, in [0, 1] unless the policy normalises.
 
     Raises:
-        ValueError: If the images are not bytes, or the policy does not suit their size or channels.
+      ValueError: If the images are not bytes, or the policy does not suit their size or channels.
     """
     keys = example_keys(key, images.shape[0])
     views = to_float(images)
@@ -90,19 +90,19 @@ def multi_crop(
     """Makes several views of every image, each with its own key.
 
     Args:
-        key: The key of this step.
-        images: Images as bytes (uint8), the whole batch.
-        policies: Policies, and how many views of each.
+      key: The key of this step.
+      images: Images as bytes (uint8), the whole batch.
+      policies: Policies, and how many views of each.
 
     Returns:
-        The views, in the order of the policies.
+      The views, in the order of the policies.
 
     Raises:
-        ValueError: If the images are not bytes, or a policy does not suit their size or channels.
+      ValueError: If the images are not bytes, or a policy does not suit their size or channels.
 
     Reference:
-        Caron et al., Unsupervised Learning of Visual Features by Contrasting Cluster Assignments,
-        2020, section 3.2.
+      Caron et al., Unsupervised Learning of Visual Features by Contrasting Cluster Assignments,
+      2020, section 3.2.
     """
     views = [policy for policy, count in policies for _ in range(count)]
     return tuple(
@@ -116,19 +116,18 @@ def center_view(
 ) -> Float[Array, "batch size size channels"]:
     """Makes the one view that an evaluation sees: resized, cut in the centre, normalised.
 
-    Of images that are large enough the central seven eighths of the shorter side are seen: for
-    views of 224 pixels it becomes 256, as is usual for ImageNet. Images as small as the view are
-    seen whole.
+    Large images show the central seven eighths of their shorter side: for views of 224 pixels it is
+    resized to 256, as is usual for ImageNet. Images as small as the view are shown whole.
 
     Args:
-        policy: Gives the size, the interpolation and the normalisation.
-        images: Images as bytes (uint8).
+      policy: Gives the size, the interpolation and the normalisation.
+      images: Images as bytes (uint8).
 
     Returns:
-        Views of `policy.size` squared, in [0, 1] unless the policy normalises.
+      Views of `policy.size` squared, in [0, 1] unless the policy normalises.
 
     Raises:
-        ValueError: If the images are not bytes.
+      ValueError: If the images are not bytes.
     """
     shorter_side = max(policy.size, min(*images.shape[1:3], round(policy.size * 8 / 7)))
     views = _fit(to_float(images), shorter_side, policy.size, policy.interpolation)

@@ -39,15 +39,15 @@ def base_config(method: str) -> ConfigDict:
             image_key="",
             label_key="",
             labels=0.0,  # Labels a class that are known; below 1, a fraction of them; 0: all.
-            labels_seed=0,  # Of their draw.
-            threads=0,  # Of the host that read and decode; 0: one a core, at most 16.
+            labels_seed=0,  # Seed of the draw of those labels.
+            threads=0,  # Of the host, to read and decode; 0: one per core, at most 16.
             prefetch=2,  # Batches placed on the devices ahead of the step.
             max_corrupt=0,  # Images that may be unreadable before the run stops.
         )
     )
     # The workdir of a run to start from, and its step; 0: its newest checkpoint.
     config.init = ConfigDict(dict(workdir="", step=0))
-    # Keys whose change a run that goes on accepts, and "data": another content of its data set.
+    # Keys that may have changed when a run is resumed; "data": the data set's content.
     config.resume = ConfigDict(dict(accept=()))
     config.method = methods.default_config(method)
     config.model = methods.REGISTRY[method].default_model()
@@ -93,7 +93,7 @@ def base_config(method: str) -> ConfigDict:
 
 
 def flatten(config: ConfigDict) -> dict[str, Any]:
-    """Every value of a config by its dotted key."""
+    """Returns every value of a config by its dotted key."""
     flat: dict[str, Any] = {}
     for key, value in config.items():
         if isinstance(value, ConfigDict):

@@ -35,7 +35,7 @@ def _is_number(value: Any) -> bool:
 
 
 def _neighbors(value: Any) -> bool:
-    """Whether these are pairs of (k, temperature) by which neighbours can vote."""
+    """Whether these are pairs of (k, temperature) for a weighted vote of neighbours."""
     return len(value) > 0 and all(
         isinstance(pair, Sequence)
         and not isinstance(pair, str)
@@ -122,7 +122,7 @@ _ENCODER_OPTIONS = {
 
 
 def check(config: ConfigDict) -> None:
-    """Raises a `UserError` at the first value that no run could have."""
+    """Raises a `UserError` at the first value that is impossible."""
     check_whole(config, "The config")
     values = flatten(config)
     for key, (holds, wanted) in _RULES.items():
@@ -132,7 +132,7 @@ def check(config: ConfigDict) -> None:
     for key in values["resume.accept"]:
         if key not in ("data", *values):
             raise UserError(
-                f"config.resume.accept names {key!r}, which is no key; {nearest(key, values)}."
+                f"config.resume.accept names {key!r}, which is not a key; {nearest(key, values)}."
             )
     if not config.steps and not config.epochs:
         raise UserError("config.steps and config.epochs are both 0: set one of them.")
@@ -150,7 +150,7 @@ def check(config: ConfigDict) -> None:
 def _holds(rule: Callable[[Any], bool], value: Any) -> bool:
     try:
         return rule(value)
-    except (AttributeError, TypeError, ValueError):  # Not even of the kind that it speaks of.
+    except (AttributeError, TypeError, ValueError):  # Not of the type that the rule expects.
         return False
 
 
@@ -198,7 +198,7 @@ def _check_known(key: str, values: Mapping[str, Any], names: Collection[str]) ->
 
 
 def nearest(name: str, names: Iterable[str]) -> str:
-    """Names the nearest or, if none is near, all of them."""
+    """Says which name is nearest or, if none is near, all of them."""
     names = sorted(names)
     last = name.rsplit(".", 1)[-1]
     near = difflib.get_close_matches(name, names, 1, 0.6) or [

@@ -50,7 +50,7 @@ def find(name: str) -> str:
       The path of the file.
 
     Raises:
-      UserError: if there is neither.
+      UserError: If there is neither.
     """
     if not name:
         raise UserError("--config is empty: give it a name that --list shows, or a file's path.")
@@ -77,7 +77,7 @@ def load(path: str) -> ConfigDict:
       The config, with every key that `base_config` has.
 
     Raises:
-      UserError: if there is no such config or variant, or if its code fails.
+      UserError: If there is no such config or variant, or if its code fails.
     """
     name, *variant = path.split(":", 1)
     file = find(name)
@@ -122,7 +122,7 @@ def _check_variant(name: str, get_config: Callable[..., Any], variant: str) -> N
 
 
 class _Tuple(tuple_parser.TupleParser):
-    """Reads tuples as Python writes them, and `a,b` as two texts."""
+    """Reads tuples as Python writes them, and `a,b` as two strings."""
 
     def parse(self, argument: Any) -> Any:
         if not isinstance(argument, str) or _is_literal(argument):
@@ -162,10 +162,10 @@ def read_command_line(arguments: list[str], values: flags.FlagValues) -> list[st
       values: The other options, not parsed yet.
 
     Returns:
-      What is no option, the program's name first.
+      What is not an option, the program's name first.
 
     Raises:
-      UserError: for every mistake in it.
+      UserError: If there is a mistake in them.
     """
     with_files, paths = _find_configs(arguments)
     config_flags.register_flag_parser_for_type(tuple, _Tuple())

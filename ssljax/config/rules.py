@@ -1,4 +1,4 @@
-"""What the values of a config may be, whichever method they belong to."""
+"""Types and ranges of the values of a config, whatever the method."""
 
 from __future__ import annotations
 
@@ -81,10 +81,9 @@ _LARGEST_WHOLE = 2**31 - 1
 
 
 def check_numbers(values: Mapping[str, Any]) -> None:
-    """Raises a `UserError` at the first number that no run could have.
+    """Raises a `UserError` at the first number that is out of range.
 
-    Every number must be finite as a 32-bit one, and in the range of its key. A tuple's numbers must
-    all be.
+    Every number, in tuples too, must be finite in 32 bits and in the range of its key.
 
     Args:
       values: The values of a config by dotted key.
@@ -92,7 +91,7 @@ def check_numbers(values: Mapping[str, Any]) -> None:
     for key, value in values.items():
         allowed = _range(key)
         for number in _numbers(value):
-            # What is too large or too small for 32 bits is infinite or 0 to the step.
+            # A number too large or too small for 32 bits is infinite or 0 in the step.
             with np.errstate(over="ignore", under="ignore"):
                 as_seen = float(np.float32(number)) if isinstance(number, float) else number
             if not math.isfinite(as_seen):

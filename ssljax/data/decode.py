@@ -55,10 +55,10 @@ def decode(
     enlarging is bilinear.
 
     Args:
-      image: an encoded file (JPEG, PNG, BMP, WebP, GIF, TIFF, ...), a `FloatPNG`, or uint8 pixels
+      image: An encoded file (JPEG, PNG, BMP, WebP, GIF, TIFF, ...), a `FloatPNG`, or uint8 pixels
         (H, W) or (H, W, C) with C in 1, 3 (RGB), 4 (RGBA).
       channels: 1 or 3.
-      image_size: height and width of the result, in pixels.
+      image_size: Height and width of the result, in pixels.
       resize: "short_side" cuts the centre square and resizes it, so that the short side becomes
         `image_size`; "exact" resizes without regard to the aspect; "none" wants the image to have
         that size already.
@@ -67,8 +67,8 @@ def decode(
       The pixels, uint8, (image_size, image_size, channels).
 
     Raises:
-      CorruptImage: the bytes cannot be decoded, or end too early.
-      UnknownScale: the image holds floats outside [0, 1], or integers of more than 16 bits.
+      CorruptImage: The bytes cannot be decoded, or end too early.
+      UnknownScale: The image holds floats outside [0, 1], or integers of more than 16 bits.
       ValueError: `resize` is "none" and the size differs, or an argument is impossible.
     """
     if channels not in (1, 3):

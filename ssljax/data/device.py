@@ -38,14 +38,14 @@ def put_on_devices(mesh: Mesh, arrays: dict[str, np.ndarray]) -> DeviceCache:
     """Copies a set to every device of a mesh.
 
     Args:
-      mesh: the devices, of all processes; each process gives the same arrays.
+      mesh: The devices, of all processes; each process gives the same arrays.
       arrays: "image", uint8 (N, H, W, C), and perhaps "label", int32 (N,).
 
     Returns:
       The set, replicated.
 
     Raises:
-      UserError: the set takes more than half of the memory of a device.
+      UserError: The set takes more than half of the memory of a device.
     """
     size = sum(array.nbytes for array in arrays.values())
     memory = _device_memory(mesh)
@@ -67,8 +67,8 @@ def gather(cache: DeviceCache, indices: Int[Array, "*batch"]) -> dict[str, Array
     """Picks a batch out of a set that lives on the devices; pure, for use under jit.
 
     Args:
-      cache: the set.
-      indices: places in the set, of any shape, sharded like the batch is to be.
+      cache: The set.
+      indices: Places in the set, of any shape, sharded like the batch is to be.
 
     Returns:
       "image", uint8 (*batch, H, W, C); "index", the indices; and "label", (*batch), if the set has
@@ -84,9 +84,9 @@ def to_global(mesh: Mesh, batch: Any, spec: PartitionSpec) -> Any:
     """Makes one global batch of the parts that the processes hold.
 
     Args:
-      mesh: the devices of all processes.
-      batch: a pytree of host arrays: this process's rows.
-      spec: how the batch is sharded over the mesh, for instance `PartitionSpec("data")`.
+      mesh: The devices of all processes.
+      batch: A pytree of host arrays: this process's rows.
+      spec: How the batch is sharded over the mesh, for instance `PartitionSpec("data")`.
 
     Returns:
       The same pytree of global `jax.Array`s.
@@ -101,7 +101,7 @@ class Prefetch(Generic[Host, Placed]):
     """Takes batches from the host and places them on the devices ahead of time, in a thread.
 
     Attributes:
-      wait_s: seconds that the last `next` waited for its batch.
+      wait_s: Seconds that the last `next` waited for its batch.
     """
 
     def __init__(
@@ -110,9 +110,9 @@ class Prefetch(Generic[Host, Placed]):
         """Starts at once.
 
         Args:
-          iterator: gives host batches; it is closed at the end if it can be.
-          place: puts one on the devices, for instance by `to_global`.
-          depth: how many are kept ready, from 1.
+          iterator: Gives host batches; it is closed at the end if it can be.
+          place: Puts one on the devices, for instance by `to_global`.
+          depth: How many are kept ready, from 1.
         """
         if depth < 1:
             raise ValueError(f"depth must be at least 1, got {depth}")

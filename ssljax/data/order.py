@@ -27,14 +27,14 @@ class Order:
         """Fixes the order.
 
         Args:
-          size: number of samples, N.
-          batch_size: samples in a global batch, B, from 1 to N.
-          seed: any integer from 0.
-          batches_per_step: batches that one step uses, U, from 1.
+          size: Number of samples, N.
+          batch_size: Samples in a global batch, B, from 1 to N.
+          seed: Any integer from 0.
+          batches_per_step: Batches that one step uses, U, from 1.
 
         Raises:
-          UserError: the set is smaller than a batch.
-          ValueError: a number is out of its range.
+          UserError: The set is smaller than a batch.
+          ValueError: A number is out of its range.
         """
         if min(batch_size, batches_per_step) < 1 or seed < 0:
             raise ValueError(
@@ -61,8 +61,8 @@ class Order:
         """The samples of one step.
 
         Args:
-          step: from 0.
-          rows: the places in the global batch, for instance those of one process.
+          step: From 0.
+          rows: The places in the global batch, for instance those of one process.
 
         Returns:
           Indices of samples, (rows, batches_per_step).

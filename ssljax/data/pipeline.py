@@ -47,22 +47,22 @@ class Loader:
         """Plans the stream; nothing is read yet.
 
         Args:
-          source: the images.
-          batch_size: samples in a global batch, over all processes.
-          seed: fixes the order; any integer from 0.
-          image_size: height and width, in pixels.
+          source: The images.
+          batch_size: Samples in a global batch, over all processes.
+          seed: Fixes the order; any integer from 0.
+          image_size: Height and width, in pixels.
           channels: 1 or 3.
-          resize: see `ssljax.data.decode.decode`.
-          batches_per_step: batches that one step uses, U.
-          rows: the places in the global batch that this process loads.
-          threads: how many threads read and decode; 0 for none. By default one for each CPU, at
+          resize: See `ssljax.data.decode.decode`.
+          batches_per_step: Batches that one step uses, U.
+          rows: The places in the global batch that this process loads.
+          threads: How many threads read and decode; 0 for none. By default one for each CPU, at
             most 16.
-          prefetch: steps that are kept ready, from 0.
-          max_corrupt: how many different images may be corrupt.
+          prefetch: Steps that are kept ready, from 0.
+          max_corrupt: How many different images may be corrupt.
 
         Raises:
-          UserError: the set is smaller than a batch.
-          ValueError: a number is out of its range.
+          UserError: The set is smaller than a batch.
+          ValueError: A number is out of its range.
         """
         self._order = Order(len(source), batch_size, seed, batches_per_step)
         places = range(*rows.indices(batch_size))
@@ -94,14 +94,14 @@ class Loader:
         """Yields the batches of `start_step` and of all later steps, without end.
 
         Args:
-          start_step: from 0.
+          start_step: From 0.
 
         Yields:
           "image", uint8 (rows, U, H, W, C); "index", int32 (rows, U), the places in the source; and
           "label", int32 (rows, U), if the source has labels.
 
         Raises:
-          UserError: too many images are corrupt, or one has the wrong size.
+          UserError: Too many images are corrupt, or one has the wrong size.
         """
         per_step = len(self._tasks)
         ahead = max(self._prefetch * per_step, self._threads)
@@ -151,19 +151,19 @@ def load_all(
     Corrupt images are left out, so the result may hold fewer images than the source.
 
     Args:
-      source: the images.
-      image_size: height and width, in pixels.
+      source: The images.
+      image_size: Height and width, in pixels.
       channels: 1 or 3.
-      resize: see `ssljax.data.decode.decode`.
-      max_corrupt: how many images may be corrupt.
-      limit: read only the first so many records.
-      threads: how many threads read and decode, from 1. By default one for each CPU, at most 16.
+      resize: See `ssljax.data.decode.decode`.
+      max_corrupt: How many images may be corrupt.
+      limit: Read only the first so many records.
+      threads: How many threads read and decode, from 1. By default one for each CPU, at most 16.
 
     Returns:
       "image", uint8 (N, H, W, C), and "label", int32 (N,), if the source has labels.
 
     Raises:
-      UserError: too many images are corrupt, or one has the wrong size.
+      UserError: Too many images are corrupt, or one has the wrong size.
     """
     size = len(source) if limit is None else min(limit, len(source))
     reader = Reader(
@@ -207,18 +207,18 @@ def index_batches(
     """Yields the order of a `Loader` as plain indices, for a set that lives on the device.
 
     Args:
-      size: number of samples.
-      batch_size: samples in a global batch, over all processes.
-      seed: fixes the order; any integer from 0.
-      batches_per_step: batches that one step uses, U.
-      rows: the places in the global batch that this process wants.
-      start_step: the first step.
+      size: Number of samples.
+      batch_size: Samples in a global batch, over all processes.
+      seed: Fixes the order; any integer from 0.
+      batches_per_step: Batches that one step uses, U.
+      rows: The places in the global batch that this process wants.
+      start_step: The first step.
 
     Yields:
       Indices, int32 (rows, U), for each step, without end.
 
     Raises:
-      UserError: the set is smaller than a batch.
+      UserError: The set is smaller than a batch.
     """
     order = Order(size, batch_size, seed, batches_per_step)
     return (order.indices(step, rows) for step in count(start_step))

@@ -28,11 +28,11 @@ class Reader:
         """Keeps the settings.
 
         Args:
-          source: where the records are.
-          image_size: height and width of the results, in pixels.
+          source: Where the records are.
+          image_size: Height and width of the results, in pixels.
           channels: 1 or 3.
-          resize: see `ssljax.data.decode.decode`.
-          max_corrupt: how many different images may be corrupt.
+          resize: See `ssljax.data.decode.decode`.
+          max_corrupt: How many different images may be corrupt.
         """
         self.source = source
         self.image_shape = (image_size, image_size, channels)
@@ -51,14 +51,14 @@ class Reader:
         """Decodes one image.
 
         Args:
-          index: the place of the record in the source.
-          record: the record, when it was read already.
+          index: The place of the record in the source.
+          record: The record, when it was read already.
 
         Returns:
           The pixels (H, W, C), or None when the image is corrupt.
 
         Raises:
-          UserError: too many images are corrupt, or this one has the wrong size or a scale that is
+          UserError: Too many images are corrupt, or this one has the wrong size or a scale that is
             not known.
         """
         if index in self._corrupt:
@@ -89,14 +89,14 @@ class Reader:
         """Decodes one image, or the first sound one after it.
 
         Args:
-          index: the place of the record in the source.
-          record: the record.
+          index: The place of the record in the source.
+          record: The record.
 
         Returns:
           The pixels (H, W, C), and the label that belongs to them.
 
         Raises:
-          UserError: too many images are corrupt, or one has the wrong size.
+          UserError: Too many images are corrupt, or one has the wrong size.
         """
         size = len(self.source)
         for place in range(index, index + size):

@@ -77,7 +77,7 @@ class Scan:
           there, behind the end or because its image is corrupt, has the index -1.
 
         Raises:
-          UserError: too many images are corrupt, or one has the wrong size.
+          UserError: Too many images are corrupt, or one has the wrong size.
         """
         if self._kept is not None:
             yield from self._kept

@@ -36,7 +36,7 @@ def open_extractor(
       The extractor; a run's is named by its method, data set and step.
 
     Raises:
-      UserError: if there is neither, or a run's encoder is for images of another shape.
+      UserError: If there is neither, or a run's encoder is for images of another shape.
     """
     place = pathlib.Path(path).expanduser().absolute()
     if place.is_file():

@@ -26,7 +26,7 @@ def accuracy(logits: Float[np.ndarray, "rows classes"], labels: Int[np.ndarray, 
       The share of rows whose highest score is that of the true class, in [0, 1].
 
     Raises:
-      ValueError: if a score is not finite, or no row has a label.
+      ValueError: If a score is not finite, or no row has a label.
     """
     if not _finite(logits):
         raise ValueError("Logits are not finite: an accuracy of them would mean nothing.")
@@ -58,7 +58,7 @@ def score_features(
       which: Some of "knn", "linear" and "few_label".
       knn: Pairs of (k, temperature).
       linear_epochs: Passes of the linear probe over train.
-      few_label: Labels a class; below 1, the share of labels.
+      few_label: Labels per class; below 1, the share of labels.
       few_label_seeds: Draws of each.
 
     Returns:
@@ -66,7 +66,7 @@ def score_features(
       "labels_10" (a class), "labels_1pct"; and the spread of the last two, "labels_10_std".
 
     Raises:
-      ValueError: if a feature is not finite, or no row has a label.
+      ValueError: If a feature is not finite, or no row has a label.
     """
     if not (_finite(train_x) and _finite(test_x)):
         raise ValueError("Features are not finite: a score of them would mean nothing.")
@@ -92,7 +92,7 @@ def score_names(
     Args:
       which: Some of "knn", "linear" and "few_label".
       knn: Pairs of (k, temperature).
-      few_label: Labels a class; below 1, the share of labels.
+      few_label: Labels per class; below 1, the share of labels.
     """
     named = {
         "knn": knn_names(knn),

@@ -16,32 +16,32 @@ def swapped_prediction(
     codes: Sequence[Float[Array, "batch prototypes"]] | Float[Array, "views batch prototypes"],
     temperature: float | Float[Array, ""] = 0.1,
 ) -> Float32[Array, ""]:
-    """Predict the codes of each global crop from the scores of all *other* crops.
+    """Predicts the codes of each global crop from the scores of all *other* crops.
 
     The codes are targets: no gradient flows to them.
 
     Args:
-        scores: similarities to the prototypes, one array per crop, the global crops first.
-        codes: `sinkhorn_knopp` codes of the first crops, usually crops 0 and 1.
-        temperature: above 0.
+      scores: Similarities to the prototypes, one array per crop, the global crops first.
+      codes: `sinkhorn_knopp` codes of the first crops, usually crops 0 and 1.
+      temperature: Above 0.
 
     Returns:
-        Cross-entropy in nats, averaged over the other crops, the codes and the batch. It is
-        ln(prototypes) when everything has collapsed.
+      Cross-entropy in nats, averaged over the other crops, the codes and the batch. It is
+      ln(prototypes) when everything has collapsed.
 
     Raises:
-        ValueError: if there are fewer crops than codes, fewer than two crops, or the shapes
-            differ.
+      ValueError: If there are fewer crops than codes, fewer than two crops, or the shapes
+        differ.
 
     Reference:
-        Caron et al., Unsupervised Learning of Visual Features by Contrasting Cluster Assignments,
-        2020, eq. 1, 2 and 6.
+      Caron et al., Unsupervised Learning of Visual Features by Contrasting Cluster Assignments,
+      2020, eq. 1, 2 and 6.
 
     Example:
-        >>> import jax.numpy as jnp
-        >>> scores, codes = jnp.zeros((6, 4, 10)), jnp.full((2, 4, 10), 0.1)
-        >>> print(f"{swapped_prediction(scores, codes):.4f}")
-        2.3026
+      >>> import jax.numpy as jnp
+      >>> scores, codes = jnp.zeros((6, 4, 10)), jnp.full((2, 4, 10), 0.1)
+      >>> print(f"{swapped_prediction(scores, codes):.4f}")
+      2.3026
     """
     return cross_view_entropy(codes, scores, temperature)
 
@@ -54,18 +54,18 @@ def prototype_entropy(
     A gauge of collapse, not a loss: 0 when all samples choose the same prototype.
 
     Args:
-        scores: similarities to the prototypes, or codes.
-        axis_name: inside `shard_map` or `pmap`, the mapped axis over which the batch lies. The
-            gauge is then the whole batch's, the same on every device.
+      scores: Similarities to the prototypes, or codes.
+      axis_name: Inside `shard_map` or `pmap`, the mapped axis over which the batch lies. The
+        gauge is then the whole batch's, the same on every device.
 
     Returns:
-        The entropy in nats, at most ln(min(batch, prototypes)); NaN if a sample has no best
-        prototype, because its scores are not finite.
+      The entropy in nats, at most ln(min(batch, prototypes)); NaN if a sample has no best
+      prototype, because its scores are not finite.
 
     Example:
-        >>> import jax.numpy as jnp
-        >>> print(f"{prototype_entropy(jnp.eye(4)):.4f} {prototype_entropy(jnp.ones((4, 4))):.4f}")
-        1.3863 0.0000
+      >>> import jax.numpy as jnp
+      >>> print(f"{prototype_entropy(jnp.eye(4)):.4f} {prototype_entropy(jnp.ones((4, 4))):.4f}")
+      1.3863 0.0000
     """
     chosen = jax.nn.one_hot(jnp.argmax(scores, axis=1), scores.shape[1], dtype=jnp.float32)
     known = jnp.isfinite(jnp.max(scores, axis=1, keepdims=True))

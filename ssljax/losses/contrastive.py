@@ -17,20 +17,20 @@ def nt_xent(
     temperature: float | Float[Array, ""] = 0.5,
     axis_name: AxisName = None,
 ) -> Float32[Array, ""]:
-    """Tells each view's partner from the other ``2 * batch - 2`` embeddings (NT-Xent).
+    """Tells each view's partner from the other `2 * batch - 2` embeddings (NT-Xent).
 
-    Every embedding is scaled to length 1 and classified among the ``2 * batch - 1`` others of both
+    Every embedding is scaled to length 1 and classified among the `2 * batch - 1` others of both
     views: the other view of its own image is the right answer; only its similarity to itself is
     left out. The cross-entropies are averaged over the images of a view, and the two views'
     averages are *added*, as in the official code; Eq. 1 of the paper averages them, which gives
-    half of this value. Without any information the loss is ``2 * log(2 * batch - 1)``.
+    half of this value. Without any information the loss is `2 * log(2 * batch - 1)`.
 
-    All arithmetic is in float32. The length of an embedding is of no account; a zero vector stays
+    All arithmetic is in float32. The length of an embedding does not matter; a zero vector stays
     zero and gets no gradient, so that value and gradient are finite everywhere.
 
-    The batch is the whole array: under ``jit`` with the batch axis sharded over devices, the
+    The batch is the whole array: under `jit` with the batch axis sharded over devices, the
     negatives are those of all devices, and value and gradient do not depend on the mesh. Inside
-    ``shard_map`` and ``pmap`` that takes ``axis_name``.
+    `shard_map` and `pmap` that takes `axis_name`.
 
     >>> import jax.numpy as jnp
     >>> views = jnp.eye(4)
@@ -41,10 +41,10 @@ def nt_xent(
 
     Args:
       z1: Embeddings of the first view, any float type and any length.
-      z2: Embeddings of the second view; row ``i`` is the same image as row ``i`` of ``z1``.
+      z2: Embeddings of the second view; row `i` is the same image as row `i` of `z1`.
       temperature: Divides the cosine similarities; positive.
-      axis_name: Inside ``shard_map`` or ``pmap``, the mapped axis over which the batch lies. The
-        loss is then the whole batch's, the same on every device: average (``pmean``) the gradients.
+      axis_name: Inside `shard_map` or `pmap`, the mapped axis over which the batch lies. The
+        loss is then the whole batch's, the same on every device: average (`pmean`) the gradients.
 
     Returns:
       The loss, a float32 scalar.
@@ -53,9 +53,9 @@ def nt_xent(
       ValueError: If the shapes differ, or the temperature is not positive.
 
     Reference:
-      Chen et al., `A Simple Framework for Contrastive Learning of Visual Representations
-      <https://arxiv.org/abs/2002.05709>`_, 2020: Eq. 1 and Algorithm 1; sum of both directions as
-      in ``objective.py`` of google-research/simclr.
+      Chen et al., A Simple Framework for Contrastive Learning of Visual Representations
+      (arXiv:2002.05709), 2020: eq. 1 and Algorithm 1; sum of both directions as in `objective.py`
+      of google-research/simclr.
     """
     check_same_shape(z1=z1, z2=z2)
     check_positive(temperature=temperature)

@@ -19,22 +19,22 @@ def cross_view_entropy(
     """Cross-entropy of every target view with every *other* crop's prediction.
 
     Args:
-        targets: distributions of the first crops, one array per view; get no gradient.
-        logits: one array per crop, those of the target views first and in the same order.
-        temperature: divides the logits; above 0.
+      targets: Distributions of the first crops, one array per view; get no gradient.
+      logits: One array per crop, those of the target views first and in the same order.
+      temperature: Divides the logits; above 0.
 
     Returns:
-        Mean over the pairs and the batch, in nats.
+      Mean over the pairs and the batch, in nats.
 
     Raises:
-        ValueError: if there are fewer crops than views, no pair of different views, or the shapes
-            differ.
+      ValueError: If there are fewer crops than views, no pair of different views, or the shapes
+        differ.
 
     Example:
-        >>> import jax.numpy as jnp
-        >>> targets, logits = jnp.full((2, 4, 10), 0.1), jnp.zeros((6, 4, 10))
-        >>> print(f"{cross_view_entropy(targets, logits, 0.1):.4f}")
-        2.3026
+      >>> import jax.numpy as jnp
+      >>> targets, logits = jnp.full((2, 4, 10), 0.1), jnp.zeros((6, 4, 10))
+      >>> print(f"{cross_view_entropy(targets, logits, 0.1):.4f}")
+      2.3026
     """
     check_positive(temperature=temperature)
     crops, views = len(logits), len(targets)

@@ -17,34 +17,34 @@ def dcl(
     temperature: float | Float[Array, ""] = 0.1,
     axis_name: AxisName = None,
 ) -> Float32[Array, ""]:
-    """Contrast two views with the positive pair left out of the denominator (DCL).
+    """Contrasts two views with the positive pair left out of the denominator (DCL).
 
     The denominator is one sum over both views of all other images. The two views' losses are
     summed, each a mean over the images.
 
     Args:
-        z1: projections of the first view.
-        z2: projections of the second view of the same images.
-        temperature: above 0.
-        axis_name: inside `shard_map` or `pmap`, the mapped axis over which the batch lies. The loss
-            is then the whole batch's, the same on every device: average (`pmean`) the gradients.
+      z1: Projections of the first view.
+      z2: Projections of the second view of the same images.
+      temperature: Above 0.
+      axis_name: Inside `shard_map` or `pmap`, the mapped axis over which the batch lies. The loss
+        is then the whole batch's, the same on every device: average (`pmean`) the gradients.
 
     Returns:
-        The loss in nats; it is not bounded below by 0.
+      The loss in nats; it is not bounded below by 0.
 
     Raises:
-        ValueError: if the shapes differ, the batch has one image, which has no negatives, or a
-            temperature or width is not above 0.
+      ValueError: If the shapes differ, the batch has one image, which has no negatives, or a
+        temperature or width is not above 0.
 
     Reference:
-        Yeh et al., Decoupled Contrastive Learning, 2022, L_DC (the InfoNCE loss without its
-        negative-positive coupling).
+      Yeh et al., Decoupled Contrastive Learning, 2022, L_DC (the InfoNCE loss without its
+      negative-positive coupling).
 
     Example:
-        >>> import jax.numpy as jnp
-        >>> x = jnp.ones((4, 3))
-        >>> print(f"{dcl(x, x):.4f}")
-        3.5835
+      >>> import jax.numpy as jnp
+      >>> x = jnp.ones((4, 3))
+      >>> print(f"{dcl(x, x):.4f}")
+      3.5835
     """
     z1, z2 = as_float32(z1), as_float32(z2)
     positive = paired_cosine_similarity(z1, z2) / temperature
@@ -65,29 +65,29 @@ def dclw(
     the paper's formula, the weight is part of the loss, and the gradient flows through it too.
 
     Args:
-        z1: projections of the first view.
-        z2: projections of the second view of the same images.
-        temperature: above 0.
-        sigma: width of the weighting, above 0; as it grows, the weights go to 1.
-        axis_name: inside `shard_map` or `pmap`, the mapped axis over which the batch lies. The loss
-            is then the whole batch's, the same on every device: average (`pmean`) the gradients.
+      z1: Projections of the first view.
+      z2: Projections of the second view of the same images.
+      temperature: Above 0.
+      sigma: Width of the weighting, above 0; as it grows, the weights go to 1.
+      axis_name: Inside `shard_map` or `pmap`, the mapped axis over which the batch lies. The loss
+        is then the whole batch's, the same on every device: average (`pmean`) the gradients.
 
     Returns:
-        The loss in nats.
+      The loss in nats.
 
     Raises:
-        ValueError: if the shapes differ, the batch has one image, which has no negatives, or a
-            temperature or width is not above 0.
+      ValueError: If the shapes differ, the batch has one image, which has no negatives, or a
+        temperature or width is not above 0.
 
     Reference:
-        Yeh et al., Decoupled Contrastive Learning, 2022, L_DCW with the negative von
-        Mises-Fisher weighting.
+      Yeh et al., Decoupled Contrastive Learning, 2022, L_DCW with the negative von Mises-Fisher
+      weighting.
 
     Example:
-        >>> import jax.numpy as jnp
-        >>> x = jnp.ones((4, 3))
-        >>> print(f"{dclw(x, x):.4f}")
-        3.5835
+      >>> import jax.numpy as jnp
+      >>> x = jnp.ones((4, 3))
+      >>> print(f"{dclw(x, x):.4f}")
+      3.5835
     """
     check_positive(sigma=sigma)
     z1, z2 = as_float32(z1), as_float32(z2)

@@ -18,30 +18,30 @@ def deep_cluster(
     temperature: float = 0.1,
     axis_name: AxisName = None,
 ) -> Float32[Array, ""]:
-    """Predict from every crop the cluster that its image has been given.
+    """Predicts from every crop the cluster that its image has been given.
 
     Args:
-        scores: similarities of normalised embeddings and centroids, one array per crop.
-        assignments: the cluster of each image; -1 for an image without one, which is left out.
-        temperature: divides the scores; above 0.
-        axis_name: inside `shard_map` or `pmap`, the mapped axis over which the batch lies. The loss
-            is then the whole batch's, the same on every device: average (`pmean`) the gradients.
+      scores: Similarities of normalised embeddings and centroids, one array per crop.
+      assignments: The cluster of each image; -1 for an image without one, which is left out.
+      temperature: Divides the scores; above 0.
+      axis_name: Inside `shard_map` or `pmap`, the mapped axis over which the batch lies. The loss
+        is then the whole batch's, the same on every device: average (`pmean`) the gradients.
 
     Returns:
-        Cross-entropy in nats, averaged over the crops and the images that have a cluster; 0 if
-        none has.
+      Cross-entropy in nats, averaged over the crops and the images that have a cluster; 0 if
+      none has.
 
     Raises:
-        ValueError: if there is no crop, or the shapes differ.
+      ValueError: If there is no crop, or the shapes differ.
 
     Reference:
-        Caron et al., Unsupervised Learning of Visual Features by Contrasting Cluster Assignments,
-        2020, appendix D; `train` in `main_deepclusterv2.py` of facebookresearch/swav.
+      Caron et al., Unsupervised Learning of Visual Features by Contrasting Cluster Assignments,
+      2020, appendix D; `train` in `main_deepclusterv2.py` of facebookresearch/swav.
 
     Example:
-        >>> import jax.numpy as jnp
-        >>> print(f"{deep_cluster(jnp.zeros((3, 2, 10)), jnp.array([4, -1])):.4f}")
-        2.3026
+      >>> import jax.numpy as jnp
+      >>> print(f"{deep_cluster(jnp.zeros((3, 2, 10)), jnp.array([4, -1])):.4f}")
+      2.3026
     """
     check_positive(temperature=temperature)
     if len(scores) < 1:

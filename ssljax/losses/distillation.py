@@ -26,28 +26,28 @@ def dino_loss(
     teacher is a target: no gradient flows to it.
 
     Args:
-        student_logits: one array per crop, the teacher's views first and in the same order.
-        teacher_logits: one array per global view, usually two.
-        center: running mean of the teacher's logits; see `update_center`.
-        student_temperature: above 0.
-        teacher_temperature: above 0; 0.04, or rising to 0.07 over the first 30 epochs.
+      student_logits: One array per crop, the teacher's views first and in the same order.
+      teacher_logits: One array per global view, usually two.
+      center: Running mean of the teacher's logits; see `update_center`.
+      student_temperature: Above 0.
+      teacher_temperature: Above 0; 0.04, or rising to 0.07 over the first 30 epochs.
 
     Returns:
-        Mean over the pairs and the batch, in nats.
+      Mean over the pairs and the batch, in nats.
 
     Raises:
-        ValueError: if there are fewer crops than views, no pair of different views, or the shapes
-            differ.
+      ValueError: If there are fewer crops than views, no pair of different views, or the shapes
+        differ.
 
     Reference:
-        Caron et al., Emerging Properties in Self-Supervised Vision Transformers, 2021, eq. 3 and
-        algorithm 1.
+      Caron et al., Emerging Properties in Self-Supervised Vision Transformers, 2021, eq. 3 and
+      algorithm 1.
 
     Example:
-        >>> import jax.numpy as jnp
-        >>> student, teacher = jnp.zeros((4, 2, 8)), jnp.zeros((2, 2, 8))
-        >>> print(f"{dino_loss(student, teacher, jnp.zeros(8)):.4f}")
-        2.0794
+      >>> import jax.numpy as jnp
+      >>> student, teacher = jnp.zeros((4, 2, 8)), jnp.zeros((2, 2, 8))
+      >>> print(f"{dino_loss(student, teacher, jnp.zeros(8)):.4f}")
+      2.0794
     """
     check_positive(teacher_temperature=teacher_temperature)
     center = as_float32(center)[None, :]
@@ -64,27 +64,27 @@ def update_center(
     momentum: float | Float[Array, ""] = 0.9,
     axis_name: AxisName = None,
 ) -> Float32[Array, "out"]:
-    """Move the centre towards the mean of this batch's teacher logits, over all views.
+    """Moves the centre towards the mean of this batch's teacher logits, over all views.
 
     The loss uses the centre from *before* this update.
 
     Args:
-        center: the running mean.
-        teacher_logits: one array per global view.
-        momentum: in [0, 1); 0.9.
-        axis_name: inside `shard_map` or `pmap`, the mapped axis over which the batch lies. The mean
-            is then the whole batch's, and every device has the same centre.
+      center: The running mean.
+      teacher_logits: One array per global view.
+      momentum: In [0, 1); 0.9.
+      axis_name: Inside `shard_map` or `pmap`, the mapped axis over which the batch lies. The mean
+        is then the whole batch's, and every device has the same centre.
 
     Returns:
-        The new centre.
+      The new centre.
 
     Reference:
-        Caron et al., Emerging Properties in Self-Supervised Vision Transformers, 2021, eq. 4.
+      Caron et al., Emerging Properties in Self-Supervised Vision Transformers, 2021, eq. 4.
 
     Example:
-        >>> import jax.numpy as jnp
-        >>> print(update_center(jnp.zeros(2), jnp.ones((2, 4, 2)), momentum=0.75))
-        [0.25 0.25]
+      >>> import jax.numpy as jnp
+      >>> print(update_center(jnp.zeros(2), jnp.ones((2, 4, 2)), momentum=0.75))
+      [0.25 0.25]
     """
     views = [as_float32(teacher_logits[i]) for i in range(len(teacher_logits))]
     mean = jnp.mean(jnp.stack([jnp.mean(view, axis=0) for view in views]), axis=0)

@@ -17,23 +17,23 @@ def reconstruction_energy(
     """Euclidean distance of each image from its reconstruction, over all its pixels.
 
     Args:
-        images: what the autoencoder was given.
-        reconstructions: what it returned.
+      images: What the autoencoder was given.
+      reconstructions: What it returned.
 
     Returns:
-        One energy per image, at least 0; for pixels in [-1, 1] at most 2 * sqrt(values). The
-        gradient of a perfect reconstruction is 0.
+      One energy per image, at least 0; for pixels in [-1, 1] at most 2 * sqrt(values). The
+      gradient of a perfect reconstruction is 0.
 
     Raises:
-        ValueError: if the shapes differ.
+      ValueError: If the shapes differ.
 
     Reference:
-        Zhao et al., Energy-based Generative Adversarial Network, 2017, eq. 4.
+      Zhao et al., Energy-based Generative Adversarial Network, 2017, eq. 4.
 
     Example:
-        >>> import jax.numpy as jnp
-        >>> print(reconstruction_energy(jnp.zeros((1, 2, 1)), jnp.array([[[3.0], [4.0]]])))
-        [5.]
+      >>> import jax.numpy as jnp
+      >>> print(reconstruction_energy(jnp.zeros((1, 2, 1)), jnp.array([[[3.0], [4.0]]])))
+      [5.]
     """
     check_same_shape(images=images, reconstructions=reconstructions)
     error = as_float32(reconstructions) - as_float32(images)
@@ -48,23 +48,23 @@ def ebgan_discriminator(
     """Lowers the energy of real images, and raises that of generated ones up to a margin.
 
     Args:
-        real_energies: of real images, at least 0.
-        fake_energies: of generated images.
-        margin: the energy from which on generated images are left alone, above 0; 10 for MNIST.
+      real_energies: Of real images, at least 0.
+      fake_energies: Of generated images.
+      margin: The energy above which generated images no longer count, above 0; 10 for MNIST.
 
     Returns:
-        The loss, at least 0.
+      The loss, at least 0.
 
     Raises:
-        ValueError: if the margin is not positive.
+      ValueError: If the margin is not positive.
 
     Reference:
-        Zhao et al., Energy-based Generative Adversarial Network, 2017, eq. 1.
+      Zhao et al., Energy-based Generative Adversarial Network, 2017, eq. 1.
 
     Example:
-        >>> import jax.numpy as jnp
-        >>> print(ebgan_discriminator(jnp.array([1.0]), jnp.array([4.0, 12.0]), margin=10))
-        4.0
+      >>> import jax.numpy as jnp
+      >>> print(ebgan_discriminator(jnp.array([1.0]), jnp.array([4.0, 12.0]), margin=10))
+      4.0
     """
     check_positive(margin=margin)
     real, fake = as_float32(real_energies), as_float32(fake_energies)
@@ -75,18 +75,18 @@ def ebgan_generator(fake_energies: Float[Array, "fake"]) -> Float32[Array, ""]:
     """Mean energy of the generated images. EBGAN-PT adds 0.1 times `pulling_away` of their codes.
 
     Args:
-        fake_energies: of generated images.
+      fake_energies: Of generated images.
 
     Returns:
-        The loss, at least 0.
+      The loss, at least 0.
 
     Reference:
-        Zhao et al., Energy-based Generative Adversarial Network, 2017, eq. 2.
+      Zhao et al., Energy-based Generative Adversarial Network, 2017, eq. 2.
 
     Example:
-        >>> import jax.numpy as jnp
-        >>> print(ebgan_generator(jnp.array([1.0, 3.0])))
-        2.0
+      >>> import jax.numpy as jnp
+      >>> print(ebgan_generator(jnp.array([1.0, 3.0])))
+      2.0
     """
     return jnp.mean(as_float32(fake_energies))
 
@@ -100,23 +100,23 @@ def pulling_away(
     A term of the generator's loss alone: it makes the generated images' codes orthogonal.
 
     Args:
-        codes: the encoder's outputs for generated images; all values of an image are one vector.
-        axis_name: inside `shard_map` or `pmap`, the mapped axis over which the batch lies. The term
-            is then the whole batch's, the same on every device: average (`pmean`) the gradients.
+      codes: The encoder's outputs for generated images; all values of an image are one vector.
+      axis_name: Inside `shard_map` or `pmap`, the mapped axis over which the batch lies. The term
+        is then the whole batch's, the same on every device: average (`pmean`) the gradients.
 
     Returns:
-        The term, in [0, 1]; 1 if all codes lie on one line.
+      The term, in [0, 1]; 1 if all codes lie on one line.
 
     Raises:
-        ValueError: if the batch has one image, which has no pair.
+      ValueError: If the batch has one image, which has no pair.
 
     Reference:
-        Zhao et al., Energy-based Generative Adversarial Network, 2017, eq. 5.
+      Zhao et al., Energy-based Generative Adversarial Network, 2017, eq. 5.
 
     Example:
-        >>> import jax.numpy as jnp
-        >>> print(f"{pulling_away(jnp.array([[1.0, 0.0], [0.0, 2.0], [0.0, -1.0]])):.4f}")
-        0.3333
+      >>> import jax.numpy as jnp
+      >>> print(f"{pulling_away(jnp.array([[1.0, 0.0], [0.0, 2.0], [0.0, -1.0]])):.4f}")
+      0.3333
     """
     batch = batch_size(codes, axis_name)
     if batch < 2:

@@ -28,26 +28,26 @@ def interpolated_gradient_penalty(
     """WGAN-GP: slope 1 at random places on the lines between real and generated images.
 
     Args:
-        critic: the discriminator, as above.
-        real: real images.
-        fake: generated images; row i is paired with row i of `real`.
-        key: draws one place per pair.
+      critic: The discriminator, as above.
+      real: Real images.
+      fake: Generated images; row i is paired with row i of `real`.
+      key: Draws one place per pair.
 
     Returns:
-        Mean of (norm of the gradient by all values of an image - 1) ** 2. Its weight is 10.
+      Mean of (norm of the gradient by all values of an image - 1) ** 2. Its weight is 10.
 
     Raises:
-        ValueError: if the shapes differ, or the critic does not give one score per image.
+      ValueError: If the shapes differ, or the critic does not give one score per image.
 
     Reference:
-        Gulrajani et al., Improved Training of Wasserstein GANs, 2017, algorithm 1.
+      Gulrajani et al., Improved Training of Wasserstein GANs, 2017, algorithm 1.
 
     Example:
-        >>> import jax, jax.numpy as jnp
-        >>> critic = lambda x: 3 * x[:, 0]
-        >>> x = jnp.zeros((4, 2))
-        >>> print(interpolated_gradient_penalty(critic, x, x + 1, jax.random.key(0)))
-        4.0
+      >>> import jax, jax.numpy as jnp
+      >>> critic = lambda x: 3 * x[:, 0]
+      >>> x = jnp.zeros((4, 2))
+      >>> print(interpolated_gradient_penalty(critic, x, x + 1, jax.random.key(0)))
+      4.0
     """
     check_same_shape(real=real, fake=fake)
     return _distance_from_slope_one(critic, _between(real, fake, key))
@@ -66,27 +66,27 @@ def dragan_penalty(
     from the image to the noisy one.
 
     Args:
-        critic: the discriminator, as above.
-        real: real images.
-        key: draws the noise and the places.
-        axis_name: inside `shard_map` or `pmap`, the mapped axis over which the batch lies, so that
-            s is the whole batch's. The penalty is the mean over this device's images, whose draws
-            need a key of this device's own.
+      critic: The discriminator, as above.
+      real: Real images.
+      key: Draws the noise and the places.
+      axis_name: Inside `shard_map` or `pmap`, the mapped axis over which the batch lies, so that
+        s is the whole batch's. The penalty is the mean over this device's images, whose draws
+        need a key of this device's own.
 
     Returns:
-        Mean of (norm of the gradient by all values of an image - 1) ** 2. Its weight is 10.
+      Mean of (norm of the gradient by all values of an image - 1) ** 2. Its weight is 10.
 
     Raises:
-        ValueError: if the critic does not give one score per image.
+      ValueError: If the critic does not give one score per image.
 
     Reference:
-        Kodali et al., On Convergence and Stability of GANs, 2017, algorithm 1.
+      Kodali et al., On Convergence and Stability of GANs, 2017, algorithm 1.
 
     Example:
-        >>> import jax, jax.numpy as jnp
-        >>> critic = lambda x: 3 * x[:, 0]
-        >>> print(dragan_penalty(critic, jnp.ones((4, 2)), jax.random.key(0)))
-        4.0
+      >>> import jax, jax.numpy as jnp
+      >>> critic = lambda x: 3 * x[:, 0]
+      >>> print(dragan_penalty(critic, jnp.ones((4, 2)), jax.random.key(0)))
+      4.0
     """
     noise_key, place_key = jax.random.split(key)
     exact = _exact(real)
@@ -103,22 +103,22 @@ def zero_centered_penalty(
     """R1 on real images, R2 on generated ones: half the squared norm of the gradient.
 
     Args:
-        critic: the discriminator, as above.
-        images: where the gradient is taken.
+      critic: The discriminator, as above.
+      images: Where the gradient is taken.
 
     Returns:
-        Half of the mean squared norm, by all values of an image. The weight is gamma.
+      Half of the mean squared norm, by all values of an image. The weight is gamma.
 
     Raises:
-        ValueError: if the critic does not give one score per image.
+      ValueError: If the critic does not give one score per image.
 
     Reference:
-        Mescheder et al., Which Training Methods for GANs do actually Converge?, 2018, eq. 9-10.
+      Mescheder et al., Which Training Methods for GANs do actually Converge?, 2018, eq. 9-10.
 
     Example:
-        >>> import jax.numpy as jnp
-        >>> print(zero_centered_penalty(lambda x: 3 * x[:, 0], jnp.zeros((4, 2))))
-        4.5
+      >>> import jax.numpy as jnp
+      >>> print(zero_centered_penalty(lambda x: 3 * x[:, 0], jnp.zeros((4, 2))))
+      4.5
     """
     return jnp.mean(jnp.sum(jnp.square(_slopes(critic, images)), axis=1)) / 2
 
@@ -127,22 +127,22 @@ def clip_weights(params: PyTree, limit: float) -> PyTree:
     """Clips every parameter to [-limit, limit].
 
     Args:
-        params: the critic's parameters.
-        limit: above 0; 0.01 in WGAN, which clips before each update of the critic.
+      params: The critic's parameters.
+      limit: Above 0; 0.01 in WGAN, which clips before each update of the critic.
 
     Returns:
-        The clipped parameters.
+      The clipped parameters.
 
     Raises:
-        ValueError: if the limit is not positive.
+      ValueError: If the limit is not positive.
 
     Reference:
-        Arjovsky et al., Wasserstein GAN, 2017, algorithm 1.
+      Arjovsky et al., Wasserstein GAN, 2017, algorithm 1.
 
     Example:
-        >>> import jax.numpy as jnp
-        >>> print(clip_weights({"kernel": jnp.array([-2.0, 0.25])}, 0.5)["kernel"])
-        [-0.5   0.25]
+      >>> import jax.numpy as jnp
+      >>> print(clip_weights({"kernel": jnp.array([-2.0, 0.25])}, 0.5)["kernel"])
+      [-0.5   0.25]
     """
     check_positive(limit=limit)
     return jax.tree.map(lambda weight: jnp.clip(weight, -limit, limit), params)

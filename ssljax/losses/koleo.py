@@ -19,27 +19,27 @@ def koleo(
     global batch. DINOv2 adds it with weight 0.1.
 
     Args:
-        embeddings: embeddings of one view, not necessarily normalised.
-        epsilon: added to each coordinate of the difference and to the distance, so that the value
-            and the gradient are finite for two equal embeddings; on the scale of the sphere, whose
-            radius is 1.
-        axis_name: inside `shard_map` or `pmap`, the mapped axis over which the batch lies. The loss
-            is then the whole batch's, the same on every device: average (`pmean`) the gradients.
+      embeddings: Embeddings of one view, not necessarily normalised.
+      epsilon: Added to each coordinate of the difference and to the distance, so that the value
+        and the gradient are finite for two equal embeddings; on the scale of the sphere, whose
+        radius is 1.
+      axis_name: Inside `shard_map` or `pmap`, the mapped axis over which the batch lies. The loss
+        is then the whole batch's, the same on every device: average (`pmean`) the gradients.
 
     Returns:
-        The loss in nats; -log 2 for two opposite points, its least value.
+      The loss in nats; -log 2 for two opposite points, its least value.
 
     Raises:
-        ValueError: if the batch has one image, which has no neighbour.
+      ValueError: If the batch has one image, which has no neighbour.
 
     Reference:
-        Sablayrolles et al., Spreading Vectors for Similarity Search, 2019; Oquab et al.,
-        DINOv2, 2023, section 4.
+      Sablayrolles et al., Spreading Vectors for Similarity Search, 2019; Oquab et al., DINOv2,
+      2023, section 4.
 
     Example:
-        >>> import jax.numpy as jnp
-        >>> print(f"{koleo(jnp.array([[3.0, 0.0], [-1.0, 0.0]])):.4f}")
-        -0.6931
+      >>> import jax.numpy as jnp
+      >>> print(f"{koleo(jnp.array([[3.0, 0.0], [-1.0, 0.0]])):.4f}")
+      -0.6931
     """
     if batch_size(embeddings, axis_name) < 2:
         raise ValueError("KoLeo needs two images or more: one alone has no neighbour.")

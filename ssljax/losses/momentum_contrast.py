@@ -23,30 +23,30 @@ def info_nce_queue(
     The loss is asymmetric and sees the queue as it was *before* this batch's keys enter. Key and
     queue are targets: no gradient flows to them. All vectors are l2-normalised inside.
 
-    A mean over queries that know nothing of each other: inside `shard_map` or `pmap`, where every
-    device holds the whole queue, average (`pmean`) the value inside the function that is
-    differentiated, and then the gradient.
+    A mean of terms that each depend on one query: inside `shard_map` or `pmap`, where every device
+    holds the whole queue, average (`pmean`) the value inside the function that is differentiated,
+    and then the gradient.
 
     Args:
-        query: outputs of the trained encoder.
-        key: outputs of the momentum encoder for the other view of the same images.
-        queue: keys of earlier batches.
-        temperature: above 0; 0.07 in v1, 0.2 in v2.
+      query: Outputs of the trained encoder.
+      key: Outputs of the momentum encoder for the other view of the same images.
+      queue: Keys of earlier batches.
+      temperature: Above 0; 0.07 in v1, 0.2 in v2.
 
     Returns:
-        Mean cross-entropy over the batch, in nats.
+      Mean cross-entropy over the batch, in nats.
 
     Raises:
-        ValueError: if query and key differ in shape, or the temperature is not above 0.
+      ValueError: If query and key differ in shape, or the temperature is not above 0.
 
     Reference:
-        He et al., Momentum Contrast, 2020, eq. 1 and algorithm 1.
+      He et al., Momentum Contrast, 2020, eq. 1 and algorithm 1.
 
     Example:
-        >>> import jax.numpy as jnp
-        >>> x = jnp.eye(2)
-        >>> print(f"{info_nce_queue(x, x, -x, temperature=1.0):.4f}")
-        0.4076
+      >>> import jax.numpy as jnp
+      >>> x = jnp.eye(2)
+      >>> print(f"{info_nce_queue(x, x, -x, temperature=1.0):.4f}")
+      0.4076
     """
     check_positive(temperature=temperature)
     query, key, queue = as_float32(query), lax.stop_gradient(key), lax.stop_gradient(queue)
@@ -70,27 +70,27 @@ def info_nce_batch(
     `info_nce_batch(q1, k2, t) + info_nce_batch(q2, k1, t)`.
 
     Args:
-        query: predictor outputs for one view.
-        key: momentum-encoder outputs for the other view of the same images.
-        temperature: above 0; 0.2 for vision transformers, 1.0 for ResNets.
-        axis_name: inside `shard_map` or `pmap`, the mapped axis over which the batch lies. The loss
-            is then the whole batch's, the same on every device: average (`pmean`) the gradients.
+      query: Predictor outputs for one view.
+      key: Momentum-encoder outputs for the other view of the same images.
+      temperature: Above 0; 0.2 for vision transformers, 1.0 for ResNets.
+      axis_name: Inside `shard_map` or `pmap`, the mapped axis over which the batch lies. The loss
+        is then the whole batch's, the same on every device: average (`pmean`) the gradients.
 
     Returns:
-        Mean cross-entropy over the batch, in nats, times 2·temperature.
+      Mean cross-entropy over the batch, in nats, times 2·temperature.
 
     Raises:
-        ValueError: if query and key differ in shape, or the temperature is not above 0.
+      ValueError: If query and key differ in shape, or the temperature is not above 0.
 
     Reference:
-        Chen et al., An Empirical Study of Training Self-Supervised Vision Transformers, 2021,
-        algorithm 1.
+      Chen et al., An Empirical Study of Training Self-Supervised Vision Transformers, 2021,
+      algorithm 1.
 
     Example:
-        >>> import jax.numpy as jnp
-        >>> x = jnp.ones((4, 3))
-        >>> print(f"{info_nce_batch(x, x, temperature=0.5):.4f}")
-        1.3863
+      >>> import jax.numpy as jnp
+      >>> x = jnp.ones((4, 3))
+      >>> print(f"{info_nce_batch(x, x, temperature=0.5):.4f}")
+      1.3863
     """
     check_positive(temperature=temperature)
     query, key = as_float32(query), lax.stop_gradient(key)

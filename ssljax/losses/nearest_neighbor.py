@@ -15,26 +15,26 @@ from ssljax.ops.similarity import cosine_similarity_matrix, paired_cosine_simila
 def nearest_neighbors(
     embeddings: Float[Array, "batch dim"], queue: Float[Array, "size dim"]
 ) -> Float[Array, "batch dim"]:
-    """Pick the row of the queue that is nearest to each embedding.
+    """Picks the row of the queue that is nearest to each embedding.
 
     Nearest in Euclidean distance between l2-normalised vectors, which is the highest cosine.
 
     Args:
-        embeddings: projector outputs of one view.
-        queue: embeddings of earlier batches.
+      embeddings: Projector outputs of one view.
+      queue: Embeddings of earlier batches.
 
     Returns:
-        Rows of the queue as they are stored, without gradient; NaN for an embedding that is not
-        finite, which has no neighbour.
+      Rows of the queue as they are stored, without gradient; NaN for an embedding that is not
+      finite, which has no neighbour.
 
     Reference:
-        Dwibedi et al., With a Little Help from My Friends, 2021, eq. 4.
+      Dwibedi et al., With a Little Help from My Friends, 2021, eq. 4.
 
     Example:
-        >>> import jax.numpy as jnp
-        >>> queue = jnp.array([[1.0, 0.0], [0.0, 1.0]])
-        >>> print(nearest_neighbors(jnp.array([[0.1, 5.0]]), queue))
-        [[0. 1.]]
+      >>> import jax.numpy as jnp
+      >>> queue = jnp.array([[1.0, 0.0], [0.0, 1.0]])
+      >>> print(nearest_neighbors(jnp.array([[0.1, 5.0]]), queue))
+      [[0. 1.]]
     """
     cosine = cosine_similarity_matrix(embeddings, queue)
     nearest = jnp.take(queue, jnp.argmax(cosine, axis=1), axis=0)
@@ -49,34 +49,34 @@ def nnclr(
     temperature: float | Float[Array, ""] = 0.1,
     axis_name: AxisName = None,
 ) -> Float32[Array, ""]:
-    """Contrast the neighbours of one view with the predictions of the other.
+    """Contrasts the neighbours of one view with the predictions of the other.
 
     Negatives are the predictions for the other images of the batch. The neighbours are targets:
     no gradient flows to them. A method averages both directions:
     `(nnclr(nn1, p2) + nnclr(nn2, p1)) / 2`, with `nn1 = nearest_neighbors(z1, queue)`.
 
     Args:
-        neighbors: `nearest_neighbors` of the first view's projections.
-        predictions: predictor outputs for the second view of the same images.
-        temperature: above 0; 0.1 to 0.2.
-        axis_name: inside `shard_map` or `pmap`, the mapped axis over which the batch lies. The loss
-            is then the whole batch's, the same on every device: average (`pmean`) the gradients.
+      neighbors: `nearest_neighbors` of the first view's projections.
+      predictions: Predictor outputs for the second view of the same images.
+      temperature: Above 0; 0.1 to 0.2.
+      axis_name: Inside `shard_map` or `pmap`, the mapped axis over which the batch lies. The loss
+        is then the whole batch's, the same on every device: average (`pmean`) the gradients.
 
     Returns:
-        Mean cross-entropy over the batch, in nats.
+      Mean cross-entropy over the batch, in nats.
 
     Raises:
-        ValueError: if the shapes differ, or the temperature is not above 0.
+      ValueError: If the shapes differ, or the temperature is not above 0.
 
     Reference:
-        Dwibedi et al., With a Little Help from My Friends, 2021, eq. 3 with the prediction head
-        of section 3.2.
+      Dwibedi et al., With a Little Help from My Friends, 2021, eq. 3 with the prediction head of
+      section 3.2.
 
     Example:
-        >>> import jax.numpy as jnp
-        >>> x = jnp.ones((4, 3))
-        >>> print(f"{nnclr(x, x):.4f}")
-        1.3863
+      >>> import jax.numpy as jnp
+      >>> x = jnp.ones((4, 3))
+      >>> print(f"{nnclr(x, x):.4f}")
+      1.3863
     """
     check_positive(temperature=temperature)
     neighbors, predictions = lax.stop_gradient(neighbors), as_float32(predictions)

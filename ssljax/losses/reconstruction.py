@@ -19,29 +19,29 @@ def masked_patch_mse(
     """Mean squared error on the masked patches alone.
 
     Args:
-        prediction: decoder outputs for every patch.
-        target: pixel values of every patch, in the image's own scale; gets no gradient.
-        mask: 1 (or True) where a patch was hidden from the encoder, else 0.
-        normalize: first give each target patch mean 0 and variance 1. The variance is unbiased
-            (divided by values - 1) and gets the paper's 1e-6 added, which is meant for pixels of
-            the order of 1.
-        axis_name: inside `shard_map` or `pmap`, the mapped axis over which the batch lies. The loss
-            is then the whole batch's, the same on every device: average (`pmean`) the gradients.
+      prediction: Decoder outputs for every patch.
+      target: Pixel values of every patch, in the image's own scale; gets no gradient.
+      mask: 1 (or True) where a patch was hidden from the encoder, else 0.
+      normalize: First give each target patch mean 0 and variance 1. The variance is unbiased
+        (divided by values - 1) and gets the paper's 1e-6 added, which is meant for pixels of
+        the order of 1.
+      axis_name: Inside `shard_map` or `pmap`, the mapped axis over which the batch lies. The loss
+        is then the whole batch's, the same on every device: average (`pmean`) the gradients.
 
     Returns:
-        The error averaged over the hidden patches of the global batch; 0 if none is hidden.
+      The error averaged over the hidden patches of the global batch; 0 if none is hidden.
 
     Raises:
-        ValueError: if the shapes differ, or patches of a single value are to be normalised.
+      ValueError: If the shapes differ, or patches of a single value are to be normalised.
 
     Reference:
-        He et al., Masked Autoencoders Are Scalable Vision Learners, 2022, section 3.
+      He et al., Masked Autoencoders Are Scalable Vision Learners, 2022, section 3.
 
     Example:
-        >>> import jax.numpy as jnp
-        >>> target = jnp.array([[[0.0, 2.0], [5.0, 5.0]]])
-        >>> print(masked_patch_mse(target + 3, target, jnp.array([[1, 0]]), normalize=False))
-        9.0
+      >>> import jax.numpy as jnp
+      >>> target = jnp.array([[[0.0, 2.0], [5.0, 5.0]]])
+      >>> print(masked_patch_mse(target + 3, target, jnp.array([[1, 0]]), normalize=False))
+      9.0
     """
     check_same_shape(prediction=prediction, target=target)
     prediction = as_float32(prediction)

@@ -17,33 +17,33 @@ def barlow_twins(
     lambd: float = 0.0051,
     axis_name: AxisName = None,
 ) -> Float32[Array, ""]:
-    """Push the cross-correlation of two views towards the identity.
+    """Pushs the cross-correlation of two views towards the identity.
 
     Each dimension is first standardised over the global batch, as batch norm without affine
     parameters does (biased variance, epsilon 1e-5). The epsilon is absolute, as in the authors'
-    code: the scale of a dimension is of no account while its deviation is well above 0.003.
+    code: the scale of a dimension does not matter while its deviation is well above 0.003.
 
     Args:
-        z1: projections of the first view.
-        z2: projections of the second view of the same images.
-        lambd: weight of the off-diagonal terms.
-        axis_name: inside `shard_map` or `pmap`, the mapped axis over which the batch lies. The loss
-            is then the whole batch's, the same on every device: average (`pmean`) the gradients.
+      z1: Projections of the first view.
+      z2: Projections of the second view of the same images.
+      lambd: Weight of the off-diagonal terms.
+      axis_name: Inside `shard_map` or `pmap`, the mapped axis over which the batch lies. The loss
+        is then the whole batch's, the same on every device: average (`pmean`) the gradients.
 
     Returns:
-        Sum of squared deviations from the identity, the off-diagonal ones times `lambd`.
+      Sum of squared deviations from the identity, the off-diagonal ones times `lambd`.
 
     Raises:
-        ValueError: if the shapes differ.
+      ValueError: If the shapes differ.
 
     Reference:
-        Zbontar et al., Barlow Twins, 2021, eq. 1 and 2.
+      Zbontar et al., Barlow Twins, 2021, eq. 1 and 2.
 
     Example:
-        >>> import jax.numpy as jnp
-        >>> x = jnp.array([[1.0, 1.0], [1.0, -1.0], [-1.0, 1.0], [-1.0, -1.0]])
-        >>> print(f"{barlow_twins(x, x):.2f} {barlow_twins(x, -x):.2f}")
-        0.00 8.00
+      >>> import jax.numpy as jnp
+      >>> x = jnp.array([[1.0, 1.0], [1.0, -1.0], [-1.0, 1.0], [-1.0, -1.0]])
+      >>> print(f"{barlow_twins(x, x):.2f} {barlow_twins(x, -x):.2f}")
+      0.00 8.00
     """
     check_same_shape(z1=z1, z2=z2)
     first, second = _standardize(z1, axis_name), _standardize(z2, axis_name)
@@ -65,28 +65,28 @@ def vicreg(
     """Variance-invariance-covariance regularisation.
 
     Args:
-        z1: projections of the first view.
-        z2: projections of the second view of the same images.
-        sim: weight of the invariance term.
-        std: weight of the variance term.
-        cov: weight of the covariance term.
-        axis_name: inside `shard_map` or `pmap`, the mapped axis over which the batch lies. The loss
-            is then the whole batch's, the same on every device: average (`pmean`) the gradients.
+      z1: Projections of the first view.
+      z2: Projections of the second view of the same images.
+      sim: Weight of the invariance term.
+      std: Weight of the variance term.
+      cov: Weight of the covariance term.
+      axis_name: Inside `shard_map` or `pmap`, the mapped axis over which the batch lies. The loss
+        is then the whole batch's, the same on every device: average (`pmean`) the gradients.
 
     Returns:
-        The weighted sum of `vicreg_terms`.
+      The weighted sum of `vicreg_terms`.
 
     Raises:
-        ValueError: if the shapes differ, or the batch has one image, which has no variance.
+      ValueError: If the shapes differ, or the batch has one image, which has no variance.
 
     Reference:
-        Bardes et al., VICReg, 2022, eq. 6, scaled as in the authors' code.
+      Bardes et al., VICReg, 2022, eq. 6, scaled as in the authors' code.
 
     Example:
-        >>> import jax.numpy as jnp
-        >>> x = jnp.ones((4, 3))
-        >>> print(f"{vicreg(x, x):.2f}")
-        24.75
+      >>> import jax.numpy as jnp
+      >>> x = jnp.ones((4, 3))
+      >>> print(f"{vicreg(x, x):.2f}")
+      24.75
     """
     invariance, variance, covariance = vicreg_terms(z1, z2, axis_name)
     return sim * invariance + std * variance + cov * covariance
@@ -99,28 +99,28 @@ def vicreg_terms(
     """The three terms of VICReg, unweighted, over the global batch.
 
     Args:
-        z1: projections of the first view.
-        z2: projections of the second view of the same images.
-        axis_name: inside `shard_map` or `pmap`, the mapped axis over which the batch lies. The
-            terms are then the whole batch's, the same on every device: average (`pmean`) the
-            gradients.
+      z1: Projections of the first view.
+      z2: Projections of the second view of the same images.
+      axis_name: Inside `shard_map` or `pmap`, the mapped axis over which the batch lies. The
+        terms are then the whole batch's, the same on every device: average (`pmean`) the
+        gradients.
 
     Returns:
-        Invariance: mean squared difference over all entries. Variance: mean hinge of
-        1 - √(variance + 1e-4), *averaged* over the views. Covariance: squared off-diagonal
-        covariances ÷ dim, *summed* over the views. Variances and covariances are unbiased.
+      Invariance: mean squared difference over all entries. Variance: mean hinge of
+      1 - √(variance + 1e-4), *averaged* over the views. Covariance: squared off-diagonal
+      covariances ÷ dim, *summed* over the views. Variances and covariances are unbiased.
 
     Raises:
-        ValueError: if the shapes differ, or the batch has one image, which has no variance.
+      ValueError: If the shapes differ, or the batch has one image, which has no variance.
 
     Reference:
-        Bardes et al., VICReg, 2022, eq. 1 to 5.
+      Bardes et al., VICReg, 2022, eq. 1 to 5.
 
     Example:
-        >>> import jax.numpy as jnp
-        >>> x = jnp.array([[1.0, 1.0], [-1.0, -1.0]])
-        >>> print([f"{term:.2f}" for term in vicreg_terms(x, x)])
-        ['0.00', '0.00', '8.00']
+      >>> import jax.numpy as jnp
+      >>> x = jnp.array([[1.0, 1.0], [-1.0, -1.0]])
+      >>> print([f"{term:.2f}" for term in vicreg_terms(x, x)])
+      ['0.00', '0.00', '8.00']
     """
     check_same_shape(z1=z1, z2=z2)
     if batch_size(z1, axis_name) < 2:

@@ -20,22 +20,22 @@ def negative_cosine(
     `negative_cosine(p, z) + negative_cosine(z, p)` has the gradient without stop-gradient.
 
     Args:
-        prediction: predictor outputs for one view.
-        target: projector outputs for the other view of the same images; gets no gradient.
+      prediction: Predictor outputs for one view.
+      target: Projector outputs for the other view of the same images; gets no gradient.
 
     Returns:
-        A value in [-1, 1].
+      A value in [-1, 1].
 
     Raises:
-        ValueError: if prediction and target differ in shape.
+      ValueError: If prediction and target differ in shape.
 
     Reference:
-        Chen and He, Exploring Simple Siamese Representation Learning, 2021, eq. 1.
+      Chen and He, Exploring Simple Siamese Representation Learning, 2021, eq. 1.
 
     Example:
-        >>> import jax.numpy as jnp
-        >>> print(negative_cosine(jnp.array([[3.0, 0.0]]), jnp.array([[1.0, 0.0]])))
-        -1.0
+      >>> import jax.numpy as jnp
+      >>> print(negative_cosine(jnp.array([[3.0, 0.0]]), jnp.array([[1.0, 0.0]])))
+      -1.0
     """
     return -jnp.mean(paired_cosine_similarity(prediction, lax.stop_gradient(target)))
 
@@ -49,25 +49,25 @@ def simsiam(
     """SimSiam's loss: the *average* of both directions' negative cosine.
 
     Args:
-        p1: predictions from the first view.
-        p2: predictions from the second view.
-        z1: projections of the first view; get no gradient.
-        z2: projections of the second view; get no gradient.
+      p1: Predictions from the first view.
+      p2: Predictions from the second view.
+      z1: Projections of the first view; get no gradient.
+      z2: Projections of the second view; get no gradient.
 
     Returns:
-        A value in [-1, 1].
+      A value in [-1, 1].
 
     Raises:
-        ValueError: if prediction and target differ in shape.
+      ValueError: If prediction and target differ in shape.
 
     Reference:
-        Chen and He, Exploring Simple Siamese Representation Learning, 2021, eq. 4.
+      Chen and He, Exploring Simple Siamese Representation Learning, 2021, eq. 4.
 
     Example:
-        >>> import jax.numpy as jnp
-        >>> x = jnp.array([[1.0, 0.0]])
-        >>> print(simsiam(x, x, x, x))
-        -1.0
+      >>> import jax.numpy as jnp
+      >>> x = jnp.array([[1.0, 0.0]])
+      >>> print(simsiam(x, x, x, x))
+      -1.0
     """
     return (negative_cosine(p1, z2) + negative_cosine(p2, z1)) / 2
 
@@ -78,23 +78,23 @@ def byol_regression(
     """Mean squared distance of l2-normalised vectors, 2 - 2·cos: one view's part of BYOL.
 
     Args:
-        prediction: predictor outputs of the online network for one view.
-        target: target-network projections of the other view; get no gradient.
+      prediction: Predictor outputs of the online network for one view.
+      target: Target-network projections of the other view; get no gradient.
 
     Returns:
-        A value in [0, 4].
+      A value in [0, 4].
 
     Raises:
-        ValueError: if prediction and target differ in shape.
+      ValueError: If prediction and target differ in shape.
 
     Reference:
-        Grill et al., Bootstrap Your Own Latent, 2020, eq. 2.
+      Grill et al., Bootstrap Your Own Latent, 2020, eq. 2.
 
     Example:
-        >>> import jax.numpy as jnp
-        >>> x = jnp.array([[1.0, 0.0]])
-        >>> print(byol_regression(x, x), byol_regression(x, -x))
-        0.0 4.0
+      >>> import jax.numpy as jnp
+      >>> x = jnp.array([[1.0, 0.0]])
+      >>> print(byol_regression(x, x), byol_regression(x, -x))
+      0.0 4.0
     """
     return 2 + 2 * negative_cosine(prediction, target)
 
@@ -108,25 +108,25 @@ def byol(
     """BYOL's loss: the *sum* of both views' regressions, not their mean.
 
     Args:
-        p1: online predictions from the first view.
-        p2: online predictions from the second view.
-        z1: target projections of the first view; get no gradient.
-        z2: target projections of the second view; get no gradient.
+      p1: Online predictions from the first view.
+      p2: Online predictions from the second view.
+      z1: Target projections of the first view; get no gradient.
+      z2: Target projections of the second view; get no gradient.
 
     Returns:
-        A value in [0, 8].
+      A value in [0, 8].
 
     Raises:
-        ValueError: if prediction and target differ in shape.
+      ValueError: If prediction and target differ in shape.
 
     Reference:
-        Grill et al., Bootstrap Your Own Latent, 2020, section 3.1.
+      Grill et al., Bootstrap Your Own Latent, 2020, section 3.1.
 
     Example:
-        >>> import jax.numpy as jnp
-        >>> x = jnp.array([[1.0, 0.0]])
-        >>> print(byol(x, x, -x, -x))
-        8.0
+      >>> import jax.numpy as jnp
+      >>> x = jnp.array([[1.0, 0.0]])
+      >>> print(byol(x, x, -x, -x))
+      8.0
     """
     return byol_regression(p1, z2) + byol_regression(p2, z1)
 
@@ -140,21 +140,21 @@ def normalized_std(
     they are spread over the sphere.
 
     Args:
-        embeddings: any embeddings.
-        axis_name: inside `shard_map` or `pmap`, the mapped axis over which the batch lies. The
-            gauge is then the whole batch's, the same on every device.
+      embeddings: Any embeddings.
+      axis_name: Inside `shard_map` or `pmap`, the mapped axis over which the batch lies. The
+        gauge is then the whole batch's, the same on every device.
 
     Returns:
-        A value in [0, 1/√dim].
+      A value in [0, 1/√dim].
 
     Reference:
-        Chen and He, Exploring Simple Siamese Representation Learning, 2021, section 4.1.
+      Chen and He, Exploring Simple Siamese Representation Learning, 2021, section 4.1.
 
     Example:
-        >>> import jax.numpy as jnp
-        >>> x = jnp.eye(2)
-        >>> print(f"{normalized_std(jnp.stack([x, -x]).reshape(4, 2)):.4f}")
-        0.7071
+      >>> import jax.numpy as jnp
+      >>> x = jnp.eye(2)
+      >>> print(f"{normalized_std(jnp.stack([x, -x]).reshape(4, 2)):.4f}")
+      0.7071
     """
     unit = l2_normalize(embeddings)
     mean = mean_over(jnp.mean(unit, axis=0, keepdims=True), axis_name)

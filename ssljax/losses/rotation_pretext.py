@@ -26,21 +26,21 @@ def with_rotations(
     Turns are by transposes and mirrors, counter-clockwise, and lose nothing.
 
     Args:
-        images: upright images; a multiple of 4 on each device.
+      images: Upright images; a multiple of 4 on each device.
 
     Returns:
-        7 / 4 as many images, in groups of 7.
+      7 / 4 as many images, in groups of 7.
 
     Raises:
-        ValueError: if 4 does not divide the batch.
+      ValueError: If 4 does not divide the batch.
 
     Reference:
-        Chen et al., Self-Supervised GANs via Auxiliary Rotation Loss, 2019, section 4.1.
+      Chen et al., Self-Supervised GANs via Auxiliary Rotation Loss, 2019, section 4.1.
 
     Example:
-        >>> import jax.numpy as jnp
-        >>> with_rotations(jnp.zeros((64, 8, 8, 3))).shape
-        (112, 8, 8, 3)
+      >>> import jax.numpy as jnp
+      >>> with_rotations(jnp.zeros((64, 8, 8, 3))).shape
+      (112, 8, 8, 3)
     """
     batch, *shape = images.shape
     if batch % GROUP:
@@ -53,18 +53,18 @@ def with_rotations(
 
 
 def upright_only(outputs: Shaped[Array, "all *values"]) -> Shaped[Array, "batch *values"]:
-    """What the discriminator gave for the upright images.
+    """The discriminator's outputs for the upright images.
 
     Args:
-        outputs: any of its outputs for the images that `with_rotations` returned.
+      outputs: Any of its outputs for the images that `with_rotations` returned.
 
     Returns:
-        The rows of the upright images, in the order of the batch.
+      The rows of the upright images, in the order of the batch.
 
     Example:
-        >>> import jax.numpy as jnp
-        >>> print(upright_only(jnp.arange(14)))
-        [ 0  1  2  3  7  8  9 10]
+      >>> import jax.numpy as jnp
+      >>> print(upright_only(jnp.arange(14)))
+      [ 0  1  2  3  7  8  9 10]
     """
     groups = outputs.reshape(-1, GROUP + TURNS, *outputs.shape[1:])
     return groups[:, :GROUP].reshape(-1, *outputs.shape[1:])
@@ -73,19 +73,19 @@ def upright_only(outputs: Shaped[Array, "all *values"]) -> Shaped[Array, "batch 
 def in_four_orientations(
     outputs: Shaped[Array, "all *values"],
 ) -> Shaped[Array, "rotated 4 *values"]:
-    """What the discriminator gave for the rotated images, and for the same ones upright.
+    """The discriminator's outputs for the rotated images, and for the same ones upright.
 
     Args:
-        outputs: any of its outputs for the images that `with_rotations` returned.
+      outputs: Any of its outputs for the images that `with_rotations` returned.
 
     Returns:
-        (batch / 4, 4, ...): at [i, r] that of image 4 * i after r quarter turns.
+      (batch / 4, 4, ...): at [i, r] that of image 4 * i after r quarter turns.
 
     Example:
-        >>> import jax.numpy as jnp
-        >>> print(in_four_orientations(jnp.arange(14)))
-        [[ 0  4  5  6]
-         [ 7 11 12 13]]
+      >>> import jax.numpy as jnp
+      >>> print(in_four_orientations(jnp.arange(14)))
+      [[ 0  4  5  6]
+       [ 7 11 12 13]]
     """
     groups = outputs.reshape(-1, GROUP + TURNS, *outputs.shape[1:])
     return jnp.concatenate([groups[:, :1], groups[:, GROUP:]], axis=1)
@@ -98,18 +98,18 @@ def rotation_loss(logits: Float[Array, "rotated 4 4"]) -> Float32[Array, ""]:
     generated images only, with weight 0.2: on this they work together.
 
     Args:
-        logits: (image, turns, guess), from `in_four_orientations` of the rotation head's outputs.
+      logits: (image, turns, guess), from `in_four_orientations` of the rotation head's outputs.
 
     Returns:
-        Mean over images and orientations, in nats; log 4 for a head that cannot tell.
+      Mean over images and orientations, in nats; log 4 for a head that cannot tell.
 
     Reference:
-        Chen et al., Self-Supervised GANs via Auxiliary Rotation Loss, 2019, eq. 2 and 3.
+      Chen et al., Self-Supervised GANs via Auxiliary Rotation Loss, 2019, eq. 2 and 3.
 
     Example:
-        >>> import jax.numpy as jnp
-        >>> print(f"{rotation_loss(jnp.zeros((2, 4, 4))):.4f}")
-        1.3863
+      >>> import jax.numpy as jnp
+      >>> print(f"{rotation_loss(jnp.zeros((2, 4, 4))):.4f}")
+      1.3863
     """
     # A mask, not the diagonal: indices have no layout of their own on a mesh of Explicit axes.
     log_probabilities = jax.nn.log_softmax(as_float32(logits))

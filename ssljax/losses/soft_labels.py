@@ -20,25 +20,25 @@ def soft_label_cross_entropy(
     up for it is not in the paper's loss.
 
     Args:
-        student_logits: the student's class scores.
-        teacher_logits: the teacher's, of the same images.
-        temperature: of both, above 0: below 1 sharpens, above 1 softens.
+      student_logits: The student's class scores.
+      teacher_logits: The teacher's, of the same images.
+      temperature: Of both, above 0: below 1 sharpens, above 1 softens.
 
     Returns:
-        Mean over the batch, in nats; at least the entropy of the teacher's probabilities.
+      Mean over the batch, in nats; at least the entropy of the teacher's probabilities.
 
     Raises:
-        ValueError: if the shapes differ or the temperature is not positive.
+      ValueError: If the shapes differ or the temperature is not positive.
 
     Reference:
-        Chen et al., Big Self-Supervised Models are Strong Semi-Supervised Learners, 2020, section
-        2, the loss over unlabelled examples; Hinton et al., Distilling the Knowledge in a Neural
-        Network, 2015.
+      Chen et al., Big Self-Supervised Models are Strong Semi-Supervised Learners, 2020, section 2,
+      the loss over unlabelled examples; Hinton et al., Distilling the Knowledge in a Neural
+      Network, 2015.
 
     Example:
-        >>> import jax.numpy as jnp
-        >>> print(f"{soft_label_cross_entropy(jnp.zeros((3, 4)), jnp.eye(3, 4)):.4f}")
-        1.3863
+      >>> import jax.numpy as jnp
+      >>> print(f"{soft_label_cross_entropy(jnp.zeros((3, 4)), jnp.eye(3, 4)):.4f}")
+      1.3863
     """
     return jnp.mean(_soft_terms(student_logits, teacher_logits, temperature))
 
@@ -53,29 +53,29 @@ def labelled_distillation(
     """Weighs the teacher's probabilities against the true labels, where there are any.
 
     Args:
-        student_logits: the student's class scores.
-        teacher_logits: the teacher's, of the same images; they get no gradient.
-        labels: true classes; -1 where the label is not known.
-        temperature: of the soft labels, above 0; the true ones are compared at 1.
-        alpha: weight of the soft labels, in [0, 1]; the true ones have 1 - alpha.
+      student_logits: The student's class scores.
+      teacher_logits: The teacher's, of the same images; they get no gradient.
+      labels: True classes; -1 where the label is not known.
+      temperature: Of the soft labels, above 0; the true ones are compared at 1.
+      alpha: Weight of the soft labels, in [0, 1]; the true ones have 1 - alpha.
 
     Returns:
-        alpha times the soft terms of all images plus (1 - alpha) times the cross-entropies of the
-        labelled ones, summed and divided by the batch. As in the paper's sums over both sets, the
-        rarer labels are, the less they weigh.
+      alpha times the soft terms of all images plus (1 - alpha) times the cross-entropies of the
+      labelled ones, summed and divided by the batch. As in the paper's sums over both sets, the
+      rarer labels are, the less they weigh.
 
     Raises:
-        ValueError: if the shapes differ, the temperature is not positive or alpha out of range.
+      ValueError: If the shapes differ, the temperature is not positive or alpha out of range.
 
     Reference:
-        Chen et al., Big Self-Supervised Models are Strong Semi-Supervised Learners, 2020, section
-        2, the weighted combination for when there are many labels.
+      Chen et al., Big Self-Supervised Models are Strong Semi-Supervised Learners, 2020, section 2,
+      the weighted combination for when there are many labels.
 
     Example:
-        >>> import jax.numpy as jnp
-        >>> logits, labels = jnp.zeros((2, 4)), jnp.array([3, -1])
-        >>> print(f"{labelled_distillation(logits, logits, labels):.4f}")  # 3/4 of ln 4
-        1.0397
+      >>> import jax.numpy as jnp
+      >>> logits, labels = jnp.zeros((2, 4)), jnp.array([3, -1])
+      >>> print(f"{labelled_distillation(logits, logits, labels):.4f}")  # 3/4 of ln 4
+      1.0397
     """
     if not 0 <= alpha <= 1:
         raise ValueError(f"alpha is {alpha}; it must be in [0, 1].")

@@ -23,27 +23,27 @@ def sinkhorn_distance(
     not.
 
     Args:
-        cost: cost of moving a unit of mass.
-        a: mass of each source, 0 or more, with sum 1.
-        b: mass of each target, 0 or more, with sum 1.
-        epsilon: weight of the entropy, above 0, on the scale of the cost.
-        iterations: rows-then-columns passes, 1 or more.
+      cost: Cost of moving a unit of mass.
+      a: Mass of each source, 0 or more, with sum 1.
+      b: Mass of each target, 0 or more, with sum 1.
+      epsilon: Weight of the entropy, above 0, on the scale of the cost.
+      iterations: Rows-then-columns passes, 1 or more.
 
     Returns:
-        The sum of plan times cost; the optimal transport cost in the limit of small `epsilon`.
+      The sum of plan times cost; the optimal transport cost in the limit of small `epsilon`.
 
     Raises:
-        ValueError: if `epsilon` is not above 0 or `iterations` is below 1.
+      ValueError: If `epsilon` is not above 0 or `iterations` is below 1.
 
     Reference:
-        Cuturi, Sinkhorn Distances, 2013, eq. 2 and algorithm 1.
+      Cuturi, Sinkhorn Distances, 2013, eq. 2 and algorithm 1.
 
     Example:
-        >>> import jax.numpy as jnp
-        >>> half = jnp.array([0.5, 0.5])
-        >>> cost = jnp.array([[1.0, 3.0], [4.0, 2.0]])
-        >>> print(f"{sinkhorn_distance(cost, half, half, epsilon=0.01, iterations=10):.4f}")
-        1.5000
+      >>> import jax.numpy as jnp
+      >>> half = jnp.array([0.5, 0.5])
+      >>> cost = jnp.array([[1.0, 3.0], [4.0, 2.0]])
+      >>> print(f"{sinkhorn_distance(cost, half, half, epsilon=0.01, iterations=10):.4f}")
+      1.5000
     """
     plan = sinkhorn_plan(cost, a, b, epsilon, iterations)
     return jnp.sum(plan * as_float32(cost))
@@ -59,26 +59,26 @@ def wasserstein_1d(
     the common refinement of their steps. Each sample carries equal weights; sizes may differ.
 
     Args:
-        x: first sample.
-        y: second sample.
-        p: order, 1 or more.
-        axis_name: inside `shard_map` or `pmap`, the mapped axis over which both samples lie. The
-            distance is then that of the whole samples, the same on every device: average (`pmean`)
-            the gradients.
+      x: First sample.
+      y: Second sample.
+      p: Order, 1 or more.
+      axis_name: Inside `shard_map` or `pmap`, the mapped axis over which both samples lie. The
+        distance is then that of the whole samples, the same on every device: average (`pmean`)
+        the gradients.
 
     Returns:
-        (∫ |F_x⁻¹(t) - F_y⁻¹(t)|^p dt)^(1/p); at equal samples the gradient is 0.
+      (∫ |F_x⁻¹(t) - F_y⁻¹(t)|^p dt)^(1/p); at equal samples the gradient is 0.
 
     Raises:
-        ValueError: if `p` is below 1 or a sample is empty.
+      ValueError: If `p` is below 1 or a sample is empty.
 
     Reference:
-        Peyré and Cuturi, Computational Optimal Transport, 2019, section 2.6.
+      Peyré and Cuturi, Computational Optimal Transport, 2019, section 2.6.
 
     Example:
-        >>> import jax.numpy as jnp
-        >>> print(wasserstein_1d(jnp.array([1.0, 0.0]), jnp.array([2.0, 5.0])))
-        3.0
+      >>> import jax.numpy as jnp
+      >>> print(wasserstein_1d(jnp.array([1.0, 0.0]), jnp.array([2.0, 5.0])))
+      3.0
     """
     x, y = all_rows(x, axis_name), all_rows(y, axis_name)
     n, m = x.shape[0], y.shape[0]
@@ -91,7 +91,7 @@ def wasserstein_1d(
     y_step = jnp.sort(as_float32(y))[(ends - 1) // n]
     gaps = jnp.abs(x_step - y_step)
     # In units of the largest gap no power of one overflows or vanishes. The root has no finite
-    # slope at 0, so it is taken of 1 there and the result thrown away.
+    # slope at 0, so the root of 1 is taken there and the result discarded.
     largest = lax.stop_gradient(jnp.max(gaps))
     unit = jnp.where(largest == 0, 1.0, largest)
     total = jnp.sum(jnp.asarray(widths, jnp.float32) * (gaps / unit) ** p)

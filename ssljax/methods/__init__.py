@@ -20,7 +20,7 @@ def default_config(name: str) -> ConfigDict:
     """The keys under `config.method` of a method, at the values of its paper."""
     config = REGISTRY[name].default_config()
     config.name = name
-    config.online_probe = False  # A linear classifier learnt beside it, for the log.
+    config.online_probe = False  # A linear classifier that is learnt along with it, for the log.
     return config
 
 
@@ -38,7 +38,7 @@ def build(config: ConfigDict, task: Task) -> Method:
     """Builds the method that `config.method.name` names, with an online probe if it asks for one.
 
     Raises:
-      ValueError: if the config does not fit together.
+      ValueError: If the config does not fit together.
     """
     method = REGISTRY[config.method.name](config, task)
     if config.method.online_probe:

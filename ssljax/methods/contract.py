@@ -35,7 +35,7 @@ class TrainState(struct.PyTreeNode):
       params: Parameters by player.
       variables: Mutable collections (batch statistics, ...) by player.
       opt_state: Optimizer state by player.
-      memory: What the method carries beside parameters: target network, queue, centre, image pool.
+      memory: What the method carries besides parameters: target network, queue, centre, image pool.
       key: The run's random key. It never changes; each step folds its own number into it.
     """
 
@@ -49,7 +49,7 @@ class TrainState(struct.PyTreeNode):
 
 
 class Aux(struct.PyTreeNode):
-    """What a loss gives beside its value.
+    """What a loss returns besides its value.
 
     Attributes:
       variables: New mutable collections of the player's own networks; empty changes nothing.
@@ -168,7 +168,7 @@ def phase_at(phases: Sequence[Phase], step: int) -> tuple[int, int]:
 
 @dataclasses.dataclass(frozen=True)
 class Task:
-    """What a method is told of the data and the length of the run.
+    """What a method knows of the data and the length of the run.
 
     Attributes:
       image_shape: (height, width, channels) of the batches' images.
@@ -231,7 +231,7 @@ class Method:
     def default_model() -> ConfigDict:
         """The keys under `config.model`: an encoder, and the options of all encoders.
 
-        What is empty, 0 or False stands for the encoder's own.
+        Empty values, 0 and False stand for the encoder's default.
         """
         return ConfigDict(
             dict(
@@ -279,7 +279,7 @@ class Method:
         raise TypeError(f"{type(self).__name__} does not define views")
 
     def before_step(self, state: TrainState) -> TrainState:
-        """Moves targets that must have moved before the losses look at them. Pure."""
+        """Updates the targets that must move before the losses are computed. Pure."""
         return state
 
     def after_step(self, state: TrainState, carried: Mapping[str, PyTree]) -> TrainState:

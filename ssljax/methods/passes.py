@@ -143,7 +143,7 @@ def forward_crops(
 ) -> tuple[list[Outputs], dict[str, PyTree]]:
     """One encoder pass for each resolution, and one projector pass for all crops together.
 
-    That fixes over what batch statistics are taken: the encoder's over the crops of one size, the
+    This determines the batch statistics: the encoder's are over the crops of one size, the
     projector's over all. As in `forward_together`, nothing moves between devices.
 
     Args:

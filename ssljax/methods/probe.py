@@ -1,6 +1,6 @@
-"""A linear classifier on a method's features, learnt beside it, whatever the method.
+"""A linear classifier on a method's features, learnt along with it, for any method.
 
-It costs no second pass: it reads the features that the method's loss has computed, and gives no
+It costs no second pass: it reads the features that the method's loss has computed, and passes no
 gradient back. Its accuracy, on augmented images of the training set, shows early whether the
 features are becoming useful.
 """

@@ -35,23 +35,23 @@ def effective_rank(
     traces of the smaller Gram matrix and of its square. So it is cheap enough for every step.
 
     Args:
-        embeddings: any embeddings.
-        axis_name: inside `shard_map` or `pmap`, the mapped axis over which the batch lies. The
-            gauge is then the whole batch's, the same on every device.
+      embeddings: Any embeddings.
+      axis_name: Inside `shard_map` or `pmap`, the mapped axis over which the batch lies. The
+        gauge is then the whole batch's, the same on every device.
 
     Returns:
-        A value in [1, min(batch - 1, dim)]: n when they vary alike in n orthogonal directions, 1
-        when they lie on one line or do not vary at all.
+      A value in [1, min(batch - 1, dim)]: n when they vary alike in n orthogonal directions, 1
+      when they lie on one line or do not vary at all.
 
     Reference:
-        Gao et al., A theory of multineuronal dimensionality, dynamics and measurement, 2017, eq. 5;
-        it is the exponential of the Rényi entropy of order 2, where `rankme` has Shannon's.
+      Gao et al., A theory of multineuronal dimensionality, dynamics and measurement, 2017, eq. 5;
+      it is the exponential of the Rényi entropy of order 2, where `rankme` has Shannon's.
 
     Example:
-        >>> import jax.numpy as jnp
-        >>> x = jnp.concatenate([jnp.eye(4), -jnp.eye(4)])
-        >>> print(f"{effective_rank(x):.4f} {effective_rank(x[:, :1]):.4f}")
-        4.0000 1.0000
+      >>> import jax.numpy as jnp
+      >>> x = jnp.concatenate([jnp.eye(4), -jnp.eye(4)])
+      >>> print(f"{effective_rank(x):.4f} {effective_rank(x[:, :1]):.4f}")
+      4.0000 1.0000
     """
     # Scaled first: the fourth power of a large value would overflow.
     rows, _ = _scaled(as_float32(embeddings), axis_name)
@@ -79,23 +79,23 @@ def rankme(embeddings: Float[Array, "batch dim"], axis_name: AxisName = None) ->
     evaluations, `effective_rank` for every step.
 
     Args:
-        embeddings: any embeddings.
-        axis_name: inside `shard_map` or `pmap`, the mapped axis over which the batch lies. The
-            gauge is then the whole batch's, the same on every device.
+      embeddings: Any embeddings.
+      axis_name: Inside `shard_map` or `pmap`, the mapped axis over which the batch lies. The
+        gauge is then the whole batch's, the same on every device.
 
     Returns:
-        A value in [1, min(batch, dim)], up to these terms: 1 when all embeddings lie on one line
-        through 0, n when they spread alike over n orthogonal directions. It is 1 for embeddings
-        that are all zero.
+      A value in [1, min(batch, dim)], up to these terms: 1 when all embeddings lie on one line
+      through 0, n when they spread alike over n orthogonal directions. It is 1 for embeddings
+      that are all zero.
 
     Reference:
-        Garrido et al., RankMe: Assessing the Downstream Performance of Pretrained Self-Supervised
-        Representations by Their Rank, 2023, eq. 2.
+      Garrido et al., RankMe: Assessing the Downstream Performance of Pretrained Self-Supervised
+      Representations by Their Rank, 2023, eq. 2.
 
     Example:
-        >>> import jax.numpy as jnp
-        >>> print(f"{rankme(jnp.eye(4)):.4f} {rankme(jnp.ones((4, 4))):.4f}")
-        4.0000 1.0000
+      >>> import jax.numpy as jnp
+      >>> print(f"{rankme(jnp.eye(4)):.4f} {rankme(jnp.ones((4, 4))):.4f}")
+      4.0000 1.0000
     """
     rows, largest = _scaled(all_rows(as_float32(embeddings), axis_name), axis_name)
     # Not from a Gram matrix: it squares the singular values, and float32 loses the small ones.
@@ -109,7 +109,7 @@ def _scaled(
     rows: Float32[Array, "batch dim"], axis_name: AxisName
 ) -> tuple[Float32[Array, "batch dim"], Float32[Array, ""]]:
     """The rows divided by their largest value, and that value; 0 if there is none to divide by."""
-    # The gauges are the same for any factor, which so needs no gradient: `pmax` has none.
+    # The gauges do not depend on the factor, so it needs no gradient: `pmax` has none.
     largest = lax.stop_gradient(jnp.max(jnp.abs(rows)))
     if axis_name is not None:
         largest = lax.pmax(largest, axis_name)
@@ -125,33 +125,33 @@ def collapse_metrics(
     """All gauges of collapse, by the names that they have in a log.
 
     Args:
-        embeddings: any embeddings.
-        logits: similarities to prototypes, divided by the temperature, of a method that assigns its
-            images to them.
-        axis_name: inside `shard_map` or `pmap`, the mapped axis over which the batch lies. The
-            gauges are then the whole batch's, the same on every device.
+      embeddings: Any embeddings.
+      logits: Similarities to prototypes, divided by the temperature, of a method that assigns its
+        images to them.
+      axis_name: Inside `shard_map` or `pmap`, the mapped axis over which the batch lies. The
+        gauges are then the whole batch's, the same on every device.
 
     Returns:
-        "embedding_std": `normalized_std`, which falls to 0 when all embeddings point the same way.
-        "effective_rank": `effective_rank`, which also falls when they keep to a few directions.
-        "assignment_entropy", if there are logits: `prototype_entropy`, in nats, which falls to 0
-        when all samples choose one prototype.
-        "sample_entropy", if there are logits: mean entropy of each sample's own softmax, in nats,
-        which rises to ln(prototypes) when the prototypes are all the same.
-        "collapsed": 1 if the deviation is below a tenth of the 1/√dim of embeddings that spread
-        over the sphere, the rank below 1.05 where 3 or more were possible, the assignments' entropy
-        below a twentieth of its largest value, or the samples' within 0.01 of theirs; otherwise 0.
-        All of them are NaN for embeddings that are not finite.
+      "embedding_std": `normalized_std`, which falls to 0 when all embeddings point the same way.
+      "effective_rank": `effective_rank`, which also falls when they keep to a few directions.
+      "assignment_entropy", if there are logits: `prototype_entropy`, in nats, which falls to 0
+      when all samples choose one prototype.
+      "sample_entropy", if there are logits: mean entropy of each sample's own softmax, in nats,
+      which rises to ln(prototypes) when the prototypes are all the same.
+      "collapsed": 1 if the deviation is below a tenth of the 1/√dim of embeddings that spread
+      over the sphere, the rank below 1.05 where 3 or more were possible, the assignments' entropy
+      below a twentieth of its largest value, or the samples' within 0.01 of theirs; otherwise 0.
+      All of them are NaN for embeddings that are not finite.
 
     Reference:
-        Jing et al., Understanding Dimensional Collapse in Contrastive Self-supervised Learning,
-        2022, section 3.
+      Jing et al., Understanding Dimensional Collapse in Contrastive Self-supervised Learning, 2022,
+      section 3.
 
     Example:
-        >>> import jax.numpy as jnp
-        >>> x = jnp.array([[1.0, 0.0], [-1.0, 0.0]])
-        >>> {name: round(float(value), 4) for name, value in collapse_metrics(x).items()}
-        {'embedding_std': 0.5, 'effective_rank': 1.0, 'collapsed': 0.0}
+      >>> import jax.numpy as jnp
+      >>> x = jnp.array([[1.0, 0.0], [-1.0, 0.0]])
+      >>> {name: round(float(value), 4) for name, value in collapse_metrics(x).items()}
+      {'embedding_std': 0.5, 'effective_rank': 1.0, 'collapsed': 0.0}
     """
     metrics = {
         "embedding_std": normalized_std(embeddings, axis_name),
@@ -176,7 +176,7 @@ def _sample_entropy(logits: Float[Array, "batch prototypes"]) -> Float32[Array, 
 
 
 def _verdict(collapsed: Bool[Array, ""], *gauges: Float32[Array, ""]) -> Float32[Array, ""]:
-    """1 or 0, or NaN where one of the gauges that it goes by says nothing."""
+    """1 or 0, or NaN where one of the gauges that it depends on is NaN."""
     known = jnp.all(jnp.isfinite(jnp.stack(gauges)))
     return jnp.where(known, collapsed.astype(jnp.float32), jnp.nan)
 
@@ -186,23 +186,23 @@ def generator_collapsed(
     real: Float[Array, "real height width channels"],
     axis_name: AxisName = None,
 ) -> Float32[Array, ""]:
-    """Tells whether a generator makes one image whatever its latents.
+    """Tells whether a generator makes the same image from all latents.
 
     Args:
-        fake: generated images, at least two, and on each device if they lie on several.
-        real: real images, at least two.
-        axis_name: inside `shard_map` or `pmap`, the mapped axis over which the images lie. The
-            gauge is then that of all images, the same on every device.
+      fake: Generated images, at least two, and on each device if they lie on several.
+      real: Real images, at least two.
+      axis_name: Inside `shard_map` or `pmap`, the mapped axis over which the images lie. The
+        gauge is then that of all images, the same on every device.
 
     Returns:
-        1 if the standard deviation of the generated images, by pixel and over the batch, is below a
-        twentieth of the real ones'; otherwise 0. NaN for images that are not finite.
+      1 if the standard deviation of the generated images, by pixel and over the batch, is below a
+      twentieth of the real ones'; otherwise 0. NaN for images that are not finite.
 
     Example:
-        >>> import jax.numpy as jnp
-        >>> real = jnp.arange(4.0).reshape(4, 1, 1, 1)
-        >>> print(generator_collapsed(0.01 * real, real), generator_collapsed(real, real))
-        1.0 0.0
+      >>> import jax.numpy as jnp
+      >>> real = jnp.arange(4.0).reshape(4, 1, 1, 1)
+      >>> print(generator_collapsed(0.01 * real, real), generator_collapsed(real, real))
+      1.0 0.0
     """
     fake_spread, real_spread = _spread(fake, axis_name), _spread(real, axis_name)
     return _verdict(fake_spread < _LEAST_PIXEL_SPREAD * real_spread, fake_spread, real_spread)

@@ -29,8 +29,8 @@ def class_coverage(
       what it mistakes counts: real images that were held out give the floor.
 
     Reference:
-      Lin et al., `PacGAN <https://arxiv.org/abs/1712.04086>`_, 2018, section 4.1, measures the
-      stacked digits of Metz et al., `Unrolled GAN <https://arxiv.org/abs/1611.02163>`_, 2017, so.
+      Lin et al., PacGAN (arXiv:1712.04086), 2018, section 4.1, measures the stacked digits of Metz
+      et al., Unrolled GAN (arXiv:1611.02163), 2017, so.
     """
     real, labels = labelled(real, labels, num_classes)
     named = np.asarray(knn_predict(real, labels, fake, num_classes, _K, _TEMPERATURE))

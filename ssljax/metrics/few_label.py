@@ -70,8 +70,8 @@ def few_label_probe(
       Accuracies.
 
     Raises:
-      UserError: if a class has fewer rows than `labels`.
-      ValueError: if `labels` is not positive or `seeds` less than 1, or no row has a label.
+      UserError: If a class has fewer rows than `labels`.
+      ValueError: If `labels` is not positive or `seeds` less than 1, or no row has a label.
     """
     if seeds < 1:
         raise ValueError(f"seeds is {seeds}; it must be 1 or more.")
@@ -115,8 +115,8 @@ def labelled_rows(
       Indices into `train_y`, grouped by class.
 
     Raises:
-      UserError: if a class has fewer rows than `labels`, or no row has a label.
-      ValueError: if `labels` is not positive.
+      UserError: If a class has fewer rows than `labels`, or no row has a label.
+      ValueError: If `labels` is not positive.
     """
     if labels <= 0:
         raise ValueError(f"labels is {labels}; it must be positive.")

@@ -26,8 +26,7 @@ def frechet_distance(
       The distance, at least 0.
 
     Reference:
-      Heusel et al., `GANs Trained by a Two Time-Scale Update Rule
-      <https://arxiv.org/abs/1706.08500>`_, 2017, Eq. 6.
+      Heusel et al., GANs Trained by a Two Time-Scale Update Rule (arXiv:1706.08500), 2017, eq. 6.
     """
     overlap = _factor(covariance_a).T @ _factor(covariance_b)
     rows, columns = overlap.shape

@@ -23,8 +23,7 @@ def inception_score(
       ValueError: If there are fewer rows than parts, or a logit is not finite.
 
     Reference:
-      Salimans et al., `Improved Techniques for Training GANs
-      <https://arxiv.org/abs/1606.03498>`_, 2016, section 4.
+      Salimans et al., Improved Techniques for Training GANs (arXiv:1606.03498), 2016, section 4.
     """
     rows = len(logits)
     if not 1 <= splits <= rows:

@@ -23,8 +23,8 @@ def squared_mmd(
       ValueError: If a set has fewer than 2 rows.
 
     Reference:
-      Gretton et al., A Kernel Two-Sample Test, JMLR 2012, Eq. 3. Kernel: Bińkowski et al.,
-      `Demystifying MMD GANs <https://arxiv.org/abs/1801.01401>`_, 2018, section 4.
+      Gretton et al., A Kernel Two-Sample Test, JMLR 2012, eq. 3. Kernel: Bińkowski et al.,
+      Demystifying MMD GANs (arXiv:1801.01401), 2018, section 4.
     """
     n, m = len(x), len(y)
     if min(n, m) < 2:
@@ -63,8 +63,7 @@ def kernel_distance(
       ValueError: If a subset is larger than a set or has fewer than 2 rows, or there is none.
 
     Reference:
-      Bińkowski et al., `Demystifying MMD GANs <https://arxiv.org/abs/1801.01401>`_, 2018,
-      section 4.
+      Bińkowski et al., Demystifying MMD GANs (arXiv:1801.01401), 2018, section 4.
     """
     if subsets < 1 or not 2 <= subset_size <= min(len(x), len(y)):
         raise ValueError(

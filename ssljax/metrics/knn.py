@@ -1,8 +1,8 @@
 """Weighted k-nearest-neighbour classification of frozen features.
 
-References:
-    Wu et al., Unsupervised Feature Learning via Non-Parametric Instance Discrimination, 2018,
-    section 3.4. Caron et al., DINO, 2021, use the same vote.
+Reference:
+  Wu et al., Unsupervised Feature Learning via Non-Parametric Instance Discrimination, 2018, section
+  3.4. Caron et al., DINO, 2021, use the same vote.
 """
 
 from collections.abc import Sequence
@@ -39,21 +39,21 @@ def knn_predict(
     so no array grows with test rows times train rows, nor with the number of classes.
 
     Args:
-        train_features: features of the train set, of any scale; pixels may stay bytes.
-        train_labels: classes in [0, num_classes); a row of -1, without a label, is left out.
-        test_features: features to classify.
-        num_classes: number of classes.
-        k: neighbours that vote, at least 1. When it exceeds the number of train rows, all of them
-            vote.
-        temperature: τ > 0, in the range of float32. Small values let the nearest decide.
-        chunk: rows of (test, train) compared at once; changes memory and speed, never the result.
+      train_features: Features of the train set, of any scale; pixels may stay bytes.
+      train_labels: Classes in [0, num_classes); a row of -1, without a label, is left out.
+      test_features: Features to classify.
+      num_classes: Number of classes.
+      k: Neighbours that vote, at least 1. When it exceeds the number of train rows, all of them
+        vote.
+      temperature: τ > 0, in the range of float32. Small values let the nearest decide.
+      chunk: Rows of (test, train) compared at once; changes memory and speed, never the result.
 
     Returns:
-        The class with most votes for each test row, the lowest class where votes tie.
+      The class with most votes for each test row, the lowest class where votes tie.
 
     Raises:
-        ValueError: if k, the temperature or a chunk is not positive, a label is out of its range,
-            or no train row has a label.
+      ValueError: If k, the temperature or a chunk is not positive, a label is out of its range,
+        or no train row has a label.
     """
     settings = ((k, temperature),)
     return _predict(train_features, train_labels, test_features, num_classes, settings, chunk)[0]
@@ -72,14 +72,14 @@ def knn_accuracy(
     """Returns the share of test rows, in [0, 1], that `knn_predict` classifies correctly.
 
     Args:
-        train_features: features of the train set.
-        train_labels: classes in [0, num_classes); a row of -1, without a label, is left out.
-        test_features: features of the test set.
-        test_labels: their classes, likewise.
-        num_classes: number of classes.
-        k: neighbours that vote.
-        temperature: τ of the vote.
-        chunk: rows of (test, train) compared at once.
+      train_features: Features of the train set.
+      train_labels: Classes in [0, num_classes); a row of -1, without a label, is left out.
+      test_features: Features of the test set.
+      test_labels: Their classes, likewise.
+      num_classes: Number of classes.
+      k: Neighbours that vote.
+      temperature: τ of the vote.
+      chunk: Rows of (test, train) compared at once.
     """
     settings = ((k, temperature),)
     scores = knn_accuracies(
@@ -100,17 +100,17 @@ def knn_accuracies(
     """Scores several (k, temperature) pairs from one search for the largest k.
 
     Args:
-        train_features: features of the train set.
-        train_labels: classes in [0, num_classes); a row of -1, without a label, is left out.
-        test_features: features of the test set.
-        test_labels: their classes, likewise.
-        num_classes: number of classes.
-        settings: pairs of (k, temperature).
-        chunk: rows of (test, train) compared at once.
+      train_features: Features of the train set.
+      train_labels: Classes in [0, num_classes); a row of -1, without a label, is left out.
+      test_features: Features of the test set.
+      test_labels: Their classes, likewise.
+      num_classes: Number of classes.
+      settings: Pairs of (k, temperature).
+      chunk: Rows of (test, train) compared at once.
 
     Returns:
-        Accuracies in [0, 1] under "knn<k>", such as "knn20". A k that stands in several pairs also
-        carries its temperature, as in "knn20_t0.07".
+      Accuracies in [0, 1] under "knn<k>", such as "knn20". A k that stands in several pairs also
+      carries its temperature, as in "knn20_t0.07".
     """
     test_features, truth = labelled(test_features, test_labels, num_classes)
     predictions = _predict(

@@ -24,7 +24,7 @@ def labelled(
       Features and classes of the others; the same arrays where every row has a label.
 
     Raises:
-      ValueError: if a label is neither a class nor -1, or there is none.
+      ValueError: If a label is neither a class nor -1, or there is none.
     """
     labels = np.asarray(labels)
     known = labels >= 0

@@ -79,7 +79,7 @@ def linear_probe(
       Accuracy and choice.
 
     Raises:
-      ValueError: if `holdout` is not in (0, 1) or leaves a part without rows, or `epochs` is less
+      ValueError: If `holdout` is not in (0, 1) or leaves a part without rows, or `epochs` is less
         than 1.
     """
     if not 0 < holdout < 1:

@@ -28,7 +28,7 @@ class PrincipalAxes:
         """Turns features to the axes.
 
         Args:
-            features: rows in the space the axes were found in.
+          features: Rows in the space the axes were found in.
         """
         centred = features - self.mean[None, :]
         return jnp.matmul(centred, self.axes, precision=jax.lax.Precision.HIGHEST)
@@ -45,7 +45,7 @@ class SoftmaxRegression:
         """Returns the logits of every classifier for the same rows.
 
         Args:
-            features: rows in the space the classifiers were fitted in.
+          features: Rows in the space the classifiers were fitted in.
         """
         products = jnp.einsum(
             "nd,sdc->snc", features, self.weights, precision=jax.lax.Precision.HIGHEST
@@ -60,7 +60,7 @@ def principal_axes(features: Float[Array, "rows dim"]) -> PrincipalAxes:
     weights lie in the span of the rows, and a rotation leaves their norm unchanged.
 
     Args:
-        features: the rows that the classifier will learn from.
+      features: The rows that the classifier will learn from.
     """
     rows, dim = features.shape
     mean = jnp.mean(features, axis=0)
@@ -90,18 +90,18 @@ def fit_softmax_regression(
     The biases are not regularised. A strength is one over scikit-learn's C.
 
     Args:
-        features: rows turned to their principal axes.
-        labels: class of each row, in [0, num_classes).
-        mask: rows to learn from; the others are left out.
-        strengths: strengths of the regularisation, > 0.
-        variances: variance of all rows along each axis.
-        num_classes: number of classes.
-        steps: accelerated gradient steps. More are needed the weaker the strength is beside the
-            total variance; at 0.03 times that, 200 bring the objective within 0.1 % of its least.
+      features: Rows turned to their principal axes.
+      labels: Class of each row, in [0, num_classes).
+      mask: Rows to learn from; the others are left out.
+      strengths: Strengths of the regularisation, > 0.
+      variances: Variance of all rows along each axis.
+      num_classes: Number of classes.
+      steps: Accelerated gradient steps. More are needed the weaker the strength is beside the
+        total variance; at 0.03 times that, 200 bring the objective within 0.1 % of its least.
 
-    References:
-        Nesterov's method with the gradient restart of O'Donoghue and Candès, Adaptive Restart for
-        Accelerated Gradient Schemes, 2015, section 3.2.
+    Reference:
+      Nesterov's method with the gradient restart of O'Donoghue and Candès, Adaptive Restart for
+      Accelerated Gradient Schemes, 2015, section 3.2.
     """
     rows, dim = features.shape
     shape = (dim + 1, strengths.shape[0], num_classes)

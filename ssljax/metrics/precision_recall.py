@@ -38,8 +38,8 @@ def precision_recall(
       ValueError: If a set has no more than k points, or k or a chunk is not positive.
 
     Reference:
-      Kynkäänniemi et al., `Improved Precision and Recall Metric for Assessing Generative Models
-      <https://arxiv.org/abs/1904.06991>`_, 2019, Eqs. 1 and 2; k = 3 as in section 3.
+      Kynkäänniemi et al., Improved Precision and Recall Metric for Assessing Generative Models
+      (arXiv:1904.06991), 2019, Eqs. 1 and 2; k = 3 as in section 3.
     """
     if k < 1 or min(chunk) < 1:
         raise ValueError(f"k and chunks must be at least 1, not {k} and {chunk}.")

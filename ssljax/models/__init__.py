@@ -79,13 +79,13 @@ ENCODERS: dict[str, Callable[..., nn.Module]] = {
 def build_encoder(name: str, **options: Any) -> nn.Module:
     """Makes the encoder of that name.
 
-    An encoder is called as ``encoder(images, train)`` and returns a dictionary of named outputs:
-    ``features`` (batch, dim) and, layer by layer, activations (batch, height, width, channels):
-    ``stem``, ``stage1``, ... of a convolutional network, ``block1``, ... of a transformer.
+    An encoder is called as `encoder(images, train)` and returns a dictionary of named outputs:
+    `features` (batch, dim) and, layer by layer, activations (batch, height, width, channels):
+    `stem`, `stage1`, ... of a convolutional network, `block1`, ... of a transformer.
 
     Args:
-      name: A key of ``ENCODERS``.
-      **options: Attributes of the encoder, such as ``stem="cifar"``.
+      name: A key of `ENCODERS`.
+      **options: Attributes of the encoder, such as `stem="cifar"`.
 
     Returns:
       The module, without parameters.
@@ -100,11 +100,11 @@ def encoder_from_config(config: Any, **options: Any) -> nn.Module:
     """Makes the encoder that the `model` part of a config describes.
 
     Args:
-      config: A `ConfigDict` with ``name`` and the options of all encoders. Those that this one does
-        not have are left unread, so that another one can be chosen on the command line; so are
-        empty ones, 0 and False, which stand for the encoder's default.
-      **options: Attributes that are not in the config, such as ``norm``; those that this encoder
-        does not have are left unread as well.
+      config: A `ConfigDict` with `name` and the options of all encoders. Options that this
+        encoder does not have are ignored, so that another one can be chosen on the command line.
+        Empty values, 0 and False are ignored too: they stand for the encoder's default.
+      **options: Attributes that are not in the config, such as `norm`; those that this encoder
+        does not have are ignored as well.
 
     Returns:
       The module, without parameters.

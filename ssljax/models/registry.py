@@ -1,4 +1,4 @@
-"""Networks by name: finding one in a table, and telling what is wrong with a name or an option."""
+"""Networks by name: lookup in a table, with clear errors for a wrong name or option."""
 
 import dataclasses
 import difflib

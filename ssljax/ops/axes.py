@@ -1,13 +1,15 @@
 """A batch that lies on several devices: under `jit` on any mesh, and inside `shard_map` or `pmap`.
 
 Under `jit` an array is the whole batch, wherever its rows lie. Inside `shard_map` and `pmap` it is
-what one device holds, and a loss whose terms meet across the batch must be told the mapped axis:
-`axis_name`. It then returns the loss of the whole batch, the same on every device. The gradient by
-parameters that all devices share is that loss's, once it is averaged over the axis (`lax.pmean`).
-Losses without `axis_name` are means over rows that know nothing of each other. Average the value
-with `lax.pmean` inside the function that is differentiated, and then the gradient as above. Outside
-it is too late: unless it has `check_vma=False`, `shard_map` adds up the devices' gradients by
-shared parameters, and on N devices the sum for the means over each one's rows is N times too large.
+what one device holds, and a loss with terms that combine several rows needs the name of the mapped
+axis, `axis_name`. It then returns the loss of the whole batch, the same on every device. The
+gradient by parameters that all devices share is that loss's, once it is averaged over the axis
+(`lax.pmean`).
+
+Losses without `axis_name` are means of terms that each depend on one row. Average the value with
+`lax.pmean` inside the function that is differentiated, and then the gradient as above. Outside it
+is too late: unless it has `check_vma=False`, `shard_map` adds up the devices' gradients by shared
+parameters, and on N devices the sum of the means over each one's rows is N times too large.
 """
 
 import functools
@@ -32,18 +34,18 @@ def batch_size(rows: Shaped[Array, "batch ..."], axis_name: AxisName) -> int:
     """Number of rows on all devices.
 
     Args:
-        rows: this device's rows.
-        axis_name: the mapped axis.
+      rows: This device's rows.
+      axis_name: The mapped axis.
 
     Returns:
-        The size of the whole batch.
+      The size of the whole batch.
 
     Example:
-        >>> import jax
-        >>> import jax.numpy as jnp
-        >>> both = jax.vmap(lambda x: jnp.int32(batch_size(x, "i")), axis_name="i")
-        >>> print(both(jnp.zeros((2, 3))))
-        [6 6]
+      >>> import jax
+      >>> import jax.numpy as jnp
+      >>> both = jax.vmap(lambda x: jnp.int32(batch_size(x, "i")), axis_name="i")
+      >>> print(both(jnp.zeros((2, 3))))
+      [6 6]
     """
     return rows.shape[0] * (1 if axis_name is None else lax.axis_size(axis_name))
 
@@ -54,19 +56,19 @@ def all_rows(
     """The rows of all devices, in the devices' order.
 
     Args:
-        rows: this device's rows.
-        axis_name: the mapped axis.
+      rows: This device's rows.
+      axis_name: The mapped axis.
 
     Returns:
-        The whole batch; what each device derives from it sends gradients back to every row.
+      The whole batch; what each device derives from it sends gradients back to every row.
 
     Example:
-        >>> import jax
-        >>> import jax.numpy as jnp
-        >>> both = jax.vmap(lambda x: all_rows(x, "i"), axis_name="i")
-        >>> print(both(jnp.array([[1, 2], [3, 4]])))
-        [[1 2 3 4]
-         [1 2 3 4]]
+      >>> import jax
+      >>> import jax.numpy as jnp
+      >>> both = jax.vmap(lambda x: all_rows(x, "i"), axis_name="i")
+      >>> print(both(jnp.array([[1, 2], [3, 4]])))
+      [[1 2 3 4]
+       [1 2 3 4]]
     """
     return rows if axis_name is None else lax.all_gather(rows, axis_name, tiled=True)
 
@@ -75,20 +77,20 @@ def own_places(rows: Shaped[Array, "batch ..."], axis_name: AxisName) -> Bool[Ar
     """Which of `all_rows` each of this device's rows is.
 
     Args:
-        rows: this device's rows.
-        axis_name: the mapped axis.
+      rows: This device's rows.
+      axis_name: The mapped axis.
 
     Returns:
-        True at [i, j] where row i is row j of the whole batch.
+      True at [i, j] where row i is row j of the whole batch.
 
     Example:
-        >>> import jax
-        >>> import jax.numpy as jnp
-        >>> both = jax.vmap(lambda x: own_places(x, "i").astype(int), axis_name="i")
-        >>> print(both(jnp.zeros((2, 1, 5))))
-        [[[1 0]]
-        <BLANKLINE>
-         [[0 1]]]
+      >>> import jax
+      >>> import jax.numpy as jnp
+      >>> both = jax.vmap(lambda x: own_places(x, "i").astype(int), axis_name="i")
+      >>> print(both(jnp.zeros((2, 1, 5))))
+      [[[1 0]]
+      <BLANKLINE>
+       [[0 1]]]
     """
     first = 0 if axis_name is None else lax.axis_index(axis_name) * rows.shape[0]
     places = first + jnp.arange(rows.shape[0])
@@ -99,17 +101,17 @@ def mean_over(value: Shaped[Array, "*shape"], axis_name: AxisName) -> Shaped[Arr
     """Mean over the devices.
 
     Args:
-        value: this device's value.
-        axis_name: the mapped axis.
+      value: This device's value.
+      axis_name: The mapped axis.
 
     Returns:
-        The mean, the same on every device.
+      The mean, the same on every device.
 
     Example:
-        >>> import jax
-        >>> import jax.numpy as jnp
-        >>> print(jax.vmap(lambda x: mean_over(x, "i"), axis_name="i")(jnp.array([1.0, 3.0])))
-        [2. 2.]
+      >>> import jax
+      >>> import jax.numpy as jnp
+      >>> print(jax.vmap(lambda x: mean_over(x, "i"), axis_name="i")(jnp.array([1.0, 3.0])))
+      [2. 2.]
     """
     return value if axis_name is None else lax.pmean(value, axis_name)
 
@@ -118,17 +120,17 @@ def sum_over(value: Shaped[Array, "*shape"], axis_name: AxisName) -> Shaped[Arra
     """Sum over the devices.
 
     Args:
-        value: this device's value.
-        axis_name: the mapped axis.
+      value: This device's value.
+      axis_name: The mapped axis.
 
     Returns:
-        The sum, the same on every device.
+      The sum, the same on every device.
 
     Example:
-        >>> import jax
-        >>> import jax.numpy as jnp
-        >>> print(jax.vmap(lambda x: sum_over(x, "i"), axis_name="i")(jnp.array([1.0, 3.0])))
-        [4. 4.]
+      >>> import jax
+      >>> import jax.numpy as jnp
+      >>> print(jax.vmap(lambda x: sum_over(x, "i"), axis_name="i")(jnp.array([1.0, 3.0])))
+      [4. 4.]
     """
     return value if axis_name is None else lax.psum(value, axis_name)
 
@@ -143,18 +145,18 @@ def on_any_mesh(
     partitioner instead, as on Auto axes; elsewhere nothing happens.
 
     Args:
-        like: names of the parameters that the results are laid out like, one for each result; None
-            for a result that every device gets whole.
+      like: Names of the parameters that the results are laid out like, one for each result; None
+        for a result that every device gets whole.
 
     Returns:
-        A decorator.
+      A decorator.
 
     Example:
-        >>> import jax.numpy as jnp
-        >>> gram = on_any_mesh()(lambda x: x @ x.T)
-        >>> print(gram(jnp.array([[1.0], [2.0]])))
-        [[1. 2.]
-         [2. 4.]]
+      >>> import jax.numpy as jnp
+      >>> gram = on_any_mesh()(lambda x: x @ x.T)
+      >>> print(gram(jnp.array([[1.0], [2.0]])))
+      [[1. 2.]
+       [2. 4.]]
     """
 
     def decorate(function: Callable[P, R]) -> Callable[P, R]:

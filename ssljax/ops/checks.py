@@ -1,22 +1,22 @@
-"""Checks of arguments that broadcasting or a sign would otherwise let through in silence."""
+"""Checks of arguments that broadcasting or a wrong sign would otherwise let pass silently."""
 
 from jaxtyping import Array, Shaped
 
 
 def check_same_shape(**arrays: Shaped[Array, "..."]) -> None:
-    """Raise unless all arrays have one shape.
+    """Raises unless all arrays have the same shape.
 
     Args:
-        **arrays: the arrays, by the names that the caller knows them by.
+      **arrays: The arrays, by their names in the caller.
 
     Raises:
-        ValueError: if two shapes differ.
+      ValueError: If two shapes differ.
 
     Example:
-        >>> import jax.numpy as jnp
-        >>> check_same_shape(z1=jnp.zeros((4, 2)), z2=jnp.zeros((1, 2)))
-        Traceback (most recent call last):
-        ValueError: These arrays must have one shape: z1 (4, 2), z2 (1, 2).
+      >>> import jax.numpy as jnp
+      >>> check_same_shape(z1=jnp.zeros((4, 2)), z2=jnp.zeros((1, 2)))
+      Traceback (most recent call last):
+      ValueError: These arrays must have one shape: z1 (4, 2), z2 (1, 2).
     """
     if len({array.shape for array in arrays.values()}) > 1:
         shapes = ", ".join(f"{name} {array.shape}" for name, array in arrays.items())
@@ -24,18 +24,18 @@ def check_same_shape(**arrays: Shaped[Array, "..."]) -> None:
 
 
 def check_positive(**values: float | Shaped[Array, ""]) -> None:
-    """Raise unless all numbers are above 0; arrays, which may be traced, are not looked at.
+    """Raises unless all numbers are above 0; arrays, which may be traced, are not checked.
 
     Args:
-        **values: the numbers, by the names that the caller knows them by.
+      **values: The numbers, by their names in the caller.
 
     Raises:
-        ValueError: if a number is 0 or below.
+      ValueError: If a number is 0 or below.
 
     Example:
-        >>> check_positive(temperature=0.0)
-        Traceback (most recent call last):
-        ValueError: temperature is 0.0; it must be above 0.
+      >>> check_positive(temperature=0.0)
+      Traceback (most recent call last):
+      ValueError: temperature is 0.0; it must be above 0.
     """
     for name, value in values.items():
         if isinstance(value, int | float) and value <= 0:

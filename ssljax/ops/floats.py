@@ -8,21 +8,21 @@ from jaxtyping import Array, Float, Float32
 def as_float32(x: Float[Array, "*shape"]) -> Float32[Array, "*shape"]:
     """The same numbers in float32, with a gradient that float16 can hold.
 
-    A gradient by short vectors is long: one of float32 may be more than float16's largest number,
-    65,504. It is cut off there, and does not become infinite. What is used more than once is made
-    float32 once, so that the parts of its gradient add up before.
+    The gradient with respect to a short vector is large: in float32 it may exceed float16's largest
+    number, 65,504. It is clipped there instead of becoming infinite. Convert a value that is used
+    several times once, so that the parts of its gradient are added in float32.
 
     Args:
-        x: numbers of any floating type.
+      x: Numbers of any floating type.
 
     Returns:
-        The numbers in float32.
+      The numbers in float32.
 
     Example:
-        >>> import jax
-        >>> import jax.numpy as jnp
-        >>> print(float(jax.grad(lambda x: 1e6 * as_float32(x))(jnp.float16(1.0))))
-        65504.0
+      >>> import jax
+      >>> import jax.numpy as jnp
+      >>> print(float(jax.grad(lambda x: 1e6 * as_float32(x))(jnp.float16(1.0))))
+      65504.0
     """
     return _from_float16(x) if x.dtype == jnp.float16 else x.astype(jnp.float32)
 

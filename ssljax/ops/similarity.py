@@ -38,17 +38,17 @@ def cosine_similarity_matrix(
     """Cosine of the angle between every row of `left` and every row of `right`.
 
     Args:
-        left: vectors, not necessarily normalised.
-        right: vectors, not necessarily normalised.
+      left: Vectors, not necessarily normalised.
+      right: Vectors, not necessarily normalised.
 
     Returns:
-        Similarities in [-1, 1].
+      Similarities in [-1, 1].
 
     Example:
-        >>> import jax.numpy as jnp
-        >>> x = jnp.array([[0.0, 1.0], [3.0, 0.0]])
-        >>> print(cosine_similarity_matrix(x[1:], x))
-        [[0. 1.]]
+      >>> import jax.numpy as jnp
+      >>> x = jnp.array([[0.0, 1.0], [3.0, 0.0]])
+      >>> print(cosine_similarity_matrix(x[1:], x))
+      [[0. 1.]]
     """
     return inner_products(l2_normalize(left), l2_normalize(right))
 
@@ -59,20 +59,20 @@ def paired_cosine_similarity(
     """Cosine of the angle between rows with the same index.
 
     Args:
-        left: vectors, not necessarily normalised.
-        right: vectors, not necessarily normalised.
+      left: Vectors, not necessarily normalised.
+      right: Vectors, not necessarily normalised.
 
     Returns:
-        One similarity in [-1, 1] per row.
+      One similarity in [-1, 1] per row.
 
     Raises:
-        ValueError: if the shapes differ.
+      ValueError: If the shapes differ.
 
     Example:
-        >>> import jax.numpy as jnp
-        >>> x = jnp.array([[2.0, 0.0], [1.0, 0.0]])
-        >>> print(paired_cosine_similarity(x, jnp.array([[1.0, 0.0], [0.0, 5.0]])))
-        [1. 0.]
+      >>> import jax.numpy as jnp
+      >>> x = jnp.array([[2.0, 0.0], [1.0, 0.0]])
+      >>> print(paired_cosine_similarity(x, jnp.array([[1.0, 0.0], [0.0, 5.0]])))
+      [1. 0.]
     """
     check_same_shape(left=left, right=right)
     return jnp.sum(l2_normalize(left) * l2_normalize(right), axis=-1)

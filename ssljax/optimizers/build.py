@@ -16,11 +16,11 @@ from ssljax.optimizers.settings import Settings, read
 
 
 class Optimizer(NamedTuple):
-    """What ``build`` makes.
+    """An optimizer and its schedule, as `build` returns them.
 
     Attributes:
-      tx: The gradient transformation; see ``scale_by_step``.
-      schedule: Learning rate by train step, for the log: the one that ``tx`` applies.
+      tx: The gradient transformation; see `scale_by_step`.
+      schedule: Learning rate by train step, for the log: the one that `tx` applies.
     """
 
     tx: optax.GradientTransformationExtraArgs
@@ -37,29 +37,28 @@ def build(
 ) -> Optimizer:
     """Makes an optimizer and its learning-rate schedule.
 
-    SimCLR's own is ``{"name": "lars", "learning_rate": 0.3, "scaling": "linear",
-    "warmup_epochs": 10, "weight_decay": 1e-6}``, or 0.075 with ``"scaling": "sqrt"``.
+    SimCLR uses `{"name": "lars", "learning_rate": 0.3, "scaling": "linear", "warmup_epochs": 10,
+    "weight_decay": 1e-6}`, or 0.075 with `"scaling": "sqrt"`.
 
     Args:
-      config: Keys and values of ``Settings``; ``name`` and ``learning_rate`` are required.
+      config: Keys and values of `Settings`; `name` and `learning_rate` are required.
       total_steps: Train steps of the run.
       steps_per_epoch: Train steps of one pass over the data.
-      batch_size: Images of one batch, over all devices. An update sees ``accumulate`` of them.
-      warmup_ends_at_peak: Whether the last step of the warm-up is already at the highest rate, so
-        that two steps are; otherwise the first step after it is the only one.
+      batch_size: Images of one batch, over all devices. An update sees `accumulate` of them.
+      warmup_ends_at_peak: Whether the last step of the warm-up already uses the highest rate, so
+        that two steps do; otherwise only the first step after it does.
 
     Returns:
-      The transformation and the schedule. ``update`` of the transformation is given the train step
-      as ``step=``. It raises ValueError when it meets parameters of which a pattern in ``exclude``
-      matches none: a filter that silently does nothing trains another model than was asked for.
+      The transformation and the schedule. `update` of the transformation is given the train step
+      as `step=`. It raises ValueError if a pattern in `exclude` matches no parameter: a filter
+      that silently did nothing would train another model than the one asked for.
 
     Raises:
       UserError: If a key is unknown or missing, or a value is out of range.
 
     Reference:
-      You et al., `LARS <https://arxiv.org/abs/1708.03888>`_, 2017, and `LAMB
-      <https://arxiv.org/abs/1904.00962>`_, 2019; exclusion and classic momentum as in
-      ``lars_optimizer.py`` of google-research/simclr.
+      You et al., LARS (arXiv:1708.03888), 2017, and LAMB (arXiv:1904.00962), 2019; exclusion and
+      classic momentum as in `lars_optimizer.py` of google-research/simclr.
     """
     settings = read(config)
     images = batch_size * settings.accumulate

@@ -1,7 +1,7 @@
-"""The one clock of a run: what an optimizer takes by schedule, it takes by train step.
+"""The one clock of a run: every schedule of an optimizer is a function of the train step.
 
-Optax counts the updates of each optimizer. A player that rests in some train steps, or moves more
-than once in each, would use another rate than the others, and than the one in the log.
+Optax counts the updates of each optimizer on its own. A player that skips some train steps, or is
+updated several times in each, would use another rate than the other players and the log.
 """
 
 from __future__ import annotations

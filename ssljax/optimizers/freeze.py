@@ -45,18 +45,18 @@ def build_with_frozen(
       steps_per_epoch: Train steps of one pass over the data.
       batch_size: Images of one batch, over all devices.
       frozen: Regular expression, searched in the path of each parameter; see `name_mask`. None for
-        all parameters, to which `exclude` then applies as ever.
+        all parameters; `exclude` then applies to them as usual.
       frozen_steps: Train steps in which these parameters and their optimizer's state do not change.
       clip_each: Greatest norm of each parameter's gradient; 0 for no limit.
-      weight_decay_end: Weight decay at the end, to which it goes along half a cosine; None to leave
-        it at `settings["weight_decay"]`.
+      weight_decay_end: Weight decay at the end, reached along half a cosine; None to leave it at
+        `settings["weight_decay"]`.
 
     Returns:
       The transformation, and the learning rate by train step.
 
     Raises:
-      UserError: as `build` does.
-      ValueError: if weight decay is to change and the optimizer is not AdamW.
+      UserError: As `build` does.
+      ValueError: If weight decay is to change and the optimizer is not AdamW.
     """
     # The global norm is that of all gradients, so it is clipped before they are split into the two
     # groups. A value out of range (below 0) stays, so that `build` refuses it.
@@ -112,7 +112,7 @@ def freeze_for(
 
     Args:
       tx: Transformation, whose schedules are by train step.
-      steps: Train steps that are waited for.
+      steps: Number of train steps whose gradients are dropped.
 
     Returns:
       The transformation, with the state of `tx`.
@@ -160,14 +160,14 @@ def clip_each_by_norm(max_norm: float) -> optax.GradientTransformation:
 def scheduled_weight_decay(
     rate: Schedule, mask: Callable[[PyTree], PyTree]
 ) -> optax.GradientTransformationExtraArgs:
-    """Takes a share of each parameter away, whatever its gradient: AdamW's decay, by the step.
+    """Subtracts a share of each parameter, whatever its gradient: AdamW's decay by train step.
 
     Args:
       rate: The share by train step: learning rate times weight decay.
       mask: Marks the parameters that decay.
 
     Returns:
-      The transformation, to follow those that make the step.
+      The transformation, to be chained after those that compute the step.
     """
 
     def update(

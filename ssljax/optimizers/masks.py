@@ -15,7 +15,7 @@ def name_mask(patterns: Sequence[str]) -> Callable[[chex.ArrayTree], Any]:
     """Makes a function that marks the parameters whose path no pattern matches.
 
     Args:
-      patterns: Regular expressions, searched in paths such as ``encoder/stem_conv/kernel``.
+      patterns: Regular expressions, searched in paths such as `encoder/stem_conv/kernel`.
 
     Returns:
       A function from a tree of parameters to a tree of bools: False where a pattern matches. It

@@ -1,4 +1,4 @@
-"""What the optimizer's part of a config may say, and what is wrong with it."""
+"""The optimizer's part of a config, and the checks of its values."""
 
 import dataclasses
 import difflib
@@ -13,36 +13,36 @@ from ssljax.optimizers.masks import NORMS_AND_BIASES
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """What an optimizer's config may say.
+    """The settings of an optimizer.
 
-    A key that the chosen optimizer or schedule has no use for is left unread, so that another one
-    can be chosen on the command line.
+    Keys that the chosen optimizer or schedule does not use are ignored, so that another one can be
+    chosen on the command line.
 
     Attributes:
-      name: The update rule: ``sgd``, ``lars``, ``adam``, ``adamw``, ``lamb`` or ``rmsprop``.
-      learning_rate: Base learning rate, before ``scaling``.
-      scaling: ``linear``: times batch / 256. ``sqrt``: times the root of the batch. The batch is
-        what one update sees, ``batch_size * accumulate``. ``none``: as it is.
-      schedule: What follows the warm-up: ``cosine`` or ``linear`` (down to ``end_value`` at the
-        last step), ``constant`` or ``step``.
+      name: The update rule: `sgd`, `lars`, `adam`, `adamw`, `lamb` or `rmsprop`.
+      learning_rate: Base learning rate, before `scaling`.
+      scaling: `linear`: times batch / 256. `sqrt`: times the root of the batch. The batch is
+        what one update sees, `batch_size * accumulate`. `none`: as it is.
+      schedule: What follows the warm-up: `cosine` or `linear` (down to `end_value` at the
+        last step), `constant` or `step`.
       warmup_steps: Train steps in which the rate climbs linearly from 0.
       warmup_epochs: The same in epochs; give one of the two.
-      end_value: Last learning rate of ``cosine`` and ``linear``, not scaled by the batch.
-      step_epochs: For ``step``: the epochs at which the rate is multiplied by ``step_factor``.
+      end_value: Last learning rate of `cosine` and `linear`, not scaled by the batch.
+      step_epochs: For `step`: the epochs at which the rate is multiplied by `step_factor`.
       step_fractions: The same as fractions of the run; give one of the two.
-      step_factor: For ``step``: the factor.
-      momentum: For ``sgd`` and ``lars``, in [0, 1).
-      nesterov: For ``sgd`` and ``lars``: whether to look ahead.
-      classic_momentum: For ``lars``: whether the momentum buffer holds steps, learning rate
-        included (SimCLR), or gradients (BYOL, MoCo v3). They part when the rate changes.
-      trust_coefficient: For ``lars``: step length as a share of the parameter's norm.
-      b1: For ``adam``, ``adamw`` and ``lamb``: decay of the gradients' average.
+      step_factor: For `step`: the factor.
+      momentum: For `sgd` and `lars`, in [0, 1).
+      nesterov: For `sgd` and `lars`: whether to look ahead.
+      classic_momentum: For `lars`: whether the momentum buffer holds steps, learning rate
+        included (SimCLR), or gradients (BYOL, MoCo v3). The two differ when the rate changes.
+      trust_coefficient: For `lars`: step length as a share of the parameter's norm.
+      b1: For `adam`, `adamw` and `lamb`: decay of the gradients' average.
       b2: For the same: decay of the squares' average.
-      decay: For ``rmsprop``: decay of the squares' average.
+      decay: For `rmsprop`: decay of the squares' average.
       eps: For all four: added to the root of the squares' average.
-      weight_decay: Added to the gradient (``sgd``, ``lars``) or to the step (``adamw``, ``lamb``).
+      weight_decay: Added to the gradient (`sgd`, `lars`) or to the step (`adamw`, `lamb`).
       exclude: Regular expressions, searched in the path of each parameter, such as
-        ``encoder/stage1_block1/norm1/scale``. Parameters that one matches have no weight decay and
+        `encoder/stage1_block1/norm1/scale`. Parameters that one matches have no weight decay and
         no trust ratio.
       clip_norm: Greatest global norm of the gradient; 0 for no limit.
       accumulate: Batches, each fresh, whose gradients are averaged for one update. The train step

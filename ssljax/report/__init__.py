@@ -1,4 +1,4 @@
-"""What a run tells: metrics, pictures, progress, speed, collapse and tables."""
+"""What a run reports: metrics, pictures, progress, speed, collapse and tables."""
 
 from ssljax.report.collapse import CollapseWatch
 from ssljax.report.metrics import MetricWriter

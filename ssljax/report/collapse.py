@@ -1,4 +1,4 @@
-"""Tells when what a run learns has collapsed."""
+"""Warns when the representation that a run learns has collapsed."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ _PATIENCE = 2
 class CollapseWatch:
     """Watches every metric that is named `<player>/collapsed`, whatever the method.
 
-    A flag that is 1 at two steps in a row, of those that are logged, is told in one line, once
-    until it has been 0 again.
+    A flag that is 1 at two logged steps in a row is reported in one line, and not again until it
+    has been 0.
 
     Args:
-      enabled: False tells nothing, for all processes but the first.
+      enabled: False reports nothing, for all processes but the first.
     """
 
     def __init__(self, enabled: bool = True) -> None:
@@ -41,7 +41,7 @@ class CollapseWatch:
                 self._warn("step %d: %s has collapsed%s", player)
 
     def remind(self) -> None:
-        """Tells what is still collapsed at the last step that was read."""
+        """Reports what is still collapsed at the last step that was read."""
         for player, times in self._seen.items():
             if times >= _PATIENCE:
                 self._warn("At the end, step %d, %s is still collapsed%s", player)

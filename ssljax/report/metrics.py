@@ -34,7 +34,7 @@ class MetricWriter:
       enabled: False makes a writer that writes nothing, for all processes but the first.
 
     Raises:
-      UserError: if Weights & Biases is asked for and not installed.
+      UserError: If Weights & Biases is asked for and not installed.
     """
 
     def __init__(

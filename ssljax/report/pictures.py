@@ -19,7 +19,7 @@ def grid(
 
     Args:
       images: At least one.
-      columns: Images in a row; the places that stay free in the last row are white.
+      columns: Images in a row; free places in the last row are white.
       gap: Width in pixels of the white lines between images.
 
     Returns:
@@ -35,7 +35,7 @@ def grid(
 
 
 def beside(pictures: Sequence[UInt8[np.ndarray, "_ _ channels"]], gap: int = 8) -> Picture:
-    """Puts pictures side by side, with white between them and below those that are lower.
+    """Puts pictures side by side, with white between them and below the shorter ones.
 
     Args:
       pictures: From left to right.

@@ -19,8 +19,8 @@ _FIRST_S, _QUIET_S = 10.0, 30.0
 class Progress:
     """Shows how far a run is; use it as a context manager.
 
-    Away from a terminal a line is written for every step that is shown, and whenever there was none
-    for half a minute, whatever the run does.
+    Away from a terminal a line is written for every step that is shown, and whenever none was
+    written for half a minute, whatever the run does.
 
     Args:
       total: Train steps of the run.
@@ -107,7 +107,7 @@ class Progress:
             self._bar.stop()
 
     def tick(self) -> None:
-        """Writes a line if there was none for long."""
+        """Writes a line if none was written for a while."""
         if self._clock() - self._told < self._quiet:
             return
         if self.doing == "training":

@@ -53,7 +53,7 @@ class ScoreSheet:
 
     @contextlib.contextmanager
     def attempt(self, row: str, names: Sequence[str]) -> Iterator[None]:
-        """Lets scores fail without those after them: the reason is noted and logged.
+        """Keeps a score that fails from stopping those after it: the reason is noted and logged.
 
         With several processes a failure in one of them would leave the others waiting for it: there
         it ends the run.
@@ -63,7 +63,7 @@ class ScoreSheet:
           names: The scores that are missing if the body fails.
 
         Raises:
-          MissingScores: with several processes, if the body fails.
+          MissingScores: With several processes, if the body fails.
         """
         try:
             yield
@@ -124,7 +124,7 @@ class ScoreSheet:
 
 
 def own_path(workdir: pathlib.Path, about: Mapping[str, Any]) -> pathlib.Path:
-    """Where a run writes its own scores: `scores`, unless whole ones of other settings are there.
+    """Where a run writes its scores: `scores`, unless complete ones of other settings are there.
 
     Args:
       workdir: That of the run.
@@ -176,7 +176,7 @@ def _about(found: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _replace(path: pathlib.Path, text: str) -> None:
-    """Writes beside and renames: a reader sees the whole file or the one before."""
+    """Writes a temporary file and renames it: a reader sees the old file or the whole new one."""
     beside = path.with_name(path.name + ".tmp")
     beside.write_text(text + "\n")
     beside.replace(path)

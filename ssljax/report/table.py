@@ -14,7 +14,7 @@ def score_table(scores: Mapping[str, Mapping[str, float]]) -> str:
       scores: By network, then by score, in [0, 1]; a score "x_std" is shown beside "x".
 
     Returns:
-      One row a network, one column a score, in per cent.
+      One row per network, one column per score, in per cent.
     """
     names = list(dict.fromkeys(name for row in scores.values() for name in row))
     columns = [name for name in names if not name.endswith(_STD)]
@@ -25,13 +25,13 @@ def score_table(scores: Mapping[str, Mapping[str, float]]) -> str:
 
 
 def figure_table(scores: Mapping[str, Mapping[str, float]]) -> str:
-    """Lays figures of any size and long names out as such a table, as they are.
+    """Lays values of any size and with long names out as such a table, not in per cent.
 
     Args:
       scores: By network, then by score; a score "x_std" is shown beside "x".
 
     Returns:
-      One row a score, one column a network.
+      One row per score, one column per network.
     """
     names = list(dict.fromkeys(name for row in scores.values() for name in row))
     rows = [["score", *scores], ["---"] + ["---:"] * len(scores)]

@@ -1,4 +1,4 @@
-"""Speed of training: images a second, time a step, time spent waiting for data, and MFU."""
+"""Speed of training: images per second, time per step, time spent waiting for data, and MFU."""
 
 from __future__ import annotations
 

@@ -30,12 +30,12 @@ _KEPT_BYTES = 256_000_000
 
 
 class Experiment:
-    """A run before it runs.
+    """A run, ready to start.
 
     Args:
       config: The resolved config.
-      recorded: What is known of the same run from before, where it goes on or is scored: its method
-        is built for the data that it began with.
+      recorded: What an existing run has recorded, if it is resumed or scored: its method is built
+        for the data that it began with.
 
     Attributes:
       config: The same; `init` holds all that is known of the run that this one starts from.
@@ -49,7 +49,7 @@ class Experiment:
       abstract_state: Shapes, types and shardings of the training state.
 
     Raises:
-      UserError: for whatever in the config does not go with the data, the devices or the network.
+      UserError: If something in the config does not fit the data, the devices or the network.
     """
 
     def __init__(self, config: ConfigDict, recorded: pretrained.Recorded | None = None) -> None:
@@ -64,7 +64,7 @@ class Experiment:
         kind = methods.REGISTRY[config.method.name]
         updates = kind.updates_per_step(config.method)
         self.batches_per_step = updates * config.optimizer.accumulate
-        data.Order(len(self.source), config.batch_size, config.seed)  # Refuses a set of no batch.
+        data.Order(len(self.source), config.batch_size, config.seed)  # Refuses less than one batch.
         memory.check_images(config, self.mesh, self.batches_per_step, len(self.source))
         num_images = known.get("num_images", len(self.source))
         epoch = num_images // config.batch_size / self.batches_per_step
@@ -128,11 +128,11 @@ class Experiment:
     def trace(self) -> None:
         """Traces the train step of every phase, with shapes alone: nothing is read or computed.
 
-        Views, losses, optimizer and `after_step` thereby say now what the first step would say. The
-        step that is compiled later is made of what is traced here.
+        Errors that the first step would meet in views, losses, optimizer or `after_step` show up
+        now. The step that is compiled later is made from what is traced here.
 
         Raises:
-          UserError: for the first thing in the config that does not fit.
+          UserError: For the first thing in the config that does not fit.
         """
         phases = range(max(1, len(self.method.phases)))
         with _told_as_misfit():
@@ -210,7 +210,7 @@ class Experiment:
 
 @contextlib.contextmanager
 def _told_as_misfit() -> Iterator[None]:
-    """Turns what networks, views and losses say of shapes and values into the user's mistake."""
+    """Turns errors of networks, views and losses about shapes and values into a `UserError`."""
     try:
         yield
     except (ArithmeticError, TypeError, ValueError) as error:

@@ -40,7 +40,7 @@ def prepare(workdir: pathlib.Path) -> None:
     """Makes the directories that a training run writes in, before it reads or compiles anything.
 
     Raises:
-      UserError: if one of them, or what it lies under, is a file, or cannot be written in.
+      UserError: If one of them, or what it lies under, is a file, or cannot be written in.
     """
 
     def make() -> None:
@@ -64,7 +64,7 @@ def prepare(workdir: pathlib.Path) -> None:
 def check(config: ConfigDict, workdir: pathlib.Path, others: Collection[str] = ()) -> Changes:
     """Compares a config with that of the run in a workdir, for programs that read what it learnt.
 
-    What may differ and does, such as the data set of the evaluations, is logged.
+    Permitted differences, such as the data set of the evaluations, are logged.
 
     Args:
       config: The resolved config.
@@ -72,10 +72,10 @@ def check(config: ConfigDict, workdir: pathlib.Path, others: Collection[str] = (
       others: Keys that may differ as well.
 
     Returns:
-      What may differ and does.
+      The permitted differences.
 
     Raises:
-      UserError: if what belongs to the trained network differs; the message shows each difference.
+      UserError: If what belongs to the trained network differs; the message shows each difference.
     """
     before = _recorded(workdir)
     if before is None:
@@ -91,9 +91,9 @@ def check(config: ConfigDict, workdir: pathlib.Path, others: Collection[str] = (
 
 
 def check_resumed(config: ConfigDict, workdir: pathlib.Path) -> Changes:
-    """Compares the config of a run that goes on with what its workdir was written by.
+    """Compares the config of a run that is resumed with the one that its workdir was written with.
 
-    A workdir without a checkpoint holds nothing that could go on: any config may begin anew in it.
+    A workdir without a checkpoint holds nothing to resume: any config may start afresh in it.
 
     Args:
       config: The resolved config; `resume.accept` names what may have changed.
@@ -103,7 +103,7 @@ def check_resumed(config: ConfigDict, workdir: pathlib.Path) -> Changes:
       The changes that were accepted.
 
     Raises:
-      UserError: if anything else that is learnt differs.
+      UserError: If anything else that is learnt differs.
     """
     before = _recorded(workdir)
     if before is None or not has_checkpoint(workdir):
@@ -122,7 +122,7 @@ def check_resumed(config: ConfigDict, workdir: pathlib.Path) -> Changes:
 
 
 def record(config: ConfigDict, workdir: pathlib.Path, step: int) -> None:
-    """Writes the resolved config and what the run stands on into the workdir.
+    """Writes the resolved config and the environment of the run into the workdir.
 
     Args:
       config: The resolved config.
@@ -130,7 +130,7 @@ def record(config: ConfigDict, workdir: pathlib.Path, step: int) -> None:
       step: Finished train steps. Changes that are accepted are written with it.
 
     Raises:
-      UserError: if the workdir was written by a config that would learn something else.
+      UserError: If the workdir was written by a config that would learn something else.
     """
 
     def write() -> None:
@@ -174,7 +174,7 @@ def read_json(path: pathlib.Path) -> dict[str, Any]:
     """Reads what a run has recorded.
 
     Raises:
-      UserError: if the file is damaged.
+      UserError: If the file is damaged.
     """
     try:
         content = json.loads(path.read_text())
@@ -191,7 +191,7 @@ def read_json(path: pathlib.Path) -> dict[str, Any]:
 
 
 def write_text(path: pathlib.Path, text: str) -> None:
-    """Writes a file whole: a kill or a full disk in between leaves the old one."""
+    """Replaces a file as a whole: a kill or a full disk in between leaves the old one."""
     beside = path.with_name(path.name + ".tmp")
     beside.write_text(text)
     beside.replace(path)

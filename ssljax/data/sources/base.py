@@ -27,11 +27,11 @@ class Source(Protocol):
     """Images that are read at random places, from any thread.
 
     Attributes:
-      name: what the user calls the set.
-      split: which part of it this is.
-      num_classes: how many classes there are, or None when no record carries a label. A record may
+      name: What the user calls the set.
+      split: Which part of it this is.
+      num_classes: How many classes there are, or None when no record carries a label. A record may
         lack its label all the same.
-      class_names: a name for each class; empty when there are none.
+      class_names: A name for each class; empty when there are none.
     """
 
     name: str
@@ -74,7 +74,7 @@ def fingerprint(source: Source) -> dict[str, Any]:
     """What a set is made of, to tell later whether it is still the same; reads no image.
 
     Args:
-      source: the set.
+      source: The set.
 
     Returns:
       Its number of "images", its "classes" by name, and a "digest" of its contents, as JSON.
@@ -102,12 +102,12 @@ class ArraySource(Source):
 
         Args:
           images: uint8, (N, H, W) or (N, H, W, C).
-          labels: integers from 0, (N,), and -1 where there is none.
-          name: what to call the set in messages.
-          split: which part of the set this is.
+          labels: Integers from 0, (N,), and -1 where there is none.
+          name: What to call the set in messages.
+          split: Which part of the set this is.
 
         Raises:
-          ValueError: a type or a shape is not one of these.
+          ValueError: A type or a shape is not one of these.
         """
         if images.dtype != np.uint8 or images.ndim not in (3, 4):
             raise ValueError(

@@ -21,18 +21,18 @@ def open_source(
     Args:
       name: "digits" (comes with scikit-learn), "folder" (the images in `data_dir`), or any data
         set that TFDS has prepared.
-      split: for instance "train", "test" or "train[:90%]".
-      data_dir: the directory of TFDS data sets, or of the images; by default the one that the
+      split: For instance "train", "test" or "train[:90%]".
+      data_dir: The directory of TFDS data sets, or of the images; by default the one that the
         environment names in TFDS_DATA_DIR, or else a default one.
-      image_key: the feature that holds the image, where it cannot be guessed; "scan/image" where it
+      image_key: The feature that holds the image, where it cannot be guessed; "scan/image" where it
         is nested.
-      label_key: the feature that holds the class, likewise.
+      label_key: The feature that holds the class, likewise.
 
     Returns:
       The source.
 
     Raises:
-      UserError: there is no such data set, split or feature, or it is not prepared.
+      UserError: There is no such data set, split or feature, or it is not prepared.
     """
     if name == "folder":
         if data_dir is None:

@@ -15,15 +15,15 @@ def with_classes(source: Source, names: Sequence[str], owner: str) -> Source:
     """Gives the classes of a source the numbers that they have elsewhere, by their names.
 
     Args:
-      source: the images; without labels it stays as it is.
-      names: of the classes that are known, in the order of their numbers.
-      owner: whose classes they are, for the message.
+      source: The images; without labels it stays as it is.
+      names: Of the classes that are known, in the order of their numbers.
+      owner: Whose classes they are, for the message.
 
     Returns:
       The source, with `names` for its classes; a name may be without images.
 
     Raises:
-      UserError: the source has a class of another name.
+      UserError: The source has a class of another name.
     """
     if source.num_classes is None or source.class_names == tuple(names):
         return source
@@ -46,15 +46,15 @@ def with_labels(source: Source, who: str, every: bool) -> Source:
     """Looks whether a source has the labels that are needed, without reading all of it.
 
     Args:
-      source: the images.
-      who: needs the labels, for the message.
-      every: whether each image must have one, or just some.
+      source: The images.
+      who: Needs the labels, for the message.
+      every: Whether each image must have one, or just some.
 
     Returns:
       The source; with `every`, one that refuses an image without a label where it is read.
 
     Raises:
-      UserError: labels are missing, as far as a look at some of the records tells.
+      UserError: Labels are missing, as far as a look at some of the records tells.
     """
     if every:
         source = Relabelled(source, functools.partial(_demand_label, source, who))

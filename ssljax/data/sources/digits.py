@@ -74,14 +74,14 @@ def prepare_digits(data_dir: str | os.PathLike[str] | None = None) -> Digits:
     first to finish gives it the final name.
 
     Args:
-      data_dir: the directory of TFDS data sets. By default the one that the environment names in
+      data_dir: The directory of TFDS data sets. By default the one that the environment names in
         TFDS_DATA_DIR, or else `ssljax` in the user's cache directory.
 
     Returns:
       The builder, prepared as array_record.
 
     Raises:
-      UserError: the directory cannot be written.
+      UserError: The directory cannot be written.
     """
     root = os.fspath(data_dir or os.environ.get("TFDS_DATA_DIR") or _cache_directory())
     builder = Digits(data_dir=os.path.expanduser(root), file_format="array_record")

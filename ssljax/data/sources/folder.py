@@ -48,12 +48,12 @@ class FolderSource(Source):
         """Lists the files; reads none of them.
 
         Args:
-          directory: where the images are.
-          split: the name of a split's folder, or a part of it as TFDS writes it: "train[:90%]",
+          directory: Where the images are.
+          split: The name of a split's folder, or a part of it as TFDS writes it: "train[:90%]",
             "train[100:200]". In a directory without splits "train" and "" mean the whole.
 
         Raises:
-          UserError: there is no such directory, split or part, or it holds no images, or its
+          UserError: There is no such directory, split or part, or it holds no images, or its
             folders are neither all splits nor all classes.
         """
         name, start, stop = _parse_split(split)
@@ -88,7 +88,7 @@ class FolderSource(Source):
         """Reads the bytes of a file.
 
         Raises:
-          UserError: the file cannot be read.
+          UserError: The file cannot be read.
         """
         file = self._files[index]
         try:

@@ -12,11 +12,11 @@ class Listing(NamedTuple):
     """What was found.
 
     Attributes:
-      images: paths, relative to the directory, in no particular order.
-      folders: names of the first-level folders, sorted, but for repeated ones; empty ones count.
-      skipped: how many other files there are of each kind: an ending such as ".txt", "hidden",
+      images: Paths, relative to the directory, in no particular order.
+      folders: Names of the first-level folders, sorted, but for repeated ones; empty ones count.
+      skipped: How many other files there are of each kind: an ending such as ".txt", "hidden",
         "without an ending" or "no regular file".
-      repeated: links to folders that were read already.
+      repeated: Links to folders that were read already.
     """
 
     images: list[str]
@@ -29,9 +29,9 @@ def list_files(root: Path, suffixes: tuple[str, ...], first: bool = False) -> Li
     """Lists a directory and all folders below it; hidden folders are left out.
 
     Args:
-      root: the directory.
-      suffixes: endings of images, in lower case.
-      first: whether to stop at the first folder with an image.
+      root: The directory.
+      suffixes: Endings of images, in lower case.
+      first: Whether to stop at the first folder with an image.
 
     Returns:
       The listing.

@@ -22,8 +22,8 @@ class Subset(Source):
         """Picks the records.
 
         Args:
-          source: the whole set.
-          indices: places in it.
+          source: The whole set.
+          indices: Places in it.
         """
         self.name = source.name
         self.split = source.split
@@ -67,8 +67,8 @@ class FewLabels(Relabelled):
         """Keeps most labels back.
 
         Args:
-          source: the whole set.
-          labelled: places in it that keep their labels.
+          source: The whole set.
+          labelled: Places in it that keep their labels.
         """
         self._labelled = frozenset(labelled.tolist())
         super().__init__(source, lambda index, label: label if index in self._labelled else None)
@@ -92,8 +92,8 @@ def read_labels(source: Source, threads: int | None = None) -> Int32[np.ndarray,
     """Reads the class of every record; no image is decoded.
 
     Args:
-      source: the images.
-      threads: how many threads read. By default one for each CPU, at most 16.
+      source: The images.
+      threads: How many threads read. By default one for each CPU, at most 16.
 
     Returns:
       Classes from 0; -1 where there is none.

@@ -33,15 +33,15 @@ class TfdsSource(Source):
         """Opens the split.
 
         Args:
-          builder: of a prepared data set; see `open_builder`.
-          split: a name or a part, as TFDS writes it: "train", "train[:90%]", "train+test".
-          image_key: the feature that holds the image, a path such as "scan/image" where it is
+          builder: Of a prepared data set; see `open_builder`.
+          split: A name or a part, as TFDS writes it: "train", "train[:90%]", "train+test".
+          image_key: The feature that holds the image, a path such as "scan/image" where it is
             nested; by default "image", or else the only image.
-          label_key: the feature that holds the class, likewise; by default "label", or else the
+          label_key: The feature that holds the class, likewise; by default "label", or else the
             only class label; of several none is taken.
 
         Raises:
-          UserError: there is no such split or feature, or the records cannot be read at random.
+          UserError: There is no such split or feature, or the records cannot be read at random.
         """
         self.name = builder.info.name
         self.split = split
@@ -120,16 +120,16 @@ def open_builder(
     """Finds a prepared data set.
 
     Args:
-      name: as TFDS names it ("mnist", "cifar10:3.0.2", "name/config"), whether TFDS has code for
+      name: As TFDS names it ("mnist", "cifar10:3.0.2", "name/config"), whether TFDS has code for
         it or not; or the path of the directory that holds its dataset_info.json.
-      data_dir: the directory of TFDS data sets. By default the one that the environment names in
+      data_dir: The directory of TFDS data sets. By default the one that the environment names in
         TFDS_DATA_DIR, or else TFDS' own.
 
     Returns:
       Its builder.
 
     Raises:
-      UserError: there is no such data set, or it is not prepared.
+      UserError: There is no such data set, or it is not prepared.
     """
     if os.path.isfile(os.path.join(name, "dataset_info.json")):
         return tfds.builder_from_directory(name)

@@ -1,4 +1,4 @@
-"""What turns images into the features that a generator is scored by."""
+"""Networks that turn images into the features that a generator is scored by."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ Logits = Callable[[Float[Array, "batch dim"]], Float[Array, "batch classes"]]
 
 @dataclasses.dataclass(frozen=True)
 class Extractor:
-    """A network whose features are compared, and what a reader must know of it.
+    """A network whose features are compared, and what identifies it.
 
     Attributes:
-      name: Names the network and its training, such as ``"inception-2015-12-05"`` or
-        ``"simclr-fashion_mnist-step1400"``. It is part of every score's name: figures by different
+      name: Names the network and its training, such as `"inception-2015-12-05"` or
+        `"simclr-fashion_mnist-step1400"`. It is part of every score's name: figures by different
         extractors cannot be compared.
       features: Gives the float32 features of a batch; jitted by the caller.
-      resizer: How images are brought to the network's size; ``"none"`` if they enter as they are.
+      resizer: How images are brought to the network's size; `"none"` if they enter as they are.
       digest: Identifies the weights, as `digest_weights` does.
       logits: Gives the logits of a classifier on those features, for the Inception score; without
         one there is none.

@@ -64,9 +64,9 @@ def measure_samples(
       batch_size: Images that are drawn and passed through the extractor at once.
 
     Raises:
-      UserError: if they are fewer than the extractor has features, of which a covariance cannot be
-        told.
-      ValueError: if samples are not bytes of that shape, the features are not one row an image, or
+      UserError: If there are fewer than the extractor has features, too few to estimate a
+        covariance.
+      ValueError: If samples are not bytes of that shape, the features are not one row an image, or
         one is not finite.
     """
     check_count(count, "generated", extractor, image_shape)

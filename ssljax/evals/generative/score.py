@@ -1,4 +1,4 @@
-"""A score of a generator, with all without which the figure means nothing."""
+"""A score of a generator, with everything that gives the number its meaning."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ class Score:
     """One figure and what it was measured with.
 
     Attributes:
-      metric: ``"fid"``, ``"kid"``, ``"is"``, ``"precision"``, ``"recall"``, ``"class_kl"`` or
-        ``"classes_hit"``.
+      metric: `"fid"`, `"kid"`, `"is"`, `"precision"`, `"recall"`, `"class_kl"` or
+        `"classes_hit"`.
       value: The figure.
       count: Number of generated images.
       reference_count: Number of real images; 0 for the Inception score, which uses none.
-      dataset: Where the real images are from, such as ``"cifar10"``.
-      split: Which of them, such as ``"train"``.
+      dataset: Where the real images are from, such as `"cifar10"`.
+      split: Which of them, such as `"train"`.
       resizer: How images are brought to the extractor's size.
       extractor: Name of the extractor.
       spread: Standard deviation over the parts or subsets of the set, where the metric has them.
@@ -35,9 +35,9 @@ class Score:
 
     @property
     def name(self) -> str:
-        """All of it but the figure in one word, for a metric writer or a file.
+        """Everything but the value in one word, for a metric writer or a file.
 
-        Such as ``fid_simclr-cifar10-step900_n10000_cifar10-train-50000_none``: metric, extractor,
+        Such as `fid_simclr-cifar10-step900_n10000_cifar10-train-50000_none`: metric, extractor,
         generated images, real images, resizer.
         """
         reference = [self.dataset, self.split]

@@ -22,7 +22,7 @@ def images_per_update(size: int, config: ConfigDict, task: Task) -> int:
       The images of one update.
 
     Raises:
-      ValueError: if they do not fill the queue to its end.
+      ValueError: If they do not fill the queue to its end.
     """
     accumulate = config.optimizer.accumulate
     images = task.batch_size * accumulate

@@ -1,4 +1,4 @@
-"""The masked autoencoder: most patches of an image are painted from the few that are seen.
+"""The masked autoencoder: most patches of an image are predicted from the few that are seen.
 
 He et al., Masked Autoencoders Are Scalable Vision Learners, 2022.
 """
@@ -72,7 +72,7 @@ class MAE(Method):
         return augment.augment_view(self.view, key, batch["images"]["image"])
 
     def loss(self, params: PyTree, turn: Turn) -> tuple[Array, Aux]:
-        """Squared error of the hidden patches, which are others in every example and step."""
+        """Squared error of the hidden patches, which differ in every example and step."""
         mask_key, drop_key = jax.random.split(turn.key)
         outputs: Any = self.network.apply(
             {"params": params}, turn.views, mask_key, train=True, rngs={"drop_path": drop_key}

@@ -27,7 +27,7 @@ class Finetune(Method):
     """One player, encoder with part of the head and a linear classifier; all of it learns.
 
     It starts from the run in `config.init.workdir`, or untrained where that is empty: the
-    supervised network beside which a fine-tuned one is judged.
+    supervised network that a fine-tuned one is compared with.
     """
 
     evaluated = "fine-tuned network"
@@ -88,7 +88,7 @@ class Finetune(Method):
         )
 
     def views(self, key: PRNGKeyArray, batch: Batch) -> PyTree:
-        """Makes one view of every image, and puts the labels beside them."""
+        """Makes one view of every image, and adds the labels."""
         view = augment.augment_view(self.view, key, batch["images"]["image"])
         return {"image": view, "label": batch["images"]["label"]}
 
@@ -113,7 +113,7 @@ def _take(own: PyTree, source: PyTree) -> PyTree:
     """The source's encoder, and as many layers of its head as are wanted.
 
     Raises:
-      ValueError: if the encoders differ, or a layer of the head is missing or of another shape.
+      ValueError: If the encoders differ, or a layer of the head is missing or of another shape.
     """
     parts = own.keys() - {"classifier"}
     wanted = _shapes({name: own[name] for name in parts})

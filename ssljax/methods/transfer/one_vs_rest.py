@@ -1,6 +1,6 @@
 """A classifier of one class against the rest, a class that changes: does it forget?
 
-A discriminator that meets ever new fakes is such a learner. Its network is trained here on tasks
+A discriminator that sees ever new fakes is such a learner. Its network is trained here on tasks
 that follow one another, with the rotations of the images as a task that stays, or without.
 """
 
@@ -30,8 +30,8 @@ class OneVsRest(Method):
     mean of that on the class and that on the rest.
 
     Reference:
-      Chen et al., `SSGAN <https://arxiv.org/abs/1811.11212>`_, 2019, section 3. That the sides are
-      balanced is ours; the paper does not say how it is there.
+      Chen et al., SSGAN (arXiv:1811.11212), 2019, section 3. That the sides are balanced is ours;
+      the paper does not say how it is there.
     """
 
     evaluated = "classifier"
@@ -86,7 +86,7 @@ class OneVsRest(Method):
         }
 
     def positive(self, step: int | Int[Array, ""]) -> int | Int[Array, ""]:
-        """The class that is told from the rest at a train step."""
+        """The positive class at a train step."""
         return step // self.block % self.num_classes
 
     def loss(self, params: PyTree, turn: Turn) -> tuple[Array, Aux]:
@@ -116,7 +116,7 @@ class OneVsRest(Method):
         )
 
     def _weights(self, is_positive: Bool[Array, "batch"]) -> Float[Array, "batch"]:
-        """Of mean 1 over equally frequent classes, half of it on the positive one."""
+        """Weights of mean 1 over equally frequent classes, half of them on the positive one."""
         classes = self.num_classes
         return jnp.where(is_positive, classes / 2, classes / (2 * (classes - 1)))
 
@@ -126,7 +126,7 @@ class OneVsRest(Method):
         outputs: Any = self.network.apply(
             {"params": params, **variables}, augment.to_tanh_range(images), False
         )
-        # A logit of one task in turn is no score of the classes.
+        # The logit of the current task is not a score of the classes.
         kept = {name: x for name, x in outputs.items() if name not in ("logits", "rotation")}
         return kept | {"score": outputs["logits"][:, None]}
 

@@ -1,4 +1,4 @@
-"""The Inception network of 2015 by which generators are scored.
+"""The Inception network of 2015, with which generators are scored.
 
 It differs from Inception-v3 as published and from other libraries' copies: it classifies 1,008
 classes, its average pools leave the padding out of the mean, and its last block pools by the
@@ -17,7 +17,7 @@ from ssljax.models.layers.padded import global_average
 IMAGE_SIZE = 299
 NUM_CLASSES = 1008
 
-# A score must not depend on the device: TF32 and bfloat16 products would move it.
+# A score must not depend on the device: TF32 and bfloat16 products would change it.
 _PRECISION = jax.lax.Precision.HIGHEST
 _SMALLEST_IMAGE = 75
 
@@ -29,9 +29,9 @@ class InceptionV3(nn.Module):
     """The feature extractor of FID, IS and KID; for inference alone.
 
     Reference:
-      Szegedy et al., `Rethinking the Inception Architecture
-      <https://arxiv.org/abs/1512.00567>`_, 2015. The graph is that of TensorFlow's archive
-      ``inception-2015-12-05``, used by Salimans et al. (2016) and Heusel et al. (2017).
+      Szegedy et al., Rethinking the Inception Architecture (arXiv:1512.00567), 2015. The graph is
+      that of TensorFlow's archive `inception-2015-12-05`, used by Salimans et al. (2016) and Heusel
+      et al. (2017).
     """
 
     @nn.compact
@@ -42,7 +42,7 @@ class InceptionV3(nn.Module):
           x: RGB images in [-1, 1], as `preprocess` makes them; at least 75x75.
 
         Returns:
-          ``features``: the 2,048 of the last pool ("pool3"). ``logits``: (batch, 1008), without
+          `features`: the 2,048 of the last pool ("pool3"). `logits`: (batch, 1008), without
           the bias, as the Inception score takes them.
 
         Raises:
@@ -76,10 +76,10 @@ class InceptionV3(nn.Module):
 def preprocess(
     images: Num[Array, "batch height width channels"],
 ) -> Float[Array, "batch 299 299 3"]:
-    """Makes images what the network expects: 299x299 RGB in [-1, 1).
+    """Prepares images as the network expects them: 299x299 RGB in [-1, 1).
 
     Args:
-      images: Images in 0 to 255, uint8, with 3 channels, or 1 that is repeated.
+      images: Images in 0 to 255, uint8, with 3 channels, or with 1, which is repeated.
 
     Returns:
       (x - 128) / 128 of the enlarged images.
@@ -239,5 +239,5 @@ def _halve(x: Maps) -> NewMaps:
 
 
 def _average(x: Maps) -> Maps:
-    """The mean of the 3x3 places around each, of those alone that lie inside the map."""
+    """The mean of each 3x3 neighbourhood, without what lies outside the map."""
     return nn.avg_pool(x, (3, 3), padding="SAME", count_include_pad=False)

@@ -34,7 +34,7 @@ def load_inception(path: str | Path) -> Variables:
         `python -m ssljax.tools.convert_inception` makes one.
 
     Returns:
-      The collections ``params`` and ``batch_stats``, as float32 NumPy arrays.
+      The collections `params` and `batch_stats`, as float32 NumPy arrays.
 
     Raises:
       UserError: If the file is missing or damaged, or its tensors are not those of the network.
@@ -56,11 +56,11 @@ def from_pytorch(tensors: Mapping[str, np.ndarray]) -> Variables:
     """Turns tensors of the PyTorch file into variables of `InceptionV3`.
 
     Args:
-      tensors: float32 arrays by name, such as ``Mixed_5b.branch1x1.conv.weight`` with axes (output,
+      tensors: float32 arrays by name, such as `Mixed_5b.branch1x1.conv.weight` with axes (output,
         input, height, width). The bias of the logits, which no score uses, may be there or not.
 
     Returns:
-      The collections ``params`` and ``batch_stats``.
+      The collections `params` and `batch_stats`.
 
     Raises:
       ValueError: If tensors are missing or left over, or one has another shape or type.

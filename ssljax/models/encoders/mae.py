@@ -1,4 +1,4 @@
-"""The masked autoencoder: an encoder that sees few patches, a decoder that paints the others."""
+"""The masked autoencoder: an encoder that sees few patches, a decoder that predicts the others."""
 
 from typing import NamedTuple
 
@@ -15,7 +15,7 @@ from ssljax.models.layers.transformer import XAVIER, TransformerBlock, layer_nor
 
 
 class Masking(NamedTuple):
-    """Which patches of each example are seen.
+    """Which patches of each example are visible.
 
     Attributes:
       visible: Indices of the visible patches, in random order.
@@ -31,7 +31,7 @@ class Masking(NamedTuple):
 def random_masking(key: PRNGKeyArray, batch: int, patches: int, mask_ratio: float) -> Masking:
     """Hides patches at random, the same number in every example.
 
-    The patches are shuffled by the order of random numbers. Those of example i depend on ``key``
+    The patches are shuffled by the order of random numbers. Those of example i depend on `key`
     and i alone, not on the size of the batch or its layout over devices.
 
     Args:
@@ -48,7 +48,7 @@ def random_masking(key: PRNGKeyArray, batch: int, patches: int, mask_ratio: floa
       ValueError: If all patches or none would be hidden.
 
     Reference:
-      He et al., `MAE <https://arxiv.org/abs/2111.06377>`_, 2021, section 3.
+      He et al., MAE (arXiv:2111.06377), 2021, section 3.
     """
     seen = int(patches * (1.0 - mask_ratio))
     if not 0 < seen < patches:
@@ -128,9 +128,9 @@ class MaskedDecoder(nn.Module):
 class MaskedAutoencoder(nn.Module):
     """A vision transformer on the visible patches, and a decoder for all of them.
 
-    The parameters under ``encoder`` are those of the vision transformer: for an evaluation,
-    ``encoder.apply({"params": params["encoder"]}, images, train=False)`` sees all patches. The
-    paper's encoder has ``positions="sincos"`` and ``initializer="xavier"``.
+    The parameters under `encoder` are those of the vision transformer: for an evaluation,
+    `encoder.apply({"params": params["encoder"]}, images, train=False)` sees all patches. The
+    paper's encoder has `positions="sincos"` and `initializer="xavier"`.
 
     Attributes:
       encoder: The vision transformer.
@@ -140,8 +140,8 @@ class MaskedAutoencoder(nn.Module):
       decoder_heads: Number of the decoder's attention heads.
 
     Reference:
-      He et al., `Masked Autoencoders Are Scalable Vision Learners
-      <https://arxiv.org/abs/2111.06377>`_, 2021, section 3; decoder as in section 4.1.
+      He et al., Masked Autoencoders Are Scalable Vision Learners (arXiv:2111.06377), 2021, section
+      3; decoder as in section 4.1.
     """
 
     encoder: VisionTransformer
@@ -165,8 +165,8 @@ class MaskedAutoencoder(nn.Module):
           train: Whether the encoder drops paths.
 
         Returns:
-          ``prediction``: (batch, patches, values) in float32, in the order of ``patchify``;
-          ``mask``: (batch, patches), True where a patch was hidden; ``features``: (batch, dim), the
+          `prediction`: (batch, patches, values) in float32, in the order of `patchify`;
+          `mask`: (batch, patches), True where a patch was hidden; `features`: (batch, dim), the
           encoder's from the visible patches alone.
 
         Raises:

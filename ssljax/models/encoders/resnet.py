@@ -10,7 +10,7 @@ from ssljax.models.layers.padded import check_image_fits, conv, global_average
 
 
 class BasicBlock(nn.Module):
-    """Two 3x3 convolutions beside a shortcut (ResNet-18 and -34).
+    """Two 3x3 convolutions with a shortcut (ResNet-18 and -34).
 
     Attributes:
       width: Channels of both convolutions and of the output.
@@ -43,7 +43,7 @@ class BasicBlock(nn.Module):
 
 
 class Bottleneck(nn.Module):
-    """A 1x1, a 3x3 and a 1x1 convolution beside a shortcut (ResNet-50 and deeper).
+    """A 1x1, a 3x3 and a 1x1 convolution with a shortcut (ResNet-50 and deeper).
 
     The stride is on the 3x3 convolution ("v1.5"), not on the first 1x1 as in the paper.
 
@@ -88,16 +88,16 @@ class ResNet(nn.Module):
       stage_sizes: Number of blocks in each of the four stages.
       block: The kind of block.
       width: Factor on the channels of every layer.
-      stem: ``"imagenet"``: 7x7 convolution of stride 2, then 3x3 max-pool of stride 2; total stride
-        of the network 32. ``"cifar"``: 3x3 convolution of stride 1, no pool; total stride 8.
+      stem: `"imagenet"`: 7x7 convolution of stride 2, then 3x3 max-pool of stride 2; total stride
+        of the network 32. `"cifar"`: 3x3 convolution of stride 1, no pool; total stride 8.
       zero_init_residual: Whether every block starts as its shortcut alone.
-      norm: Makes the norms; ``functools.partial(BatchNorm, groups=8)`` splits the batch.
-      dtype: Type of activations and arithmetic. Parameters, statistics and ``features`` are
-        float32 whatever it is.
+      norm: Makes the norms; `functools.partial(BatchNorm, groups=8)` splits the batch.
+      dtype: Type of activations and arithmetic. Parameters, statistics and `features` are always
+        float32.
 
     Reference:
-      He et al., `Deep Residual Learning <https://arxiv.org/abs/1512.03385>`_, 2015, table 1. Stem
-      for small images: Chen et al., `SimCLR <https://arxiv.org/abs/2002.05709>`_, appendix B.9.
+      He et al., Deep Residual Learning (arXiv:1512.03385), 2015, table 1. Stem for small images:
+      Chen et al., SimCLR (arXiv:2002.05709), appendix B.9.
     """
 
     stage_sizes: tuple[int, int, int, int]
@@ -119,8 +119,9 @@ class ResNet(nn.Module):
           train: Whether norms use and update batch statistics.
 
         Returns:
-          ``stem``, ``stage1`` ... ``stage4``: activations (batch, height, width, channels) of type
-          ``dtype``; ``features``: (batch, dim) in float32, the average of ``stage4`` over places.
+          `stem`, `stage1` ... `stage4`: activations (batch, height, width, channels) of type
+          `dtype`; `features`: (batch, dim) in float32, the average of `stage4` over
+          positions.
 
         Raises:
           ValueError: If the stem is unknown or the images are too small.

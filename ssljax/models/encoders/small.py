@@ -12,16 +12,17 @@ from ssljax.models.layers.padded import check_image_fits, conv, global_average
 class SmallConvNet(nn.Module):
     """A plain stack of 3x3 convolutions with the outputs of a ResNet.
 
-    Each convolution is followed by a norm and a ReLU. The stem has stride ``stem_stride``, the
+    Each convolution is followed by a norm and a ReLU. The stem has stride `stem_stride`, the
     first stage stride 1, every later stage 2, on its first convolution.
 
     Attributes:
       widths: Channels of the stages; the stem has as many as the first.
       convs_per_stage: Convolutions of each stage.
-      stem_stride: 2 leaves a quarter of the places to all that follows, and of the time.
+      stem_stride: With 2, later layers see a quarter of the positions and take a quarter of the
+        time.
       norm: Makes the norms.
-      dtype: Type of activations and arithmetic. Parameters, statistics and ``features`` are
-        float32 whatever it is.
+      dtype: Type of activations and arithmetic. Parameters, statistics and `features` are always
+        float32.
     """
 
     widths: tuple[int, ...] = (32, 64, 128)
@@ -41,9 +42,9 @@ class SmallConvNet(nn.Module):
           train: Whether norms use and update batch statistics.
 
         Returns:
-          ``stem``, ``stage1``, ``stage2`` ...: activations (batch, height, width, channels) of type
-          ``dtype``; ``features``: (batch, dim) in float32, the average of the last stage over
-          places.
+          `stem`, `stage1`, `stage2` ...: activations (batch, height, width, channels) of type
+          `dtype`; `features`: (batch, dim) in float32, the average of the last stage over
+          positions.
 
         Raises:
           ValueError: If the images are too small or there are no stages.

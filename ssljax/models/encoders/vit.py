@@ -29,36 +29,36 @@ class VisionTransformer(nn.Module):
     ViT-Ti       192   3
     ViT-S        384   6
     ViT-B        768   12
-    ViT-L        1024  16                                   ``depth=24``
-    DINO                       ``"learned"``   ``"normal"`` ``drop_path=0.1`` in the student
-    MoCo v3            12 in S ``"sincos"``    ``"xavier"`` ``freeze_patch_embedding=True``,
-                                                            ``class_token_std=1e-6``
-    MAE                        ``"sincos"``    ``"xavier"``
+    ViT-L        1024  16                                   `depth=24`
+    DINO                       `"learned"`     `"normal"`   `drop_path=0.1` in the student
+    MoCo v3            12 in S `"sincos"`      `"xavier"`   `freeze_patch_embedding=True`,
+                                                            `class_token_std=1e-6`
+    MAE                        `"sincos"`      `"xavier"`
     ============ ===== ======= =============== ============ ======================================
 
     Attributes:
       dim: Channels of the tokens.
       depth: Number of blocks.
-      heads: Number of attention heads; divides ``dim``.
+      heads: Number of attention heads; divides `dim`.
       patch_size: Side of a patch in pixels.
-      positions: ``"learned"``: a table of the grid that the network is initialised with, which is
-        interpolated for other image sizes, and one more for the class token. ``"sincos"``: fixed,
+      positions: `"learned"`: a table of the grid that the network is initialised with, which is
+        interpolated for other image sizes, and one more for the class token. `"sincos"`: fixed,
         made for the grid of the images at hand, and none for the class token.
-      initializer: How kernels start: ``"normal"`` with deviation 0.02 (the patch embedding as a
-        PyTorch convolution), or ``"xavier"`` uniform.
+      initializer: How kernels start: `"normal"` with deviation 0.02 (the patch embedding as a
+        PyTorch convolution), or `"xavier"` uniform.
       class_token_std: Standard deviation of the class token at the start.
       freeze_patch_embedding: Whether the patch embedding gets no gradient. To keep its initial
         value it must have no weight decay either; the methods see to that.
-      pool: What ``features`` is: the ``"class"`` token or the ``"mean"`` of the patches' tokens.
+      pool: What `features` is: the `"class"` token or the `"mean"` of the patches' tokens.
       drop_path: Probability in [0, 1) of dropping a path of the last block in training; it grows
-        linearly from 0 in the first. See ``TransformerBlock``.
-      dtype: Type of activations and arithmetic. Parameters, softmax and ``features`` are float32
-        whatever it is.
+        linearly from 0 in the first. See `TransformerBlock`.
+      dtype: Type of activations and arithmetic. Parameters, softmax and `features` are always
+        float32.
 
     Reference:
-      Dosovitskiy et al., `ViT <https://arxiv.org/abs/2010.11929>`_, 2020; sizes as in Touvron et
-      al., `DeiT <https://arxiv.org/abs/2012.12877>`_, 2020, table 1; frozen patch embedding: Chen
-      et al., `MoCo v3 <https://arxiv.org/abs/2104.02057>`_, 2021, section 4.2.
+      Dosovitskiy et al., ViT (arXiv:2010.11929), 2020; sizes as in Touvron et al., DeiT
+      (arXiv:2012.12877), 2020, table 1; frozen patch embedding: Chen et al., MoCo v3
+      (arXiv:2104.02057), 2021, section 4.2.
     """
 
     dim: int = 384
@@ -91,12 +91,12 @@ class VisionTransformer(nn.Module):
             None. The others cost nothing.
 
         Returns:
-          ``features``: (batch, dim) in float32, the normalised class token or mean. ``attention``,
+          `features`: (batch, dim) in float32, the normalised class token or mean. `attention`,
           if asked for: (batch, heads, 1 + patches, 1 + patches) in float32, the class token first;
-          rows sum to 1. If all patches are visible, ``block1``, ``block2`` ...: patches' tokens
-          (batch, rows, columns, dim) of type ``dtype``; ``tokens``: the last ones, normalised. If
-          not, ``tokens``: (batch, seen, dim), and ``class_token``: (batch, dim), both normalised
-          and of type ``dtype``.
+          rows sum to 1. If all patches are visible, `block1`, `block2` ...: patches' tokens
+          (batch, rows, columns, dim) of type `dtype`; `tokens`: the last ones, normalised. If
+          not, `tokens`: (batch, seen, dim), and `class_token`: (batch, dim), both normalised
+          and of type `dtype`.
 
         Raises:
           ValueError: If the patches do not fill the image or an attribute is out of range.

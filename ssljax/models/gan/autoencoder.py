@@ -1,4 +1,4 @@
-"""EBGAN's networks: autoencoders that judge an image by how well they reproduce it."""
+"""EBGAN's networks: autoencoders that score an image by how well they reproduce it."""
 
 import math
 
@@ -22,19 +22,20 @@ MLP_INIT = nn.initializers.normal(0.002)
 class AutoencoderDiscriminator(nn.Module):
     """A convolutional autoencoder.
 
-    Three convolutions of stride 2 (two for images of 28 pixels), of 64, 128 and 256 channels, make
-    the code; as many transposed ones, the mirror image, make the reconstruction. A norm follows all
-    layers but the first and the last, a LeakyReLU of slope 0.2 all but the last, and a tanh that.
+    Three convolutions of stride 2 (two for images of 28 pixels), with 64, 128 and 256 channels,
+    compute the code; as many transposed ones, in reverse order, compute the reconstruction. All
+    layers but the first and the last are followed by a norm, all but the last by a LeakyReLU of
+    slope 0.2, and the last by a tanh.
 
     Attributes:
       width: Factor on the channels of every hidden layer.
-      norm: ``"batch"``, ``"layer"`` or ``"none"``, see `DiscriminatorNorm`.
+      norm: `"batch"`, `"layer"` or `"none"`, see `DiscriminatorNorm`.
       spectral_norm: Whether every layer has spectral norm.
-      dtype: Type of activations and arithmetic. Parameters, statistics, code and reconstruction
-        are float32 whatever it is.
+      dtype: Type of activations and arithmetic. Parameters, statistics, code and reconstruction are
+        always float32.
 
     Reference:
-      Zhao et al., `Energy-based GAN <https://arxiv.org/abs/1609.03126>`_, 2016, appendix D.
+      Zhao et al., Energy-based GAN (arXiv:1609.03126), 2016, appendix D.
     """
 
     width: float = 1.0
@@ -54,12 +55,12 @@ class AutoencoderDiscriminator(nn.Module):
         Args:
           images: In [-1, 1], square.
           train: Whether norms use and update batch statistics.
-          labels: Not read; every discriminator is called alike.
+          labels: Ignored; all discriminators are called alike.
 
         Returns:
-          ``block1``, ``block2`` ...: the encoder's activations (batch, height, width, channels) of
-          type ``dtype``; ``code`` (batch, dim), the last of them, flattened; ``features``, the
-          same; ``reconstruction`` in [-1, 1], of the shape of the images. The last three are
+          `block1`, `block2` ...: the encoder's activations (batch, height, width, channels) of
+          type `dtype`; `code` (batch, dim), the last of them, flattened; `features`, the
+          same; `reconstruction` in [-1, 1], of the shape of the images. The last three are
           float32.
 
         Raises:
@@ -103,11 +104,11 @@ class MLPAutoencoder(nn.Module):
     Attributes:
       hidden: Units of the code.
       spectral_norm: Whether both layers have spectral norm.
-      dtype: Type of the arithmetic. Parameters, code and reconstruction are float32 whatever it is.
+      dtype: Type of the arithmetic. Parameters, code and reconstruction are always float32.
 
     Reference:
-      Zhao et al., `Energy-based GAN <https://arxiv.org/abs/1609.03126>`_, 2016, appendix C: the
-      best discriminator for MNIST.
+      Zhao et al., Energy-based GAN (arXiv:1609.03126), 2016, appendix C: the best discriminator for
+      MNIST.
     """
 
     hidden: int = 1024
@@ -125,11 +126,11 @@ class MLPAutoencoder(nn.Module):
 
         Args:
           images: In [-1, 1].
-          train: Whether the vectors of the spectral norms may turn.
-          labels: Not read; every discriminator is called alike.
+          train: Whether the vectors of the spectral norms are updated.
+          labels: Ignored; all discriminators are called alike.
 
         Returns:
-          ``code`` (batch, hidden); ``features``, the same; ``reconstruction`` in [-1, 1], of the
+          `code` (batch, hidden); `features`, the same; `reconstruction` in [-1, 1], of the
           shape of the images. All are float32.
         """
         pixels = images.reshape(images.shape[0], -1)
@@ -161,12 +162,12 @@ class MLPGenerator(nn.Module):
       image_channels: Channels of the images.
       hidden: Units of each hidden layer.
       layers: Number of linear layers, the last included.
-      dtype: Type of activations and arithmetic. Parameters, statistics and images are float32
-        whatever it is.
+      dtype: Type of activations and arithmetic. Parameters, statistics and images are always
+        float32.
 
     Reference:
-      Zhao et al., `Energy-based GAN <https://arxiv.org/abs/1609.03126>`_, 2016, appendix C: the
-      best generator for MNIST.
+      Zhao et al., Energy-based GAN (arXiv:1609.03126), 2016, appendix C: the best generator for
+      MNIST.
     """
 
     image_size: int = 28
@@ -182,12 +183,12 @@ class MLPGenerator(nn.Module):
         train: bool,
         labels: Int[Array, "batch"] | None = None,
     ) -> Float[Array, "batch height width channels"]:
-        """Makes one image a latent vector.
+        """Makes one image for each latent vector.
 
         Args:
           latents: Random vectors, of any dimension.
           train: Whether norms use and update batch statistics.
-          labels: Not read; every generator is called alike.
+          labels: Ignored; all generators are called alike.
 
         Returns:
           Images in [-1, 1], float32.

@@ -18,24 +18,24 @@ KERNEL = 5
 class DCGANGenerator(nn.Module):
     """Makes images by transposed convolutions of stride 2.
 
-    The latent vector becomes a square of 4, or for images of 28 pixels of 7, places by a linear
-    layer. Each transposed convolution doubles the side and halves the channels, of which the last
-    hidden layer has 128. A norm and a ReLU follow every layer but the last, a tanh the last. All
-    kernels start from a normal distribution of standard deviation 0.02.
+    A linear layer maps the latent vector to a 4x4 map, or 7x7 for images of 28 pixels. Each
+    transposed convolution doubles the side and halves the channels; the last hidden layer has 128.
+    Every layer but the last is followed by a norm and a ReLU, the last by a tanh. All kernels start
+    from a normal distribution of standard deviation 0.02.
 
     Attributes:
       image_size: Side of the images in pixels: 28, 32 or 64, or another multiple of 2 that halving
         takes to 3-7.
       image_channels: Channels of the images.
       width: Factor on the channels of every hidden layer.
-      norm: ``"batch"``, ``"conditional"`` or ``"self_modulated"``, see `GeneratorNorm`.
+      norm: `"batch"`, `"conditional"` or `"self_modulated"`, see `GeneratorNorm`.
       num_classes: Number of classes, for the conditional norm.
       spectral_norm: Whether every layer has spectral norm.
-      dtype: Type of activations and arithmetic. Parameters, statistics and images are float32
-        whatever it is.
+      dtype: Type of activations and arithmetic. Parameters, statistics and images are always
+        float32.
 
     Reference:
-      Radford et al., `DCGAN <https://arxiv.org/abs/1511.06434>`_, 2015, figure 1 and section 3.
+      Radford et al., DCGAN (arXiv:1511.06434), 2015, figure 1 and section 3.
     """
 
     image_size: int = 32
@@ -53,7 +53,7 @@ class DCGANGenerator(nn.Module):
         train: bool,
         labels: Int[Array, "batch"] | None = None,
     ) -> Float[Array, "batch height width channels"]:
-        """Makes one image a latent vector.
+        """Makes one image for each latent vector.
 
         Args:
           latents: Random vectors, of any dimension.
@@ -97,27 +97,27 @@ class DCGANGenerator(nn.Module):
 class DCGANDiscriminator(nn.Module):
     """Judges images by convolutions of stride 2, the mirror image of `DCGANGenerator`.
 
-    A norm follows every convolution but the first, a LeakyReLU of slope 0.2 every one. The features
-    are the last activations, flattened. All kernels start from a normal distribution of standard
-    deviation 0.02.
+    Every convolution is followed by a LeakyReLU of slope 0.2, and every one but the first by a norm
+    before it. The features are the last activations, flattened. All kernels start from a normal
+    distribution of standard deviation 0.02.
 
     Attributes:
       width: Factor on the channels of every hidden layer; the first has 128.
-      norm: ``"batch"``, ``"layer"`` or ``"none"``, see `DiscriminatorNorm`; a gradient penalty is
-        for each image alone and bars batch norm.
+      norm: `"batch"`, `"layer"` or `"none"`, see `DiscriminatorNorm`; a gradient penalty
+        treats each image alone, which rules out batch norm.
       spectral_norm: Whether every layer has spectral norm.
       num_rotations: See `DiscriminatorHeads`, as for the options that follow.
       num_classes: Number of classes of the labels.
-      conditional: None or ``"projection"``.
+      conditional: None or `"projection"`.
       out_dim: Classes of a semi-supervised discriminator.
       dropout: Share of the activations that is dropped in training, after every convolution; if it
         is not 0, training needs the key "dropout".
-      input_dropout: The same of the images.
+      input_dropout: The same for the input images.
       dtype: Type of activations and arithmetic. Parameters, statistics, features and logits are
-        float32 whatever it is.
+        always float32.
 
     Reference:
-      Radford et al., `DCGAN <https://arxiv.org/abs/1511.06434>`_, 2015, section 3.
+      Radford et al., DCGAN (arXiv:1511.06434), 2015, section 3.
     """
 
     width: float = 1.0
@@ -146,8 +146,8 @@ class DCGANDiscriminator(nn.Module):
           labels: Classes of the images; read by a projection discriminator alone.
 
         Returns:
-          ``block1``, ``block2`` ...: activations (batch, height, width, channels) of type
-          ``dtype``; ``features`` (batch, dim), ``logits`` (batch,) and the other heads' outputs,
+          `block1`, `block2` ...: activations (batch, height, width, channels) of type
+          `dtype`; `features` (batch, dim), `logits` (batch,) and the other heads' outputs,
           float32.
 
         Raises:
@@ -202,7 +202,7 @@ def convolutions(
       dtype: Type of activations and arithmetic.
 
     Returns:
-      The last activations, and all of them by name, ``block1`` first.
+      The last activations, and all of them by name, `block1` first.
     """
     x = x.astype(dtype)
     blocks = {}

@@ -30,12 +30,12 @@ DISCRIMINATORS: dict[str, Callable[..., nn.Module]] = {
 def build_generator(name: str, **options: Any) -> nn.Module:
     """Makes the generator of that name.
 
-    A generator is called as ``generator(latents, train, labels=None)`` and returns images (batch,
+    A generator is called as `generator(latents, train, labels=None)` and returns images (batch,
     height, width, channels) in [-1, 1].
 
     Args:
-      name: A key of ``GENERATORS``.
-      **options: Attributes of the generator, such as ``image_size=28``.
+      name: A key of `GENERATORS`.
+      **options: Attributes of the generator, such as `image_size=28`.
 
     Returns:
       The module, without parameters.
@@ -49,15 +49,15 @@ def build_generator(name: str, **options: Any) -> nn.Module:
 def build_discriminator(name: str, **options: Any) -> nn.Module:
     """Makes the discriminator of that name.
 
-    A discriminator is called as ``discriminator(images, train, labels=None)`` with images in
-    [-1, 1] and returns a dictionary of named outputs: ``block1``, ``block2`` ... (batch, height,
-    width, channels), ``features`` (batch, dim) and ``logits`` (batch,); with their options also
-    ``rotation`` and ``class_logits``. An autoencoder has no logits but ``code`` (batch, dim) and
-    ``reconstruction``.
+    A discriminator is called as `discriminator(images, train, labels=None)` with images in
+    [-1, 1] and returns a dictionary of named outputs: `block1`, `block2` ... (batch, height,
+    width, channels), `features` (batch, dim) and `logits` (batch,); with their options also
+    `rotation` and `class_logits`. An autoencoder has no logits but `code` (batch, dim) and
+    `reconstruction`.
 
     Args:
-      name: A key of ``DISCRIMINATORS``.
-      **options: Attributes of the discriminator, such as ``norm="none"``.
+      name: A key of `DISCRIMINATORS`.
+      **options: Attributes of the discriminator, such as `norm="none"`.
 
     Returns:
       The module, without parameters.

@@ -18,8 +18,8 @@ class GeneratorNorm(nn.Module):
     """The norm of a generator, by name.
 
     Attributes:
-      kind: ``"batch"``; ``"conditional"``: batch norm with a scale and bias for each class;
-        ``"self_modulated"``: with those that a small network makes of the latent vector.
+      kind: `"batch"`; `"conditional"`: batch norm with a scale and bias for each class;
+        `"self_modulated"`: with those that a small network computes from the latent vector.
       num_classes: Number of classes, for the conditional norm.
       spectral_norm: Whether the self-modulation's layers have spectral norm.
       dtype: Type of the output.
@@ -62,7 +62,7 @@ class DiscriminatorNorm(nn.Module):
     """The norm of a discriminator, by name.
 
     Attributes:
-      kind: ``"batch"``; ``"layer"``: over all channels and places of an example; ``"none"``.
+      kind: `"batch"`; `"layer"`: over all channels and positions of an example; `"none"`.
       dtype: Type of the output.
     """
 
@@ -101,7 +101,7 @@ class DiscriminatorHeads(nn.Module):
     Attributes:
       num_rotations: Rotations that a linear head tells apart; None for no such head.
       num_classes: Number of classes of the labels, for a conditional discriminator.
-      conditional: None, or ``"projection"``: the logit gains the features' inner product with a
+      conditional: None, or `"projection"`: the logit gains the features' inner product with a
         learned vector of the label.
       out_dim: Classes of a semi-supervised discriminator: the logit is the log of the sum of
         their exponentials, Z, so that its sigmoid is Z / (Z + 1); None for a logit of its own.
@@ -109,10 +109,9 @@ class DiscriminatorHeads(nn.Module):
       kernel_init: Initialiser of the heads.
 
     Reference:
-      Projection: Miyato & Koyama, `cGANs with Projection Discriminator
-      <https://arxiv.org/abs/1802.05637>`_, 2018, section 3. Rotations: Chen et al.,
-      `Self-Supervised GANs <https://arxiv.org/abs/1811.11212>`_, 2018. Classes: Salimans et al.,
-      `Improved Techniques for Training GANs <https://arxiv.org/abs/1606.03498>`_, 2016, section 5.
+      Projection: Miyato & Koyama, cGANs with Projection Discriminator (arXiv:1802.05637), 2018,
+      section 3. Rotations: Chen et al., Self-Supervised GANs (arXiv:1811.11212), 2018. Classes:
+      Salimans et al., Improved Techniques for Training GANs (arXiv:1606.03498), 2016, section 5.
     """
 
     num_rotations: int | None
@@ -133,13 +132,13 @@ class DiscriminatorHeads(nn.Module):
 
         Args:
           features: float32.
-          train: Whether the vectors of the spectral norms may turn.
+          train: Whether the vectors of the spectral norms are updated.
           labels: Of a projection discriminator. In evaluation they may be left out: the logits
             are then those without the label's term.
 
         Returns:
-          ``features`` as given, ``logits`` (batch,), and where asked for ``rotation`` (batch,
-          num_rotations) and ``class_logits`` (batch, out_dim).
+          `features` as given, `logits` (batch,), and where asked for `rotation` (batch,
+          num_rotations) and `class_logits` (batch, out_dim).
 
         Raises:
           ValueError: If the options contradict each other, or labels are missing in training.

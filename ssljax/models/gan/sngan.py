@@ -65,7 +65,8 @@ class GeneratorBlock(nn.Module):
         y = branch(name="conv1")(_enlarge(y), train)
         y = nn.relu(self.norm(name="norm2")(y, train, latents, labels))
         y = branch(name="conv2")(y, train)
-        # A 1x1 convolution before the enlarging is the one after it, at a quarter of the cost.
+        # A 1x1 convolution gives the same before the enlarging as after it, at a quarter of the
+        # cost.
         x = conv(1, kernel_init=LINEAR_INIT, name="shortcut")(x, train)
         return _enlarge(x) + y
 
@@ -75,8 +76,8 @@ class DiscriminatorBlock(nn.Module):
 
     Attributes:
       features: Channels of the output.
-      down: Whether the side is halved, by averages of 2x2 places.
-      first: Whether the input is an image, which is not normed or rectified.
+      down: Whether the side is halved, by averages of 2x2 positions.
+      first: Whether the input is an image, which gets neither norm nor ReLU.
       norm: Makes the norms.
       spectral_norm: Whether the convolutions have spectral norm.
       dtype: Type of the arithmetic.
@@ -104,7 +105,7 @@ class DiscriminatorBlock(nn.Module):
         if self.down:
             x, y = _average(x), _average(y)
         if self.down or x.shape != y.shape:
-            # It may follow the average, with which a 1x1 convolution commutes.
+            # A 1x1 convolution commutes with the average, so it may come after it.
             x = conv(self.features, 1, kernel_init=LINEAR_INIT, name="shortcut")(x, train)
         return x + y
 
@@ -118,16 +119,16 @@ class ResNetGenerator(nn.Module):
       small_channels: Channels of all blocks of the generator of images of up to 32 pixels: 256 in
         SNGAN, 128 in WGAN-GP.
       width: Factor on the channels of every hidden layer.
-      norm: ``"batch"``, ``"conditional"`` (batch norm after the last block) or
-        ``"self_modulated"``, see `GeneratorNorm`.
+      norm: `"batch"`, `"conditional"` (batch norm after the last block) or
+        `"self_modulated"`, see `GeneratorNorm`.
       num_classes: Number of classes, for the conditional norm.
       spectral_norm: Whether every layer has spectral norm.
-      dtype: Type of activations and arithmetic. Parameters, statistics and images are float32
-        whatever it is.
+      dtype: Type of activations and arithmetic. Parameters, statistics and images are always
+        float32.
 
     Reference:
-      Miyato et al., `Spectral Normalization <https://arxiv.org/abs/1802.05957>`_, 2018, tables 4-6.
-      Gulrajani et al., `WGAN-GP <https://arxiv.org/abs/1704.00028>`_, 2017, appendix.
+      Miyato et al., Spectral Normalization (arXiv:1802.05957), 2018, tables 4-6. Gulrajani et al.,
+      WGAN-GP (arXiv:1704.00028), 2017, appendix.
     """
 
     image_size: int = 32
@@ -146,7 +147,7 @@ class ResNetGenerator(nn.Module):
         train: bool,
         labels: Int[Array, "batch"] | None = None,
     ) -> Float[Array, "batch height width channels"]:
-        """Makes one image a latent vector.
+        """Makes one image for each latent vector.
 
         Args:
           latents: Random vectors, of any dimension.
@@ -200,24 +201,24 @@ class ResNetGenerator(nn.Module):
 class ResNetDiscriminator(nn.Module):
     """Judges images by residual blocks.
 
-    The features are the last block's activations, rectified and pooled over all places.
+    The features are the last block's activations, after a ReLU and pooled over all positions.
 
     Attributes:
-      pool: ``"sum"`` over places (SNGAN) or their ``"mean"`` (WGAN-GP).
+      pool: `"sum"` over positions (SNGAN) or their `"mean"` (WGAN-GP).
       width: Factor on the channels of every hidden layer.
-      norm: ``"batch"``, ``"layer"`` or ``"none"``, see `DiscriminatorNorm`; a gradient penalty is
-        for each image alone and bars batch norm.
+      norm: `"batch"`, `"layer"` or `"none"`, see `DiscriminatorNorm`; a gradient penalty
+        treats each image alone, which rules out batch norm.
       spectral_norm: Whether every layer has spectral norm.
       num_rotations: See `DiscriminatorHeads`, as for the options that follow.
       num_classes: Number of classes of the labels.
-      conditional: None or ``"projection"``.
+      conditional: None or `"projection"`.
       out_dim: Classes of a semi-supervised discriminator.
       dtype: Type of activations and arithmetic. Parameters, statistics, features and logits are
-        float32 whatever it is.
+        always float32.
 
     Reference:
-      Miyato et al., `Spectral Normalization <https://arxiv.org/abs/1802.05957>`_, 2018, tables 4-6.
-      Gulrajani et al., `WGAN-GP <https://arxiv.org/abs/1704.00028>`_, 2017, appendix.
+      Miyato et al., Spectral Normalization (arXiv:1802.05957), 2018, tables 4-6. Gulrajani et al.,
+      WGAN-GP (arXiv:1704.00028), 2017, appendix.
     """
 
     pool: str = "sum"
@@ -245,8 +246,8 @@ class ResNetDiscriminator(nn.Module):
           labels: Classes of the images; read by a projection discriminator alone.
 
         Returns:
-          ``block1``, ``block2`` ...: activations (batch, height, width, channels) of type
-          ``dtype``; ``features`` (batch, dim), ``logits`` (batch,) and the other heads' outputs,
+          `block1`, `block2` ...: activations (batch, height, width, channels) of type
+          `dtype`; `features` (batch, dim), `logits` (batch,) and the other heads' outputs,
           float32.
 
         Raises:
@@ -284,14 +285,14 @@ class ResNetDiscriminator(nn.Module):
 def _enlarge(
     x: Float[Array, "batch height width channels"],
 ) -> Float[Array, "batch out_height out_width channels"]:
-    """Doubles the side by repeating each place."""
+    """Doubles the side by repeating each position."""
     return jnp.repeat(jnp.repeat(x, 2, axis=1), 2, axis=2)
 
 
 def _average(
     x: Float[Array, "batch height width channels"],
 ) -> Float[Array, "batch out_height out_width channels"]:
-    """Halves the side by averages of 2x2 places."""
+    """Halves the side by averages of 2x2 positions."""
     batch, height, width, channels = x.shape
     return jnp.mean(x.reshape(batch, height // 2, 2, width // 2, 2, channels), axis=(2, 4))
 

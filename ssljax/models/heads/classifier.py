@@ -17,13 +17,13 @@ class Classifier(nn.Module):
     Attributes:
       encoder: Network with named outputs, "features" among them.
       num_classes: Number of logits.
-      head_layers: Hidden layers of the projection head that lie between; 0 for none.
-      head_dim: Their width; ``None`` for that of the features.
-      dtype: Type of the head's arithmetic; logits are float32 whatever it is.
+      head_layers: Hidden layers of the projection head that lie between the two; 0 for none.
+      head_dim: Their width; `None` for that of the features.
+      dtype: Type of the head's arithmetic; logits are always float32.
 
     Reference:
-      Chen et al., `SimCLR v2 <https://arxiv.org/abs/2006.10029>`_, 2020, section 2: with one layer
-      of the head, the encoder is fine-tuned from the first layer of the projection head.
+      Chen et al., SimCLR v2 (arXiv:2006.10029), 2020, section 2: with one layer of the head, the
+      encoder is fine-tuned from the first layer of the projection head.
     """
 
     encoder: nn.Module

@@ -10,8 +10,8 @@ from ssljax.ops.normalize import l2_normalize
 from ssljax.ops.similarity import inner_products
 
 _KERNEL_INIT = nn.initializers.normal(0.02)
-# PyTorch's default for linear layers: uniform within 1 / sqrt(bottleneck). Its rows are 0.58 long.
-# The forward pass does not tell, but the shorter a row, the faster a step turns it.
+# PyTorch's default for linear layers: uniform within 1 / sqrt(bottleneck). Its rows have length
+# 0.58. The logits do not depend on it, but the shorter a row is, the more an update turns it.
 _LAST_INIT = nn.initializers.variance_scaling(1 / 3, "fan_in", "uniform", in_axis=1, out_axis=0)
 
 
@@ -29,7 +29,7 @@ class DinoHead(nn.Module):
       dtype: Type of the perceptron's arithmetic; bottleneck and logits are float32.
 
     Reference:
-      Caron et al., DINO, 2021, appendix C; ``DINOHead`` in ``vision_transformer.py`` of
+      Caron et al., DINO, 2021, appendix C; `DINOHead` in `vision_transformer.py` of
       facebookresearch/dino.
     """
 

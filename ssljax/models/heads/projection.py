@@ -11,10 +11,10 @@ from ssljax.models.layers.norm import BatchNorm, NormFactory
 class ProjectionHead(nn.Module):
     """A multi-layer perceptron: the projector and predictor of the joint-embedding methods.
 
-    A hidden layer is linear, norm (if ``batch_norm``), ReLU; the last is linear and, if
-    ``last_batch_norm``, norm. A linear layer that a norm follows has no bias, for the norm would
-    take it out again. The defaults are SimCLR's head as its code has it; SimCLR v2's has three
-    layers, and both start their kernels at ``nn.initializers.normal(0.01)``.
+    A hidden layer is linear, norm (if `batch_norm`), ReLU; the last is linear and, if
+    `last_batch_norm`, norm. A linear layer that a norm follows has no bias, since the norm would
+    cancel it. The defaults are SimCLR's head as its code has it; SimCLR v2's has three layers, and
+    both start their kernels at `nn.initializers.normal(0.01)`.
 
     ================= ========== ========== =============== ============== ===========
     method            num_layers batch_norm last_batch_norm last_bn_affine last_bias
@@ -30,19 +30,19 @@ class ProjectionHead(nn.Module):
 
     Attributes:
       num_layers: Number of linear layers, at least 1.
-      hidden_dim: Width of the hidden layers; ``None`` for the width of the input.
+      hidden_dim: Width of the hidden layers; `None` for the width of the input.
       out_dim: Width of the output.
       batch_norm: Whether a norm follows each hidden linear layer.
       last_batch_norm: Whether a norm follows the last linear layer.
-      last_bn_affine: What the last norm learns: ``"none"``, ``"scale"`` or ``"full"`` (and bias).
+      last_bn_affine: What the last norm learns: `"none"`, `"scale"` or `"full"` (and bias).
       last_bias: Whether the last linear layer has a bias; only without a last norm.
       kernel_init: Initialiser of the kernels.
       norm: Makes the norms.
       dtype: Type of the arithmetic and of the outputs; parameters and statistics are float32.
 
     Reference:
-      Chen et al., `SimCLR <https://arxiv.org/abs/2002.05709>`_, 2020, section 4.2;
-      ``projection_head`` in ``model_util.py`` of google-research/simclr.
+      Chen et al., SimCLR (arXiv:2002.05709), 2020, section 4.2; `projection_head` in
+      `model_util.py` of google-research/simclr.
     """
 
     num_layers: int = 2
@@ -71,7 +71,7 @@ class ProjectionHead(nn.Module):
           fine-tuned classifier may start from an earlier one (SimCLR v2).
 
         Raises:
-          ValueError: If there are no layers or ``last_bn_affine`` is unknown.
+          ValueError: If there are no layers or `last_bn_affine` is unknown.
         """
         if self.num_layers < 1:
             raise ValueError(f"A head of {self.num_layers} layers has no output; give at least 1.")

@@ -10,7 +10,7 @@ from ssljax.models.layers.spectral_norm import Dense, rows_of_classes
 
 
 class ConditionalBatchNorm(nn.Module):
-    """Batch norm with a scale and a bias for each class, at first 1 and 0.
+    """Batch norm with a scale and a bias for each class, which start at 1 and 0.
 
     Statistics are those of the whole batch, whatever the labels.
 
@@ -19,9 +19,8 @@ class ConditionalBatchNorm(nn.Module):
       dtype: Type of the output; arithmetic, parameters and statistics are float32.
 
     Reference:
-      Dumoulin et al., `A Learned Representation For Artistic Style
-      <https://arxiv.org/abs/1610.07629>`_, 2016; for generators, Miyato & Koyama, `cGANs with
-      Projection Discriminator <https://arxiv.org/abs/1802.05637>`_, 2018.
+      Dumoulin et al., A Learned Representation For Artistic Style (arXiv:1610.07629), 2016; for
+      generators, Miyato & Koyama, cGANs with Projection Discriminator (arXiv:1802.05637), 2018.
     """
 
     num_classes: int
@@ -34,7 +33,7 @@ class ConditionalBatchNorm(nn.Module):
         train: bool,
         labels: Int[Array, "batch"],
     ) -> Float[Array, "batch *spatial channels"]:
-        """Normalises each channel; a label that is no class, -1 too, gives NaN."""
+        """Normalises each channel; a label that is not a class, such as -1, gives NaN."""
         shape = (self.num_classes, x.shape[-1])
         scale = self.param("scale", nn.initializers.ones, shape, jnp.float32)
         bias = self.param("bias", nn.initializers.zeros, shape, jnp.float32)
@@ -55,7 +54,7 @@ class SelfModulatedBatchNorm(nn.Module):
       dtype: Type of the output; arithmetic, parameters and statistics are float32.
 
     Reference:
-      Chen et al., `On Self Modulation for GANs <https://arxiv.org/abs/1810.01365>`_, 2018.
+      Chen et al., On Self Modulation for GANs (arXiv:1810.01365), 2018.
     """
 
     hidden: int = 32
@@ -85,6 +84,6 @@ def _modulate(
     bias: Float[Array, "batch channels"],
     dtype: DTypeLike,
 ) -> Float[Array, "batch *spatial channels"]:
-    """Scales and shifts all places of an example alike."""
+    """Scales and shifts all positions of an example alike."""
     per_example = (y.shape[0], *([1] * (y.ndim - 2)), y.shape[-1])
     return (y * scale.reshape(per_example) + bias.reshape(per_example)).astype(dtype)

@@ -9,33 +9,33 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 NormFactory = Callable[..., nn.Module]
-"""Makes a norm from ``scale_init``, ``use_scale``, ``use_bias``, ``dtype`` and ``name``.
+"""Makes a norm from `scale_init`, `use_scale`, `use_bias`, `dtype` and `name`.
 
-The module that it returns is called as ``norm(x, train)``.
+The module that it returns is called as `norm(x, train)`.
 """
 
 
 class BatchNorm(nn.Module):
     """Batch normalisation with float32 statistics, optionally over groups of the batch.
 
-    Under ``jit`` the batch is the global one, however it is sharded. With ``groups > 1`` the
-    examples ``g, g + groups, g + 2 * groups, ...`` are normalised by their own mean and variance:
+    Under `jit` the batch is the global one, however it is sharded. With `groups > 1` the
+    examples `g, g + groups, g + 2 * groups, ...` are normalised by their own mean and variance:
     this is the statistics split over devices that MoCo relies on, without the devices. The groups
-    are strided so that a sharded batch stays where it is when ``batch / groups`` is a multiple of
+    are strided so that a sharded batch stays where it is when `batch / groups` is a multiple of
     the number of devices. The running statistics are those of the groups, averaged.
 
     Attributes:
-      groups: Number of groups; divides the batch in training. In evaluation it is of no account.
+      groups: Number of groups; divides the batch in training. It has no effect in evaluation.
       momentum: Share of the old value in each update of the running statistics.
       epsilon: Added to the variance.
       use_scale: Whether the channels have learned scales.
       use_bias: Whether the channels have learned biases.
       scale_init: Initialiser of the scales.
-      dtype: Type of the output. Statistics and arithmetic are float32 whatever it is.
+      dtype: Type of the output. Statistics and arithmetic are always float32.
 
     Reference:
-      Ioffe & Szegedy, `Batch Normalization <https://arxiv.org/abs/1502.03167>`_, 2015. Groups: He
-      et al., `Momentum Contrast <https://arxiv.org/abs/1911.05722>`_, 2019, section 3.3.
+      Ioffe & Szegedy, Batch Normalization (arXiv:1502.03167), 2015. Groups: He et al., Momentum
+      Contrast (arXiv:1911.05722), 2019, section 3.3.
     """
 
     groups: int = 1
@@ -55,13 +55,13 @@ class BatchNorm(nn.Module):
         Args:
           x: Activations, channels last.
           train: Whether to use the statistics of this batch and update the running ones (collection
-            ``batch_stats``), or to use the running ones.
+            `batch_stats`), or to use the running ones.
 
         Returns:
-          Activations of the same shape, of type ``dtype``.
+          Activations of the same shape, of type `dtype`.
 
         Raises:
-          ValueError: If ``groups`` does not divide the batch, or a group has one value per channel.
+          ValueError: If `groups` does not divide the batch, or a group has one value per channel.
         """
         channels = x.shape[-1]
         running_mean = self.variable("batch_stats", "mean", jnp.zeros, channels, jnp.float32)
@@ -75,7 +75,7 @@ class BatchNorm(nn.Module):
         grouped = grouped - mean.reshape(per_group)
         if learns:
             # A second pass: the mean of the squares less the square of the mean would lose a
-            # variance that is small beside the mean.
+            # variance that is small compared with the mean.
             var = _mean(jnp.square(grouped))
             keep = self.momentum
             running_mean.value = keep * running_mean.value + (1 - keep) * jnp.mean(mean, axis=0)

@@ -14,7 +14,7 @@ KAIMING_FAN_OUT = nn.initializers.variance_scaling(2.0, "fan_out", "normal")
 def conv(features: int, kernel: int, stride: int, dtype: DTypeLike, name: str) -> nn.Conv:
     """Makes a convolution without bias, padded alike on all sides.
 
-    Padding ``"SAME"`` would pad a stride-2 convolution on the bottom and right alone, which differs
+    Padding `"SAME"` would pad a stride-2 convolution on the bottom and right alone, which differs
     from the networks whose weights are published.
 
     Args:
@@ -43,12 +43,12 @@ def conv(features: int, kernel: int, stride: int, dtype: DTypeLike, name: str) -
 def global_average(
     x: Float[Array, "batch height width channels"],
 ) -> Float[Array, "batch channels"]:
-    """Averages over the places of an image, in float32."""
+    """Averages over the positions of an image, in float32."""
     return jnp.mean(x.astype(jnp.float32), axis=(1, 2))
 
 
 def check_image_fits(shape: tuple[int, ...], total_stride: int, advice: str) -> None:
-    """Refuses images that the network would shrink to less than one place.
+    """Refuses images that the network would shrink to less than one position.
 
     Args:
       shape: Shape of the images, (batch, height, width, channels).

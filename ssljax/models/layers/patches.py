@@ -32,7 +32,7 @@ def patchify(
     """Cuts images into patches that do not overlap.
 
     Args:
-      images: Images; height and width are multiples of ``patch_size``.
+      images: Images; height and width are multiples of `patch_size`.
       patch_size: Side of a patch in pixels.
 
     Returns:
@@ -50,10 +50,10 @@ def patchify(
 def unpatchify(
     patches: Shaped[Array, "batch patches values"], grid: tuple[int, int], patch_size: int
 ) -> Shaped[Array, "batch height width channels"]:
-    """Puts patches together to images: the inverse of ``patchify``.
+    """Assembles images from patches: the inverse of `patchify`.
 
     Args:
-      patches: Patches in the order of ``patchify``.
+      patches: Patches in the order of `patchify`.
       grid: Rows and columns of patches.
       patch_size: Side of a patch in pixels.
 

@@ -10,10 +10,10 @@ from jaxtyping import Array, Float32
 def sincos_positions(rows: int, columns: int, dim: int) -> Float32[Array, "{rows} {columns} {dim}"]:
     """Makes the fixed two-dimensional embedding of sines and cosines.
 
-    The first half of the channels tells the column, the second the row: in each, sines and then
-    cosines of the index times ``10000 ** (-4 * k / dim)`` for k from 0 to ``dim / 4 - 1``. MAE has
-    this order of the halves and MoCo v3 the other, which is the same to a network that is trained
-    from the start.
+    The first half of the channels encodes the column, the second the row: each has sines and then
+    cosines of the index times `10000 ** (-4 * k / dim)` for k from 0 to `dim / 4 - 1`. MAE has
+    this order of the halves and MoCo v3 the other, which makes no difference to a network trained
+    from scratch.
 
     Args:
       rows: Rows of patches.
@@ -21,14 +21,14 @@ def sincos_positions(rows: int, columns: int, dim: int) -> Float32[Array, "{rows
       dim: Number of channels, a multiple of 4.
 
     Returns:
-      The embedding of every place, in [-1, 1].
+      The embedding of every position, in [-1, 1].
 
     Raises:
-      ValueError: If ``dim`` is not a multiple of 4.
+      ValueError: If `dim` is not a multiple of 4.
 
     Reference:
-      Chen et al., `MoCo v3 <https://arxiv.org/abs/2104.02057>`_, 2021, section 5; He et al., `MAE
-      <https://arxiv.org/abs/2111.06377>`_, 2021, appendix A.1.
+      Chen et al., MoCo v3 (arXiv:2104.02057), 2021, section 5; He et al., MAE (arXiv:2111.06377),
+      2021, appendix A.1.
     """
     if dim % 4:
         raise ValueError(f"Sine-cosine positions need a multiple of 4 channels, not {dim}.")
@@ -54,22 +54,22 @@ def resize_positions(
     antialiasing. The kernel is Keys' with a = -0.5, as in Pillow; PyTorch, and so DINO, has -0.75.
 
     Args:
-      table: Embedding of every place.
+      table: Embedding of every position.
       rows: Rows wanted.
       columns: Columns wanted.
 
     Returns:
-      The embedding of the other grid; ``table`` itself if the grid is the same.
+      The embedding of the other grid; `table` itself if the grid is the same.
 
     Reference:
-      Caron et al., `DINO <https://arxiv.org/abs/2104.14294>`_, 2021: ``interpolate_pos_encoding``
-      in ``vision_transformer.py`` of facebookresearch/dino.
+      Caron et al., DINO (arXiv:2104.14294), 2021: `interpolate_pos_encoding` in
+      `vision_transformer.py` of facebookresearch/dino.
     """
     return jax.image.resize(table, (rows, columns, table.shape[-1]), "cubic", antialias=False)
 
 
 class LearnedPositions(nn.Module):
-    """A learned embedding of every place.
+    """A learned embedding of every position.
 
     The table has the grid of the images that the network was initialised with. Images of other
     sizes, such as small crops, get it interpolated.
@@ -82,14 +82,14 @@ class LearnedPositions(nn.Module):
 
     @nn.compact
     def __call__(self, rows: int, columns: int) -> Float32[Array, "{rows} {columns} dim"]:
-        """Gives the embedding of a grid of patches.
+        """Returns the embedding of a grid of patches.
 
         Args:
           rows: Rows of patches.
           columns: Columns of patches.
 
         Returns:
-          The embedding of every place.
+          The embedding of every position.
         """
         # `self.param` alone would refuse a table of another grid than this call's.
         if self.has_variable("params", "table"):

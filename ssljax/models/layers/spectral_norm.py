@@ -28,7 +28,7 @@ def power_iteration(
       The next u, of length 1, through which no gradient passes. A kernel of zeros leaves u.
 
     Reference:
-      Miyato et al., `Spectral Normalization <https://arxiv.org/abs/1802.05957>`_, 2018, appendix A.
+      Miyato et al., Spectral Normalization (arXiv:1802.05957), 2018, appendix A.
     """
     matrix = jax.lax.stop_gradient(kernel.reshape(-1, kernel.shape[-1]))
     turned = l2_normalize(_dot(l2_normalize(_dot(matrix, u)), matrix))
@@ -50,7 +50,7 @@ def spectral_sigma(
       gradient is the outer product of v and u.
 
     Reference:
-      Miyato et al., `Spectral Normalization <https://arxiv.org/abs/1802.05957>`_, 2018, section 2.
+      Miyato et al., Spectral Normalization (arXiv:1802.05957), 2018, section 2.
     """
     matrix = kernel.reshape(-1, kernel.shape[-1])
     image = _dot(matrix, jax.lax.stop_gradient(u))
@@ -68,14 +68,14 @@ class Conv(nn.Module):
       stride: Step in both directions.
       use_bias: Whether to add a bias.
       spectral_norm: Whether the kernel is divided by its largest singular value. The vector u of
-        the estimate is the collection ``spectral``. It turns by one iteration where ``train`` is
+        the estimate is the collection `spectral`. It turns by one iteration where `train` is
         true and the collection is mutable; in evaluation, or where it is frozen (a second pass in
         the same update, another player's pass), it is used as it stands.
       kernel_init: Initialiser of the kernel.
       dtype: Type of the arithmetic; kernel, bias and u are float32.
 
     Reference:
-      Miyato et al., `Spectral Normalization <https://arxiv.org/abs/1802.05957>`_, 2018.
+      Miyato et al., Spectral Normalization (arXiv:1802.05957), 2018.
     """
 
     features: int
@@ -131,7 +131,7 @@ class ConvTranspose(nn.Module):
 
 
 class Dense(nn.Module):
-    """A linear layer; attributes as of `Conv`, and ``bias_init`` of the bias."""
+    """A linear layer; attributes as of `Conv`, and `bias_init` of the bias."""
 
     features: int
     use_bias: bool = True

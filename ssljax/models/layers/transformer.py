@@ -1,4 +1,4 @@
-"""The block of a transformer: self-attention, then a perceptron, each beside a shortcut."""
+"""The block of a transformer: self-attention, then a perceptron, each with a shortcut."""
 
 import flax.linen as nn
 import jax
@@ -17,7 +17,7 @@ def layer_norm(
     Args:
       x: Tokens.
       dtype: Type of the result.
-      name: Name of the parameters in the module that calls.
+      name: Name of the parameters in the calling module.
 
     Returns:
       The normalised tokens.
@@ -35,8 +35,7 @@ class SelfAttention(nn.Module):
       dtype: Type of the arithmetic, but for the softmax, which is float32.
 
     Reference:
-      Vaswani et al., `Attention Is All You Need <https://arxiv.org/abs/1706.03762>`_, 2017,
-      section 3.2.
+      Vaswani et al., Attention Is All You Need (arXiv:1706.03762), 2017, section 3.2.
     """
 
     heads: int
@@ -47,7 +46,7 @@ class SelfAttention(nn.Module):
     def __call__(
         self, x: Float[Array, "batch tokens dim"]
     ) -> tuple[Float[Array, "batch tokens dim"], Float32[Array, "batch heads tokens tokens"]]:
-        """Lets every token look at all tokens of its example.
+        """Lets every token attend to all tokens of its example.
 
         Args:
           x: Tokens.
@@ -79,13 +78,13 @@ class TransformerBlock(nn.Module):
       heads: Number of attention heads.
       drop_path: Probability in [0, 1) with which, in training, an example skips the attention, and
         again the perceptron (stochastic depth); what is kept is scaled to keep the expectation.
-        The draws come from the random collection ``drop_path``, which is not needed when this is 0.
+        The draws come from the random collection `drop_path`, which is not needed when this is 0.
       kernel_init: Initialiser of the kernels; biases start at 0.
-      dtype: Type of the arithmetic. Parameters are float32 whatever it is.
+      dtype: Type of the arithmetic. Parameters are always float32.
 
     Reference:
-      Dosovitskiy et al., `ViT <https://arxiv.org/abs/2010.11929>`_, 2020, Eq. 2 and 3; Huang et
-      al., `Stochastic Depth <https://arxiv.org/abs/1603.09382>`_, 2016.
+      Dosovitskiy et al., ViT (arXiv:2010.11929), 2020, eq. 2 and 3; Huang et al., Stochastic Depth
+      (arXiv:1603.09382), 2016.
     """
 
     heads: int
@@ -107,7 +106,7 @@ class TransformerBlock(nn.Module):
           The new tokens and the attention weights.
 
         Raises:
-          ValueError: If ``drop_path`` is out of range or the heads do not divide the channels.
+          ValueError: If `drop_path` is out of range or the heads do not divide the channels.
         """
         if not 0.0 <= self.drop_path < 1.0:
             raise ValueError(f"drop_path is {self.drop_path}; it must be at least 0 and below 1.")
