@@ -1,13 +1,17 @@
-"""Convolution of maps that are smaller than the kernel."""
+"""Convolutions for which XLA on a CPU has no fast path, written so that it has one."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
+
+_NHWC = ("NHWC", "HWIO", "NHWC")
 
 
 def conv_general_dilated(
@@ -65,3 +69,46 @@ def conv_general_dilated(
         kernel.reshape(-1, kernel.shape[-1]),
         precision=options.get("precision"),
     )
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(2,))
+def conv_transpose(
+    x: Float[Array, "batch height width channels"],
+    kernel: Float[Array, "size size channels features"],
+    stride: int,
+) -> Float[Array, "batch out_height out_width features"]:
+    """`jax.lax.conv_transpose` with padding "SAME": it enlarges by its stride exactly.
+
+    XLA for the CPU has no fast path for its gradient by the kernel: it was seen to take 17 to 27
+    times as long as that of the convolution that goes the other way, which is the same sum and
+    taken instead.
+
+    Args:
+      x: Input.
+      kernel: Square.
+      stride: Step in both directions.
+
+    Returns:
+      The output.
+    """
+    return lax.conv_transpose(x, kernel, (stride, stride), "SAME", dimension_numbers=_NHWC)
+
+
+def _forward(x: Array, kernel: Array, stride: int) -> tuple[Array, tuple[Array, Array]]:
+    return conv_transpose(x, kernel, stride), (x, kernel)
+
+
+def _backward(stride: int, saved: tuple[Array, Array], slope: Array) -> tuple[Array, Array]:
+    x, kernel = saved
+
+    def other_way(kernel: Array) -> Array:
+        turned = jnp.flip(kernel, (0, 1)).swapaxes(2, 3)
+        strides = (stride, stride)
+        return lax.conv_general_dilated(slope, turned, strides, "SAME", dimension_numbers=_NHWC)
+
+    # <slope, conv_transpose(x, kernel)> is <other_way(kernel), x>, linear in each.
+    by_x, by_kernel = jax.vjp(other_way, kernel)
+    return by_x, by_kernel(x)[0]
+
+
+conv_transpose.defvjp(_forward, _backward)

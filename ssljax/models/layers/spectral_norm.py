@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Int
 
-from ssljax.models.layers.convolution import conv_general_dilated
+from ssljax.models.layers.convolution import conv_general_dilated, conv_transpose
 from ssljax.ops.normalize import l2_normalize
 
 DCGAN_INIT = nn.initializers.normal(0.02)
@@ -120,13 +120,7 @@ class ConvTranspose(nn.Module):
     ) -> Float[Array, "batch out_height out_width features"]:
         """Applies the transposed convolution."""
         kernel = _kernel(self, (self.size, self.size, x.shape[-1], self.features), train)
-        y = jax.lax.conv_transpose(
-            x.astype(self.dtype),
-            kernel.astype(self.dtype),
-            strides=(self.stride, self.stride),
-            padding="SAME",
-            dimension_numbers=("NHWC", "HWIO", "NHWC"),
-        )
+        y = conv_transpose(x.astype(self.dtype), kernel.astype(self.dtype), self.stride)
         return _add_bias(self, y) if self.use_bias else y
 
 

@@ -1,4 +1,4 @@
-"""Convolution of tiny maps: the same numbers as XLA's own, without its convolution."""
+"""Convolutions that are written otherwise than XLA's own give the same numbers."""
 
 import jax
 import jax.numpy as jnp
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from jax import lax
 
-from ssljax.models.layers.convolution import conv_general_dilated
+from ssljax.models.layers.convolution import conv_general_dilated, conv_transpose
 
 DIMENSIONS = ("NHWC", "HWIO", "NHWC")
 
@@ -73,3 +73,37 @@ def test_bfloat16_stays_bfloat16():
     y = conv_general_dilated(x, kernel, (1, 1), ((1, 1), (1, 1)))
     assert y.dtype == jnp.bfloat16
     assert y.shape == (3, 2, 2, 5)
+
+
+@pytest.mark.parametrize(("size", "stride"), [(5, 2), (4, 2), (3, 2), (4, 3), (3, 1), (2, 3)])
+def test_a_transposed_convolution_and_its_derivatives_are_those_of_xla(size, stride):
+    x, kernel = tensors((6, 7), size)
+
+    def xlas(x, kernel):
+        return lax.conv_transpose(x, kernel, (stride, stride), "SAME", dimension_numbers=DIMENSIONS)
+
+    def ours(x, kernel):
+        return conv_transpose(x, kernel, stride)
+
+    def first(conv):
+        return jax.grad(lambda *both: jnp.sum(jnp.sin(conv(*both))), argnums=(0, 1))
+
+    def second(conv):  # As of a gradient penalty.
+        return jax.grad(
+            lambda *both: sum(jnp.sum(part**2) for part in first(conv)(*both)), argnums=(0, 1)
+        )
+
+    assert ours(x, kernel).shape == (3, 6 * stride, 7 * stride, 5)
+    for made in (lambda conv: conv, first, second):
+        found, wanted = (jax.tree.leaves(made(conv)(x, kernel)) for conv in (ours, xlas))
+        for a, b in zip(found, wanted, strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5 * float(jnp.abs(b).max()))
+
+
+def test_its_gradient_by_the_kernel_slides_over_nothing_that_is_enlarged():
+    x, kernel = tensors((6, 7), 5)
+    text = str(jax.make_jaxpr(jax.grad(lambda k: jnp.sum(conv_transpose(x, k, 2))))(kernel))
+    forward, *backward = text.split("conv_general_dilated[")[1:]
+    assert "lhs_dilation=(2, 2)" in forward
+    assert backward
+    assert all("lhs_dilation=(1, 1)" in each for each in backward)
