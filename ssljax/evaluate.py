@@ -6,7 +6,6 @@ import contextlib
 import functools
 import logging
 import math
-import pathlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,7 +13,7 @@ import jax
 from ml_collections import ConfigDict
 
 from ssljax import config as configs
-from ssljax import data, parent, report
+from ssljax import data, hosts, parent, paths, report
 from ssljax import workdir as workdirs
 from ssljax.checkpoint import Checkpoints
 from ssljax.errors import MissingScores, UserError
@@ -156,7 +155,7 @@ class Evaluator:
     def report(
         self,
         state: TrainState,
-        workdir: pathlib.Path,
+        workdir: paths.Path,
         writer: report.MetricWriter | None = None,
         beside: bool = False,
     ) -> dict[str, Scores]:
@@ -180,6 +179,7 @@ class Evaluator:
         about = self._about(state, config.evals.final)
         path = free_path(workdir, about) if beside else own_path(workdir, about)
         sheet = ScoreSheet(about, path)
+        hosts.on_first(sheet.write, path)  # What cannot be written is told before it is computed.
         self._fill(sheet, state, config.evals.final, baselines=config.evals.baselines)
         if writer is not None and not sheet.was_complete:
             trained = {f"eval/{name}": value for name, value in _trained(sheet).items()}
@@ -253,7 +253,7 @@ def _sort(which: Sequence[str]) -> tuple[list[str], list[str]]:
     return [name for name in names if name not in drawn], drawn
 
 
-def newest_state(experiment: Experiment, workdir: pathlib.Path) -> TrainState:
+def newest_state(experiment: Experiment, workdir: paths.Path) -> TrainState:
     """Reads the newest checkpoint of a workdir.
 
     Args:
@@ -271,7 +271,7 @@ def newest_state(experiment: Experiment, workdir: pathlib.Path) -> TrainState:
     return state
 
 
-def evaluate_checkpoint(config: ConfigDict, workdir: pathlib.Path) -> dict[str, Scores]:
+def evaluate_checkpoint(config: ConfigDict, workdir: paths.Path) -> dict[str, Scores]:
     """Scores the newest checkpoint of a workdir.
 
     The run's own `scores.json` stays as it is. What is found is written beside it, to

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import pathlib
-
 import jax
 import numpy as np
 from jax.experimental import multihost_utils
@@ -11,7 +9,7 @@ from jax.sharding import Mesh
 from jaxtyping import Array
 from ml_collections import ConfigDict
 
-from ssljax import evals, parent
+from ssljax import evals, parent, paths
 from ssljax import workdir as workdirs
 from ssljax.errors import UserError
 from ssljax.evals import generative
@@ -37,9 +35,9 @@ def open_extractor(
     Raises:
       UserError: if there is neither, or a run's encoder is for images of another shape.
     """
-    place = pathlib.Path(path).expanduser().absolute()
+    place = paths.resolve(path)
     if place.is_file():
-        return generative.inception_extractor(place, mesh)
+        return generative.inception_extractor(paths.local_copy(place), mesh)
     trained = workdirs.has_checkpoint(place)
     if not trained or not all((place / name).is_file() for name in ("config.json", "task.json")):
         raise UserError(
@@ -50,7 +48,7 @@ def open_extractor(
 
 
 def _encoder(
-    workdir: pathlib.Path, image_shape: tuple[int, int, int], mesh: Mesh
+    workdir: paths.Path, image_shape: tuple[int, int, int], mesh: Mesh
 ) -> generative.Extractor:
     """The network that a run trained, as an extractor of its "features"."""
     config = parent.resolve(ConfigDict({"init": {"workdir": str(workdir), "step": 0}}))

@@ -25,9 +25,9 @@ if __name__ == "__main__":
 
 from absl import flags
 
-from ssljax import checkpoint, config_file, evaluate, hosts, sample, train
+from ssljax import checkpoint, config_file, evaluate, hosts, paths, sample, train
 from ssljax import config as configs
-from ssljax.errors import StoppedError, UserError, is_full, refusal
+from ssljax.errors import StoppedError, UserError, is_full, is_refused, refusal
 
 _USAGE_STATUS = 2
 _STOPPED_STATUS = 1
@@ -75,7 +75,7 @@ def parse(arguments: list[str]) -> flags.FlagValues:
     return values
 
 
-def _run(options: flags.FlagValues, workdir: pathlib.Path) -> int:
+def _run(options: flags.FlagValues, workdir: paths.Path) -> int:
     configs.check(options.config)
     hosts.start(options.distributed)
     if options.mode == "evaluate":
@@ -128,20 +128,22 @@ def main(arguments: list[str] | None = None) -> int:
       when a score could not be computed; 130 or 143 when SIGINT (Ctrl-C) or SIGTERM stopped a run
       and its state is saved.
     """
-    workdir = pathlib.Path()
+    workdir: paths.Path = pathlib.Path()
     try:
         options = parse(sys.argv if arguments is None else arguments)
         if options.help:
             print(__doc__, options.main_module_help(), sep="\n")
             return 0
-        workdir = pathlib.Path(options.workdir).absolute()
+        workdir = paths.resolve(options.workdir)
         with _logging_to_stderr():
             return _run(options, workdir)
     except UserError as error:
         told, status = str(error), _USAGE_STATUS
     except StoppedError as error:
         told, status = str(error), _STOPPED_STATUS
-    except OSError as error:
+    except Exception as error:
+        if not is_refused(error):
+            raise
         told, status = refusal(error, workdir), _STOPPED_STATUS if is_full(error) else _USAGE_STATUS
     print(f"ssljax: {told}", file=sys.stderr)
     return status

@@ -6,7 +6,6 @@ import contextlib
 import itertools
 import logging
 import math
-import pathlib
 import signal
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -15,7 +14,7 @@ import jax
 from jax.experimental import multihost_utils
 from ml_collections import ConfigDict
 
-from ssljax import hosts, lock, mesh, parent, report, same_data, signals
+from ssljax import hosts, lock, mesh, parent, paths, report, same_data, signals
 from ssljax import workdir as workdirs
 from ssljax.checkpoint import Checkpoints
 from ssljax.errors import StoppedError, UserError
@@ -31,7 +30,7 @@ class DivergedError(StoppedError):
     """A loss, or the state itself, is no longer finite."""
 
 
-def train(config: ConfigDict, workdir: pathlib.Path) -> signal.Signals | None:
+def train(config: ConfigDict, workdir: paths.Path) -> signal.Signals | None:
     """Trains, or goes on training, and evaluates at the end.
 
     Args:
@@ -110,6 +109,7 @@ def train(config: ConfigDict, workdir: pathlib.Path) -> signal.Signals | None:
                     tensorboard=config.log.tensorboard,
                     wandb_project=config.log.wandb,
                     enabled=first_process,
+                    check=(lambda: None) if held is None else held.check,
                 )
             )
         )
@@ -137,7 +137,7 @@ def train(config: ConfigDict, workdir: pathlib.Path) -> signal.Signals | None:
 
 
 @contextlib.contextmanager
-def _alone(workdir: pathlib.Path) -> Iterator[lock.Lock | None]:
+def _alone(workdir: paths.Path) -> Iterator[lock.Lock | None]:
     """Holds the workdir's lock in the first process, for all of them."""
     with contextlib.ExitStack() as stack:
         held: list[lock.Lock] = []
@@ -261,6 +261,7 @@ class _Loop:
     def _save(self, step: int, state: TrainState, scores: Mapping[str, float] | None) -> None:
         if self._lock is not None:
             self._lock.check()
+        self._writer.save()
         try:
             self._checkpoints.save(step, state, scores)
         except FloatingPointError as error:
