@@ -86,8 +86,8 @@ def environment(way: Way) -> dict[str, str]:
 def work(name: str, data_dir: str) -> None:
     """Answers each line of the standard input with the images a second of some train steps."""
     import jax
-    from ssljax.experiment import Experiment
 
+    from ssljax.run.experiment import Experiment
     from ssljax.train import compile_step
 
     config = read_config(name)

@@ -24,9 +24,9 @@ from typing import Any
 import jax
 from ml_collections import ConfigDict
 from ml_collections.config_flags import config_flags
-from ssljax.experiment import Experiment
 
 from benchmarks import runs, turns
+from ssljax.run.experiment import Experiment
 from ssljax.train import compile_step
 
 

@@ -3,6 +3,10 @@
 import errno
 import pathlib
 import shutil
+from pathlib import PurePath
+
+_STORES = ("gcsfs", "google", "s3fs", "aiobotocore", "botocore", "aiohttp", "requests")
+"""Libraries by which buckets are read, as far as they have errors of their own."""
 
 
 class UserError(Exception):
@@ -24,29 +28,53 @@ class MissingScores(StoppedError):
     """Some scores of a finished evaluation could not be computed; the others are written."""
 
 
-def is_full(error: OSError) -> bool:
-    """Whether a disk, or a user's share of it, is full."""
-    return error.errno in (errno.ENOSPC, errno.EDQUOT)
+def is_full(error: Exception) -> bool:
+    """Whether an error says that a disk, or a user's share of it, is full."""
+    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
 
 
-def refusal(error: OSError, place: pathlib.Path) -> str:
-    """Says in one sentence what the system refused.
+def is_refused(error: Exception) -> bool:
+    """Whether an error is one of the system, or of a store of buckets or the way to it."""
+    library = type(error).__module__.partition(".")[0]
+    return isinstance(error, OSError) or library in _STORES
+
+
+def refusal(error: Exception, place: PurePath) -> str:
+    """Says in one sentence what the system, or a store of buckets, refused.
 
     Args:
       error: What it raised.
       place: The file or directory that was meant, where the error itself names none.
     """
-    path = pathlib.Path(error.filename if isinstance(error.filename, str) else place)
-    reason = error.strerror or str(error) or type(error).__name__
+    named = getattr(error, "filename", None)
+    path = place if not isinstance(named, str) or is_uri(place) else pathlib.Path(named)
+    reason = getattr(error, "strerror", None) or first_line(error)
+    if is_uri(path):
+        if isinstance(error, FileNotFoundError):
+            reason = "there is no such bucket or object"
+        return (
+            f"{path} cannot be read or written ({reason}): check the name of the bucket, your "
+            "permission there, and the credentials that this machine has for it."
+        )
     if not is_full(error):
         return (
             f"{path} cannot be read or written ({reason}): check that it exists and that you have "
             "permission."
         )
     return (
-        f"{path} cannot be written ({reason}; {free_space(path)}): make room and start again, to "
-        "go on from the last checkpoint."
+        f"{path} cannot be written ({reason}; {free_space(pathlib.Path(path))}): make room and "
+        "start again; a run goes on from its last checkpoint, if it has one."
     )
+
+
+def first_line(error: Exception) -> str:
+    """The first line of what an error says, or its type where it says nothing."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200].rstrip(".")
+
+
+def is_uri(path: str | PurePath) -> bool:
+    """Whether a path lies in a bucket, as gs://bucket/file does."""
+    return "://" in str(path)
 
 
 def free_space(path: pathlib.Path) -> str:

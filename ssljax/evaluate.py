@@ -6,7 +6,6 @@ import contextlib
 import functools
 import logging
 import math
-import pathlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,13 +13,13 @@ import jax
 from ml_collections import ConfigDict
 
 from ssljax import config as configs
-from ssljax import data, report
+from ssljax import data, paths, report
 from ssljax.errors import MissingScores, UserError
 from ssljax.evals.generators import GeneratorEvaluator
 from ssljax.evals.probes import NetworkEvaluator
 from ssljax.methods.contract import TrainState
 from ssljax.report import ScoreSheet, free_path, own_path
-from ssljax.run import pretrained
+from ssljax.run import hosts, pretrained
 from ssljax.run import workdir as workdirs
 from ssljax.run.checkpoint import Checkpoints
 from ssljax.run.experiment import Experiment
@@ -157,7 +156,7 @@ class Evaluator:
     def report(
         self,
         state: TrainState,
-        workdir: pathlib.Path,
+        workdir: paths.Path,
         writer: report.MetricWriter | None = None,
         beside: bool = False,
     ) -> dict[str, Scores]:
@@ -181,6 +180,7 @@ class Evaluator:
         about = self._about(state, config.evals.final)
         path = free_path(workdir, about) if beside else own_path(workdir, about)
         sheet = ScoreSheet(about, path)
+        hosts.on_first(sheet.write, path)  # What cannot be written is told before it is computed.
         self._fill(sheet, state, config.evals.final, baselines=config.evals.baselines)
         if writer is not None and not sheet.was_complete:
             trained = {f"eval/{name}": value for name, value in _trained(sheet).items()}
@@ -254,7 +254,7 @@ def _sort(which: Sequence[str]) -> tuple[list[str], list[str]]:
     return [name for name in names if name not in drawn], drawn
 
 
-def newest_state(experiment: Experiment, workdir: pathlib.Path) -> TrainState:
+def newest_state(experiment: Experiment, workdir: paths.Path) -> TrainState:
     """Reads the newest checkpoint of a workdir.
 
     Args:
@@ -272,7 +272,7 @@ def newest_state(experiment: Experiment, workdir: pathlib.Path) -> TrainState:
     return state
 
 
-def evaluate_checkpoint(config: ConfigDict, workdir: pathlib.Path) -> dict[str, Scores]:
+def evaluate_checkpoint(config: ConfigDict, workdir: paths.Path) -> dict[str, Scores]:
     """Scores the newest checkpoint of a workdir.
 
     The run's own `scores.json` stays as it is. What is found is written beside it, to

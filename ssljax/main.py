@@ -36,9 +36,9 @@ if __name__ == "__main__":
 from absl import flags
 
 from ssljax import config as configs
-from ssljax import evaluate, sample, train
+from ssljax import evaluate, paths, sample, train
 from ssljax.config import file as config_file
-from ssljax.errors import StoppedError, UserError, is_full, refusal
+from ssljax.errors import StoppedError, UserError, is_full, is_refused, refusal
 from ssljax.run import checkpoint, hosts
 
 _USAGE_STATUS = 2
@@ -88,7 +88,7 @@ def parse(arguments: list[str]) -> flags.FlagValues:
     return values
 
 
-def _run(options: flags.FlagValues, workdir: pathlib.Path) -> int:
+def _run(options: flags.FlagValues, workdir: paths.Path) -> int:
     configs.check(options.config)
     cores.start(options.config, options.distributed)
     hosts.start(options.distributed)
@@ -142,7 +142,7 @@ def main(arguments: list[str] | None = None) -> int:
       or when a score could not be computed; 130 or 143 when SIGINT (Ctrl-C) or SIGTERM stopped a
       run and its state is saved.
     """
-    workdir = pathlib.Path()
+    workdir: paths.Path = pathlib.Path()
     try:
         options = parse(sys.argv if arguments is None else arguments)
         if options.help:
@@ -151,14 +151,16 @@ def main(arguments: list[str] | None = None) -> int:
         if options.list:
             print(catalog.table())
             return 0
-        workdir = pathlib.Path(options.workdir).absolute()
+        workdir = paths.resolve(options.workdir)
         with _logging_to_stderr():
             return _run(options, workdir)
     except UserError as error:
         told, status = str(error), _USAGE_STATUS
     except StoppedError as error:
         told, status = str(error), _STOPPED_STATUS
-    except OSError as error:
+    except Exception as error:
+        if not is_refused(error):
+            raise
         told, status = refusal(error, workdir), _STOPPED_STATUS if is_full(error) else _USAGE_STATUS
     print(f"ssljax: {told}", file=sys.stderr)
     return status

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from typing import Any
 
 import jax
 import numpy as np
-from jax.experimental import multihost_utils
+from jax.experimental import mesh_utils, multihost_utils
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from ssljax.errors import UserError
@@ -32,19 +33,59 @@ def make_mesh(data: int = -1, fsdp: int = 1) -> Mesh:
       The mesh.
 
     Raises:
-      UserError: If the sizes do not use all devices.
+      UserError: If the sizes do not use all devices, or would split parameters over slices.
     """
-    sizes, devices = [data, fsdp], jax.device_count()
+    grid = lay_out(data, fsdp, jax.devices())
+    return Mesh(grid, AXES, axis_types=(AxisType.Auto, AxisType.Auto))
+
+
+def lay_out(data: int, fsdp: int, devices: Sequence[Any]) -> np.ndarray:
+    """The devices of a mesh in their order, (data, fsdp).
+
+    Several slices of TPUs, between which the network is slower, hold different examples. Those of
+    one process lie side by side, so that it reads one piece of the batch.
+
+    Args:
+      data: As for `make_mesh`.
+      fsdp: As for `make_mesh`.
+      devices: All of them.
+
+    Raises:
+      UserError: as `make_mesh` does.
+    """
+    sizes, count = [data, fsdp], len(devices)
     if sizes.count(-1) == 1:
         known = sizes[1 - sizes.index(-1)]
-        if known > 0 and devices % known == 0:
-            sizes[sizes.index(-1)] = devices // known
-    if min(sizes) < 1 or sizes[0] * sizes[1] != devices:
+        if known > 0 and count % known == 0:
+            sizes[sizes.index(-1)] = count // known
+    if min(sizes) < 1 or sizes[0] * sizes[1] != count:
         raise UserError(
-            f"mesh.data={data} and mesh.fsdp={fsdp} do not lay out {devices} device(s): their "
+            f"mesh.data={data} and mesh.fsdp={fsdp} do not lay out {count} device(s): their "
             "product must be the number of devices, and one of them may be -1 for the rest."
         )
-    return jax.make_mesh(tuple(sizes), AXES, axis_types=(AxisType.Auto, AxisType.Auto))
+    slices = len({_slice(device) for device in devices})
+    if sizes[0] % slices:
+        raise UserError(
+            f"mesh.data={sizes[0]} and mesh.fsdp={sizes[1]} would split parameters over {slices} "
+            f"slices: give mesh.fsdp a size that divides the {count // slices} devices of a slice."
+        )
+    if slices > 1:
+        inner, outer = (sizes[0] // slices, sizes[1]), (slices, 1)
+        grid = mesh_utils.create_hybrid_device_mesh(
+            inner, outer, devices, allow_split_physical_axes=True
+        )
+    else:
+        grid = mesh_utils.create_device_mesh(sizes, devices, allow_split_physical_axes=True)
+    owners = [device.process_index for device in grid.flat]
+    if len(list(itertools.groupby(owners))) > len(set(owners)):
+        # A host of TPUs owns a square of chips, and its rows of the torus are those of others too.
+        ordered = sorted(devices, key=lambda d: (_slice(d), d.process_index, d.id))
+        grid = np.array(ordered).reshape(sizes)
+    return grid
+
+
+def _slice(device: Any) -> int:
+    return getattr(device, "slice_index", 0)
 
 
 def replicated(mesh: Mesh) -> NamedSharding:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import logging
 import math
-import pathlib
 
 import jax
 import numpy as np
 from ml_collections import ConfigDict
 
-from ssljax import methods, report
+from ssljax import methods, paths, report
 from ssljax.errors import UserError
 from ssljax.evals import generators
 from ssljax.evaluate import newest_state
@@ -22,7 +21,7 @@ from ssljax.run.experiment import Experiment
 _log = logging.getLogger(__name__)
 
 
-def sample_checkpoint(config: ConfigDict, workdir: pathlib.Path) -> list[pathlib.Path]:
+def sample_checkpoint(config: ConfigDict, workdir: paths.Path) -> list[paths.Path]:
     """Draws images from the newest checkpoint of a workdir.
 
     Args:
@@ -56,7 +55,7 @@ def sample_checkpoint(config: ConfigDict, workdir: pathlib.Path) -> list[pathlib
     directory = workdir / "samples"
     files = [directory / f"{name}.png" for name in pictures]
     if jax.process_index() == 0:
-        directory.mkdir(exist_ok=True)
+        paths.make_directory(directory)
         for file, picture in zip(files, pictures.values(), strict=True):
             file.write_bytes(report.encode_png(picture))
         _log.info("Wrote %d images and a grid of them to %s.", count, directory)

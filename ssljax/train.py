@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import math
-import pathlib
 import signal
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -14,7 +13,7 @@ import jax
 from jax.experimental import multihost_utils
 from ml_collections import ConfigDict
 
-from ssljax import mesh, report
+from ssljax import mesh, paths, report
 from ssljax.errors import StoppedError, UserError
 from ssljax.evaluate import Evaluator
 from ssljax.methods.contract import TrainState, phase_at
@@ -32,7 +31,7 @@ class DivergedError(StoppedError):
     """A loss, or the state itself, is no longer finite."""
 
 
-def train(config: ConfigDict, workdir: pathlib.Path) -> signal.Signals | None:
+def train(config: ConfigDict, workdir: paths.Path) -> signal.Signals | None:
     """Trains, or resumes training, and evaluates at the end.
 
     Args:
@@ -111,6 +110,7 @@ def train(config: ConfigDict, workdir: pathlib.Path) -> signal.Signals | None:
                     tensorboard=config.log.tensorboard,
                     wandb_project=config.log.wandb,
                     enabled=first_process,
+                    check=(lambda: None) if held is None else held.check,
                 )
             )
         )
@@ -138,7 +138,7 @@ def train(config: ConfigDict, workdir: pathlib.Path) -> signal.Signals | None:
 
 
 @contextlib.contextmanager
-def _alone(workdir: pathlib.Path) -> Iterator[lock.Lock | None]:
+def _alone(workdir: paths.Path) -> Iterator[lock.Lock | None]:
     """Holds the workdir's lock in the first process, for all of them."""
     with contextlib.ExitStack() as stack:
         held: list[lock.Lock] = []
@@ -262,6 +262,7 @@ class _Loop:
     def _save(self, step: int, state: TrainState, scores: Mapping[str, float] | None) -> None:
         if self._lock is not None:
             self._lock.check()
+        self._writer.save()
         try:
             self._checkpoints.save(step, state, scores)
         except FloatingPointError as error:

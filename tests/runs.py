@@ -9,6 +9,7 @@ import jax
 import numpy as np
 
 from ssljax import config as configs
+from ssljax import paths
 from ssljax.run.checkpoint import Checkpoints
 from ssljax.run.experiment import Experiment
 
@@ -64,7 +65,7 @@ def final_state(command: list[str], workdir) -> list[np.ndarray]:
 
     config = main.parse(command).config
     configs.check(config)
-    checkpoints = Checkpoints(pathlib.Path(workdir) / "checkpoints")
+    checkpoints = Checkpoints(paths.resolve(workdir) / "checkpoints")
     state = checkpoints.restore(Experiment(config).abstract_state)
     checkpoints.close()
     plain = state.replace(key=jax.random.key_data(state.key))

@@ -1,5 +1,8 @@
 """The mesh, what lies where on it, and the batches that it cannot split."""
 
+import dataclasses
+import itertools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -61,3 +64,51 @@ def test_whole_arrays_come_to_the_host_however_they_lie():
     for array in found.values():
         assert type(array) is np.ndarray
         np.testing.assert_array_equal(array, rows)
+
+
+@dataclasses.dataclass(frozen=True)
+class Chip:
+    """As much of a TPU as decides where it stands in a mesh."""
+
+    id: int
+    coords: tuple[int, int, int]
+    process_index: int
+    slice_index: int
+    device_kind: str
+    platform: str = "tpu"
+    core_on_chip: int = 0
+
+
+def pod(kind: str, shape: tuple[int, int, int], slices: int) -> list[Chip]:
+    """Slices whose hosts own 2x2 chips each, in the order in which JAX lists them."""
+    chips: list[Chip] = []
+    for index in range(slices):
+        for z, y, x in itertools.product(*(range(side) for side in reversed(shape))):
+            place = z * (shape[1] // 2) * (shape[0] // 2) + y // 2 * (shape[0] // 2) + x // 2
+            process = place + index * shape[0] * shape[1] * shape[2] // 4
+            chips.append(Chip(len(chips), (x, y, z), process, index, kind))
+    return sorted(chips, key=lambda chip: (chip.process_index, chip.id))
+
+
+@pytest.mark.parametrize(
+    ("kind", "shape"),
+    [("TPU v6 lite", (4, 4, 1)), ("TPU v5 lite", (4, 8, 1)), ("TPU v4", (2, 2, 4))],
+)
+@pytest.mark.parametrize("slices", [1, 2, 3])
+@pytest.mark.parametrize("fsdp", [1, 2, 4, 8])
+def test_slices_hold_different_examples_and_hosts_one_piece_of_the_batch(kind, shape, slices, fsdp):
+    chips = pod(kind, shape, slices)
+    grid = mesh.lay_out(-1, fsdp, chips)
+    assert grid.shape == (len(chips) // fsdp, fsdp)
+    assert sorted(chip.id for chip in grid.flat) == list(range(len(chips)))
+    # Parameters are split within a slice, and the slices follow one another.
+    indices = [[chip.slice_index for chip in row] for row in grid]
+    assert all(len(set(row)) == 1 for row in indices)
+    assert indices == sorted(indices)
+    owners = [chip.process_index for chip in grid.flat]
+    assert len(list(itertools.groupby(owners))) == len(chips) // 4
+
+
+def test_parameters_are_not_split_over_slices():
+    with pytest.raises(UserError, match=r"over 2 slices: .* divides the 16 devices of a slice"):
+        mesh.lay_out(1, 32, pod("TPU v6 lite", (4, 4, 1), 2))

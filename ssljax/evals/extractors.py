@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import pathlib
-
 import jax
 import numpy as np
 from jax.sharding import Mesh
 from jaxtyping import Array
 from ml_collections import ConfigDict
 
-from ssljax import evals
+from ssljax import evals, paths
 from ssljax.errors import UserError
 from ssljax.evals import generative
 from ssljax.mesh import to_host
@@ -38,9 +36,9 @@ def open_extractor(
     Raises:
       UserError: If there is neither, or a run's encoder is for images of another shape.
     """
-    place = pathlib.Path(path).expanduser().absolute()
+    place = paths.resolve(path)
     if place.is_file():
-        return generative.inception_extractor(place, mesh)
+        return generative.inception_extractor(paths.local_copy(place), mesh)
     trained = workdirs.has_checkpoint(place)
     if not trained or not all((place / name).is_file() for name in ("config.json", "task.json")):
         raise UserError(
@@ -51,7 +49,7 @@ def open_extractor(
 
 
 def _encoder(
-    workdir: pathlib.Path, image_shape: tuple[int, int, int], mesh: Mesh
+    workdir: paths.Path, image_shape: tuple[int, int, int], mesh: Mesh
 ) -> generative.Extractor:
     """The network that a run trained, as an extractor of its "features"."""
     config = pretrained.resolve(ConfigDict({"init": {"workdir": str(workdir), "step": 0}}))

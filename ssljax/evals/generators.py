@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import logging
 import os
-import pathlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
@@ -16,7 +15,7 @@ from jax.sharding import NamedSharding
 from jaxtyping import Array, Int, PRNGKeyArray, UInt8
 
 from ssljax import config as configs
-from ssljax import data, evals, mesh, metrics, report
+from ssljax import data, evals, mesh, metrics, paths, report
 from ssljax.errors import UserError
 from ssljax.evals import extractors, generative
 from ssljax.methods.contract import Method, TrainState
@@ -154,10 +153,10 @@ class GeneratorEvaluator:
                     f"needs at least {least} images: use more, or another {extractors.KEY}."
                 )
         try:
-            self._cache.mkdir(parents=True, exist_ok=True)
+            paths.make_directory(self._cache)
         except OSError as error:
             raise UserError(f"{self._cache} cannot be made ({error.strerror}): {_CACHE}") from error
-        if not os.access(self._cache, os.W_OK):
+        if not paths.is_remote(self._cache) and not os.access(self._cache, os.W_OK):
             raise UserError(f"{self._cache} cannot be written: {_CACHE}")
 
     def score(
@@ -268,13 +267,13 @@ class GeneratorEvaluator:
         task = self._experiment.task
         return extractors.open_extractor(path, task.image_shape, self._experiment.mesh)
 
-    @property
-    def _cache(self) -> pathlib.Path:
+    @functools.cached_property
+    def _cache(self) -> paths.Path:
         """Where features of real images are kept."""
         generator = self._config.generator
         if generator.cache:
-            return pathlib.Path(generator.cache).expanduser().absolute()
-        place = pathlib.Path(generator.extractor).expanduser().absolute()
+            return paths.resolve(generator.cache)
+        place = paths.resolve(generator.extractor)
         return (place.parent if place.is_file() else place) / "reference"
 
     @property

@@ -6,16 +6,21 @@ import contextlib
 import json
 import math
 import pathlib
+import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from tensorboardX.event_file_writer import EventsWriter
 from tensorboardX.proto.event_pb2 import Event, SessionLog
 from tensorboardX.proto.summary_pb2 import Summary
 
-from ssljax.errors import UserError
+from ssljax import paths
+from ssljax.errors import StoppedError, UserError, is_refused, refusal
 from ssljax.report.pictures import Picture, encode_png
+
+_LONGEST_UNSAVED_S = 60.0
+"""Seconds after which what is bound for a bucket is copied there, if no checkpoint is saved."""
 
 
 class MetricWriter:
@@ -26,12 +31,16 @@ class MetricWriter:
     A run that resumes at an earlier step than its last line cuts the lines from that step on, so
     that no step stands twice.
 
+    Nothing in a bucket can be appended to: there both files grow on the disk and are copied whole,
+    once a minute and with `save`.
+
     Args:
       workdir: The run's directory.
       start_step: Finished steps as the run begins; later lines of a former attempt are cut.
       tensorboard: Whether to write TensorBoard files.
       wandb_project: Project of Weights & Biases to send the scalars to; empty for none.
       enabled: False makes a writer that writes nothing, for all processes but the first.
+      check: Called before anything is written; raises if this process may not write any more.
 
     Raises:
       UserError: If Weights & Biases is asked for and not installed.
@@ -39,34 +48,38 @@ class MetricWriter:
 
     def __init__(
         self,
-        workdir: pathlib.Path,
+        workdir: paths.Path,
         start_step: int = 0,
         tensorboard: bool = True,
         wandb_project: str = "",
         enabled: bool = True,
+        check: Callable[[], None] = lambda: None,
     ) -> None:
         self._lines: Any = None
         self._tensorboard: Any = None
         self._wandb: Any = None
-        self._pictures = workdir / "pictures"
+        self._workdir, self._pictures = workdir, workdir / "pictures"
+        self._check, self._saved = check, time.monotonic()
+        self._copied: tempfile.TemporaryDirectory[str] | None = None
         if not enabled:
             return
-        workdir.mkdir(parents=True, exist_ok=True)
+        paths.make_directory(workdir)
+        if paths.is_remote(workdir):
+            self._copied = tempfile.TemporaryDirectory(prefix="ssljax-metrics-")
+        local = pathlib.Path(self._copied.name if self._copied else workdir)
         if wandb_project:
-            self._wandb = _start_wandb(wandb_project, workdir)
+            self._wandb = _start_wandb(wandb_project, local, workdir.name)
         path = workdir / "metrics.jsonl"
+        kept = []
         if path.exists():
-            lines = path.read_text(errors="replace").splitlines()
+            lines = paths.read(path).decode(errors="replace").splitlines()
             kept = [line for line in lines if _is_before(line, start_step)]
-            # Written beside and renamed: a kill in between loses nothing.
-            rewritten = path.with_suffix(".tmp")
-            rewritten.write_text("".join(line + "\n" for line in kept))
-            rewritten.replace(path)
-        self._lines = path.open("a")
+        paths.write(local / path.name, "".join(line + "\n" for line in kept))
+        self._lines = (local / path.name).open("a")
         if tensorboard:
             # Its `SummaryWriter` writes in a thread, whose death on a full disk nobody learns of.
-            (workdir / "tensorboard").mkdir(exist_ok=True)
-            self._tensorboard = EventsWriter(str(workdir / "tensorboard" / "events"))
+            (local / "tensorboard").mkdir(exist_ok=True)
+            self._tensorboard = EventsWriter(str(local / "tensorboard" / "events"))
             start = SessionLog(status=SessionLog.START)
             self._tensorboard.write_event(Event(step=start_step + 1, session_log=start))
 
@@ -77,6 +90,7 @@ class MetricWriter:
           step: Finished train steps.
           scalars: Values by name; one that is not finite is written as null.
         """
+        self._check()
         finite = {name: float(x) if math.isfinite(x) else None for name, x in scalars.items()}
         if self._lines is not None:
             self._lines.write(json.dumps({"step": step, **finite}) + "\n")
@@ -87,6 +101,28 @@ class MetricWriter:
             )
         if self._wandb is not None:
             self._wandb.log(dict(scalars), step=step)
+        if time.monotonic() - self._saved > _LONGEST_UNSAVED_S:
+            self.save()
+
+    def save(self) -> None:
+        """Copies to a bucket what is bound for it; on a disk all is there already.
+
+        Raises:
+          StoppedError: if the store refuses it.
+        """
+        self._saved = time.monotonic()
+        if self._copied is None:
+            return
+        self._check()
+        local = pathlib.Path(self._copied.name)
+        for file in (local / "metrics.jsonl", *(local / "tensorboard").glob("*")):
+            target = self._workdir / str(file.relative_to(local))
+            try:
+                paths.upload(file, target)
+            except Exception as error:
+                if not is_refused(error):
+                    raise
+                raise StoppedError(refusal(error, target)) from error
 
     def write_pictures(self, step: int, pictures: Mapping[str, Picture]) -> None:
         """Writes pictures as `pictures/<name>_<step>.png`.
@@ -97,7 +133,8 @@ class MetricWriter:
         """
         if self._lines is None:
             return
-        self._pictures.mkdir(exist_ok=True)
+        self._check()
+        paths.make_directory(self._pictures)
         for name, picture in pictures.items():
             png = encode_png(picture)
             (self._pictures / f"{name}_{step}.png").write_bytes(png)
@@ -116,6 +153,9 @@ class MetricWriter:
     def close(self) -> None:
         """Closes the files, all of them also where one cannot be written."""
         with contextlib.ExitStack() as stack:
+            if self._copied is not None:
+                stack.callback(self._copied.cleanup)
+                stack.callback(self.save)
             for file in (self._lines, self._tensorboard):
                 if file is not None:
                     stack.callback(file.close)
@@ -131,12 +171,11 @@ def _is_before(line: str, start_step: int) -> bool:
         return False
 
 
-def _start_wandb(project: str, workdir: pathlib.Path) -> Any:
+def _start_wandb(project: str, directory: pathlib.Path, run: str) -> Any:
     try:
         import wandb
     except ImportError as error:
         raise UserError(
             f"config.log.wandb={project!r} needs Weights & Biases: pip install 'ssljax[wandb]'."
         ) from error
-    run = workdir.absolute().name
-    return wandb.init(project=project, dir=str(workdir), name=run, id=run, resume="allow")
+    return wandb.init(project=project, dir=str(directory), name=run, id=run, resume="allow")

@@ -6,13 +6,13 @@ import contextlib
 import itertools
 import json
 import logging
-import pathlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
 
+from ssljax import paths
 from ssljax.errors import MissingScores
 from ssljax.report.table import figure_table, score_table
 
@@ -40,7 +40,7 @@ class ScoreSheet:
       was_complete: Whether an earlier attempt at the same sheet left nothing to compute.
     """
 
-    def __init__(self, about: Mapping[str, Any], path: pathlib.Path | None = None) -> None:
+    def __init__(self, about: Mapping[str, Any], path: paths.Path | None = None) -> None:
         self._about = json.loads(json.dumps(about))
         self._path = path if jax.process_index() == 0 else None
         self.scores: dict[str, dict[str, float]] = {}
@@ -102,8 +102,8 @@ class ScoreSheet:
             "scores": self.scores,
             "errors": self.errors,
         }
-        _replace(self._path.with_name(self._path.name + ".json"), json.dumps(result, indent=2))
-        _replace(self._path.with_name(self._path.name + ".md"), self.text())
+        for kind, text in ((".json", json.dumps(result, indent=2)), (".md", self.text())):
+            paths.write(self._path.with_name(self._path.name + kind), text + "\n")
 
     def text(self) -> str:
         """What stands in the ".md" file: a caption, tables, and what is missing."""
@@ -123,7 +123,7 @@ class ScoreSheet:
         return "\n\n".join(parts)
 
 
-def own_path(workdir: pathlib.Path, about: Mapping[str, Any]) -> pathlib.Path:
+def own_path(workdir: paths.Path, about: Mapping[str, Any]) -> paths.Path:
     """Where a run writes its scores: `scores`, unless complete ones of other settings are there.
 
     Args:
@@ -138,7 +138,7 @@ def own_path(workdir: pathlib.Path, about: Mapping[str, Any]) -> pathlib.Path:
     return path
 
 
-def free_path(workdir: pathlib.Path, about: Mapping[str, Any]) -> pathlib.Path:
+def free_path(workdir: paths.Path, about: Mapping[str, Any]) -> paths.Path:
     """Where a checkpoint's scores are written beside those of the run, and never over others.
 
     Args:
@@ -162,7 +162,7 @@ def free_path(workdir: pathlib.Path, about: Mapping[str, Any]) -> pathlib.Path:
     raise AssertionError("Numbers do not end.")
 
 
-def _read(path: pathlib.Path) -> dict[str, Any] | None:
+def _read(path: paths.Path) -> dict[str, Any] | None:
     """What a sheet has written; None if there is no such file, or it is not a sheet's."""
     try:
         found = json.loads(path.with_name(path.name + ".json").read_text())
@@ -173,10 +173,3 @@ def _read(path: pathlib.Path) -> dict[str, Any] | None:
 
 def _about(found: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in found.items() if key not in _NOTES}
-
-
-def _replace(path: pathlib.Path, text: str) -> None:
-    """Writes a temporary file and renames it: a reader sees the old file or the whole new one."""
-    beside = path.with_name(path.name + ".tmp")
-    beside.write_text(text + "\n")
-    beside.replace(path)

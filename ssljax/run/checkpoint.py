@@ -7,7 +7,6 @@ import errno
 import itertools
 import logging
 import os
-import pathlib
 import shutil
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,20 +19,33 @@ import orbax.checkpoint as ocp
 from jax.experimental import multihost_utils
 from orbax.checkpoint import checkpoint_managers
 
+from ssljax import paths
 from ssljax.errors import StoppedError, UserError, free_space
+from ssljax.run import staging
 
 PyTree = Any
 _log = logging.getLogger(__name__)
 _STATE = "state"
 _CHECKSUM = "checksum"
 _UNFINISHED = "*.orbax-checkpoint-tmp*"
+_COMMITTED = "commit_success.txt"
+
+
+def saved_steps(directory: paths.Path) -> list[int]:
+    """The steps that a run has saved, in order, without opening them."""
+    if staging.is_needed(directory):
+        return list(staging.saved(directory))
+    steps = [int(name) for name in paths.children(directory) if name.isdigit()]
+    if paths.is_remote(directory):  # There, what is being written has its name already.
+        steps = [step for step in steps if (directory / str(step) / _COMMITTED).exists()]
+    return sorted(steps)
 
 
 class Checkpoints:
     """The checkpoints of one run: saved in the background, newest and best kept.
 
     Args:
-      directory: Where they lie; made when the first one is saved.
+      directory: Where they lie, on a disk or in a bucket; made when the first one is saved.
       keep: How many of the newest are kept.
       best: Name of the score by which one more, the best, is kept; empty for none. Higher is
         better. It is kept for inspection: no result is ever read from it.
@@ -42,13 +54,22 @@ class Checkpoints:
     """
 
     def __init__(
-        self, directory: pathlib.Path, keep: int = 2, best: str = "", read_only: bool = False
+        self, directory: paths.Path, keep: int = 2, best: str = "", read_only: bool = False
     ) -> None:
-        self._directory = directory.absolute()
+        self._place = directory if paths.is_remote(directory) else directory.absolute()
+        self._directory = self._place
         self._read_only, self._saving = read_only, -1
         self._manager: Any = None
-        if read_only and not self._directory.is_dir():
+        self._staging: staging.Staging | None = None
+        if read_only and not saved_steps(directory):
             return
+        shared = ocp.options.MultiprocessingOptions()
+        if staging.is_needed(directory):
+            self._staging = staging.Staging(directory)
+            self._directory = self._staging.directory
+            shared = ocp.options.MultiprocessingOptions(primary_host=None)
+            for step in saved_steps(directory)[-1 if read_only else 0 :]:
+                self._staging.pull(step)
         policies: list[Any] = [checkpoint_managers.LatestN(keep)]
         if best:
             policies.append(
@@ -62,19 +83,26 @@ class Checkpoints:
             preservation_policy=checkpoint_managers.AnyPreservationPolicy(policies),
             best_fn=(lambda scores: scores.get(best, float("-inf"))) if best else None,
             enable_async_checkpointing=True,
+            multiprocessing_options=shared,
         )
         self._manager = ocp.CheckpointManager(
             self._directory,
             item_handlers={
-                _STATE: ocp.StandardCheckpointHandler(),
-                _CHECKSUM: ocp.JsonCheckpointHandler(),
+                # Staged parts of several processes are put together as files of single chunks.
+                _STATE: ocp.StandardCheckpointHandler(
+                    multiprocessing_options=shared, use_ocdbt=self._staging is None
+                ),
+                _CHECKSUM: ocp.JsonCheckpointHandler(multiprocessing_options=shared),
             },
             options=options,
         )
 
     def steps(self) -> list[int]:
         """The steps that have a finished checkpoint, in order."""
-        return sorted(self._manager.all_steps()) if self._manager is not None else []
+        if self._manager is None:
+            return []
+        elsewhere = staging.saved(self._place) if self._staging is not None else {}
+        return sorted({*self._manager.all_steps(), *elsewhere})
 
     def save(self, step: int, state: PyTree, scores: Mapping[str, float] | None = None) -> None:
         """Starts saving the state under its step; returns once the arrays are off the devices.
@@ -109,12 +137,15 @@ class Checkpoints:
                 metrics=dict(scores or {}),
                 force=True,
             )
+        if self._staging is not None:
+            self._staging.push_after(self._manager.wait_until_finished)
 
     def restore(self, abstract_state: PyTree, step: int | None = None) -> PyTree | None:
         """Reads the newest checkpoint that is whole, onto any mesh.
 
         A damaged one, or one that holds numbers that are not finite, is named in the log, set aside
-        under the name `<step>.damaged`, and the one before it is taken.
+        under the name `<step>.damaged`, and the one before it is taken. In a bucket it is copied
+        to that name within the store.
 
         Args:
           abstract_state: Shapes, types and shardings that the state shall have
@@ -131,12 +162,13 @@ class Checkpoints:
         steps = self.steps()
         if step is not None and step not in steps:
             raise UserError(
-                f"No checkpoint of step {step} in {self._directory}: there are {steps or 'none'}."
+                f"No checkpoint of step {step} in {self._place}: there are {steps or 'none'}."
             )
         wanted = steps if step is None else [step]
         damaged: list[int] = []
         for candidate in reversed(wanted):
             try:
+                self._fetch(candidate)
                 self._check_model(candidate, abstract_state)
                 saved = self._manager.restore(
                     candidate,
@@ -159,7 +191,7 @@ class Checkpoints:
                 _log.warning(
                     "The checkpoint of step %d in %s is damaged: %s",
                     candidate,
-                    self._directory,
+                    self._place,
                     _reason(error),
                 )
                 damaged.append(candidate)
@@ -168,7 +200,7 @@ class Checkpoints:
                 return saved[_STATE]
         if damaged:
             raise UserError(
-                f"No checkpoint in {self._directory} can be read (damaged: {damaged}): restore one "
+                f"No checkpoint in {self._place} can be read (damaged: {damaged}): restore one "
                 "from a copy, or start again in another workdir."
             )
         return None
@@ -186,6 +218,8 @@ class Checkpoints:
         finally:
             with contextlib.suppress(Exception):  # It raises again what was reported already.
                 self._manager.close()
+            if self._staging is not None:
+                self._staging.close()
 
     def wait(self) -> None:
         """Waits until what is being saved is saved.
@@ -195,6 +229,8 @@ class Checkpoints:
         """
         if self._manager is not None:
             with self._told(self._saving):
+                if self._staging is not None:
+                    self._staging.wait()
                 self._manager.wait_until_finished()
 
     @contextlib.contextmanager
@@ -203,25 +239,33 @@ class Checkpoints:
         try:
             yield
         except Exception as error:  # Orbax and TensorStore raise many types for it.
-            free = free_space(self._directory)
+            on_disk = not paths.is_remote(self._directory)
+            room = f", where {free_space(self._directory)}" if on_disk else ""
             with contextlib.suppress(OSError):
                 self._remove_unfinished()
             # Orbax has already dropped from its list those that it meant to remove after this one.
             self._manager.reload()
             saved = [found for found in self.steps() if found != step]
             raise StoppedError(
-                f"The checkpoint of step {step} cannot be written to {self._directory}, where "
-                f"{free} ({_reason(error)}): make room and start again, "
+                f"The checkpoint of step {step} cannot be written to {self._place}{room} "
+                f"({_reason(error)}): {'make room' if room else 'mend that'} and start again, "
                 + (f"to go on from the checkpoint of step {saved[-1]}." if saved
                    else "from the beginning, as there is no checkpoint yet.")
             ) from error  # fmt: skip
 
     def _remove_unfinished(self) -> None:
         """Removes what interrupted saves have left."""
-        # Orbax would do so in a thread, and that outlives a run that ends before it saves.
-        if jax.process_index() == 0:
+        # Orbax would do so in a thread, and that outlives a run that ends before it saves. In a
+        # bucket they have no other name than the checkpoint that is then saved in their place.
+        if jax.process_index() == 0 and not paths.is_remote(self._directory):
             for path in self._directory.glob(_UNFINISHED):
                 shutil.rmtree(path)
+
+    def _fetch(self, step: int) -> None:
+        """Copies a staged checkpoint to the disk, if it is not there yet."""
+        if self._staging is not None and step not in self._manager.all_steps():
+            self._staging.pull(step)
+            self._manager.reload()
 
     def _check_model(self, step: int, abstract_state: PyTree) -> None:
         """Raises a UserError if the saved tree has other arrays than the wanted one."""
@@ -233,7 +277,7 @@ class Checkpoints:
         for path in sorted(saved.keys() | wanted.keys()):
             if saved.get(path) != wanted.get(path):
                 raise UserError(
-                    f"The checkpoint of step {step} in {self._directory} is of another model: "
+                    f"The checkpoint of step {step} in {self._place} is of another model: "
                     f"{path} is {saved.get(path, 'absent')} there and {wanted.get(path, 'absent')} "
                     "here; use the config it was trained with, or another workdir."
                 )
@@ -242,11 +286,14 @@ class Checkpoints:
         """Renames damaged checkpoints, so that their steps can be saved again and none is lost."""
         if not steps or self._read_only:
             return
-        if jax.process_index() == 0:
-            for step in steps:
-                names = (f"{step}.damaged{n or ''}" for n in itertools.count())
-                free = next(n for n in names if not (self._directory / n).exists())
-                (self._directory / str(step)).rename(self._directory / free)
+        for step in steps:
+            names = (f"{step}.damaged{n or ''}" for n in itertools.count())
+            taken = [f"{name}." for name in paths.children(self._place)]
+            free = next(n for n in names if not any(t.startswith(f"{n}.") for t in taken))
+            if self._staging is not None:
+                self._staging.set_aside(step, free)
+            elif jax.process_index() == 0:
+                paths.move(self._place / str(step), self._place / free)
         multihost_utils.sync_global_devices("damaged checkpoints are set aside")
         self._manager.reload()
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import pathlib
 import socket
 import time
 from collections.abc import Callable
@@ -14,7 +13,8 @@ import jax
 import numpy as np
 from jax.experimental import multihost_utils
 
-from ssljax.errors import UserError, refusal
+from ssljax import paths
+from ssljax.errors import StoppedError, UserError, first_line, is_full, is_refused, refusal
 
 _log = logging.getLogger(__name__)
 _JOIN_S = 300
@@ -71,11 +71,11 @@ def start(distributed: bool = False) -> None:
                     f"MPI): leave it out, or set {', '.join(names)} instead."
                 ) from error
             address = known.get("coordinator_address", "the address that the cluster gives")
-            raise UserError(_not_joined(address, _first_line(error))) from error
+            raise UserError(_not_joined(address, first_line(error))) from error
     try:
         jax.devices()
     except (RuntimeError, AssertionError) as error:  # The latter where a plugin is not installed.
-        reason = _first_line(error).partition(" (set JAX_PLATFORMS")[0]
+        reason = first_line(error).partition(" (set JAX_PLATFORMS")[0]
         raise UserError(
             f"JAX finds no device with JAX_PLATFORMS={os.environ.get('JAX_PLATFORMS', '')!r} "
             f"({reason}): name a platform that is there, such as cpu, or leave it unset."
@@ -104,11 +104,7 @@ def _not_joined(address: str, reason: str) -> str:
     )
 
 
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200].rstrip(".")
-
-
-def on_first(action: Callable[[], None], place: pathlib.Path) -> None:
+def on_first(action: Callable[[], None], place: paths.Path) -> None:
     """Runs an action in the first process, while the others wait.
 
     Args:
@@ -117,22 +113,24 @@ def on_first(action: Callable[[], None], place: pathlib.Path) -> None:
 
     Raises:
       UserError: In every process, if the action raises it, or the system refuses what it does.
+      StoppedError: In every process, if the disk is full.
     """
-    told = ""
+    told, full = "", False
     cause: Exception | None = None
     if jax.process_index() == 0:
         try:
             action()
         except UserError as error:
             told, cause = str(error), error
-        except OSError as error:
-            told, cause = refusal(error, place), error
+        except Exception as error:
+            if not is_refused(error):
+                raise
+            told, cause, full = refusal(error, place), error, is_full(error)
     if jax.process_count() > 1:
         sent = np.zeros(_LONGEST_MESSAGE, np.uint8)
-        encoded = told.encode()[:_LONGEST_MESSAGE]
+        encoded = bytes([full]) + told.encode()[: _LONGEST_MESSAGE - 1]
         sent[: len(encoded)] = np.frombuffer(encoded, np.uint8)
-        told = (
-            bytes(multihost_utils.broadcast_one_to_all(sent)).rstrip(b"\0").decode(errors="ignore")
-        )
+        received = bytes(multihost_utils.broadcast_one_to_all(sent))
+        full, told = bool(received[0]), received[1:].rstrip(b"\0").decode(errors="ignore")
     if told:
-        raise UserError(told) from cause
+        raise (StoppedError if full else UserError)(told) from cause

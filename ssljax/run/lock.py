@@ -1,8 +1,8 @@
 """One run at a time in a workdir: a file that the process which trains there keeps alive.
 
-The file needs neither appending nor renaming: it is created where there is none, and written whole
-every few seconds. On the machine that wrote it a process is looked up by its number; elsewhere the
-file is watched, and no two clocks are ever compared.
+The file needs neither appending nor renaming, and may lie in a bucket: it is created where there is
+none, and written whole every few seconds. On the machine that wrote it a process is looked up by
+its number; elsewhere the file is watched, and no two clocks are ever compared.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from ssljax.errors import StoppedError, UserError
+from ssljax import paths
+from ssljax.errors import StoppedError, UserError, is_refused
 
 _log = logging.getLogger(__name__)
 _BEAT_S = 5.0
@@ -40,7 +41,7 @@ class Lock:
       UserError: If another process that is alive holds it.
     """
 
-    def __init__(self, path: pathlib.Path) -> None:
+    def __init__(self, path: paths.Path) -> None:
         self._path = path
         self._owner: dict[str, Any] = {
             "host": socket.gethostname(),
@@ -67,28 +68,22 @@ class Lock:
         """Lets other processes train here."""
         self._released.set()
         self._thread.join()
-        with contextlib.suppress(OSError):
+        with _tolerant():
             if self._is_ours():
                 self._path.unlink()
 
     def _create(self) -> bool:
         try:
-            file = self._path.open("x")
+            paths.create(self._path, self._text(0))
         except FileExistsError:
             return False
-        try:
-            with file:
-                file.write(self._text(0))
-        except OSError:  # A full disk.
-            self._path.unlink()
-            raise
         return True
 
     def _keep_alive(self) -> None:
         for beat in itertools.count(1):
             if self._released.wait(_BEAT_S):
                 return
-            with contextlib.suppress(OSError):  # The writer reports a full disk.
+            with _tolerant():  # The writer reports a full disk.
                 if not self._is_ours() and not self._create():
                     self._lost = True
                     return
@@ -103,7 +98,17 @@ class Lock:
 
 
 @contextlib.contextmanager
-def hold(path: pathlib.Path) -> Iterator[Lock]:
+def _tolerant() -> Iterator[None]:
+    """Lets pass what the system or a store of buckets refuses."""
+    try:
+        yield
+    except Exception as error:
+        if not is_refused(error):
+            raise
+
+
+@contextlib.contextmanager
+def hold(path: paths.Path) -> Iterator[Lock]:
     """Holds a lock while the block runs."""
     lock = Lock(path)
     try:
@@ -112,7 +117,7 @@ def hold(path: pathlib.Path) -> Iterator[Lock]:
         lock.release()
 
 
-def _wait_until_dead(path: pathlib.Path) -> None:
+def _wait_until_dead(path: paths.Path) -> None:
     """Removes a lock whose process is gone, or raises a `UserError` if it is alive."""
     found = _read(path)
     if found is None:
@@ -134,7 +139,7 @@ def _wait_until_dead(path: pathlib.Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def _beats(path: pathlib.Path, found: dict[str, Any]) -> bool:
+def _beats(path: paths.Path, found: dict[str, Any]) -> bool:
     """Whether a lock is written again; False if it is not, or is released."""
     end = time.monotonic() + _DEAD_S
     while time.monotonic() < end:
@@ -145,12 +150,12 @@ def _beats(path: pathlib.Path, found: dict[str, Any]) -> bool:
     return False
 
 
-def _read(path: pathlib.Path) -> dict[str, Any] | None:
+def _read(path: paths.Path) -> dict[str, Any] | None:
     """What a lock says, as far as it can be read; None if there is none."""
     found: Any = {}
     for _ in range(_ATTEMPTS):
         try:
-            found = json.loads(path.read_text())
+            found = json.loads(paths.read(path))
             break
         except FileNotFoundError:
             return None

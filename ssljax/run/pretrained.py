@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
-import pathlib
 from typing import Any, NamedTuple
 
 import jax
@@ -17,7 +16,7 @@ from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
 from ssljax import config as configs
-from ssljax import mesh, methods
+from ssljax import mesh, methods, paths
 from ssljax.errors import UserError
 from ssljax.methods.contract import Method, Task, TrainState
 from ssljax.run import hosts
@@ -42,7 +41,7 @@ class Recorded(NamedTuple):
     made_of: list[dict[str, Any]]
 
 
-def record(task: Task, made_of: list[dict[str, Any]], workdir: pathlib.Path) -> None:
+def record(task: Task, made_of: list[dict[str, Any]], workdir: paths.Path) -> None:
     """Writes what a run's method knows of its data, so that other runs can build it again.
 
     Args:
@@ -56,12 +55,12 @@ def record(task: Task, made_of: list[dict[str, Any]], workdir: pathlib.Path) -> 
 
     def write() -> None:
         for name, what in ((_TASK, known), (_DATA, {"training_set": made_of})):
-            workdirs.write_text(workdir / name, json.dumps(what, indent=2) + "\n")
+            paths.write(workdir / name, json.dumps(what, indent=2) + "\n")
 
     hosts.on_first(write, workdir)
 
 
-def recorded(workdir: pathlib.Path) -> Recorded | None:
+def recorded(workdir: paths.Path) -> Recorded | None:
     """Reads what `record` wrote; None where nothing has been learnt yet, or nothing was written."""
     if not workdirs.has_checkpoint(workdir) or not (workdir / _TASK).is_file():
         return None
@@ -80,14 +79,14 @@ def _is_fingerprint(found: Any) -> bool:
     return isinstance(found, dict) and all(isinstance(found.get(k), t) for k, t in kinds.items())
 
 
-def _damaged(path: pathlib.Path) -> str:
+def _damaged(path: paths.Path) -> str:
     return (
         f"{path} is damaged (it lacks what a run records): restore it from a copy, or use another "
         "workdir."
     )
 
 
-def resolve(config: ConfigDict, workdir: pathlib.Path | None = None) -> ConfigDict:
+def resolve(config: ConfigDict, workdir: paths.Path | None = None) -> ConfigDict:
     """Adds to `config.init` all that is known of the run that it names.
 
     Args:
@@ -105,7 +104,7 @@ def resolve(config: ConfigDict, workdir: pathlib.Path | None = None) -> ConfigDi
     if not config.init.workdir or "run" in config.init:
         return config
     config = config.copy_and_resolve_references()
-    parent = pathlib.Path(config.init.workdir).expanduser().absolute()
+    parent = paths.resolve(config.init.workdir)
     if workdir is not None and parent == workdir:
         raise UserError(
             f"config.init.workdir and --workdir are both {parent}: give the new run a directory of "
@@ -181,13 +180,13 @@ def restore(config: ConfigDict, method: Method, on: Mesh) -> TrainState:
         abstract,
         mesh.state_shardings(on, abstract),
     )
-    with _checkpoints(pathlib.Path(config.init.workdir)) as checkpoints:
+    with _checkpoints(paths.resolve(config.init.workdir)) as checkpoints:
         restored: TrainState = checkpoints.restore(placed, config.init.step)
     return restored
 
 
 @contextlib.contextmanager
-def _checkpoints(workdir: pathlib.Path) -> Any:
+def _checkpoints(workdir: paths.Path) -> Any:
     """The checkpoints of a run that has some."""
     with contextlib.closing(Checkpoints(workdir / "checkpoints", read_only=True)) as found:
         if not found.steps():
@@ -198,7 +197,7 @@ def _checkpoints(workdir: pathlib.Path) -> Any:
         yield found
 
 
-def _read(path: pathlib.Path) -> ConfigDict:
+def _read(path: paths.Path) -> ConfigDict:
     """Rebuilds a recorded config from its dotted keys."""
     nested: dict[str, Any] = {}
     for key, value in workdirs.read_json(path).items():

@@ -22,8 +22,9 @@ import jax
 from ml_collections import ConfigDict
 
 from ssljax import config as configs
+from ssljax import paths
 from ssljax.errors import UserError
-from ssljax.run import hosts
+from ssljax.run import checkpoint, hosts
 
 _log = logging.getLogger(__name__)
 
@@ -36,7 +37,7 @@ Changes = dict[str, tuple[Any, Any]]
 """Values before and now, by key."""
 
 
-def prepare(workdir: pathlib.Path) -> None:
+def prepare(workdir: paths.Path) -> None:
     """Makes the directories that a training run writes in, before it reads or compiles anything.
 
     Raises:
@@ -46,12 +47,14 @@ def prepare(workdir: pathlib.Path) -> None:
     def make() -> None:
         for directory in (workdir, workdir / "checkpoints"):
             try:
-                directory.mkdir(parents=True, exist_ok=True)
+                paths.make_directory(directory)
             except (FileExistsError, NotADirectoryError) as error:
                 raise UserError(
                     f"{error.filename} is not a directory, or lies under a file: give --workdir a "
                     "directory, or a path at which one can be made."
                 ) from error
+        if paths.is_remote(workdir):
+            return
         for name in ("tensorboard", "pictures"):
             if (workdir / name).exists() and not (workdir / name).is_dir():
                 raise UserError(
@@ -61,7 +64,7 @@ def prepare(workdir: pathlib.Path) -> None:
     hosts.on_first(make, workdir)
 
 
-def check(config: ConfigDict, workdir: pathlib.Path, others: Collection[str] = ()) -> Changes:
+def check(config: ConfigDict, workdir: paths.Path, others: Collection[str] = ()) -> Changes:
     """Compares a config with that of the run in a workdir, for programs that read what it learnt.
 
     Permitted differences, such as the data set of the evaluations, are logged.
@@ -90,7 +93,7 @@ def check(config: ConfigDict, workdir: pathlib.Path, others: Collection[str] = (
     return changes
 
 
-def check_resumed(config: ConfigDict, workdir: pathlib.Path) -> Changes:
+def check_resumed(config: ConfigDict, workdir: paths.Path) -> Changes:
     """Compares the config of a run that is resumed with the one that its workdir was written with.
 
     A workdir without a checkpoint holds nothing to resume: any config may start afresh in it.
@@ -121,7 +124,7 @@ def check_resumed(config: ConfigDict, workdir: pathlib.Path) -> Changes:
     return learnt
 
 
-def record(config: ConfigDict, workdir: pathlib.Path, step: int) -> None:
+def record(config: ConfigDict, workdir: paths.Path, step: int) -> None:
     """Writes the resolved config and the environment of the run into the workdir.
 
     Args:
@@ -141,19 +144,19 @@ def record(config: ConfigDict, workdir: pathlib.Path, step: int) -> None:
             change = {"step": step, "key": key, "before": before, "now": now, "time": time.time()}
             lines.append(json.dumps(change) + "\n")
         if lines:
-            earlier = history.read_text(errors="replace") if history.exists() else ""
-            write_text(history, earlier + "".join(lines))
+            earlier = paths.read(history).decode(errors="replace") if history.exists() else ""
+            paths.write(history, earlier + "".join(lines))
         environment = _environment()
         if step:
             _tell_other_devices(workdir / _ENVIRONMENT, environment["devices"], step)
-        write_text(workdir / "config.json", json.dumps(_plain(config), indent=2) + "\n")
-        write_text(workdir / _ENVIRONMENT, json.dumps(environment, indent=2) + "\n")
+        paths.write(workdir / "config.json", json.dumps(_plain(config), indent=2) + "\n")
+        paths.write(workdir / _ENVIRONMENT, json.dumps(environment, indent=2) + "\n")
 
     hosts.on_first(write, workdir)
 
 
-def _tell_other_devices(path: pathlib.Path, devices: list[str], step: int) -> None:
-    """Says once where a run goes on on other devices than those that are recorded."""
+def _tell_other_devices(path: paths.Path, devices: list[str], step: int) -> None:
+    """Says once where a run is resumed on other devices than those that are recorded."""
     before: list[str] = []
     with contextlib.suppress(OSError, UserError):  # It is about to be written anew.
         before = read_json(path).get("devices", [])
@@ -170,14 +173,14 @@ def _tell_other_devices(path: pathlib.Path, devices: list[str], step: int) -> No
         )
 
 
-def read_json(path: pathlib.Path) -> dict[str, Any]:
+def read_json(path: paths.Path) -> dict[str, Any]:
     """Reads what a run has recorded.
 
     Raises:
       UserError: If the file is damaged.
     """
     try:
-        content = json.loads(path.read_text())
+        content = json.loads(paths.read(path).decode())
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise UserError(
             f"{path} is damaged ({error}): restore it from a copy, or use another workdir."
@@ -190,22 +193,14 @@ def read_json(path: pathlib.Path) -> dict[str, Any]:
     return content
 
 
-def write_text(path: pathlib.Path, text: str) -> None:
-    """Replaces a file as a whole: a kill or a full disk in between leaves the old one."""
-    beside = path.with_name(path.name + ".tmp")
-    beside.write_text(text)
-    beside.replace(path)
-
-
-def _recorded(workdir: pathlib.Path) -> dict[str, Any] | None:
+def _recorded(workdir: paths.Path) -> dict[str, Any] | None:
     path = workdir / "config.json"
     return read_json(path) if path.is_file() else None
 
 
-def has_checkpoint(workdir: pathlib.Path) -> bool:
+def has_checkpoint(workdir: paths.Path) -> bool:
     """Whether a run has saved a state there."""
-    directory = workdir / "checkpoints"
-    return directory.is_dir() and any(path.name.isdigit() for path in directory.iterdir())
+    return bool(checkpoint.saved_steps(workdir / "checkpoints"))
 
 
 def _plain(config: ConfigDict) -> dict[str, Any]:
@@ -226,7 +221,7 @@ def _is_learnt(key: str, others: Collection[str] = ()) -> bool:
     return key not in (*_MAY_CHANGE, *others) and not key.startswith(_MAY_CHANGE_UNDER)
 
 
-def _told(changes: Changes, workdir: pathlib.Path) -> str:
+def _told(changes: Changes, workdir: paths.Path) -> str:
     differences = [f"{key} was {before!r} and is {now!r}" for key, (before, now) in changes.items()]
     return f"{workdir} was written by another config ({'; '.join(differences)})"
 

@@ -131,19 +131,6 @@ def test_bytes_that_are_no_text_are_damage_too(trained, config):
         workdir.check(config, trained)
 
 
-def test_a_write_that_fails_leaves_the_old_file(tmp_path, monkeypatch):
-    path = tmp_path / "config.json"
-    workdir.write_text(path, "old")
-
-    def full(self, text):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(pathlib.Path, "write_text", full)
-    with pytest.raises(OSError, match="No space"):
-        workdir.write_text(path, "new")
-    assert path.read_text() == "old"
-
-
 @pytest.mark.parametrize(
     ("file", "run", "told"),
     [

@@ -16,7 +16,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 
 from ssljax.data.sources.tfds import is_prepared
-from ssljax.errors import UserError
+from ssljax.errors import UserError, is_uri
 
 _TRAIN_ROWS = 1400
 
@@ -84,6 +84,11 @@ def prepare_digits(data_dir: str | os.PathLike[str] | None = None) -> Digits:
       UserError: The directory cannot be written.
     """
     root = os.fspath(data_dir or os.environ.get("TFDS_DATA_DIR") or _cache_directory())
+    if is_uri(root):
+        raise UserError(
+            f"The data set digits is written to a disk, and {root} is in a bucket: leave"
+            " config.data.dir out, and TFDS_DATA_DIR unset."
+        )
     builder = Digits(data_dir=os.path.expanduser(root), file_format="array_record")
     if is_prepared(builder):
         return builder

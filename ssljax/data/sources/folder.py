@@ -13,9 +13,10 @@ from typing import Any
 import cv2
 import numpy as np
 
+from ssljax import paths
 from ssljax.data.sources.base import SPLIT_KEYS, Record, Source
 from ssljax.data.sources.listing import Listing, list_files
-from ssljax.errors import UserError
+from ssljax.errors import UserError, first_line, is_refused
 
 _SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 _GIF = base64.b64decode("R0lGODlhAQABAIAAAAAAAP///ywAAAAAAQABAAACAUwAOw==")
@@ -41,14 +42,15 @@ class FolderSource(Source):
     order that depends on their relative paths alone and looks random (a hash), so a part such as
     "train[:90%]" holds every class.
 
-    Links to folders are followed, and each folder is read once, whatever leads to it.
+    Links to folders are followed, and each folder is read once, whatever leads to it. From a bucket
+    each image is read when it is needed.
     """
 
     def __init__(self, directory: str | os.PathLike[str], split: str = "train") -> None:
         """Lists the files; reads none of them.
 
         Args:
-          directory: Where the images are.
+          directory: Where the images are, on a disk or in a bucket.
           split: The name of a split's folder, or a part of it as TFDS writes it: "train[:90%]",
             "train[100:200]". In a directory without splits "train" and "" mean the whole.
 
@@ -57,7 +59,7 @@ class FolderSource(Source):
             folders are neither all splits nor all classes.
         """
         name, start, stop = _parse_split(split)
-        root, self._splits = _split_directory(Path(directory).expanduser(), name)
+        root, self._splits = _split_directory(paths.resolve(directory), name)
         listing = list_files(root, image_suffixes())
         files = sorted(listing.images, key=_path_hash)
         if not files:
@@ -92,11 +94,14 @@ class FolderSource(Source):
         """
         file = self._files[index]
         try:
-            data = (self._root / file).read_bytes()
-        except OSError as error:
+            data = paths.read(self._root / file)
+        except Exception as error:
+            if not is_refused(error):
+                raise
+            reason = getattr(error, "strerror", None) or first_line(error)
             raise UserError(
-                f"{self.describe(index)} cannot be read ({error.strerror}): restore it, or remove"
-                " it and start again."
+                f"{self.describe(index)} cannot be read ({reason}): restore it, or remove it and"
+                " start again."
             ) from error
         return Record(data, self._label(file))
 
@@ -110,7 +115,11 @@ class FolderSource(Source):
 
     def contents(self) -> Any:
         """Relative paths and sizes of the files."""
-        return [(file, _size(self._root / file)) for file in sorted(self._files)]
+        sizes = self._listing.sizes
+        return [
+            (file, sizes[file] if sizes else _size(self._root / file))
+            for file in sorted(self._files)
+        ]
 
     def summary(self) -> str:
         """Images, classes and splits that were found, and what was skipped."""
@@ -123,7 +132,7 @@ class FolderSource(Source):
         return self._class_index[file.split(os.sep, 1)[0]] if self._class_index else None
 
 
-def _class_folders(root: Path, listing: Listing, splits: Sequence[str]) -> list[str]:
+def _class_folders(root: paths.Path, listing: Listing, splits: Sequence[str]) -> list[str]:
     """The first-level folders if they are classes; an empty one counts, so that numbers stay."""
     loose = sum(os.sep not in file for file in listing.images)
     if loose and loose < len(listing.images):
@@ -142,9 +151,9 @@ def _class_folders(root: Path, listing: Listing, splits: Sequence[str]) -> list[
     return listing.folders if known else []
 
 
-def _folders(directory: Path) -> list[str]:
+def _folders(directory: paths.Path) -> list[str]:
     """The visible folders in a directory, by name."""
-    return sorted(p.name for p in directory.iterdir() if p.is_dir() and p.name[0] != ".")
+    return [name for name in paths.folders(directory) if name[0] != "."]
 
 
 @functools.cache
@@ -172,7 +181,7 @@ def _boundary(text: str | None, size: int, default: int) -> int:
     return max(0, min(size, place + size if place < 0 else place))
 
 
-def _split_directory(directory: Path, split: str) -> tuple[Path, list[str]]:
+def _split_directory(directory: paths.Path, split: str) -> tuple[paths.Path, list[str]]:
     """The directory of a split, and the names of all splits; these are none where it is whole."""
     if not directory.is_dir():
         raise UserError(
@@ -201,7 +210,7 @@ def _split_directory(directory: Path, split: str) -> tuple[Path, list[str]]:
     )
 
 
-def _holds_images(folder: Path) -> bool:
+def _holds_images(folder: paths.Path) -> bool:
     return bool(list_files(folder, image_suffixes(), first=True).images)
 
 
@@ -230,9 +239,9 @@ def _path_hash(path: str) -> bytes:
     return hashlib.blake2b(Path(path).as_posix().encode(errors="surrogateescape")).digest()
 
 
-def _size(file: Path) -> int:
+def _size(file: paths.Path) -> int:
     """Bytes; -1 where the file is gone, which is told when it is read."""
     try:
-        return file.stat().st_size
+        return os.path.getsize(file)
     except OSError:
         return -1

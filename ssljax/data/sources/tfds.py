@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 import tensorflow_datasets as tfds
 
+from ssljax import paths
 from ssljax.data.decode import FloatPNG
 from ssljax.data.sources.base import NO_LABEL, SPLIT_KEYS, Record, Source
-from ssljax.errors import UserError
+from ssljax.errors import UserError, first_line, is_uri
 
 
 class TfdsSource(Source):
@@ -123,7 +124,8 @@ def open_builder(
       name: As TFDS names it ("mnist", "cifar10:3.0.2", "name/config"), whether TFDS has code for
         it or not; or the path of the directory that holds its dataset_info.json.
       data_dir: The directory of TFDS data sets. By default the one that the environment names in
-        TFDS_DATA_DIR, or else TFDS' own.
+        TFDS_DATA_DIR, or else TFDS' own. From a bucket the data set is copied to this machine's
+        disk once, see `paths.local_copy`.
 
     Returns:
       Its builder.
@@ -131,22 +133,30 @@ def open_builder(
     Raises:
       UserError: There is no such data set, or it is not prepared.
     """
+    if is_uri(name):
+        if not (paths.resolve(name) / "dataset_info.json").exists():
+            raise UserError(f"{name} holds no dataset_info.json: correct config.data.name.")
+        return tfds.builder_from_directory(paths.local_copy(paths.resolve(name)))
     if os.path.isfile(os.path.join(name, "dataset_info.json")):
         return tfds.builder_from_directory(name)
     root = os.path.expanduser(
         os.fspath(data_dir or os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets")
     )
+    if is_uri(root):
+        paths.resolve(root)  # Says what is missing for reading it.
     try:
         builder = tfds.builder(name, data_dir=root)
     except tfds.core.DatasetNotFoundError as error:
         raise UserError(_unknown_name(name, root)) from error
     except (ValueError, AssertionError, ImportError) as error:
         raise UserError(
-            f"TFDS cannot open the data set {name!r} in {root} ({_first_line(error)}): see"
+            f"TFDS cannot open the data set {name!r} in {root} ({first_line(error)}): see"
             " https://www.tensorflow.org/datasets/catalog for its name, configs and versions."
         ) from error
     if not is_prepared(builder):
         raise UserError(_not_prepared(name, root, builder))
+    if is_uri(root):
+        return tfds.builder_from_directory(paths.local_copy(builder.data_path))
     return builder
 
 
@@ -168,7 +178,7 @@ def _open_split(builder: tfds.core.DatasetBuilder, split: str, decoders: dict) -
     except ValueError as error:
         splits = ", ".join(f"{k} ({v.num_examples})" for k, v in builder.info.splits.items())
         raise UserError(
-            f"The split {split!r} of {builder.info.name} cannot be read ({_first_line(error)}):"
+            f"The split {split!r} of {builder.info.name} cannot be read ({first_line(error)}):"
             f" choose one of {splits}, or a part such as 'train[:90%]', in {SPLIT_KEYS}."
         ) from error
 
@@ -270,7 +280,3 @@ def _prepared_names(root: str) -> list[str]:
         for folder in path.iterdir()
         if any(folder.glob("*/dataset_info.json")) or any(folder.glob("*/*/dataset_info.json"))
     )
-
-
-def _first_line(error: BaseException) -> str:
-    return str(error).strip().split("\n", 1)[0].rstrip(".")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import io
 import json
 import logging
 import os
@@ -11,7 +12,6 @@ import tempfile
 import zipfile
 import zlib
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 
 import jax
 import numpy as np
@@ -19,6 +19,7 @@ from jax.experimental import multihost_utils
 from jax.sharding import Mesh
 from jaxtyping import Int, UInt8, UInt32
 
+from ssljax import paths
 from ssljax.evals.extract import extract
 from ssljax.evals.generative.extractor import Extractor
 from ssljax.evals.generative.statistics import SetStatistics, check_count, measure
@@ -78,7 +79,7 @@ class ReferenceKey:
         """The key as JSON; two keys are equal where their texts are."""
         return json.dumps({"format": _FORMAT, **dataclasses.asdict(self)}, sort_keys=True)
 
-    def path(self, directory: Path) -> Path:
+    def path(self, directory: paths.Path) -> paths.Path:
         """The file of this key in a directory."""
         return directory / f"{hashlib.sha256(self.text.encode()).hexdigest()[:32]}.npz"
 
@@ -93,7 +94,7 @@ def measure_reference(
     num_classes: int | None,
     count: int,
     mesh: Mesh,
-    cache: Path | None = None,
+    cache: paths.Path | None = None,
 ) -> Reference:
     """Measures the real images: read once for their digest and, unless cached, again for features.
 
@@ -147,7 +148,7 @@ def digest_images(
     return np.frombuffer(b"".join(digests), np.uint32).reshape(len(images), 8)
 
 
-def save_reference(directory: Path, key: ReferenceKey, statistics: SetStatistics) -> None:
+def save_reference(directory: paths.Path, key: ReferenceKey, statistics: SetStatistics) -> None:
     """Writes statistics under their key; a reader sees the whole file or none.
 
     Args:
@@ -155,19 +156,24 @@ def save_reference(directory: Path, key: ReferenceKey, statistics: SetStatistics
       key: What the statistics depend on.
       statistics: Of the reference set.
     """
+    content = io.BytesIO()
+    arrays = {name: getattr(statistics, name) for name in _ARRAYS}
+    np.savez(content, key=np.array(key.text), **arrays)
+    if paths.is_remote(directory):
+        paths.write(key.path(directory), content.getvalue())
+        return
     directory.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=directory, suffix=".tmp")
     try:
         with os.fdopen(handle, "wb") as file:
-            arrays = {name: getattr(statistics, name) for name in _ARRAYS}
-            np.savez(file, key=np.array(key.text), **arrays)
+            file.write(content.getbuffer())
         os.replace(temporary, key.path(directory))
     except BaseException:
         os.unlink(temporary)
         raise
 
 
-def load_reference(directory: Path, key: ReferenceKey) -> SetStatistics | None:
+def load_reference(directory: paths.Path, key: ReferenceKey) -> SetStatistics | None:
     """Reads the statistics of a key.
 
     Args:
