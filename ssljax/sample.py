@@ -15,6 +15,7 @@ from ssljax import methods, report
 from ssljax.errors import UserError
 from ssljax.evals import generators
 from ssljax.evaluate import newest_state
+from ssljax.methods.protocols import Generator
 from ssljax.run import pretrained
 from ssljax.run import workdir as workdirs
 from ssljax.run.experiment import Experiment
@@ -37,7 +38,7 @@ def sample_checkpoint(config: ConfigDict, workdir: pathlib.Path) -> list[pathlib
       UserError: if the method generates no images, or there is no checkpoint, or it is of another
         model.
     """
-    if not methods.REGISTRY[config.method.name].generates:
+    if not issubclass(methods.REGISTRY[config.method.name], Generator):
         raise UserError(
             f"The method {config.method.name} generates no images: --mode=sample is for generators."
         )
