@@ -18,6 +18,7 @@ from ssljax.errors import MissingScores, UserError
 from ssljax.evals.generators import GeneratorEvaluator
 from ssljax.evals.probes import NetworkEvaluator
 from ssljax.methods.contract import TrainState
+from ssljax.methods.protocols import Generator
 from ssljax.report import ScoreSheet, free_path, own_path
 from ssljax.run import hosts, pretrained
 from ssljax.run import workdir as workdirs
@@ -44,7 +45,7 @@ class Evaluator:
         self._read = functools.cache(self._open)
         self._network = NetworkEvaluator(experiment, self._read)
         self._generator: GeneratorEvaluator | None = None
-        if experiment.method.generates:
+        if isinstance(experiment.method, Generator):
             self._generator = GeneratorEvaluator(experiment, self._read)
 
     def _open(self, split: str, names: tuple[str, ...] = (), owner: str = "") -> data.Scan:

@@ -14,6 +14,7 @@ from ssljax.errors import UserError
 from ssljax.evals import generators
 from ssljax.evaluate import newest_state
 from ssljax.mesh import to_host
+from ssljax.methods.protocols import Generator
 from ssljax.run import pretrained
 from ssljax.run import workdir as workdirs
 from ssljax.run.experiment import Experiment
@@ -36,7 +37,7 @@ def sample_checkpoint(config: ConfigDict, workdir: paths.Path) -> list[paths.Pat
       UserError: If the method generates no images, or there is no checkpoint, or it is of another
         model.
     """
-    if not methods.REGISTRY[config.method.name].generates:
+    if not issubclass(methods.REGISTRY[config.method.name], Generator):
         raise UserError(
             f"The method {config.method.name} generates no images: --mode=sample is for generators."
         )

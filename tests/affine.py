@@ -26,7 +26,6 @@ def get_config():
 class Affine(Method):
     """G(noise, class) = mean[class] + spread[class] * noise, learnt from labelled images."""
 
-    generates = True
     evaluated = "pixels"
 
     def __init__(self, config, task):

@@ -18,7 +18,8 @@ from ssljax import config as configs
 from ssljax import data, evals, mesh, metrics, paths, report
 from ssljax.errors import UserError
 from ssljax.evals import extractors, generative
-from ssljax.methods.contract import Method, TrainState
+from ssljax.methods.contract import TrainState
+from ssljax.methods.protocols import Generator
 from ssljax.run.experiment import Experiment
 
 PyTree = Any
@@ -56,12 +57,17 @@ def make_sampler(experiment: Experiment) -> Callable[[TrainState, PRNGKeyArray, 
     split = mesh.batch_sharding(experiment.mesh)
 
     @functools.partial(jax.jit, static_argnums=(0, 3))
-    def sample(method: Method, state: TrainState, key: PRNGKeyArray, count: int) -> Array:
+    def sample(method: Generator, state: TrainState, key: PRNGKeyArray, count: int) -> Array:
         return _generate(method, state, method.latents(key, count), count, split)
 
-    return lambda state, key, count: sample(
-        experiment.method_at(int(state.step)), state, key, count
-    )
+    return lambda state, key, count: sample(_generator(experiment, state), state, key, count)
+
+
+def _generator(experiment: Experiment, state: TrainState) -> Generator:
+    """The method at the state's step."""
+    method = experiment.method_at(int(state.step))
+    assert isinstance(method, Generator)
+    return method
 
 
 def interpolate(start: PyTree, end: PyTree, count: int) -> PyTree:
@@ -224,8 +230,7 @@ class GeneratorEvaluator:
           features where a score needs one, and in pixels otherwise.
         """
         samples, walks = (
-            np.asarray(images)
-            for images in self._shown(self._experiment.method_at(int(state.step)), state)
+            np.asarray(images) for images in self._shown(_generator(self._experiment, state), state)
         )
         first = samples[:_SIDE]
         nearest, places = self._nearest(first)
@@ -241,7 +246,7 @@ class GeneratorEvaluator:
             "neighbors": report.grid(found.reshape(-1, *first.shape[1:]), found.shape[1]),
         }
 
-    def _show(self, method: Method, state: TrainState) -> tuple[Array, Array]:
+    def _show(self, method: Generator, state: TrainState) -> tuple[Array, Array]:
         """Images of the fixed latents, and of the walks between them; runs under jit."""
         split, count = mesh.batch_sharding(self._experiment.mesh), _SIDE * _SIDE
         latents = method.latents(picture_key(self._experiment.config.seed), count)
@@ -381,7 +386,7 @@ _CACHE = "name a directory for the features of real images in config.evals.gener
 
 
 def _generate(
-    method: Method, state: TrainState, latents: PyTree, count: int, split: NamedSharding
+    method: Generator, state: TrainState, latents: PyTree, count: int, split: NamedSharding
 ) -> UInt8[Array, "count height width channels"]:
     """Makes images of latents, on all devices where they divide the count; runs under jit."""
     if count % split.mesh.size == 0:

@@ -197,6 +197,8 @@ class Task:
 class Method:
     """Base of all methods. A subclass sets `players` and overrides what it needs.
 
+    What else a method is able to do, such as to draw images, is told by `protocols`.
+
     Args:
       config: The whole resolved config.
       task: What is known of data and length.
@@ -207,7 +209,6 @@ class Method:
         method is built anew, see `Task.phase`.
       evaluated: The network that `features` reads, as it is named beside every score.
       remembers_images: Whether the memory holds something of each image, at its place in the set.
-      generates: Whether the method draws images: it then has `latents` and `generate`.
       class_names: Names of the classes whose scores are the feature "logits", in their order; empty
         without a classifier.
     """
@@ -216,7 +217,6 @@ class Method:
     phases: Sequence[Phase] = ()
     evaluated: str = "online encoder"
     remembers_images: bool = False
-    generates: bool = False
     class_names: tuple[str, ...] = ()
 
     def __init__(self, config: ConfigDict, task: Task) -> None:
@@ -265,11 +265,6 @@ class Method:
         """
         return {"images": Feed()}
 
-    @classmethod
-    def updates_per_step(cls, config: ConfigDict) -> int:
-        """Updates in one train step, each on fresh data: the most of any player."""
-        return 1
-
     def init(self, key: PRNGKeyArray) -> tuple[dict[str, PyTree], dict[str, PyTree], PyTree]:
         """Makes (params by player, variables by player, memory) of an untrained method."""
         raise TypeError(f"{type(self).__name__} does not define init")
@@ -303,22 +298,6 @@ class Method:
           evaluations take by default.
         """
         raise TypeError(f"{type(self).__name__} does not define features")
-
-    def latents(self, key: PRNGKeyArray, count: int) -> PyTree:
-        """Draws what images are made from: arrays with `count` rows each, noise, classes, ..."""
-        raise TypeError(f"{type(self).__name__} does not define latents")
-
-    def generate(self, state: TrainState, latents: PyTree) -> Float[Array, "count h w channels"]:
-        """Makes an image of each row of latents, in evaluation mode.
-
-        Args:
-          state: Training state.
-          latents: What `latents` draws, or mixtures of it.
-
-        Returns:
-          Images in [-1, 1].
-        """
-        raise TypeError(f"{type(self).__name__} does not define generate")
 
     def trained_weights(self, state: TrainState) -> tuple[PyTree, dict[str, PyTree]]:
         """What another run may start from: the network that `features` reads.

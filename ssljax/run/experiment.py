@@ -59,30 +59,16 @@ class Experiment:
         known = recorded.task if recorded is not None else ConfigDict()
         self.sources = feeds.open_sources(config, known)
         self.source = next(iter(self.sources.fed.values()))
-        whole = next(iter(self.sources.whole.values()))
         self._may_keep = _KEPT_BYTES
-        kind = methods.REGISTRY[config.method.name]
-        updates = kind.updates_per_step(config.method)
-        self.batches_per_step = updates * config.optimizer.accumulate
         data.Order(len(self.source), config.batch_size, config.seed)  # Refuses less than one batch.
+        self.method: Method
+        self.task, self.method = self._build(known)
+        self._methods = {self.task.phase: self.method}
+        updates = max(player.updates for player in self.method.players)
+        self.batches_per_step = updates * config.optimizer.accumulate
         memory.check_images(config, self.mesh, self.batches_per_step, len(self.source))
-        num_images = known.get("num_images", len(self.source))
-        epoch = num_images // config.batch_size / self.batches_per_step
-        side = config.data.image_size
-        self.task = Task(
-            image_shape=(side, side, config.data.channels),
-            batch_size=config.batch_size,
-            total_steps=config.steps or max(1, round(config.epochs * epoch)),
-            steps_per_epoch=epoch,
-            num_classes=self.source.num_classes and known.get("num_classes", whole.num_classes),
-            class_names=known.get("class_names", whole.class_names),
-            num_images=num_images,
-            source=pretrained.build(config),
-        )
         self._tell_shorter_warmup()
         with _told_as_misfit():
-            self.method: Method = methods.build(config, self.task)
-            self._methods = {self.task.phase: self.method}
             abstract = jax.eval_shape(self._init)
             if self.task.source is not None:
                 taken = pretrained.abstract_state(self.task.source)
@@ -95,6 +81,41 @@ class Experiment:
         )
         memory.check_state(self.abstract_state, self.mesh)
         self._steps: dict[int, Step] = {}
+
+    def _build(self, known: ConfigDict) -> tuple[Task, Method]:
+        """Builds the method, and what it is told.
+
+        By its players' updates go the steps of an epoch, and by these their schedules: one of
+        several updates is built anew.
+        """
+        config, source = self.config, self.source
+        whole = next(iter(self.sources.whole.values()))
+        num_images = known.get("num_images", len(source))
+        side = config.data.image_size
+        pretrained_method = pretrained.build(config)
+
+        def task(updates: int) -> Task:
+            batches = num_images // config.batch_size
+            epoch = batches / (updates * config.optimizer.accumulate)
+            return Task(
+                image_shape=(side, side, config.data.channels),
+                batch_size=config.batch_size,
+                total_steps=config.steps or max(1, round(config.epochs * epoch)),
+                steps_per_epoch=epoch,
+                num_classes=source.num_classes and known.get("num_classes", whole.num_classes),
+                class_names=known.get("class_names", whole.class_names),
+                num_images=num_images,
+                source=pretrained_method,
+            )
+
+        with _told_as_misfit():
+            told = task(updates=1)
+            method = methods.build(config, told)
+            updates = max(player.updates for player in method.players)
+            if updates > 1:
+                told = task(updates)
+                method = methods.build(config, told)
+        return told, method
 
     def _tell_shorter_warmup(self) -> None:
         total, per_epoch = self.task.total_steps, self.task.steps_per_epoch

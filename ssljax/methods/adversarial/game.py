@@ -52,7 +52,6 @@ class Adversarial(Method):
     """
 
     evaluated = "discriminator"
-    generates = True
 
     def __init__(
         self,
@@ -112,11 +111,6 @@ class Adversarial(Method):
     def default_model() -> ConfigDict:
         """What both networks have in common; the rest stands in the method's own keys."""
         return ConfigDict(dict(dtype="float32"))
-
-    @classmethod
-    def updates_per_step(cls, config: ConfigDict) -> int:
-        """Those of the discriminator."""
-        return int(config.discriminator_steps)
 
     def init(self, key: PRNGKeyArray) -> tuple[dict[str, PyTree], dict[str, PyTree], PyTree]:
         """Makes both networks, and their averages where they start."""
