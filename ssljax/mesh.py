@@ -7,6 +7,7 @@ from typing import Any
 
 import jax
 import numpy as np
+from jax.experimental import multihost_utils
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from ssljax.errors import UserError
@@ -54,6 +55,27 @@ def replicated(mesh: Mesh) -> NamedSharding:
 def batch_sharding(mesh: Mesh) -> NamedSharding:
     """The sharding that splits the first axis over all devices."""
     return NamedSharding(mesh, BATCH)
+
+
+def to_host(tree: PyTree) -> PyTree:
+    """Fetches whole arrays, however they lie on the devices of all processes.
+
+    Args:
+      tree: Any pytree of arrays, the same in every process; all processes must call. NumPy's stay
+        as they are.
+
+    Returns:
+      The same tree of NumPy arrays, in every process.
+    """
+
+    def fetch(array: Any) -> np.ndarray:
+        if isinstance(array, jax.Array) and not (
+            array.is_fully_addressable or array.is_fully_replicated
+        ):
+            array = multihost_utils.process_allgather(array, tiled=True)
+        return np.asarray(array)
+
+    return jax.tree.map(fetch, tree)
 
 
 def state_shardings(mesh: Mesh, state: PyTree) -> PyTree:

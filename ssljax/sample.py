@@ -8,13 +8,13 @@ import pathlib
 
 import jax
 import numpy as np
-from jax.experimental import multihost_utils
 from ml_collections import ConfigDict
 
 from ssljax import methods, report
 from ssljax.errors import UserError
 from ssljax.evals import generators
 from ssljax.evaluate import newest_state
+from ssljax.mesh import to_host
 from ssljax.run import pretrained
 from ssljax.run import workdir as workdirs
 from ssljax.run.experiment import Experiment
@@ -47,7 +47,7 @@ def sample_checkpoint(config: ConfigDict, workdir: pathlib.Path) -> list[pathlib
     state, count = newest_state(experiment, workdir), config.samples.count
     key = generators.picture_key(config.seed)
     drawn = generators.make_sampler(experiment)(state, key, count)
-    images = np.asarray(multihost_utils.process_allgather(drawn, tiled=True))
+    images: np.ndarray = to_host(drawn)
     pictures = {
         f"sample_{int(state.step)}_{number:0{len(str(count - 1))}d}": image
         for number, image in enumerate(images)

@@ -2,6 +2,7 @@
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 from jax.sharding import PartitionSpec
 
@@ -50,3 +51,13 @@ def test_a_batch_that_the_devices_cannot_split_names_one_that_they_can():
 
 def test_one_process_owns_every_row():
     assert mesh.local_rows(mesh.make_mesh(2, 4), 64) == slice(0, 64)
+
+
+def test_whole_arrays_come_to_the_host_however_they_lie():
+    grid, rows = mesh.make_mesh(2, 4), np.arange(24.0, dtype=np.float32).reshape(8, 3)
+    split = jax.device_put(rows, mesh.batch_sharding(grid))
+    whole = jax.device_put(rows, mesh.replicated(grid))
+    found = mesh.to_host({"split": split, "whole": whole, "host": rows})
+    for array in found.values():
+        assert type(array) is np.ndarray
+        np.testing.assert_array_equal(array, rows)

@@ -8,11 +8,14 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.experimental import multihost_utils
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jax.sharding import Mesh
 from jaxtyping import Array, Float, Int, Num, UInt8
 
 from ssljax.augment import check_bytes
+from ssljax.mesh import batch_sharding, to_host
+
+_LARGEST = 32
+"""Pixels a side of the images that stand as raw pixels."""
 
 Outputs = Callable[[Array], dict[str, Array]]
 
@@ -49,7 +52,7 @@ def stream(
     Yields:
       Of each batch the rows that are not padding.
     """
-    sharding = NamedSharding(mesh, PartitionSpec(mesh.axis_names))
+    sharding = batch_sharding(mesh)
     late = None
     for batch in batches:
         placed = {
@@ -106,9 +109,7 @@ def extract(
 
 def _to_host(late: tuple[dict[str, Array], Array, Array]) -> Extracted:
     """Whole arrays, in every process, without the padding."""
-    if jax.process_count() > 1:
-        late = multihost_utils.process_allgather(late, tiled=True)
-    whole = jax.tree.map(np.asarray, late)
+    whole = to_host(late)
     real = whole[2] >= 0
     return Extracted(*jax.tree.map(lambda rows: rows[real], whole))
 
@@ -118,12 +119,20 @@ def pool(features: Float[Array, "batch ..."]) -> Float[Array, "batch dim"]:
     return jnp.mean(features.astype(jnp.float32), axis=tuple(range(1, features.ndim - 1)))
 
 
+@jax.jit
 def raw_pixels(
     images: Num[Array, "batch height width channels"],
-) -> UInt8[Array, "batch dim"]:
-    """The pixels themselves, which must be bytes, as features: the baseline without a network.
+) -> dict[str, UInt8[Array, "batch dim"]]:
+    """The pixels themselves, which must be bytes, as "features": the baseline without a network.
 
-    They stay bytes; no probe minds the scale of its features.
+    They stay bytes; no probe minds the scale of its features. Images of more than 32 pixels a side
+    are made smaller to 32, so that the baseline of large photographs takes no more room than
+    features do.
     """
     check_bytes(images)
-    return images.reshape(images.shape[0], -1)
+    rows, height, width, channels = images.shape
+    shape = (rows, min(height, _LARGEST), min(width, _LARGEST), channels)
+    if shape != images.shape:
+        smaller = jax.image.resize(images.astype(jnp.float32), shape, "linear")
+        images = jnp.clip(jnp.round(smaller), 0, 255).astype(jnp.uint8)
+    return {"features": images.reshape(rows, -1)}

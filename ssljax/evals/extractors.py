@@ -6,7 +6,6 @@ import pathlib
 
 import jax
 import numpy as np
-from jax.experimental import multihost_utils
 from jax.sharding import Mesh
 from jaxtyping import Array
 from ml_collections import ConfigDict
@@ -14,6 +13,7 @@ from ml_collections import ConfigDict
 from ssljax import evals
 from ssljax.errors import UserError
 from ssljax.evals import generative
+from ssljax.mesh import to_host
 from ssljax.methods.contract import TrainState
 from ssljax.run import pretrained
 from ssljax.run import workdir as workdirs
@@ -79,7 +79,7 @@ def _encoder(
         ) from error
     # What trains it further is of no use here.
     state = pretrained.restore(config, method, mesh).replace(opt_state={})
-    weights = jax.tree.map(_to_host, (state.params, state.variables, state.memory))
+    weights = to_host((state.params, state.variables, state.memory))
     return generative.Extractor(
         name=f"{run.method.name}-{run.data.name}-step{config.init.step}",
         features=lambda images: features(state, images),
@@ -90,10 +90,3 @@ def _encoder(
 
 def _shape(shape: tuple[int, ...]) -> str:
     return "x".join(map(str, shape))
-
-
-def _to_host(array: Array) -> np.ndarray:
-    """The whole array, in every process."""
-    if not array.is_fully_addressable and not array.is_fully_replicated:
-        return multihost_utils.process_allgather(array, tiled=True)
-    return np.asarray(array)

@@ -347,7 +347,7 @@ class GeneratorEvaluator:
 
         def pixels() -> Iterator[np.ndarray]:
             training = self._training
-            for part in evals.stream(_pixels, training, mesh=self._experiment.mesh):
+            for part in evals.stream(evals.raw_pixels, training, mesh=self._experiment.mesh):
                 places.append(part.places)
                 yield part.outputs["features"]
 
@@ -381,8 +381,3 @@ def _generate(
     if count % split.mesh.size == 0:
         latents = jax.lax.with_sharding_constraint(latents, split)
     return generative.to_pixels(method.generate(state, latents))
-
-
-@jax.jit
-def _pixels(images: Array) -> dict[str, Array]:
-    return {"features": evals.raw_pixels(images)}

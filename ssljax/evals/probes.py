@@ -248,7 +248,7 @@ class NetworkEvaluator:
         """What is read of the labelled images of a split."""
         split = scan.source.split
         outputs = (
-            _pixels
+            evals.raw_pixels
             if state is None
             else functools.partial(self._outputs, state, names=tuple(names))
         )
@@ -272,8 +272,3 @@ _OTHER_SET = (
     "choose a labelled set in config.evals.name, or set config.evals.during and config.evals.final "
     "to ()."
 )
-
-
-@jax.jit
-def _pixels(images: Array) -> dict[str, Array]:
-    return {"features": evals.raw_pixels(images)}

@@ -7,14 +7,14 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.experimental import multihost_utils
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jax.sharding import Mesh
 from jaxtyping import Array, Float, PRNGKeyArray, UInt8
 
 from ssljax.evals.generative.extractor import Extractor
 from ssljax.evals.generative.reference import Reference
 from ssljax.evals.generative.score import Score
 from ssljax.evals.generative.statistics import SetStatistics, check_count, measure
+from ssljax.mesh import local_rows, to_host
 from ssljax.metrics.coverage import class_coverage
 from ssljax.metrics.fid import frechet_distance
 from ssljax.metrics.inception_score import inception_score
@@ -141,9 +141,9 @@ def _draw(
 ) -> Iterator[Mapping[str, np.ndarray]]:
     """Draws batches of one size, so that the generator compiles once, and gives local rows."""
     size = -(-batch_size // mesh.size) * mesh.size
-    here = _local_rows(mesh, size)
+    here = local_rows(mesh, size)
     for number, start in enumerate(range(0, count, batch_size)):
-        images = _to_host(sample(jax.random.fold_in(key, number), batch_size))
+        images = to_host(sample(jax.random.fold_in(key, number), batch_size))
         if images.shape != (batch_size, *shape) or images.dtype != np.uint8:
             raise ValueError(
                 f"The generator gave {images.dtype} of shape {images.shape}; it must give uint8 of "
@@ -156,18 +156,3 @@ def _draw(
             "label": np.full(size, -1, np.int32)[here],
             "index": places.astype(np.int32)[here],
         }
-
-
-def _local_rows(mesh: Mesh, size: int) -> slice:
-    """The rows of a batch that lie on devices of this process."""
-    sharding = NamedSharding(mesh, PartitionSpec(mesh.axis_names))
-    indices = sharding.addressable_devices_indices_map((size,)).values()
-    bounds = [index[0].indices(size)[:2] for index in indices if index is not None]
-    return slice(min(start for start, _ in bounds), max(stop for _, stop in bounds))
-
-
-def _to_host(array: Array | np.ndarray) -> np.ndarray:
-    """The whole array, in every process."""
-    if isinstance(array, jax.Array) and not array.is_fully_addressable:
-        return multihost_utils.process_allgather(array, tiled=True)
-    return np.asarray(array)
