@@ -14,7 +14,7 @@ from ssljax.data.sources.catalog import open_source
 from ssljax.data.sources.classes import with_classes, with_labels
 from ssljax.data.sources.digits import prepare_digits
 from ssljax.data.sources.folder import FolderSource
-from ssljax.data.sources.subset import FewLabels, Subset, read_labels
+from ssljax.data.sources.subset import FewLabels, Subset, labelled_rows, read_labels
 from ssljax.data.sources.tfds import TfdsSource, open_builder
 
 __all__ = [
@@ -36,6 +36,7 @@ __all__ = [
     "fingerprint",
     "gather",
     "index_batches",
+    "labelled_rows",
     "load_all",
     "open_builder",
     "open_source",

@@ -14,6 +14,9 @@ from jaxtyping import Array, Float, Int, Num, UInt8
 from ssljax.augment import check_bytes
 from ssljax.mesh import batch_sharding, to_host
 
+_LARGEST = 32
+"""Pixels a side of the images that stand as raw pixels."""
+
 Outputs = Callable[[Array], dict[str, Array]]
 
 
@@ -122,7 +125,14 @@ def raw_pixels(
 ) -> dict[str, UInt8[Array, "batch dim"]]:
     """The pixels themselves, which must be bytes, as "features": the baseline without a network.
 
-    They stay bytes; no probe minds the scale of its features.
+    They stay bytes; no probe minds the scale of its features. Images of more than 32 pixels a side
+    are made smaller to 32, so that the baseline of large photographs takes no more room than
+    features do.
     """
     check_bytes(images)
-    return {"features": images.reshape(images.shape[0], -1)}
+    rows, height, width, channels = images.shape
+    shape = (rows, min(height, _LARGEST), min(width, _LARGEST), channels)
+    if shape != images.shape:
+        smaller = jax.image.resize(images.astype(jnp.float32), shape, "linear")
+        images = jnp.clip(jnp.round(smaller), 0, 255).astype(jnp.uint8)
+    return {"features": images.reshape(rows, -1)}

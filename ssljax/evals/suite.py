@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Float, Int, Real
 
+from ssljax.data import labelled_rows
 from ssljax.metrics.few_label import few_label_probe
 from ssljax.metrics.knn import knn_accuracies, knn_names
 from ssljax.metrics.labels import labelled
@@ -78,7 +79,11 @@ def score_features(
         scores["linear"] = linear_probe(*sets, epochs=linear_epochs).accuracy
     if "few_label" in which:
         for labels in few_label:
-            result = few_label_probe(*sets, labels, few_label_seeds)
+            draws = [
+                labelled_rows(train_y, num_classes, labels, seed, "config.evals.few_label")
+                for seed in range(few_label_seeds)
+            ]
+            result = few_label_probe(*sets, draws)
             name = _few_label_name(labels)
             scores |= {name: result.mean, f"{name}_std": result.std}
     return scores

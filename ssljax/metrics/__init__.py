@@ -11,7 +11,7 @@ from ssljax.metrics.collapse import (
     rankme,
 )
 from ssljax.metrics.coverage import class_coverage
-from ssljax.metrics.few_label import few_label_probe, labelled_rows
+from ssljax.metrics.few_label import few_label_probe
 from ssljax.metrics.fid import frechet_distance
 from ssljax.metrics.inception_score import inception_score
 from ssljax.metrics.kid import kernel_distance, squared_mmd
@@ -35,7 +35,6 @@ __all__ = [
     "knn_accuracy",
     "knn_predict",
     "labelled",
-    "labelled_rows",
     "linear_probe",
     "nearest_rows",
     "precision_recall",

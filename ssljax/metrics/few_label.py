@@ -11,12 +11,17 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Real
 
-from ssljax.errors import UserError
 from ssljax.metrics.labels import labelled
-from ssljax.metrics.logistic import fit_softmax_regression, principal_axes
+from ssljax.metrics.logistic import (
+    PrincipalAxes,
+    SoftmaxRegression,
+    fit_softmax_regression,
+    principal_axes,
+)
 from ssljax.metrics.scaling import standardization
 
 _FOLDS = 5
+_TEST_CHUNK = 8192
 # Per dimension: the squared length of standardised features grows with their number, so one grid
 # suits 128 dimensions and 3072 alike.
 _STRENGTHS = (0.03, 0.1, 0.3, 1.0, 3.0)
@@ -45,8 +50,7 @@ def few_label_probe(
     test_x: Real[np.ndarray, "test dim"],
     test_y: Int[np.ndarray, "test"],
     num_classes: int,
-    labels: float,
-    seeds: int = 5,
+    draws: Sequence[Int[np.ndarray, "_"]],
 ) -> FewLabelResult:
     """Fits L2-regularised softmax regression to a few labelled rows, for several draws of them.
 
@@ -58,84 +62,42 @@ def few_label_probe(
 
     Args:
       train_x: Features to learn from.
-      train_y: Their classes in [0, num_classes); only the drawn ones are seen, and a row of -1,
-        without a label, is left out.
+      train_y: Their classes in [0, num_classes); only the drawn ones are seen.
       test_x: Features to report on.
-      test_y: Their classes, likewise.
+      test_y: Their classes; a row of -1, without a label, is left out.
       num_classes: Number of classes.
-      labels: Labels a class; below 1, the share of each class.
-      seeds: Number of draws, with seeds 0, 1, ....
+      draws: Of each draw the rows of train whose labels are known, grouped by class and within a
+        class in random order, as `ssljax.data.labelled_rows` gives them.
 
     Returns:
       Accuracies.
 
     Raises:
-      UserError: If a class has fewer rows than `labels`.
-      ValueError: If `labels` is not positive or `seeds` less than 1, or no row has a label.
+      ValueError: If there is no draw, one holds a row without a label, or no test row has one.
     """
-    if seeds < 1:
-        raise ValueError(f"seeds is {seeds}; it must be 1 or more.")
-    train_x, train_y = labelled(train_x, train_y, num_classes)
+    if not draws:
+        raise ValueError("There is no draw of labels.")
     test_x, test_y = labelled(test_x, test_y, num_classes)
     statistics = standardization(train_x)
-    test = jnp.asarray(statistics.apply(test_x)), jnp.asarray(test_y, jnp.int32)
     values = []
-    for seed in range(seeds):
-        rows = labelled_rows(train_y, num_classes, labels, seed)
+    for rows in draws:
         known = train_y[rows].astype(np.int32)
-        drawn = jnp.asarray(statistics.apply(train_x[rows]))
-        train = drawn, jnp.asarray(known), jnp.asarray(_folds(known))
-        values.append(float(jax.device_get(_accuracy(*train, *test, num_classes=num_classes))))
-    spread = float(np.std(values, ddof=1)) if seeds > 1 else 0.0
+        if known.min() < 0:
+            raise ValueError("A row that is drawn has no label.")
+        model = _fit(
+            jnp.asarray(statistics.apply(train_x[rows])),
+            jnp.asarray(known),
+            jnp.asarray(_folds(known)),
+            num_classes=num_classes,
+        )
+        right = 0
+        for start in range(0, len(test_x), _TEST_CHUNK):
+            part = jnp.asarray(statistics.apply(test_x[start : start + _TEST_CHUNK]))
+            predicted = jax.device_get(_predict(*model, part))
+            right += int(np.sum(predicted == test_y[start : start + _TEST_CHUNK]))
+        values.append(right / len(test_y))
+    spread = float(np.std(values, ddof=1)) if len(draws) > 1 else 0.0
     return FewLabelResult(float(np.mean(values)), spread, tuple(values))
-
-
-def labelled_rows(
-    train_y: Int[np.ndarray, "train"],
-    num_classes: int,
-    labels: float,
-    seed: int,
-    key: str = "config.evals.few_label",
-    class_names: Sequence[str] = (),
-) -> Int[np.ndarray, "rows"]:
-    """Draws the rows whose labels are known.
-
-    The draw depends on the classes and the seed alone, never on features: every network is judged
-    on the same rows. At one seed a smaller draw is part of a larger one.
-
-    Args:
-      train_y: Class of each row, -1 for none. A class without rows is left out.
-      num_classes: Number of classes.
-      labels: Rows of each class; below 1, the share of each class, rounded, at least one row.
-      seed: Of the draw.
-      key: Where `labels` is set, for the message.
-      class_names: Names of the classes, likewise; their numbers where there are none.
-
-    Returns:
-      Indices into `train_y`, grouped by class.
-
-    Raises:
-      UserError: If a class has fewer rows than `labels`, or no row has a label.
-      ValueError: If `labels` is not positive.
-    """
-    if labels <= 0:
-        raise ValueError(f"labels is {labels}; it must be positive.")
-    rng = np.random.default_rng([seed, 2])
-    chosen = []
-    for label in range(num_classes):
-        rows = rng.permutation(np.flatnonzero(train_y == label))
-        if not len(rows):
-            continue
-        if len(rows) < labels:
-            name = repr(class_names[label]) if class_names else label
-            raise UserError(
-                f"{key} wants {labels:g} labels a class, but class {name} has {len(rows)} in "
-                f"train: ask for at most {len(rows)}."
-            )
-        chosen.append(rows[: int(labels) if labels >= 1 else max(round(labels * len(rows)), 1)])
-    if not chosen:
-        raise UserError(f"{key} wants labels, but none of the {len(train_y)} images has one.")
-    return np.concatenate(chosen)
 
 
 def _folds(labels: Int[np.ndarray, "rows"]) -> Bool[np.ndarray, "folds rows"]:
@@ -150,15 +112,13 @@ def _folds(labels: Int[np.ndarray, "rows"]) -> Bool[np.ndarray, "folds rows"]:
 
 
 @functools.partial(jax.jit, static_argnames="num_classes")
-def _accuracy(
+def _fit(
     train_x: Float[Array, "train dim"],
     train_y: Int[Array, "train"],
     held_out: Bool[Array, "folds train"],
-    test_x: Float[Array, "test dim"],
-    test_y: Int[Array, "test"],
     num_classes: int,
-) -> Float[Array, ""]:
-    """Chooses the strength, fits all labelled rows, and scores the test set."""
+) -> tuple[PrincipalAxes, SoftmaxRegression]:
+    """Chooses the strength and fits all labelled rows."""
     axes = principal_axes(train_x)
     rows = axes.project(train_x)
     grid = jnp.asarray(_STRENGTHS, jnp.float32) * train_x.shape[1]
@@ -176,5 +136,12 @@ def _accuracy(
     model = fit_softmax_regression(
         rows, train_y, jnp.ones(train_y.shape, bool), strength[None], axes.variances, num_classes
     )
-    predicted = jnp.argmax(model.logits(axes.project(test_x))[0], axis=1)
-    return jnp.mean((predicted == test_y).astype(jnp.float32))
+    return axes, model
+
+
+@jax.jit
+def _predict(
+    axes: PrincipalAxes, model: SoftmaxRegression, rows: Float[Array, "test dim"]
+) -> Int[Array, "test"]:
+    """The class that the first classifier finds likeliest for each row."""
+    return jnp.argmax(model.logits(axes.project(rows))[0], axis=1)

@@ -11,6 +11,7 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array, Float, Int, Real
 
 from ssljax.metrics.labels import labelled
@@ -96,6 +97,7 @@ def knn_accuracies(
     num_classes: int,
     settings: Settings = ((20, 0.07), (200, 0.1)),
     chunk: tuple[int, int] = (_TEST_CHUNK, _TRAIN_CHUNK),
+    mesh: Mesh | None = None,
 ) -> dict[str, float]:
     """Scores several (k, temperature) pairs from one search for the largest k.
 
@@ -106,7 +108,9 @@ def knn_accuracies(
       test_labels: Their classes, likewise.
       num_classes: Number of classes.
       settings: Pairs of (k, temperature).
-      chunk: Rows of (test, train) compared at once.
+      chunk: Rows of (test, train) compared at once, on each device.
+      mesh: Devices over which the test rows are split; one device by default. The result is the
+        same on any.
 
     Returns:
       Accuracies in [0, 1] under "knn<k>", such as "knn20". A k that stands in several pairs also
@@ -114,10 +118,10 @@ def knn_accuracies(
     """
     test_features, truth = labelled(test_features, test_labels, num_classes)
     predictions = _predict(
-        train_features, train_labels, test_features, num_classes, settings, chunk
+        train_features, train_labels, test_features, num_classes, settings, chunk, mesh
     )
     return {
-        name: float(np.mean(jax.device_get(predicted) == truth))
+        name: float(np.mean(np.asarray(predicted) == truth))
         for name, predicted in zip(knn_names(settings), predictions, strict=True)
     }
 
@@ -137,8 +141,10 @@ def _predict(
     num_classes: int,
     settings: Settings,
     chunk: tuple[int, int],
+    mesh: Mesh | None = None,
 ) -> list[Int[Array, "test"]]:
     """Searches once for the largest k, then votes for each setting."""
+    mesh = _one_device() if mesh is None else mesh
     tiny = np.finfo(np.float32).tiny
     if not settings or any(k < 1 or temperature < tiny for k, temperature in settings):
         raise ValueError(f"kNN needs every k >= 1 and temperature > 0, not {tuple(settings)}")
@@ -146,79 +152,119 @@ def _predict(
         raise ValueError(f"chunks need at least one row, not {chunk}")
     train_features, train_labels = labelled(train_features, train_labels, num_classes)
     train, test = train_features.shape[0], test_features.shape[0]
-    test_chunk, train_chunk = min(chunk[0], max(test, 1)), min(chunk[1], train)
+    on_each = -(-test // mesh.size)  # Test rows of a device.
+    test_chunk, train_chunk = min(chunk[0], max(on_each, 1)), min(chunk[1], train)
     most = min(max(k for k, _ in settings), train)
-
-    queries = l2_normalize(_padded(test_features, 0, test, test_chunk).astype(jnp.float32))
-    similarities = jnp.full((queries.shape[0], most), -jnp.inf, jnp.float32)
-    labels = jnp.zeros((queries.shape[0], most), jnp.int32)
+    split, whole = (NamedSharding(mesh, spec) for spec in _layouts(mesh))
+    padded = _padded(test_features, test_chunk * mesh.size)
+    queries, shape = _placed(padded, split), (len(padded), most)
+    similarities = _placed(np.full(shape, -np.inf, np.float32), split)
+    labels = _placed(np.zeros(shape, np.int32), split)
     for start in range(0, train, train_chunk):
         stop = min(start + train_chunk, train)
-        keys = _padded(train_features, start, stop, train_chunk)
-        key_labels = _padded(train_labels, start, stop, train_chunk)
+        keys, key_labels = (
+            _placed(_padded(rows[start:stop], train_chunk), whole)
+            for rows in (train_features, train_labels)
+        )
+        valid = _placed(np.int32(stop - start), whole)
         similarities, labels = _search(
-            queries, similarities, labels, keys, key_labels, np.int32(stop - start), test_chunk
+            queries, similarities, labels, keys, key_labels, valid, test_chunk, mesh
         )
     return [
-        _vote(similarities, labels, min(k, train), temperature, test_chunk)[:test]
+        _vote(similarities, labels, min(k, train), temperature, test_chunk, mesh)[:test]
         for k, temperature in settings
     ]
 
 
-def _padded(rows: Array | np.ndarray, start: int, stop: int, multiple: int) -> Array:
-    """Puts rows[start:stop] on the device, zero-padded to a multiple: one shape, one program."""
-    part = jnp.asarray(rows[start:stop])
-    short = -(stop - start) % multiple
-    return jnp.pad(part, [(0, short)] + [(0, 0)] * (part.ndim - 1))
+def _one_device() -> Mesh:
+    return Mesh(np.array(jax.local_devices()[:1]), ("rows",))
 
 
-@partial(jax.jit, static_argnames="test_chunk", donate_argnames=("similarities", "labels"))
+def _layouts(mesh: Mesh) -> tuple[PartitionSpec, PartitionSpec]:
+    """Rows split over all devices, and a copy on each."""
+    return PartitionSpec(mesh.axis_names), PartitionSpec()
+
+
+def _placed(rows: Array | np.ndarray | np.generic, where: NamedSharding) -> Array:
+    """Lays what every process holds whole on the devices of all."""
+    return jax.make_array_from_callback(np.shape(rows), where, lambda part: np.asarray(rows)[part])
+
+
+def _padded(rows: Array | np.ndarray, multiple: int) -> np.ndarray:
+    """The rows, zero-padded to a multiple: one shape, one program."""
+    rows = np.asarray(rows)
+    return np.pad(rows, [(0, -len(rows) % multiple)] + [(0, 0)] * (rows.ndim - 1))
+
+
+@partial(
+    jax.jit, static_argnames=("test_chunk", "mesh"), donate_argnames=("similarities", "labels")
+)
 def _search(
-    queries: Float[Array, "test dim"],
+    queries: Real[Array, "test dim"],
     similarities: Float[Array, "test k"],
     labels: Int[Array, "test k"],
     keys: Real[Array, "train dim"],
     key_labels: Int[Array, "train"],
-    valid: Int[Array | np.ndarray | np.integer, ""],
+    valid: Int[Array, ""],
     test_chunk: int,
+    mesh: Mesh,
 ) -> tuple[Float[Array, "test k"], Int[Array, "test k"]]:
     """Merges the nearest of the first `valid` keys into the running top k."""
-    keys = l2_normalize(keys.astype(jnp.float32))
-    real = jnp.arange(keys.shape[0]) < valid
-    k = similarities.shape[1]
+    split, whole = _layouts(mesh)
 
-    def one_chunk(running: tuple[Array, Array, Array]) -> tuple[Array, Array]:
-        query, best, best_labels = running
-        new = jnp.where(real[None, :], inner_products(query, keys), -jnp.inf)
-        new, index = jax.lax.top_k(new, min(k, keys.shape[0]))
-        # Older rows stand first: top_k prefers the lower index, so ties do not depend on chunks.
-        best, pick = jax.lax.top_k(jnp.concatenate([best, new], axis=1), k)
-        best_labels = jnp.concatenate([best_labels, key_labels[index]], axis=1)
-        return best, jnp.take_along_axis(best_labels, pick, axis=1)
+    def on_one_device(
+        queries: Array,
+        best: Array,
+        best_labels: Array,
+        keys: Array,
+        key_labels: Array,
+        valid: Array,
+    ) -> tuple[Array, Array]:
+        keys = l2_normalize(keys.astype(jnp.float32))
+        real = jnp.arange(keys.shape[0]) < valid
+        k = best.shape[1]
 
-    chunks = jax.tree.map(
-        lambda rows: rows.reshape(-1, test_chunk, *rows.shape[1:]),
-        (queries, similarities, labels),
+        def one_chunk(running: tuple[Array, Array, Array]) -> tuple[Array, Array]:
+            query, best, best_labels = running
+            query = l2_normalize(query.astype(jnp.float32))
+            new = jnp.where(real[None, :], inner_products(query, keys), -jnp.inf)
+            new, index = jax.lax.top_k(new, min(k, keys.shape[0]))
+            # Older rows stand first: top_k prefers the lower index, so ties do not depend on
+            # chunks.
+            best, pick = jax.lax.top_k(jnp.concatenate([best, new], axis=1), k)
+            best_labels = jnp.concatenate([best_labels, key_labels[index]], axis=1)
+            return best, jnp.take_along_axis(best_labels, pick, axis=1)
+
+        chunks = _chunks((queries, best, best_labels), test_chunk)
+        best, best_labels = jax.lax.map(one_chunk, chunks)
+        return best.reshape(-1, k), best_labels.reshape(-1, k)
+
+    each = jax.shard_map(
+        on_one_device,
+        mesh=mesh,
+        in_specs=(split, split, split, whole, whole, whole),
+        out_specs=(split, split),
     )
-    best, best_labels = jax.lax.map(one_chunk, chunks)
-    return best.reshape(-1, k), best_labels.reshape(-1, k)
+    return each(queries, similarities, labels, keys, key_labels, valid)
 
 
-@partial(jax.jit, static_argnames=("k", "test_chunk"))
+@partial(jax.jit, static_argnames=("k", "test_chunk", "mesh"))
 def _vote(
     similarities: Float[Array, "test most"],
     labels: Int[Array, "test most"],
     k: int,
     temperature: float | Float[Array, ""],
     test_chunk: int,
+    mesh: Mesh,
 ) -> Int[Array, "test"]:
-    """Adds up the votes of the k nearest and returns the class with most.
+    """Adds up the votes of the k nearest and returns the class with most, on every device.
 
     Every neighbour counts the votes for its own class, so nothing has the size of all classes.
     """
+    split, whole = _layouts(mesh)
 
-    def one_chunk(nearest: tuple[Array, Array]) -> Array:
-        similarity, label = nearest
+    def one_chunk(nearest: tuple[Array, Array, Array]) -> Array:
+        similarity, label, temperature = nearest
         # Relative to the nearest: the same winner, and exp cannot overflow at a small temperature.
         weight = jnp.exp((similarity - similarity[:, :1]) / temperature)
 
@@ -232,8 +278,15 @@ def _vote(
         wins = votes == jnp.max(votes, axis=1, keepdims=True)
         return jnp.min(jnp.where(wins, label, jnp.iinfo(label.dtype).max), axis=1)
 
-    chunks = (
-        similarities[:, :k].reshape(-1, test_chunk, k),
-        labels[:, :k].reshape(-1, test_chunk, k),
-    )
-    return jax.lax.map(one_chunk, chunks).reshape(-1)
+    def on_one_device(similarities: Array, labels: Array, temperature: Array) -> Array:
+        nearest = _chunks((similarities[:, :k], labels[:, :k]), test_chunk)
+        return jax.lax.map(lambda rows: one_chunk((*rows, temperature)), nearest).reshape(-1)
+
+    each = jax.shard_map(on_one_device, mesh=mesh, in_specs=(split, split, whole), out_specs=split)
+    predicted = each(similarities, labels, jnp.asarray(temperature, jnp.float32))
+    return jax.lax.with_sharding_constraint(predicted, NamedSharding(mesh, whole))
+
+
+def _chunks(rows: tuple[Array, ...], size: int) -> tuple[Array, ...]:
+    """Rows that are worked on one after the other, `size` at a time."""
+    return jax.tree.map(lambda x: x.reshape(-1, size, *x.shape[1:]), rows)

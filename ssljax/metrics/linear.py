@@ -7,22 +7,25 @@ regularisation on a held-out part of train; the sweep trains all settings at onc
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int, PRNGKeyArray, Real
+from jaxtyping import Array, Float, Int, Real
 
 from ssljax.metrics.labels import labelled
-from ssljax.metrics.scaling import Standardization, standardization
+from ssljax.metrics.scaling import Standardization, standardization_of
 from ssljax.ops.schedules import half_cosine
 
 LEARNING_RATES = (0.003, 0.01, 0.03, 0.1, 0.3)
 WEIGHT_DECAYS = (0.0, 1e-4, 1e-3, 1e-2)
 _MOMENTUM = 0.9
 _LEAST_STEPS = 1000
+_DEVICE_BYTES = 2**26
+"""Of features that lie on the device at once."""
+_ROWS_READ = 8192
 
 
 class ProbeResult(NamedTuple):
@@ -41,10 +44,44 @@ class ProbeResult(NamedTuple):
     weight_decay: float
 
 
+Read = Callable[[Int[np.ndarray, "rows"], int], Iterable[Real[np.ndarray, "_ dim"]]]
+"""`read(rows, size)` gives the features of these rows, in this order, `size` of them at a time."""
+
+
 def linear_probe(
     train_x: Real[np.ndarray, "train dim"],
     train_y: Int[np.ndarray, "train"],
     test_x: Real[np.ndarray, "test dim"],
+    test_y: Int[np.ndarray, "test"],
+    num_classes: int,
+    **options: Any,
+) -> ProbeResult:
+    """Trains and scores a linear classifier of frozen features that lie in the host's memory.
+
+    Args:
+      train_x: Features to learn from.
+      train_y: Their classes in [0, num_classes); a row of -1, without a label, is left out.
+      test_x: Features to report on.
+      test_y: Their classes, likewise.
+      num_classes: Number of classes.
+      **options: As for `streamed_linear_probe`.
+
+    Returns:
+      Accuracy and choice.
+
+    Raises:
+      ValueError: as `streamed_linear_probe` does.
+    """
+    train_x, train_y = labelled(train_x, train_y, num_classes)
+    test_x, test_y = labelled(test_x, test_y, num_classes)
+    train, test = _reader(train_x), _reader(test_x)
+    return streamed_linear_probe(train, train_y, test, test_y, num_classes, **options)
+
+
+def streamed_linear_probe(
+    train: Read,
+    train_y: Int[np.ndarray, "train"],
+    test: Read,
     test_y: Int[np.ndarray, "test"],
     num_classes: int,
     *,
@@ -55,17 +92,18 @@ def linear_probe(
     batch_size: int = 512,
     holdout: float = 0.1,
 ) -> ProbeResult:
-    """Trains and scores a linear classifier of frozen features.
+    """Trains and scores a linear classifier of features that are read whenever they are needed.
 
     Features are standardised with the statistics of train. Every pair of learning rate and weight
     decay is trained on 1 - `holdout` of train by SGD (momentum 0.9, cosine to 0), all pairs at
     once. The pair that is best on the held-out rest is trained again on all of train, and that
-    classifier alone meets the test set.
+    classifier alone meets the test set. A few batches at a time lie on the device.
 
     Args:
-      train_x: Features to learn from.
-      train_y: Their classes in [0, num_classes); a row of -1, without a label, is left out.
-      test_x: Features to report on.
+      train: Reads features to learn from: twice for their statistics, once an epoch for each of
+        both fits, and once for the choice.
+      train_y: Their classes in [0, num_classes), each known.
+      test: Reads features to report on, once.
       test_y: Their classes, likewise.
       num_classes: Number of classes.
       seed: Of the held-out part and of the order of the batches.
@@ -86,28 +124,43 @@ def linear_probe(
         raise ValueError(f"holdout is {holdout}; it must be in (0, 1).")
     if epochs < 1:
         raise ValueError(f"epochs is {epochs}; it must be 1 or more.")
-    train_x, train_y = labelled(train_x, train_y, num_classes)
-    test_x, test_y = labelled(test_x, test_y, num_classes)
     held = _held_out(train_y, holdout, seed)
     if held.all() or not held.any():
         raise ValueError(f"A holdout of {holdout} leaves nothing to train on or to choose by.")
     pairs = np.array([(lr, wd) for lr in learning_rates for wd in weight_decays], np.float32)
-    statistics = standardization(train_x)
-    # One copy of train on the device, for all fits.
-    x, y = jnp.asarray(statistics.apply(train_x)), jnp.asarray(train_y, jnp.int32)
+    everything = np.arange(len(train_y))
+    statistics = standardization_of(lambda: train(everything, _ROWS_READ))
     fit = functools.partial(
-        _fit, x, y, num_classes=num_classes, epochs=epochs, batch_size=batch_size, seed=seed
+        _fit,
+        train,
+        train_y,
+        statistics,
+        num_classes=num_classes,
+        epochs=epochs,
+        batch_size=batch_size,
+        seed=seed,
     )
+    chosen_by = np.flatnonzero(held)
     sweep = fit(np.flatnonzero(~held), pairs)
-    scores = _accuracies(sweep, statistics, train_x[held], train_y[held])
+    scores = _accuracies(sweep, statistics, train(chosen_by, _ROWS_READ), train_y[chosen_by])
     best = int(np.argmax(scores))
-    final = fit(np.arange(len(train_x)), pairs[best : best + 1])
+    final = fit(everything, pairs[best : best + 1])
+    reported = test(np.arange(len(test_y)), _ROWS_READ)
     return ProbeResult(
-        accuracy=float(_accuracies(final, statistics, test_x, test_y)[0]),
+        accuracy=float(_accuracies(final, statistics, reported, test_y)[0]),
         holdout_accuracy=float(scores[best]),
         learning_rate=float(pairs[best, 0]),
         weight_decay=float(pairs[best, 1]),
     )
+
+
+def _reader(features: Real[np.ndarray, "rows dim"]) -> Read:
+    """Reads from an array."""
+
+    def read(rows: Int[np.ndarray, "rows"], size: int) -> Iterator[np.ndarray]:
+        return (features[rows[start : start + size]] for start in range(0, len(rows), size))
+
+    return read
 
 
 def _held_out(labels: Int[np.ndarray, "rows"], share: float, seed: int) -> np.ndarray:
@@ -121,8 +174,9 @@ def _held_out(labels: Int[np.ndarray, "rows"], share: float, seed: int) -> np.nd
 
 
 def _fit(
-    x: Float[Array, "rows dim"],
-    y: Int[Array, "rows"],
+    read: Read,
+    labels: Int[np.ndarray, "rows"],
+    statistics: Standardization,
     used: Int[np.ndarray, "used"],
     pairs: np.ndarray,
     *,
@@ -131,52 +185,41 @@ def _fit(
     batch_size: int,
     seed: int,
 ) -> dict[str, Array]:
-    """Trains one classifier a pair on the rows that are used, all on the same batches."""
+    """Trains one classifier a pair on the rows that are used, all on the same shuffled batches."""
     batch_size = min(batch_size, len(used))
-    steps = len(used) // batch_size
+    steps = len(used) // batch_size  # An incomplete batch is left out.
     epochs = max(epochs, -(-_LEAST_STEPS // steps))
-    settings, dim = len(pairs), x.shape[1]
+    settings, dim = len(pairs), len(statistics.mean)
     weights = {
         "kernel": jnp.zeros((settings, dim, num_classes)),
         "bias": jnp.zeros((settings, num_classes)),
     }
     momentum = jax.tree.map(jnp.zeros_like, weights)
-    used_device, pairs_device = jnp.asarray(used, jnp.int32), jnp.asarray(pairs)
-    key = jax.random.key(seed)
+    at_once = batch_size * min(steps, max(1, _DEVICE_BYTES // (4 * dim * batch_size)))
+    key, done = jax.random.key(seed), 0
     for epoch in range(epochs):
-        weights, momentum = _epoch(
-            weights,
-            momentum,
-            x,
-            y,
-            used_device,
-            pairs_device,
-            jax.random.fold_in(key, epoch),
-            jnp.asarray(epoch * steps, jnp.int32),
-            total=epochs * steps,
-            batch_size=batch_size,
-        )
+        order = jax.random.permutation(jax.random.fold_in(key, epoch), len(used))
+        rows = used[np.asarray(order)[: steps * batch_size]]
+        parts = zip(range(0, len(rows), at_once), read(rows, at_once), strict=True)
+        for start, features in parts:
+            x = statistics.apply(features).reshape(-1, batch_size, dim)
+            y = labels[rows[start : start + at_once]].astype(np.int32).reshape(-1, batch_size)
+            progress = (np.arange(done, done + len(x)) / (epochs * steps)).astype(np.float32)
+            weights, momentum = _train(weights, momentum, x, y, pairs, progress)
+            done += len(x)
     return weights
 
 
-@functools.partial(
-    jax.jit, static_argnames=("total", "batch_size"), donate_argnames=("weights", "momentum")
-)
-def _epoch(
+@functools.partial(jax.jit, donate_argnames=("weights", "momentum"))
+def _train(
     weights: dict[str, Array],
     momentum: dict[str, Array],
-    x: Float[Array, "rows dim"],
-    y: Int[Array, "rows"],
-    used: Int[Array, "used"],
-    pairs: Float[Array, "settings 2"],
-    key: PRNGKeyArray,
-    first: Int[Array, ""],
-    total: int,
-    batch_size: int,
+    x: Float[Array | np.ndarray, "steps batch dim"],
+    y: Int[Array | np.ndarray, "steps batch"],
+    pairs: Float[Array | np.ndarray, "settings 2"],
+    progress: Float[Array | np.ndarray, "steps"],
 ) -> tuple[dict[str, Array], dict[str, Array]]:
-    """One pass over shuffled batches; the incomplete one is left out."""
-    steps = used.shape[0] // batch_size
-    order = used[jax.random.permutation(key, used.shape[0])[: steps * batch_size]]
+    """Takes a step with each of several batches; `progress` is the share of all steps done."""
 
     def loss(weights: dict[str, Array], x: Array, y: Array, weight_decay: Array) -> Array:
         logits = x @ weights["kernel"] + weights["bias"][None]
@@ -186,35 +229,40 @@ def _epoch(
 
     gradients = jax.vmap(jax.grad(loss), in_axes=(0, None, None, 0))
 
-    def step(carry: tuple, row: tuple) -> tuple[tuple, None]:
+    def step(carry: tuple, batch: tuple) -> tuple[tuple, None]:
         weights, momentum = carry
-        number, rows = row
-        progress = (first + number).astype(jnp.float32) / total
-        rates = half_cosine(pairs[:, 0], 0.0, progress)
-        grads = gradients(weights, x[rows], y[rows], pairs[:, 1])
+        x, y, progress = batch
+        rates = half_cosine(jnp.asarray(pairs[:, 0]), 0.0, progress)
+        grads = gradients(weights, x, y, pairs[:, 1])
         momentum = jax.tree.map(lambda m, g: _MOMENTUM * m + g, momentum, grads)
         weights = jax.tree.map(
             lambda w, m: w - rates.reshape(-1, *[1] * (w.ndim - 1)) * m, weights, momentum
         )
         return (weights, momentum), None
 
-    batches = (jnp.arange(steps), order.reshape(steps, batch_size))
-    (weights, momentum), _ = jax.lax.scan(step, (weights, momentum), batches)
+    (weights, momentum), _ = jax.lax.scan(step, (weights, momentum), (x, y, progress))
     return weights, momentum
 
 
 def _accuracies(
     weights: dict[str, Array],
     statistics: Standardization,
-    x: Real[np.ndarray, "rows dim"],
-    y: Int[np.ndarray, "rows"],
+    parts: Iterable[Real[np.ndarray, "_ dim"]],
+    labels: Int[np.ndarray, "rows"],
 ) -> np.ndarray:
     """Top-1 of each classifier."""
-    right = np.zeros(len(weights["bias"]))
-    for start in range(0, len(x), 8192):
-        part = jnp.asarray(statistics.apply(x[start : start + 8192]))
-        predicted = jnp.argmax(
-            jnp.einsum("bd,sdc->sbc", part, weights["kernel"]) + weights["bias"][:, None], axis=-1
-        )
-        right += np.sum(jax.device_get(predicted) == y[None, start : start + 8192], axis=1)
-    return right / len(x)
+    right, start = np.zeros(len(weights["bias"])), 0
+    for part in parts:
+        predicted = np.asarray(_predict(weights, statistics.apply(part)))
+        right += np.sum(predicted == labels[None, start : start + len(part)], axis=1)
+        start += len(part)
+    return right / len(labels)
+
+
+@jax.jit
+def _predict(
+    weights: dict[str, Array], x: Float[Array | np.ndarray, "rows dim"]
+) -> Int[Array, "settings rows"]:
+    """The class that each classifier finds likeliest for each row."""
+    logits = jnp.einsum("bd,sdc->sbc", x, weights["kernel"]) + weights["bias"][:, None]
+    return jnp.argmax(logits, axis=-1)

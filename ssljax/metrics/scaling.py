@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -37,25 +37,36 @@ class Standardization(NamedTuple):
 
 
 def standardization(train: Real[np.ndarray, "rows dim"]) -> Standardization:
-    """Takes the statistics of train.
+    """Takes the statistics of train, as `standardization_of` does.
+
+    Args:
+      train: Features, at least one row.
+    """
+    return standardization_of(lambda: (train[part] for part in _parts(train)))
+
+
+def standardization_of(
+    parts: Callable[[], Iterable[Real[np.ndarray, "_ dim"]]],
+) -> Standardization:
+    """Takes the statistics of features that come part by part.
 
     The deviation is found in a second pass, about the mean, in float64. A feature is constant where
     its deviation is no more than the rounding of its own magnitude in float32: neither the unit nor
     the other features matter.
 
     Args:
-      train: Features, at least one row.
+      parts: Gives the parts of one pass, at least one row in all; called twice.
     """
-    rows, dim = train.shape
-    total, square = np.zeros(dim), np.zeros(dim)
-    for part in _parts(train):
-        total += np.sum(train[part], axis=0, dtype=np.float64)
+    rows, total, square = 0, np.zeros(()), np.zeros(())
+    for part in parts():
+        rows += len(part)
+        total = total + np.sum(part, axis=0, dtype=np.float64)
     mean = total / rows
-    for part in _parts(train):
-        square += np.sum(np.square(train[part] - mean[None]), axis=0)
+    for part in parts():
+        square = square + np.sum(np.square(part - mean[None]), axis=0)
     std = np.sqrt(square / rows)
     varies = std > _ROUNDING * np.abs(mean)
-    return Standardization(mean, np.divide(1.0, std, out=np.zeros(dim), where=varies))
+    return Standardization(mean, np.divide(1.0, std, out=np.zeros(len(std)), where=varies))
 
 
 def standardize(

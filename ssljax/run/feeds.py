@@ -15,7 +15,7 @@ from jax.sharding import Mesh
 from jaxtyping import Array, Int
 from ml_collections import ConfigDict
 
-from ssljax import data, mesh, methods, metrics
+from ssljax import data, mesh, methods
 from ssljax.errors import UserError
 from ssljax.methods.contract import Batch, Feed
 
@@ -282,7 +282,7 @@ def _labelled_rows(
             "config.method.online_probe learns from the labels of all images, and "
             "config.data.labels keeps most of them back: set one of the two to its default."
         )
-    return metrics.labelled_rows(
+    return data.labelled_rows(
         data.read_labels(source, keys.threads or None),
         source.num_classes,
         keys.labels,

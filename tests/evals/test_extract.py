@@ -51,6 +51,21 @@ def test_raw_pixels_are_bytes():
         evals.raw_pixels(jnp.asarray(_images(2), jnp.float32))
 
 
+def test_raw_pixels_of_large_images_are_means_of_their_places():
+    images = np.random.default_rng(0).integers(0, 256, (2, 64, 96, 3)).astype(np.uint8)
+    found = np.asarray(evals.raw_pixels(jnp.asarray(images))["features"]).reshape(2, 32, 32, 3)
+    assert found.dtype == np.uint8
+    # Triangles about each place: all weights are positive, and those of a row add up to one.
+    centres = (np.arange(32) + 0.5) * 2 - 0.5, (np.arange(32) + 0.5) * 3 - 0.5
+    wanted = images.astype(np.float64)
+    for axis, (centre, reach) in enumerate(zip(centres, (2, 3), strict=True), 1):
+        away = np.abs(np.arange(images.shape[axis])[None] - centre[:, None])
+        weights = np.maximum(0, 1 - away / reach)
+        weights /= weights.sum(axis=1, keepdims=True)
+        wanted = np.moveaxis(np.tensordot(weights, wanted, (1, axis)), 0, axis)
+    assert np.max(np.abs(found - wanted)) < 0.51
+
+
 def test_images_without_a_label_are_left_out_and_counted():
     labels = np.where(np.arange(37) % 3 == 1, -1, 2).astype(np.int32)
     scan = _scan(_images(37), labels)

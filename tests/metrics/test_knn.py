@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from ssljax.mesh import make_mesh
 from ssljax.metrics import knn
 
 
@@ -65,6 +66,14 @@ def test_several_settings_share_one_search():
     assert both["knn5"] == pytest.approx(np.mean(wanted == sets[3]))
 
 
+@pytest.mark.parametrize("sizes", [(8, 1), (2, 4)])
+def test_accuracies_are_the_same_on_any_mesh(sizes):
+    sets, settings = _sets(), ((5, 0.07), (50, 0.1))
+    wanted = knn.knn_accuracies(*sets, settings=settings)
+    found = knn.knn_accuracies(*sets, settings=settings, chunk=(3, 64), mesh=make_mesh(*sizes))
+    assert found == wanted
+
+
 def test_no_array_has_test_rows_times_train_rows():
     shapes = jax.eval_shape(
         lambda: (jnp.zeros((4096, 8)), jnp.zeros((4096, 200)), jnp.zeros((4096, 200), jnp.int32))
@@ -72,7 +81,12 @@ def test_no_array_has_test_rows_times_train_rows():
     keys = jax.ShapeDtypeStruct((8192, 8), jnp.float32)
     labels = jax.ShapeDtypeStruct((8192,), jnp.int32)
     lowered = knn._search.lower(
-        *shapes, keys, labels, jax.ShapeDtypeStruct((), jnp.int32), test_chunk=64
+        *shapes,
+        keys,
+        labels,
+        jax.ShapeDtypeStruct((), jnp.int32),
+        test_chunk=64,
+        mesh=knn._one_device(),
     )
     memory = lowered.compile().memory_analysis()
     assert memory.temp_size_in_bytes < 4096 * 8192 * 4 / 4
@@ -82,7 +96,8 @@ def test_the_vote_holds_no_more_than_a_few_numbers_a_neighbour():
     rows, k = 4096, 200
     similarities = jax.ShapeDtypeStruct((rows, k), jnp.float32)
     labels = jax.ShapeDtypeStruct((rows, k), jnp.int32)
-    memory = knn._vote.lower(similarities, labels, k, 0.1, 1024).compile().memory_analysis()
+    lowered = knn._vote.lower(similarities, labels, k, 0.1, 1024, knn._one_device())
+    memory = lowered.compile().memory_analysis()
     assert memory.temp_size_in_bytes < 4 * 1024 * k * 4
 
 

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from ssljax.metrics.linear import _held_out, linear_probe
+from ssljax.metrics import linear
+from ssljax.metrics.linear import _held_out, linear_probe, streamed_linear_probe
 
 
 def _separable(rows, seed, dim=6, classes=3):
@@ -63,3 +64,24 @@ def test_no_epochs_are_refused():
     train, test = _separable(30, 0), _separable(10, 1)
     with pytest.raises(ValueError, match="epochs is -3"):
         linear_probe(*train, *test, 3, epochs=-3)
+
+
+def test_what_is_streamed_is_learnt_as_from_memory_a_few_batches_at_a_time(monkeypatch):
+    (x, y), (test_x, test_y) = _separable(600, 0), _separable(100, 1)
+    wanted = linear_probe(x, y, test_x, test_y, 3, batch_size=50, epochs=2)
+    sizes = []
+
+    def read(features):
+        def parts(rows, size):
+            for start in range(0, len(rows), size):
+                sizes.append(len(rows[start : start + size]))
+                yield features[rows[start : start + size]]
+
+        return parts
+
+    monkeypatch.setattr(linear, "_DEVICE_BYTES", 4 * x.shape[1] * 120)
+    monkeypatch.setattr(linear, "_ROWS_READ", 70)
+    found = streamed_linear_probe(read(x), y, read(test_x), test_y, 3, batch_size=50, epochs=2)
+    assert found[1:] == wanted[1:]
+    assert found.accuracy == pytest.approx(wanted.accuracy, abs=0.011)
+    assert max(sizes) == 100

@@ -6,7 +6,8 @@ import pytest
 from scipy.special import logsumexp
 from sklearn.linear_model import LogisticRegression
 
-from ssljax.metrics.few_label import few_label_probe, labelled_rows
+from ssljax import data
+from ssljax.metrics.few_label import few_label_probe
 from ssljax.metrics.logistic import fit_softmax_regression, principal_axes
 from ssljax.metrics.scaling import standardize
 
@@ -99,8 +100,8 @@ def test_turning_keeps_lengths_and_puts_the_variance_on_the_axes():
 def test_the_probe_with_many_labels_is_the_fit_of_the_best_held_out_strength():
     x, y = _rows(400, 8)
     test_x, test_y = _rows(300, 8, seed=5)
-    result = few_label_probe(x, y, test_x, test_y, 3, labels=10, seeds=1)
-    rows = labelled_rows(y, 3, 10, seed=0)
+    rows = data.labelled_rows(y, 3, 10, seed=0, key="labels")
+    result = few_label_probe(x, y, test_x, test_y, 3, [rows])
     mean, std = x.astype(np.float64).mean(axis=0), x.astype(np.float64).std(axis=0)
     train, test, known = (x[rows] - mean) / std, (test_x - mean) / std, y[rows]
     fold = np.arange(len(rows)) % 5
@@ -118,11 +119,7 @@ def test_the_probe_with_many_labels_is_the_fit_of_the_best_held_out_strength():
 def test_the_test_set_chooses_nothing():
     x, y = _rows(300, 8)
     test_x, test_y = _rows(200, 8, seed=5)
-    one = few_label_probe(x, y, test_x, test_y, 3, labels=6, seeds=1)
-    other = few_label_probe(x, y, test_x, (test_y + 1) % 3, 3, labels=6, seeds=1)
+    rows = data.labelled_rows(y, 3, 6, seed=0, key="labels")
+    one = few_label_probe(x, y, test_x, test_y, 3, [rows])
+    other = few_label_probe(x, y, test_x, (test_y + 1) % 3, 3, [rows])
     assert one.mean + other.mean <= 1.0
-
-
-def test_a_smaller_draw_is_part_of_a_larger_one_of_the_same_seed():
-    _, y = _rows(300, 8)
-    assert set(labelled_rows(y, 3, 2, 4)) < set(labelled_rows(y, 3, 6, 4))

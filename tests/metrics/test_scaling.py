@@ -5,6 +5,7 @@ import tracemalloc
 import numpy as np
 import pytest
 
+from ssljax import data
 from ssljax.metrics.few_label import few_label_probe
 from ssljax.metrics.linear import linear_probe
 from ssljax.metrics.scaling import standardize
@@ -22,7 +23,8 @@ def _probes(train_x, train_y, test_x, test_y):
     linear = linear_probe(
         train_x, train_y, test_x, test_y, 3, learning_rates=(0.1,), weight_decays=(0.0,)
     )
-    return linear.accuracy, few_label_probe(train_x, train_y, test_x, test_y, 3, 5, 2).mean
+    draws = [data.labelled_rows(train_y, 3, 5, seed, "labels") for seed in range(2)]
+    return linear.accuracy, few_label_probe(train_x, train_y, test_x, test_y, 3, draws).mean
 
 
 def test_standardized_features_have_mean_0_and_variance_1_on_train():

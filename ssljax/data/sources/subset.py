@@ -10,6 +10,7 @@ from jaxtyping import Int, Int32
 from ssljax.data.pipeline import default_threads
 from ssljax.data.sources.base import NO_LABEL, Record, Source
 from ssljax.data.sources.relabelled import Relabelled
+from ssljax.errors import UserError
 
 # Large enough to hide the cost of a task, small enough to hold few records at a time.
 _RECORDS_PER_TASK = 256
@@ -103,3 +104,53 @@ def read_labels(source: Source, threads: int | None = None) -> Int32[np.ndarray,
     with ThreadPoolExecutor(threads or default_threads()) as pool:
         labels = [label for part in pool.map(source.read_labels, parts) for label in part]
     return np.array([NO_LABEL if label is None else label for label in labels], np.int32)
+
+
+def labelled_rows(
+    labels: Int[np.ndarray, "records"],
+    num_classes: int,
+    per_class: float,
+    seed: int,
+    key: str,
+    class_names: Sequence[str] = (),
+) -> Int[np.ndarray, "rows"]:
+    """Draws the records whose labels are known.
+
+    The draw depends on the classes and the seed alone, never on images or features: every network
+    learns from, or is judged on, the same records. At one seed a smaller draw is part of a larger
+    one.
+
+    Args:
+      labels: class of each record, -1 for none. A class without records is left out.
+      num_classes: number of classes.
+      per_class: records of each class; below 1, the share of each class, rounded, at least one.
+      seed: of the draw.
+      key: where `per_class` is set, for the message.
+      class_names: names of the classes, likewise; their numbers where there are none.
+
+    Returns:
+      Indices into `labels`, grouped by class and in random order within one.
+
+    Raises:
+      UserError: a class has fewer records than `per_class`, or no record has a label.
+      ValueError: `per_class` is not positive.
+    """
+    if per_class <= 0:
+        raise ValueError(f"per_class is {per_class}; it must be positive.")
+    rng = np.random.default_rng([seed, 2])
+    chosen = []
+    for label in range(num_classes):
+        rows = rng.permutation(np.flatnonzero(labels == label))
+        if not len(rows):
+            continue
+        if len(rows) < per_class:
+            name = repr(class_names[label]) if class_names else label
+            raise UserError(
+                f"{key} wants {per_class:g} labels a class, but class {name} has {len(rows)} in "
+                f"train: ask for at most {len(rows)}."
+            )
+        count = int(per_class) if per_class >= 1 else max(round(per_class * len(rows)), 1)
+        chosen.append(rows[:count])
+    if not chosen:
+        raise UserError(f"{key} wants labels, but none of the {len(labels)} images has one.")
+    return np.concatenate(chosen)

@@ -10,10 +10,12 @@ from ssljax.data import (
     Loader,
     Source,
     Subset,
+    labelled_rows,
     load_all,
     open_source,
     read_labels,
 )
+from ssljax.errors import UserError
 
 LABELS = np.arange(600) % 3
 
@@ -85,3 +87,31 @@ def test_labels_of_a_prepared_set(digits_dir):
     source = open_source("digits", "test", digits_dir)
     arrays = load_all(source, image_size=8, channels=1)
     np.testing.assert_array_equal(read_labels(source), arrays["label"])
+
+
+def test_a_draw_has_so_many_of_each_class_and_depends_on_the_seed_alone():
+    labels = np.random.default_rng(0).integers(4, size=400)
+    rows = labelled_rows(labels, 4, 5, seed=1, key="labels")
+    assert np.bincount(labels[rows]).tolist() == [5, 5, 5, 5]
+    assert len(set(rows.tolist())) == 20
+    assert np.array_equal(rows, labelled_rows(labels, 4, 5, seed=1, key="labels"))
+    assert not np.array_equal(rows, labelled_rows(labels, 4, 5, seed=2, key="labels"))
+
+
+def test_a_fraction_is_taken_of_each_class():
+    labels = np.repeat([0, 1, 2, 3], [100, 200, 300, 5])
+    rows = labelled_rows(labels, 4, 0.1, seed=0, key="labels")
+    assert np.bincount(labels[rows]).tolist() == [10, 20, 30, 1]
+
+
+def test_a_smaller_draw_is_part_of_a_larger_one_of_the_same_seed():
+    labels = np.random.default_rng(0).integers(3, size=300)
+    few, more = (set(labelled_rows(labels, 3, n, seed=4, key="labels")) for n in (2, 6))
+    assert few < more
+
+
+def test_more_labels_than_a_class_has_are_refused():
+    with pytest.raises(UserError, match=r"some.key wants 500 labels a class, but class 'a' has 3"):
+        labelled_rows(np.zeros(3, int), 1, 500, seed=0, key="some.key", class_names=("a",))
+    with pytest.raises(UserError, match=r"some.key wants labels, but none of the 3 images"):
+        labelled_rows(np.full(3, -1), 1, 5, seed=0, key="some.key")
