@@ -6,6 +6,7 @@
 
 from ssljax.data.decode import CorruptImage, decode
 from ssljax.data.device import DeviceCache, Prefetch, gather, put_on_devices, to_global
+from ssljax.data.fields import Boxes, Clip, Field, Frame, Image, Label, Mask, MultiLabel
 from ssljax.data.order import Order
 from ssljax.data.pipeline import Loader, index_batches, load_all
 from ssljax.data.scan import Scan
@@ -20,11 +21,19 @@ from ssljax.data.sources.tfds import TfdsSource, open_builder
 __all__ = [
     "NO_LABEL",
     "ArraySource",
+    "Boxes",
+    "Clip",
     "CorruptImage",
     "DeviceCache",
     "FewLabels",
+    "Field",
     "FolderSource",
+    "Frame",
+    "Image",
+    "Label",
     "Loader",
+    "Mask",
+    "MultiLabel",
     "Order",
     "Prefetch",
     "Record",

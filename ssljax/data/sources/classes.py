@@ -1,9 +1,10 @@
 """Classes by name, whatever their numbers in a split, and labels that must be there."""
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from ssljax.data.fields import Field
 from ssljax.data.sources.base import Record, Source
 from ssljax.errors import UserError
 
@@ -27,6 +28,11 @@ class _Relabelled(Source):
         self._source = source
         self._relabel = relabel
 
+    @property
+    def fields(self) -> Mapping[str, Field]:
+        """Those of the whole set."""
+        return self._source.fields
+
     def __len__(self) -> int:
         return len(self._source)
 
@@ -38,7 +44,7 @@ class _Relabelled(Source):
         """Reads several records."""
         records = self._source.read_many(indices)
         return [
-            record._replace(label=self._relabel(index, record.label))
+            {**record, "label": self._relabel(index, record.get("label"))}
             for index, record in zip(indices, records, strict=True)
         ]
 

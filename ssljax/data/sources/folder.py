@@ -98,7 +98,7 @@ class FolderSource(Source):
                 f"{self.describe(index)} cannot be read ({error.strerror}): restore it, or remove"
                 " it and start again."
             ) from error
-        return Record(data, self._label(file))
+        return {"image": data, "label": self._label(file)}
 
     def read_labels(self, indices: Sequence[int]) -> list[int | None]:
         """Reads the classes from the paths; no file is opened."""

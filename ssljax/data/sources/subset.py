@@ -1,12 +1,13 @@
 """Few labels: the classes of a source, a part of its records, and labels that are kept back."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 from jaxtyping import Int, Int32
 
+from ssljax.data.fields import Field
 from ssljax.data.pipeline import default_threads
 from ssljax.data.sources.base import NO_LABEL, Record, Source
 
@@ -30,6 +31,11 @@ class Subset(Source):
         self.class_names = source.class_names
         self._source = source
         self._indices = np.sort(indices).tolist()
+
+    @property
+    def fields(self) -> Mapping[str, Field]:
+        """Those of the whole set."""
+        return self._source.fields
 
     def __len__(self) -> int:
         return len(self._indices)
@@ -76,6 +82,11 @@ class FewLabels(Source):
         self._source = source
         self._labelled = frozenset(labelled.tolist())
 
+    @property
+    def fields(self) -> Mapping[str, Field]:
+        """Those of the whole set."""
+        return self._source.fields
+
     def __len__(self) -> int:
         return len(self._source)
 
@@ -87,7 +98,7 @@ class FewLabels(Source):
         """Reads several records."""
         records = self._source.read_many(indices)
         return [
-            record if index in self._labelled else record._replace(label=None)
+            record if index in self._labelled else {**record, "label": None}
             for index, record in zip(indices, records, strict=True)
         ]
 

@@ -97,7 +97,10 @@ class TfdsSource(Source):
 
     def _record(self, index: int, example: dict) -> Record:
         image = _get(example, self._image_path)
-        return Record(FloatPNG(image) if self._is_float else image, self._label(index, example))
+        return {
+            "image": FloatPNG(image) if self._is_float else image,
+            "label": self._label(index, example),
+        }
 
     def _label(self, index: int, example: dict) -> int | None:
         if self._label_path is None:
