@@ -204,12 +204,17 @@ class Experiment:
 
     def load(self, source: data.Source) -> dict[str, np.ndarray]:
         """Reads a whole source as the network is to see it: "image" and perhaps "label"."""
+        return data.load_all(source, **self._reading)
+
+    @property
+    def _reading(self) -> dict[str, Any]:
+        """How whatever reads a source is to read it."""
         config = self.config.data
-        return data.load_all(
-            source,
+        return dict(
             image_size=config.image_size,
             channels=config.channels,
             resize=config.resize,
+            value_range=tuple(config.range) or None,
             max_corrupt=config.max_corrupt,
             threads=config.threads or None,
         )
@@ -240,12 +245,8 @@ class Experiment:
             batch_size=batch_size,
             rows=mesh.local_rows(self.mesh, batch_size),
             order=order,
-            image_size=config.image_size,
-            channels=config.channels,
-            resize=config.resize,
-            threads=config.threads or None,
-            max_corrupt=config.max_corrupt,
             keep=keep,
+            **self._reading,
         )
 
     def feed(self) -> Feed:
@@ -287,16 +288,7 @@ class Experiment:
                 data.gather,
                 lambda step: data.index_batches(size, start_step=step, **order),
             )
-        loader = data.Loader(
-            source,
-            image_size=config.image_size,
-            channels=config.channels,
-            resize=config.resize,
-            threads=config.threads or None,
-            prefetch=config.prefetch,
-            max_corrupt=config.max_corrupt,
-            **order,
-        )
+        loader = data.Loader(source, prefetch=config.prefetch, **self._reading, **order)
         return _Stream((), lambda _, batch: batch, loader.iterate)
 
 
