@@ -70,3 +70,15 @@ def test_what_does_not_fit_the_channels_is_told(tmp_path, images, capsys, change
     assert main.main(_command(tmp_path, images, **changes)) == 2
     told = capsys.readouterr().err.strip().splitlines()[-1]
     assert sentence in told
+
+
+@pytest.mark.parametrize("cache", ["none", "device"])
+def test_what_a_method_does_not_use_does_no_harm(tmp_path, cache):
+    generator = np.random.default_rng(0)
+    for kind in ("images", "masks"):
+        (tmp_path / "data" / kind).mkdir(parents=True)
+        for k in range(16):
+            pixels = generator.integers(0, 5, (9, 9), np.uint8)
+            cv2.imwrite(str(tmp_path / "data" / kind / f"{k}.png"), pixels)
+    changes = dict(data__channels=1, data__cache=cache, data__mask_classes=5)
+    assert main.main(_command(tmp_path, tmp_path / "data", **changes)) == 0

@@ -41,6 +41,13 @@ def base_config(method: str) -> ConfigDict:
             resize="short_side",  # "short_side", "exact", "pad" or "none".
             image_key="",
             label_key="",
+            multi_label_key="",  # TFDS features that are read as well, where they are named.
+            mask_key="",
+            boxes_key="",
+            void=255,  # The number of a mask's pixels that belong to no class.
+            mask_classes=0,  # Classes of masks, numbered from 0; 0: any number.
+            max_boxes=100,  # Boxes that an image may have.
+            frames=0,  # Above 0, a folder's records are clips of so many frames.
             labels=0.0,  # Labels a class that are known; below 1, a fraction of them; 0: all.
             labels_seed=0,  # Of their draw.
             threads=0,  # Of the host that read and decode; 0: one a core, at most 16.
@@ -164,6 +171,7 @@ _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
         _one_of("short_side", "exact", "pad", "none"),
         '"short_side", "exact", "pad" or "none"',
     ),
+    "data.max_boxes": (_positive, "a positive number of boxes"),
     "data.threads": (lambda value: 0 <= value <= 1024, "from 0 (one a core) to 1024"),
     "data.prefetch": (lambda value: 0 < value <= 1024, "from 1 to 1024 batches"),
     "data.max_corrupt": (_not_negative, "0 or more images"),

@@ -114,11 +114,9 @@ def open_image(
     plain = channels in (1, 3) and value_range is None
     if isinstance(image, np.ndarray):
         values = image
-    elif image.startswith(_NPY_START):
-        values = _open_npy(image)
     elif isinstance(image, FloatPNG):
         values = _open_float_png(image)
-    elif plain:
+    elif plain and not image.startswith(_NPY_START):
         return _decode_bytes(image, channels)
     elif image.startswith(_TIFF_STARTS):
         values = _open_tiff(image)
@@ -140,7 +138,10 @@ def open_stored(data: bytes) -> np.ndarray:
 
     Raises:
       CorruptImage: the bytes cannot be decoded, or end too early.
+      Misfit: they are an array of another shape.
     """
+    if data.startswith(_NPY_START):
+        return _open_npy(data)
     stored = None if _ends_early(data) else _open(data, cv2.IMREAD_UNCHANGED)
     if stored is None:
         raise CorruptImage("OpenCV cannot decode it whole")

@@ -250,6 +250,34 @@ class Boxes:
         return result
 
 
+@dataclasses.dataclass(frozen=True)
+class Parts:
+    """What is read of a record beside its image and its class; nothing by default.
+
+    Attributes:
+      mask_key: The TFDS feature that holds the mask, a path such as "scan/mask" where it is nested;
+        empty for no mask. In a folder, `images/` and `masks/` say enough.
+      multi_label_key: The TFDS feature that holds any number of classes, such as "labels".
+      boxes_key: The TFDS feature that holds the boxes, such as "objects/bbox". Their classes are
+        the feature "label" beside it, or else the only class there, or else 0.
+      void: See `Mask`.
+      mask_classes: See `Mask`, of which it is `classes`.
+      max_boxes: See `Boxes`, of which it is `count`.
+      frames: See `Clip`; with 0 there are images and no clips.
+    """
+
+    mask_key: str = ""
+    multi_label_key: str = ""
+    boxes_key: str = ""
+    void: int = 255
+    mask_classes: int = 0
+    max_boxes: int = 100
+    frames: int = 0
+
+
+NO_PARTS = Parts()
+
+
 def decode_record(
     fields: Mapping[str, Field], record: Mapping[str, Any], frame: Frame
 ) -> dict[str, np.ndarray]:

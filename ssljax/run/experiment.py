@@ -78,6 +78,9 @@ class Experiment:
             data_dir=config.data.dir or None,
             image_key=config.data.image_key or None,
             label_key=config.data.label_key or None,
+            parts=data.Parts(
+                **{part.name: config.data[part.name] for part in dataclasses.fields(data.Parts)}
+            ),
         )
         whole = _with_labels(config, self._opened, known)
         self.labelled: data.Source | None = None
@@ -162,12 +165,12 @@ class Experiment:
     def _abstract_batch(self) -> PyTree:
         """Shapes and types of what the step is fed: see `data.Loader.iterate`."""
         rows = (self.config.batch_size, self.batches_per_step)
+        frame = self._frame
         shapes: dict[str, tuple[tuple[int, ...], type]] = {}
         for prefix, source in self._sources().items():
-            shapes[f"{prefix}image"] = (*rows, *self.task.image_shape), np.uint8
             shapes[f"{prefix}index"] = rows, np.int32
-            if source.num_classes is not None:
-                shapes[f"{prefix}label"] = rows, np.int32
+            for name, field in source.fields.items():
+                shapes[prefix + name] = (*rows, *field.shape(frame)), field.dtype
         placed = mesh.batch_sharding(self.mesh)
         return {
             name: jax.ShapeDtypeStruct(shape, dtype, sharding=placed)
@@ -205,6 +208,14 @@ class Experiment:
     def load(self, source: data.Source) -> dict[str, np.ndarray]:
         """Reads a whole source as the network is to see it: "image" and perhaps "label"."""
         return data.load_all(source, **self._reading)
+
+    @property
+    def _frame(self) -> data.Frame:
+        """What every image is brought to."""
+        config = self.config.data
+        return data.Frame(
+            config.image_size, config.channels, config.resize, tuple(config.range) or None
+        )
 
     @property
     def _reading(self) -> dict[str, Any]:
@@ -282,7 +293,7 @@ class Experiment:
         )
         if config.cache == "device":
             arrays = self.load(source)
-            size = len(arrays["image"])
+            size = len(next(iter(arrays.values())))
             return _Stream(
                 data.put_on_devices(self.mesh, arrays),
                 data.gather,

@@ -70,7 +70,8 @@ class Source(Protocol):
         """What was found, for a reader of the log."""
         count = self.num_classes
         classes = f"{count:,} class{'es' if count > 1 else ''}" if count else "no labels"
-        return f"{self.name}/{self.split}: {len(self):,} images, {classes}"
+        units = "clips" if "clip" in self.fields else "images"
+        return f"{self.name}/{self.split}: {len(self):,} {units}, {classes}"
 
 
 def fingerprint(source: Source) -> dict[str, Any]:
