@@ -51,7 +51,7 @@ def lay_out(data: int, fsdp: int, devices: Sequence[Any]) -> np.ndarray:
       devices: All of them.
 
     Raises:
-      UserError: as `make_mesh` does.
+      UserError: As `make_mesh` does.
     """
     sizes, count = [data, fsdp], len(devices)
     if sizes.count(-1) == 1:

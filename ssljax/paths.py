@@ -37,7 +37,7 @@ def resolve(text: str | os.PathLike[str]) -> Path:
       text: What the user gave: a path, "~" included, or a URI that begins with gs:// or s3://.
 
     Raises:
-      UserError: if the URI is of another kind or names no bucket, if what is needed to read it is
+      UserError: If the URI is of another kind or names no bucket, if what is needed to read it is
         not installed, or if the store refuses to show what lies there.
     """
     name = os.fspath(text)
@@ -118,7 +118,7 @@ def create(path: Path, content: str) -> None:
     `If-None-Match: *`); where a store does not know that, it is told in the log.
 
     Raises:
-      FileExistsError: if there is one.
+      FileExistsError: If there is one.
     """
     if is_remote(path):
         _create_object(path, content.encode())

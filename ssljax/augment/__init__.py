@@ -5,6 +5,15 @@ random, one typed key per example. Whole views are made of bytes (uint8): floats
 their range is not known.
 """
 
+from ssljax.augment.aligned import (
+    Geometry,
+    cut_boxes,
+    view_boxes,
+    view_geometry,
+    view_masks,
+    warp_boxes,
+    warp_masks,
+)
 from ssljax.augment.blur import gaussian_blur
 from ssljax.augment.color import color_jitter, random_grayscale, solarize
 from ssljax.augment.crop import (
@@ -14,7 +23,7 @@ from ssljax.augment.crop import (
     random_resized_crop,
     sample_crop_boxes,
 )
-from ssljax.augment.geometry import affine_matrices, random_affine, random_flip, warp
+from ssljax.augment.geometry import affine_matrices, random_affine, random_flip, sample_affine, warp
 from ssljax.augment.keys import example_keys, fold_keys
 from ssljax.augment.pixels import check_bytes, normalize, to_float, to_tanh_range
 from ssljax.augment.policy import ViewPolicy, view_from_config
@@ -23,6 +32,7 @@ from ssljax.augment.resample import resize
 from ssljax.augment.views import augment_view, center_view, multi_crop
 
 __all__ = [
+    "Geometry",
     "ViewPolicy",
     "affine_matrices",
     "augment_view",
@@ -31,6 +41,7 @@ __all__ = [
     "check_bytes",
     "color_jitter",
     "crop_and_resize",
+    "cut_boxes",
     "example_keys",
     "fold_keys",
     "gaussian_blur",
@@ -42,11 +53,17 @@ __all__ = [
     "random_grayscale",
     "random_resized_crop",
     "resize",
+    "sample_affine",
     "sample_crop_boxes",
     "simclr",
     "solarize",
     "to_float",
     "to_tanh_range",
+    "view_boxes",
     "view_from_config",
+    "view_geometry",
+    "view_masks",
     "warp",
+    "warp_boxes",
+    "warp_masks",
 ]

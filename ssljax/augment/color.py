@@ -21,7 +21,10 @@ _LUMA = (0.2989, 0.587, 0.114)
 
 def _check_channels(images: Float[Array, "batch height width channels"]) -> None:
     if images.shape[-1] not in (1, 3):
-        raise ValueError(f"colour needs 1 or 3 channels, got {images.shape[-1]}.")
+        raise ValueError(
+            f"colour needs 1 or 3 channels, got {images.shape[-1]}: set brightness, contrast, "
+            "saturation, hue and gray_p of the views to 0."
+        )
 
 
 def _gray(
@@ -230,13 +233,13 @@ def color_jitter(
         raise ValueError(
             f"contrast_mode must be 'torchvision' or 'tensorflow', got {contrast_mode!r}."
         )
-    _check_channels(images)
     usable = given
     if images.shape[-1] == 1:
         usable = {name: given[name] for name in ("brightness", "contrast")}
     strengths = {name: strength for name, strength in usable.items() if strength > 0.0}
     if p == 0.0 or not strengths:
         return images
+    _check_channels(images)
     factors, positions = sample_color_jitter(fold_keys(keys, 0), strengths, brightness_mode)
     jittered = apply_color_jitter(images, factors, positions, brightness_mode, contrast_mode)
     changed = to_planar(jittered)
@@ -262,9 +265,9 @@ def random_grayscale(
       ValueError: If the probability or the number of channels is impossible.
     """
     check_probability(p)
-    _check_channels(images)
     if p == 0.0 or images.shape[-1] == 1:
         return images
+    _check_channels(images)
     planes = to_planar(images)
     gray = jnp.broadcast_to(_gray(planes), planes.shape)
     return from_planar(choose(bernoulli(keys, p), gray, planes))

@@ -144,6 +144,25 @@ def random_resized_crop(
     return crop_and_resize(images, boxes, size, method, antialias)
 
 
+def sample_shifts(keys: Key[Array, " batch"], padding: int) -> Int[Array, "batch 2"]:
+    """Samples the shifts of `random_crop_with_padding`.
+
+    Args:
+      keys: One key per example.
+      padding: The largest shift, in pixels.
+
+    Returns:
+      How far the window lies below and right of the image.
+
+    Raises:
+      ValueError: If the padding is negative.
+    """
+    if padding < 0:
+        raise ValueError(f"padding must not be negative, got {padding}.")
+    draw = jax.vmap(lambda key: jax.random.randint(key, (2,), -padding, padding + 1))
+    return draw(keys)
+
+
 def random_crop_with_padding(
     keys: Key[Array, " batch"],
     images: Float[Array, "batch height width channels"],
@@ -165,12 +184,9 @@ def random_crop_with_padding(
     Reference:
       He et al., Deep Residual Learning for Image Recognition, 2016, section 4.2.
     """
-    if padding < 0:
-        raise ValueError(f"padding must not be negative, got {padding}.")
+    shift = sample_shifts(keys, padding)
     if padding == 0:
         return images
-    draw = jax.vmap(lambda key: jax.random.randint(key, (2,), -padding, padding + 1))
-    shift = draw(keys)
 
     def select(size: int, offset: Int[Array, " batch"]) -> Float[Array, "batch out in"]:
         # A row whose source lies in the padding selects nothing, which is the zero wanted.
@@ -202,5 +218,10 @@ def center_crop(
         raise ValueError(
             f"a {out_height}x{out_width} window does not fit in a {height}x{width} image."
         )
-    top, left = round((height - out_height) / 2), round((width - out_width) / 2)
+    top, left = center_offsets(height, width, out_height, out_width)
     return images[:, top : top + out_height, left : left + out_width]
+
+
+def center_offsets(height: int, width: int, out_height: int, out_width: int) -> tuple[int, int]:
+    """The (top, left) of the central window of an image, in pixels."""
+    return round((height - out_height) / 2), round((width - out_width) / 2)

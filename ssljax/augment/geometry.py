@@ -130,16 +130,40 @@ def random_affine(
     Raises:
       ValueError: If an amount is negative or the range of the zoom is empty.
     """
+    height, width = images.shape[1:3]
+    return warp(images, sample_affine(keys, height, width, degrees, translate, scale), fill)
+
+
+def sample_affine(
+    keys: Key[Array, " batch"],
+    height: int,
+    width: int,
+    degrees: float,
+    translate: tuple[float, float] = (0.0, 0.0),
+    scale: tuple[float, float] = (1.0, 1.0),
+) -> Float[Array, "batch 3 3"]:
+    """Samples the matrices of `random_affine`, for images and what belongs to them.
+
+    Args:
+      keys: One key per example.
+      height: Height of the images in pixels.
+      width: Width of the images in pixels.
+      degrees: As for `random_affine`; so too the rest.
+      translate: Likewise.
+      scale: Likewise.
+
+    Returns:
+      One matrix per example.
+
+    Raises:
+      ValueError: If an amount is negative or the range of the zoom is empty.
+    """
     if degrees < 0.0 or min(translate) < 0.0:
         raise ValueError(f"degrees and translate must not be negative: {degrees}, {translate}.")
     if not 0.0 < scale[0] <= scale[1]:
         raise ValueError(f"scale must be 0 < low <= high, got {scale}.")
-    height, width = images.shape[1:3]
     draws = uniform(keys, 4)
     sides = 2.0 * draws[:, :3] - 1.0
     reach = jnp.asarray([translate[0] * width, translate[1] * height], jnp.float32)
     zoom = scale[0] + (scale[1] - scale[0]) * draws[:, 3]
-    matrices = affine_matrices(
-        degrees * sides[:, 0], sides[:, 1:] * reach[None], zoom, height, width
-    )
-    return warp(images, matrices, fill)
+    return affine_matrices(degrees * sides[:, 0], sides[:, 1:] * reach[None], zoom, height, width)

@@ -126,8 +126,7 @@ def resize(
     """
     height, width = images.shape[1:3]
     if isinstance(size, int):
-        shorter = min(height, width)
-        out_height, out_width = pair((size * height // shorter, size * width // shorter))
+        out_height, out_width = shorter_side_size(height, width, size)
     else:
         out_height, out_width = pair(size)
     if (out_height, out_width) == (height, width):
@@ -136,6 +135,12 @@ def resize(
     rows = interpolation_weights(zero, jnp.float32(height), height, out_height, method, antialias)
     columns = interpolation_weights(zero, jnp.float32(width), width, out_width, method, antialias)
     return clip_overshoot(apply_separable(images, rows, columns), method)
+
+
+def shorter_side_size(height: int, width: int, size: int) -> tuple[int, int]:
+    """The (height, width) of an image whose shorter side is made `size`; see `pair` for errors."""
+    shorter = min(height, width)
+    return pair((size * height // shorter, size * width // shorter))
 
 
 def clip_overshoot(

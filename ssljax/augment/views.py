@@ -16,7 +16,7 @@ from ssljax.augment.policy import ViewPolicy
 from ssljax.augment.resample import Interpolation, resize
 
 # The number of an operation picks its key: switching one off leaves the draws of the rest alone.
-_CROP, _FLIP, _JITTER, _GRAY, _BLUR, _SOLARIZE = range(6)
+CROP, FLIP, _JITTER, _GRAY, _BLUR, _SOLARIZE = range(6)
 
 
 def augment_view(
@@ -45,7 +45,7 @@ def augment_view(
     views = to_float(images)
     if policy.crop_scale is not None:
         views = random_resized_crop(
-            fold_keys(keys, _CROP),
+            fold_keys(keys, CROP),
             views,
             policy.size,
             policy.crop_scale,
@@ -54,8 +54,8 @@ def augment_view(
         )
     else:
         views = _fit(views, policy.size, policy.size, policy.interpolation)
-        views = random_crop_with_padding(fold_keys(keys, _CROP), views, policy.crop_padding)
-    views = random_flip(fold_keys(keys, _FLIP), views, policy.flip_p)
+        views = random_crop_with_padding(fold_keys(keys, CROP), views, policy.crop_padding)
+    views = random_flip(fold_keys(keys, FLIP), views, policy.flip_p)
     views = color_jitter(
         fold_keys(keys, _JITTER),
         views,

@@ -72,8 +72,16 @@ _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "init.step": (_not_negative, "0 (the newest) or more"),
     "data.cache": (_one_of("none", "device"), '"none" or "device"'),
     "data.image_size": (_positive, "a positive number of pixels"),
-    "data.channels": (_one_of(1, 3), "1 or 3"),
-    "data.resize": (_one_of("short_side", "exact", "none"), '"short_side", "exact" or "none"'),
+    "data.channels": (_positive, "a positive number"),
+    "data.range": (
+        lambda value: len(value) in (0, 2) and (not value or value[0] < value[1]),
+        "(), or the numbers that are black and white, such as (0, 4095)",
+    ),
+    "data.resize": (
+        _one_of("short_side", "exact", "pad", "none"),
+        '"short_side", "exact", "pad" or "none"',
+    ),
+    "data.max_boxes": (_positive, "a positive number of boxes"),
     "data.threads": (lambda value: 0 <= value <= 1024, "from 0 (one a core) to 1024"),
     "data.prefetch": (lambda value: 0 < value <= 1024, "from 1 to 1024 batches"),
     "data.max_corrupt": (_not_negative, "0 or more images"),

@@ -70,6 +70,7 @@ _RANGES: dict[str, _Range] = {
         ),
         _SHARE,
     ),
+    "data.range": _Range(lambda x: True, "a number"),
     "mask_ratio": _Range(lambda x: 0 < x < 1, "above 0 and below 1"),
     **dict.fromkeys(
         ("mesh.data", "mesh.fsdp"),

@@ -6,12 +6,14 @@
 
 from ssljax.data.decode import CorruptImage, decode
 from ssljax.data.device import DeviceCache, Prefetch, gather, put_on_devices, to_global
+from ssljax.data.fields import Boxes, Clip, Field, Frame, Image, Label, Mask, MultiLabel, Parts
 from ssljax.data.order import Order
 from ssljax.data.pipeline import Loader, index_batches, load_all
 from ssljax.data.scan import Scan
 from ssljax.data.sources.base import NO_LABEL, ArraySource, Record, Source, fingerprint
 from ssljax.data.sources.catalog import open_source
 from ssljax.data.sources.classes import with_classes, with_labels
+from ssljax.data.sources.clips import ClipFolder
 from ssljax.data.sources.digits import prepare_digits
 from ssljax.data.sources.folder import FolderSource
 from ssljax.data.sources.subset import FewLabels, Subset, labelled_rows, read_labels
@@ -20,12 +22,22 @@ from ssljax.data.sources.tfds import TfdsSource, open_builder
 __all__ = [
     "NO_LABEL",
     "ArraySource",
+    "Boxes",
+    "Clip",
+    "ClipFolder",
     "CorruptImage",
     "DeviceCache",
     "FewLabels",
+    "Field",
     "FolderSource",
+    "Frame",
+    "Image",
+    "Label",
     "Loader",
+    "Mask",
+    "MultiLabel",
     "Order",
+    "Parts",
     "Prefetch",
     "Record",
     "Scan",

@@ -3,13 +3,17 @@
 Decoding is OpenCV's. The orientation tag of EXIF is applied: an image is seen as a viewer shows it.
 """
 
-from typing import Literal
+import io
+import logging
 
 import cv2
 import numpy as np
 from jaxtyping import UInt8
 
-Resize = Literal["short_side", "exact", "none"]
+from ssljax.data.fit import Resize, fit_pixels, place
+
+Range = tuple[float, float]
+"""The numbers that are black and white."""
 
 _JPEG_START = b"\xff\xd8"
 _JPEG_END = b"\xff\xd9"
@@ -18,20 +22,25 @@ _PNG_START = b"\x89PNG\r\n\x1a\n"
 _PNG_END = b"\x00\x00\x00\x00IEND\xaeB`\x82"
 _PNG_COLOR_TYPE = slice(25, 26)
 _PNG_WITH_ALPHA = (b"\x04", b"\x06")
-_TIFF_STARTS = (b"II*\x00", b"MM\x00*")
+_TIFF_STARTS = (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+")
+_NPY_START = b"\x93NUMPY"
 
 # Images are decoded side by side in threads of our own, so OpenCV must not start more.
 cv2.setNumThreads(0)
-# It would print pages about a damaged file, which the caller tells in a sentence.
+# Both would print pages about a damaged file, which the caller tells in a sentence.
 cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+logging.getLogger("tifffile").setLevel(logging.CRITICAL)
 
 
 class CorruptImage(Exception):
     """The bytes of an image are damaged, cut short or of no known format."""
 
 
-class UnknownScale(Exception):
-    """The numbers of an image have no agreed black and white."""
+class Misfit(Exception):
+    """An image is sound, and not such as the config says: of other channels or of no known scale.
+
+    Its message goes on where the name of the image ends.
+    """
 
 
 class FloatPNG(bytes):
@@ -44,51 +53,76 @@ def decode(
     channels: int,
     image_size: int,
     resize: Resize = "short_side",
+    value_range: Range | None = None,
 ) -> UInt8[np.ndarray, "{image_size} {image_size} {channels}"]:
-    """Decodes, converts and resizes one image.
-
-    Colour order is RGB. A grey image becomes three equal channels, a colour image becomes luma
-    (0.299 R + 0.587 G + 0.114 B), 16 bits become the upper 8, and floats in [0, 1] are multiplied
-    by 255 and rounded. An alpha channel is dropped, so that a transparent pixel shows the colour
-    that is stored beneath; but in TIFF the colours are multiplied by it, and in GIF it has the
-    background's. Of an animation or of several pages the first is taken. Shrinking averages areas,
-    enlarging is bilinear.
+    """Decodes, converts and resizes one image: `open_image`, then `ssljax.data.fit.fit_pixels`.
 
     Args:
-      image: An encoded file (JPEG, PNG, BMP, WebP, GIF, TIFF, ...), a `FloatPNG`, or uint8 pixels
-        (H, W) or (H, W, C) with C in 1, 3 (RGB), 4 (RGBA).
-      channels: 1 or 3.
+      image: As for `open_image`.
+      channels: Likewise.
       image_size: Height and width of the result, in pixels.
-      resize: "short_side" cuts the centre square and resizes it, so that the short side becomes
-        `image_size`; "exact" resizes without regard to the aspect; "none" wants the image to have
-        that size already.
+      resize: See `ssljax.data.fit.place`.
+      value_range: As for `open_image`.
 
     Returns:
       The pixels, uint8, (image_size, image_size, channels).
 
     Raises:
       CorruptImage: The bytes cannot be decoded, or end too early.
-      UnknownScale: The image holds floats outside [0, 1], or integers of more than 16 bits.
+      Misfit: The image has other channels, or no known scale.
       ValueError: `resize` is "none" and the size differs, or an argument is impossible.
     """
-    if channels not in (1, 3):
-        raise ValueError(f"channels must be 1 or 3, got {channels}")
-    if isinstance(image, bytes):
-        pixels = _decode_bytes(image, channels)
-    else:
-        pixels = _convert_channels(image, channels)
+    pixels = open_image(image, channels=channels, value_range=value_range)
     height, width = pixels.shape[:2]
-    if resize == "short_side":
-        side = min(height, width)
-        top, left = (height - side) // 2, (width - side) // 2
-        pixels = _resize(pixels[top : top + side, left : left + side], image_size)
-    elif resize == "exact":
-        pixels = _resize(pixels, image_size)
-    elif resize != "none":
-        raise ValueError(f"resize must be 'short_side', 'exact' or 'none', got {resize!r}")
-    elif (height, width) != (image_size, image_size):
-        raise ValueError(f"is {height}x{width} pixels, not {image_size}x{image_size}")
-    return np.ascontiguousarray(pixels).reshape(image_size, image_size, channels)
+    return fit_pixels(pixels, place(height, width, image_size, resize), image_size)
+
+
+def open_image(
+    image: bytes | np.ndarray, *, channels: int, value_range: Range | None = None
+) -> UInt8[np.ndarray, "height width {channels}"]:
+    """Decodes one image to bytes, in its own size.
+
+    With 1 or 3 channels the colour order is RGB. A grey image becomes three equal channels, a
+    colour image becomes luma (0.299 R + 0.587 G + 0.114 B). An alpha channel is dropped, so that a
+    transparent pixel shows the colour that is stored beneath; but in TIFF the colours are
+    multiplied by it, and in GIF it has the background's. Of an animation or of several pages the
+    first is taken. With other numbers the image must have just as many channels, and the pages of a
+    TIFF count as channels.
+
+    One scale holds for all images of a set, so that they stay comparable: without a range, 8 bits
+    are taken as they are, 16 bits become the upper 8, and floats in [0, 1] are multiplied by 255
+    and rounded. Other numbers need a range; what lies outside it is black or white.
+
+    Args:
+      image: An encoded file (JPEG, PNG, BMP, WebP, GIF, TIFF, NPY, ...), a `FloatPNG`, or pixels
+        (H, W) or (H, W, C). NPY holds such pixels.
+      channels: From 1.
+      value_range: The numbers that become 0 and 255, the rest linearly; TIFF is then taken as it
+        is stored.
+
+    Returns:
+      The pixels.
+
+    Raises:
+      CorruptImage: The bytes cannot be decoded, or end too early.
+      Misfit: The image has other channels; or it has no range, and holds floats outside [0, 1], or
+        integers with a sign or of more than 16 bits.
+      ValueError: The number of channels is impossible.
+    """
+    if channels < 1:
+        raise ValueError(f"channels must be at least 1, got {channels}")
+    plain = channels in (1, 3) and value_range is None
+    if isinstance(image, np.ndarray):
+        values = image
+    elif isinstance(image, FloatPNG):
+        values = _open_float_png(image)
+    elif plain and not image.startswith(_NPY_START):
+        return _decode_bytes(image, channels)
+    elif image.startswith(_TIFF_STARTS):
+        values = _open_tiff(image)
+    else:
+        values = open_stored(image)
+    return _convert_channels(_to_bytes(values, value_range), channels)
 
 
 def has_alpha(image: bytes | np.ndarray) -> bool:
@@ -99,15 +133,63 @@ def has_alpha(image: bytes | np.ndarray) -> bool:
     return image.ndim == 3 and image.shape[2] == 4
 
 
+def open_stored(data: bytes) -> np.ndarray:
+    """Decodes an image to the numbers that it holds, (H, W) or (H, W, C), colours as RGB.
+
+    Raises:
+      CorruptImage: The bytes cannot be decoded, or end too early.
+      Misfit: They are an array of another shape.
+    """
+    if data.startswith(_NPY_START):
+        return _open_npy(data)
+    stored = None if _ends_early(data) else _open(data, cv2.IMREAD_UNCHANGED)
+    if stored is None:
+        raise CorruptImage("OpenCV cannot decode it whole")
+    if stored.ndim == 3 and stored.shape[2] in (3, 4):
+        return stored[:, :, [2, 1, 0, 3][: stored.shape[2]]]
+    return stored
+
+
+def _open_npy(data: bytes) -> np.ndarray:
+    try:
+        values = np.load(io.BytesIO(data), allow_pickle=False)
+    except (ValueError, EOFError, OSError) as error:
+        raise CorruptImage(f"NumPy cannot read it without pickle ({error})") from error
+    if values.ndim not in (2, 3):
+        raise Misfit(f"holds an array of the shape {values.shape}: store (height, width, channels)")
+    return values
+
+
+def _open_float_png(data: FloatPNG) -> np.ndarray:
+    stored = None if _ends_early(data) else _open(data, cv2.IMREAD_UNCHANGED)
+    if stored is None or stored.dtype != np.uint8 or stored.shape[2:] != (4,):
+        raise CorruptImage("it is no PNG of four channels, which a float image is stored as")
+    return cv2.cvtColor(stored, cv2.COLOR_BGRA2RGBA).view(np.float32)
+
+
+def _open_tiff(data: bytes) -> np.ndarray:
+    """All channels or pages, as stored; OpenCV gives the first of them, or wrong ones."""
+    import tifffile  # Loads much that other images do without.
+
+    try:
+        with tifffile.TiffFile(io.BytesIO(data)) as file:
+            series = file.series[0]
+            values, axes = series.asarray(), series.axes
+    except Exception as error:  # A damaged file fails in any way; codecs that are absent, in one.
+        if "imagecodecs" in str(error):
+            raise Misfit(
+                f"cannot be read ({error}): install that, or store the image without compression"
+            ) from error
+        raise CorruptImage(f"tifffile cannot read it ({error})") from error
+    if sorted(axes) in (["X", "Y"], ["S", "X", "Y"]) or (axes[-2:] == "YX" and values.ndim == 3):
+        others = [axis for axis in range(values.ndim) if axes[axis] not in "YX"]
+        return values.transpose(axes.index("Y"), axes.index("X"), *others)
+    raise Misfit(f"is a TIFF with the axes {axes}: store height, width and channels, or pages")
+
+
 def _decode_bytes(data: bytes, channels: int) -> np.ndarray:
     if _ends_early(data):
         raise CorruptImage("the file ends before the image does")
-    if isinstance(data, FloatPNG):
-        stored = _open(data, cv2.IMREAD_UNCHANGED)
-        if stored is None or stored.dtype != np.uint8 or stored.shape[2:] != (4,):
-            raise CorruptImage("it is no PNG of four channels, which a float image is stored as")
-        rgba = cv2.cvtColor(stored, cv2.COLOR_BGRA2RGBA)
-        return _convert_channels(_to_bytes(rgba.view(np.float32)), channels)
     pixels = _open(data, cv2.IMREAD_COLOR if channels == 3 else cv2.IMREAD_GRAYSCALE)
     if pixels is None and data.startswith(_TIFF_STARTS):
         # TIFF alone holds numbers of other types, which OpenCV gives as they are or not at all.
@@ -115,9 +197,10 @@ def _decode_bytes(data: bytes, channels: int) -> np.ndarray:
         if stored is not None and stored.dtype not in (np.uint8, np.uint16):
             if stored.ndim == 3 and stored.shape[2] in (3, 4):
                 stored = stored[:, :, [2, 1, 0]]
-            return _convert_channels(_to_bytes(stored), channels)
+            return _convert_channels(_to_bytes(stored, None), channels)
     if pixels is None:
         raise CorruptImage("OpenCV cannot decode it")
+    pixels = pixels.reshape(*pixels.shape[:2], channels)
     return cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB) if channels == 3 else pixels
 
 
@@ -129,18 +212,29 @@ def _open(data: bytes, flag: int) -> np.ndarray | None:
         return None
 
 
-def _to_bytes(values: np.ndarray) -> UInt8[np.ndarray, "height width *channels"]:
-    """Takes 0 for black and 1 for white."""
+def _to_bytes(
+    values: np.ndarray, value_range: Range | None
+) -> UInt8[np.ndarray, "height width *channels"]:
+    if value_range is not None:
+        low, high = value_range
+        if not np.isfinite(values).all():
+            raise Misfit("holds numbers that are not finite: replace them")
+        scaled = (values.astype(np.float64) - low) * (255 / (high - low))
+        return np.rint(np.clip(scaled, 0, 255)).astype(np.uint8)
+    if values.dtype == np.uint8:
+        return values
+    if values.dtype == np.uint16:
+        return (values >> 8).astype(np.uint8)
     if not np.issubdtype(values.dtype, np.floating):
-        raise UnknownScale(
-            f"holds {values.dtype} numbers, whose white level is unknown: store it with 8"
-            " or 16 bits"
+        raise Misfit(
+            f"holds {values.dtype} numbers, whose white level is unknown: give the numbers that are"
+            " black and white in config.data.range, or store it with 8 or 16 bits"
         )
     low, high = values.min(), values.max()
     if not (low >= 0 and high <= 1):
-        raise UnknownScale(
+        raise Misfit(
             f"holds floats from {low:.4g} to {high:.4g}, and only those in [0, 1] are read: scale"
-            " them to that range, or store it with 8 or 16 bits"
+            " them to that range, or give the numbers that are black and white in config.data.range"
         )
     return np.rint(values * 255).astype(np.uint8)
 
@@ -172,30 +266,17 @@ def _jpeg_scan_start(data: bytes) -> int:
     return len(data)
 
 
-def _convert_channels(pixels: np.ndarray, channels: int) -> np.ndarray:
-    if pixels.dtype != np.uint8 or pixels.ndim not in (2, 3):
-        raise ValueError(f"pixels must be uint8 (H, W[, C]), got {pixels.dtype} {pixels.shape}")
+def _convert_channels(
+    pixels: UInt8[np.ndarray, "height width *stored"], channels: int
+) -> UInt8[np.ndarray, "height width {channels}"]:
     if pixels.ndim == 2:
         pixels = pixels[:, :, None]
-    if pixels.shape[2] not in (1, 3, 4):
-        raise ValueError(f"pixels must have 1, 3 or 4 channels, got {pixels.shape[2]}")
-    if pixels.shape[2] == 1:
-        return pixels if channels == 1 else np.repeat(pixels, 3, axis=2)
-    pixels = pixels[:, :, :3]
-    if channels == 3:
+    stored = pixels.shape[2]
+    if stored == channels and channels != 3:
         return pixels
-    return cv2.cvtColor(np.ascontiguousarray(pixels), cv2.COLOR_RGB2GRAY)
-
-
-def _resize(pixels: np.ndarray, size: int) -> np.ndarray:
-    """Resizes to (size, size): first shrinks the sides that are too long, then enlarges the rest.
-
-    OpenCV's area filter falls back to a poor one when any side grows, hence the two passes.
-    """
-    height, width = pixels.shape[:2]
-    shrunk = (min(height, size), min(width, size))
-    if shrunk != (height, width):
-        pixels = cv2.resize(pixels, shrunk[::-1], interpolation=cv2.INTER_AREA)
-    if shrunk != (size, size):
-        pixels = cv2.resize(pixels, (size, size), interpolation=cv2.INTER_LINEAR)
-    return pixels
+    if channels not in (1, 3) or stored not in (1, 3, 4):
+        raise Misfit(f"has {stored} channels, not the {channels} of config.data.channels")
+    if stored == 1:
+        return np.repeat(pixels, 3, axis=2)
+    pixels = np.ascontiguousarray(pixels[:, :, :3])
+    return pixels if channels == 3 else cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)[:, :, None]

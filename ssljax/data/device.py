@@ -5,12 +5,12 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Iterator
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Any, Generic, TypeVar
 
 import jax
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
-from jaxtyping import Array, Int, UInt8
+from jaxtyping import Array, Int
 
 from ssljax.errors import UserError
 
@@ -23,15 +23,12 @@ Host = TypeVar("Host")
 Placed = TypeVar("Placed")
 
 
-class DeviceCache(NamedTuple):
-    """A whole set on every device of a mesh.
+DeviceCache = dict[str, Array]
+"""A whole set on every device of a mesh, by field, (N, ...).
 
-    It is a pytree: hand it to a jitted function as an argument, never by closure, or the set
-    becomes a constant of the program.
-    """
-
-    image: UInt8[Array, "size height width channels"]
-    label: Int[Array, "size"] | None
+Hand it to a jitted function as an argument, never by closure, or it becomes a constant of the
+program.
+"""
 
 
 def put_on_devices(mesh: Mesh, arrays: dict[str, np.ndarray]) -> DeviceCache:
@@ -39,7 +36,7 @@ def put_on_devices(mesh: Mesh, arrays: dict[str, np.ndarray]) -> DeviceCache:
 
     Args:
       mesh: The devices, of all processes; each process gives the same arrays.
-      arrays: "image", uint8 (N, H, W, C), and perhaps "label", int32 (N,).
+      arrays: Each field of the set, (N, ...): see `ssljax.data.load_all`.
 
     Returns:
       The set, replicated.
@@ -54,13 +51,11 @@ def put_on_devices(mesh: Mesh, arrays: dict[str, np.ndarray]) -> DeviceCache:
             f"The data set takes {size / 1e9:.1f} GB, more than half of the {memory / 1e9:.1f} GB"
             " of a device: set config.data.cache to 'none', or make config.data.image_size smaller."
         )
-    placed = {
-        key: jax.make_array_from_process_local_data(
-            NamedSharding(mesh, PartitionSpec()), array, array.shape
-        )
-        for key, array in arrays.items()
+    everywhere = NamedSharding(mesh, PartitionSpec())
+    return {
+        name: jax.make_array_from_process_local_data(everywhere, array, array.shape)
+        for name, array in arrays.items()
     }
-    return DeviceCache(placed["image"], placed.get("label"))
 
 
 def gather(cache: DeviceCache, indices: Int[Array, "*batch"]) -> dict[str, Array]:
@@ -71,12 +66,10 @@ def gather(cache: DeviceCache, indices: Int[Array, "*batch"]) -> dict[str, Array
       indices: Places in the set, of any shape, sharded like the batch is to be.
 
     Returns:
-      "image", uint8 (*batch, H, W, C); "index", the indices; and "label", (*batch), if the set has
-      labels.
+      "index", the indices; and each field of the set, (*batch, ...).
     """
-    fields = {key: array for key, array in cache._asdict().items() if array is not None}
     return {"index": indices} | {
-        key: array.at[indices].get(mode="promise_in_bounds") for key, array in fields.items()
+        name: array.at[indices].get(mode="promise_in_bounds") for name, array in cache.items()
     }
 
 

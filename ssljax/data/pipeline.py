@@ -11,7 +11,9 @@ import grain
 import numpy as np
 from jaxtyping import Int32
 
-from ssljax.data.decode import Resize
+from ssljax.data.decode import Range
+from ssljax.data.fields import Frame
+from ssljax.data.fit import Resize
 from ssljax.data.order import Order
 from ssljax.data.reading import Reader
 from ssljax.data.sources.base import Source
@@ -38,6 +40,7 @@ class Loader:
         image_size: int,
         channels: int,
         resize: Resize = "short_side",
+        value_range: Range | None = None,
         batches_per_step: int = 1,
         rows: slice = slice(None),
         threads: int | None = None,
@@ -51,8 +54,9 @@ class Loader:
           batch_size: Samples in a global batch, over all processes.
           seed: Fixes the order; any integer from 0.
           image_size: Height and width, in pixels.
-          channels: 1 or 3.
-          resize: See `ssljax.data.decode.decode`.
+          channels: From 1; see `ssljax.data.decode.open_image`.
+          resize: See `ssljax.data.fit.place`.
+          value_range: See `ssljax.data.decode.open_image`.
           batches_per_step: Batches that one step uses, U.
           rows: The places in the global batch that this process loads.
           threads: How many threads read and decode; 0 for none. By default one for each CPU, at
@@ -72,13 +76,7 @@ class Loader:
         self._tasks = [places[i : i + rows_per_task] for i in range(0, len(places), rows_per_task)]
         self._threads = default_threads() if threads is None else threads
         self._prefetch = prefetch
-        self._reader = Reader(
-            source,
-            image_size=image_size,
-            channels=channels,
-            resize=resize,
-            max_corrupt=max_corrupt,
-        )
+        self._reader = Reader(source, Frame(image_size, channels, resize, value_range), max_corrupt)
 
     @property
     def batches_per_epoch(self) -> int:
@@ -97,8 +95,9 @@ class Loader:
           start_step: From 0.
 
         Yields:
-          "image", uint8 (rows, U, H, W, C); "index", int32 (rows, U), the places in the source; and
-          "label", int32 (rows, U), if the source has labels.
+          "index", int32 (rows, U), the places in the source; and an array for each field of the
+          source, (rows, U, ...): "image", uint8 (rows, U, H, W, C), and, if the source has labels,
+          "label", int32 (rows, U), for most.
 
         Raises:
           UserError: Too many images are corrupt, or one has the wrong size.
@@ -121,19 +120,13 @@ class Loader:
         indices = self._order.indices(step, self._tasks[part])
         flat = indices.ravel().tolist()
         records = self._reader.source.read_many(flat)
-        images = np.empty((len(flat), *self._reader.image_shape), np.uint8)
-        labels = np.empty(len(flat), np.int32)
+        batch = self._reader.empty(len(flat))
         for place, (index, record) in enumerate(zip(flat, records, strict=True)):
-            image, label = self._reader.read_or_next(index, record)
-            images[place] = image
-            labels[place] = -1 if label is None else label
-        batch: Batch = {
-            "image": images.reshape(indices.shape + self._reader.image_shape),
-            "index": indices,
+            for name, decoded in self._reader.read_or_next(index, record).items():
+                batch[name][place] = decoded
+        return {"index": indices} | {
+            name: array.reshape(*indices.shape, *array.shape[1:]) for name, array in batch.items()
         }
-        if self._reader.source.num_classes is not None:
-            batch["label"] = labels.reshape(indices.shape)
-        return batch
 
 
 def load_all(
@@ -142,6 +135,7 @@ def load_all(
     image_size: int,
     channels: int,
     resize: Resize = "short_side",
+    value_range: Range | None = None,
     max_corrupt: int = 0,
     limit: int | None = None,
     threads: int | None = None,
@@ -153,34 +147,31 @@ def load_all(
     Args:
       source: The images.
       image_size: Height and width, in pixels.
-      channels: 1 or 3.
-      resize: See `ssljax.data.decode.decode`.
+      channels: From 1; see `ssljax.data.decode.open_image`.
+      resize: See `ssljax.data.fit.place`.
+      value_range: See `ssljax.data.decode.open_image`.
       max_corrupt: How many images may be corrupt.
       limit: Read only the first so many records.
       threads: How many threads read and decode, from 1. By default one for each CPU, at most 16.
 
     Returns:
-      "image", uint8 (N, H, W, C), and "label", int32 (N,), if the source has labels.
+      An array for each field of the source: "image", uint8 (N, H, W, C), and, if the source has
+      labels, "label", int32 (N,), for most.
 
     Raises:
       UserError: Too many images are corrupt, or one has the wrong size.
     """
     size = len(source) if limit is None else min(limit, len(source))
-    reader = Reader(
-        source, image_size=image_size, channels=channels, resize=resize, max_corrupt=max_corrupt
-    )
-    images = np.zeros((size, *reader.image_shape), np.uint8)
-    labels = np.full(size, -1, np.int32)
+    reader = Reader(source, Frame(image_size, channels, resize, value_range), max_corrupt)
+    arrays = reader.empty(size)
     is_sound = np.ones(size, bool)
 
     def load(part: range) -> None:
         for index, record in zip(part, source.read_many(part), strict=True):
-            image = reader.read(index, record)
-            if image is None:
-                is_sound[index] = False
-            else:
-                images[index] = image
-                labels[index] = -1 if record.label is None else record.label
+            decoded = reader.read(index, record)
+            is_sound[index] = decoded is not None
+            for name, array in (decoded or {}).items():
+                arrays[name][index] = array
 
     parts = [range(i, min(i + _IMAGES_PER_TASK, size)) for i in range(0, size, _IMAGES_PER_TASK)]
     with ThreadPoolExecutor(threads or default_threads()) as pool:
@@ -190,9 +181,9 @@ def load_all(
                 future.result()
         finally:
             pool.shutdown(cancel_futures=True)
-    if not is_sound.all():
-        images, labels = images[is_sound], labels[is_sound]
-    return {"image": images} | ({} if source.num_classes is None else {"label": labels})
+    if is_sound.all():
+        return arrays
+    return {name: array[is_sound] for name, array in arrays.items()}
 
 
 def index_batches(

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ssljax.data.decode import CorruptImage, Resize, UnknownScale, decode, has_alpha
+from ssljax.data.decode import CorruptImage, Misfit, has_alpha
+from ssljax.data.fields import Frame, decode_record, empty_batch
 from ssljax.data.sources.base import Record, Source
 from ssljax.errors import UserError
 
@@ -22,21 +23,17 @@ class Reader:
     the run ends with a `UserError` that names them.
     """
 
-    def __init__(
-        self, source: Source, *, image_size: int, channels: int, resize: Resize, max_corrupt: int
-    ) -> None:
+    def __init__(self, source: Source, frame: Frame, max_corrupt: int) -> None:
         """Keeps the settings.
 
         Args:
           source: Where the records are.
-          image_size: Height and width of the results, in pixels.
-          channels: 1 or 3.
-          resize: See `ssljax.data.decode.decode`.
-          max_corrupt: How many different images may be corrupt.
+          frame: What the images are brought to.
+          max_corrupt: How many different records may be corrupt.
         """
         self.source = source
-        self.image_shape = (image_size, image_size, channels)
-        self._resize = resize
+        self._fields = source.fields
+        self._frame = frame
         self._max_corrupt = max_corrupt
         self._corrupt: dict[int, str] = {}
         self._met_alpha = False
@@ -47,68 +44,73 @@ class Reader:
         """The names of the corrupt images that were met so far."""
         return list(self._corrupt.values())
 
-    def read(self, index: int, record: Record | None = None) -> np.ndarray | None:
-        """Decodes one image.
+    def empty(self, *rows: int) -> dict[str, np.ndarray]:
+        """Arrays for so many records, filled with what stands for none: see `empty_batch`."""
+        return empty_batch(self._fields, self._frame, *rows)
+
+    def read(self, index: int, record: Record) -> dict[str, np.ndarray] | None:
+        """Decodes one record.
 
         Args:
-          index: The place of the record in the source.
-          record: The record, when it was read already.
+          index: Its place in the source.
+          record: What was read there.
 
         Returns:
-          The pixels (H, W, C), or None when the image is corrupt.
+          An array for each field, or None when a picture is corrupt.
 
         Raises:
-          UserError: Too many images are corrupt, or this one has the wrong size or a scale that is
-            not known.
+          UserError: Too many records are corrupt, or this one does not fit the config.
         """
         if index in self._corrupt:
             return None
-        size, _, channels = self.image_shape
-        image = (record or self.source.read(index)).image
-        if not self._met_alpha and has_alpha(image):
-            self._met_alpha = True
-            _log.info(
-                "%s has an alpha channel: such channels are dropped, and the colours beneath used"
-                " as they are stored.",
-                self.source.describe(index),
-            )
+        if not self._met_alpha and "image" in record and has_alpha(record["image"]):
+            self._tell_alpha(index)
         try:
-            return decode(image, channels=channels, image_size=size, resize=self._resize)
+            return decode_record(self._fields, record, self._frame)
         except CorruptImage as error:
             self._report(index, error)
             return None
-        except UnknownScale as error:
+        except Misfit as error:
             raise UserError(f"{self.source.describe(index)} {error}.") from error
         except ValueError as error:
             raise UserError(
-                f"{self.source.describe(index)} {error}: set config.data.resize to 'short_side'"
-                " or 'exact', or config.data.image_size to the size of the images."
+                f"{self.source.describe(index)} {error}: set config.data.resize to 'short_side',"
+                " 'pad' or 'exact', or config.data.image_size to the size of the images."
             ) from error
 
-    def read_or_next(self, index: int, record: Record) -> tuple[np.ndarray, int | None]:
-        """Decodes one image, or the first sound one after it.
+    def read_or_next(self, index: int, record: Record) -> dict[str, np.ndarray]:
+        """Decodes one record, or the first sound one after it.
 
         Args:
           index: The place of the record in the source.
           record: The record.
 
         Returns:
-          The pixels (H, W, C), and the label that belongs to them.
+          An array for each field.
 
         Raises:
-          UserError: Too many images are corrupt, or one has the wrong size.
+          UserError: Too many records are corrupt, or one does not fit the config.
         """
         size = len(self.source)
         for place in range(index, index + size):
             if place != index:
                 record = self.source.read(place % size)
-            image = self.read(place % size, record)
-            if image is not None:
-                return image, record.label
+            decoded = self.read(place % size, record)
+            if decoded is not None:
+                return decoded
         raise UserError(
             f"{self.source.name}/{self.source.split} holds no image that can be decoded: choose"
             " another set in config.data.name."
         )
+
+    def _tell_alpha(self, index: int) -> None:
+        self._met_alpha = True
+        if self._frame.channels in (1, 3):
+            _log.info(
+                "%s has an alpha channel: such channels are dropped, and the colours beneath used"
+                " as they are stored.",
+                self.source.describe(index),
+            )
 
     def _report(self, index: int, error: CorruptImage) -> None:
         name = self.source.describe(index)

@@ -8,7 +8,9 @@ from itertools import islice
 import numpy as np
 from jaxtyping import Int
 
-from ssljax.data.decode import Resize
+from ssljax.data.decode import Range
+from ssljax.data.fields import NOTHING, Frame
+from ssljax.data.fit import Resize
 from ssljax.data.pipeline import Batch, default_threads
 from ssljax.data.reading import Reader
 from ssljax.data.sources.base import Source
@@ -32,6 +34,7 @@ class Scan:
         image_size: int,
         channels: int,
         resize: Resize = "short_side",
+        value_range: Range | None = None,
         rows: slice = slice(None),
         order: Int[np.ndarray, "records"] | None = None,
         threads: int | None = None,
@@ -44,8 +47,9 @@ class Scan:
           source: The images.
           batch_size: Rows of a global batch, over all processes.
           image_size: Height and width, in pixels.
-          channels: 1 or 3.
-          resize: See `ssljax.data.decode.decode`.
+          channels: From 1; see `ssljax.data.decode.open_image`.
+          resize: See `ssljax.data.fit.place`.
+          value_range: See `ssljax.data.decode.open_image`.
           rows: The places in the global batch that this process loads.
           order: The places in the source that are read, in this order; all by default.
           threads: How many threads read and decode. By default one for each CPU, at most 16.
@@ -58,9 +62,7 @@ class Scan:
         self._batch_size = batch_size
         self._rows = range(*rows.indices(batch_size))
         self._threads = threads or default_threads()
-        self._reader = Reader(
-            source, image_size=image_size, channels=channels, resize=resize, max_corrupt=max_corrupt
-        )
+        self._reader = Reader(source, Frame(image_size, channels, resize, value_range), max_corrupt)
         self._keep = keep
         self._kept: list[Batch] | None = None
 
@@ -72,8 +74,9 @@ class Scan:
         """Yields the batches of one pass.
 
         Yields:
-          "image", uint8 (rows, H, W, C); "label", int32 (rows,), -1 where there is none; "index",
-          int32 (rows,), the place in the source. All batches are of one size: a row that is not
+          An array for each field of the source, (rows, ...), such as "image", uint8 (rows, H, W,
+          C); "label", int32 (rows,), in any case, -1 where there is none; and "index", int32
+          (rows,), the place in the source. All batches are of one size: a row that is not
           there, behind the end or because its image is corrupt, has the index -1.
 
         Raises:
@@ -109,11 +112,8 @@ class Scan:
     def _submit(self, pool: ThreadPoolExecutor, start: int) -> tuple[Batch, list[Future[None]]]:
         """Starts to fill the batch that begins at a row of the pass."""
         count = len(self._rows)
-        batch: Batch = {
-            "image": np.zeros((count, *self._reader.image_shape), np.uint8),
-            "label": np.full(count, -1, np.int32),
-            "index": np.full(count, -1, np.int32),
-        }
+        nothing = np.full(count, NOTHING, np.int32)
+        batch: Batch = {"label": nothing, "index": nothing.copy()} | self._reader.empty(count)
         places = self._places[start : start + self._batch_size][self._rows.start : self._rows.stop]
         tasks = [
             pool.submit(self._fill, batch, first, places[first : first + _IMAGES_PER_TASK].tolist())
@@ -124,8 +124,8 @@ class Scan:
     def _fill(self, batch: Batch, first: int, places: list[int]) -> None:
         records = self.source.read_many(places)
         for row, (place, record) in enumerate(zip(places, records, strict=True), first):
-            image = self._reader.read(place, record)
-            if image is not None:
-                batch["image"][row] = image
-                batch["label"][row] = -1 if record.label is None else record.label
+            decoded = self._reader.read(place, record)
+            if decoded is not None:
                 batch["index"][row] = place
+                for name, array in decoded.items():
+                    batch[name][row] = array

@@ -106,7 +106,7 @@ def vicreg_terms(
         gradients.
 
     Returns:
-      Invariance: mean squared difference over all entries. Variance: mean hinge of
+      Invariance: Mean squared difference over all entries. Variance: mean hinge of
       1 - √(variance + 1e-4), *averaged* over the views. Covariance: squared off-diagonal
       covariances ÷ dim, *summed* over the views. Variances and covariances are unbiased.
 

@@ -291,7 +291,7 @@ class Method:
 
         Args:
           state: Training state.
-          images: uint8, (batch, height, width, channels); anything else is a ValueError.
+          images: Uint8, (batch, height, width, channels); anything else is a ValueError.
 
         Returns:
           (batch, height, width, channels) or (batch, dim) by name; "features" is the one that

@@ -70,7 +70,7 @@ def linear_probe(
       Accuracy and choice.
 
     Raises:
-      ValueError: as `streamed_linear_probe` does.
+      ValueError: As `streamed_linear_probe` does.
     """
     train_x, train_y = labelled(train_x, train_y, num_classes)
     test_x, test_y = labelled(test_x, test_y, num_classes)

@@ -31,26 +31,26 @@ def spherical_kmeans(
     its rows' mean. A centroid that no row is nearest to stays.
 
     Args:
-        embeddings: unit vectors.
-        initial_centroids: unit vectors, for instance some of the embeddings.
-        iterations: passes, 0 or more.
-        known: the rows that take part; all of them by default.
-        axis_name: inside `shard_map` or `pmap`, the mapped axis over which the embeddings lie. The
-            centroids are then those of all rows, the same on every device.
+      embeddings: unit vectors.
+      initial_centroids: unit vectors, for instance some of the embeddings.
+      iterations: passes, 0 or more.
+      known: the rows that take part; all of them by default.
+      axis_name: inside `shard_map` or `pmap`, the mapped axis over which the embeddings lie. The
+        centroids are then those of all rows, the same on every device.
 
     Returns:
-        The centroids, unit vectors, and for each row the nearest one, -1 where `known` is false.
+      The centroids, unit vectors, and for each row the nearest one, -1 where `known` is false.
 
     Reference:
-        Caron et al., Unsupervised Learning of Visual Features by Contrasting Cluster Assignments,
-        2020, appendix D; `cluster_memory` in `main_deepclusterv2.py` of facebookresearch/swav.
+      Caron et al., Unsupervised Learning of Visual Features by Contrasting Cluster Assignments,
+      2020, appendix D; `cluster_memory` in `main_deepclusterv2.py` of facebookresearch/swav.
 
     Example:
-        >>> import jax.numpy as jnp
-        >>> x = jnp.array([[1.0, 0.0], [0.8, 0.6], [-1.0, 0.0], [-0.6, -0.8]])
-        >>> centroids, nearest = spherical_kmeans(x, x[:3:2])
-        >>> print(nearest)
-        [0 0 1 1]
+      >>> import jax.numpy as jnp
+      >>> x = jnp.array([[1.0, 0.0], [0.8, 0.6], [-1.0, 0.0], [-0.6, -0.8]])
+      >>> centroids, nearest = spherical_kmeans(x, x[:3:2])
+      >>> print(nearest)
+      [0 0 1 1]
     """
     size, dim = embeddings.shape
     clusters = initial_centroids.shape[0]

@@ -13,19 +13,19 @@ def random_directions(key: PRNGKeyArray, size: int, dim: int) -> dict[str, Array
     """Makes a queue as it starts.
 
     Args:
-        key: random key.
-        size: number of rows.
-        dim: their dimensions.
+      key: random key.
+      size: number of rows.
+      dim: their dimensions.
 
     Returns:
-        "queue", (size, dim), rows of length 1 in random directions; "pointer", the row that is the
-        next to be replaced.
+      "queue", (size, dim), rows of length 1 in random directions; "pointer", the row that is the
+      next to be replaced.
 
     Example:
-        >>> import jax
-        >>> start = random_directions(jax.random.key(0), 4, 3)
-        >>> print(start["queue"].shape, start["pointer"])
-        (4, 3) 0
+      >>> import jax
+      >>> start = random_directions(jax.random.key(0), 4, 3)
+      >>> print(start["queue"].shape, start["pointer"])
+      (4, 3) 0
     """
     return {
         "queue": l2_normalize(jax.random.normal(key, (size, dim))),
@@ -47,27 +47,27 @@ def enqueue(
     the batch size changes between two runs.
 
     Args:
-        queue: the buffer.
-        pointer: row where the oldest batch starts, in [0, size).
-        keys: rows to store, cast to the queue's type.
-        axis_name: inside `shard_map` or `pmap`, the mapped axis over which the keys lie. The keys
-            of all devices are stored, and every device has the same queue.
+      queue: the buffer.
+      pointer: row where the oldest batch starts, in [0, size).
+      keys: rows to store, cast to the queue's type.
+      axis_name: inside `shard_map` or `pmap`, the mapped axis over which the keys lie. The keys
+        of all devices are stored, and every device has the same queue.
 
     Returns:
-        The new queue, and the pointer to its oldest batch.
+      The new queue, and the pointer to its oldest batch.
 
     Raises:
-        ValueError: if the batch does not divide the size of the queue.
+      ValueError: if the batch does not divide the size of the queue.
 
     Reference:
-        He et al., Momentum Contrast, 2020, section 3.2 and algorithm 1.
+      He et al., Momentum Contrast, 2020, section 3.2 and algorithm 1.
 
     Example:
-        >>> import jax.numpy as jnp
-        >>> queue, pointer = jnp.zeros((4, 1)), jnp.int32(2)
-        >>> queue, pointer = enqueue(queue, pointer, jnp.array([[7.0], [8.0]]))
-        >>> print(queue[:, 0], pointer)
-        [0. 0. 7. 8.] 0
+      >>> import jax.numpy as jnp
+      >>> queue, pointer = jnp.zeros((4, 1)), jnp.int32(2)
+      >>> queue, pointer = enqueue(queue, pointer, jnp.array([[7.0], [8.0]]))
+      >>> print(queue[:, 0], pointer)
+      [0. 0. 7. 8.] 0
     """
     if axis_name is not None:
         keys = lax.all_gather(keys, axis_name, tiled=True, to="invarying")

@@ -12,19 +12,19 @@ def half_cosine(
     """Go from one value to another along half a cosine, slowly at both ends.
 
     Args:
-        start: value where the progress is 0.
-        end: value where it is 1.
-        progress: share of the way, in [0, 1].
+      start: value where the progress is 0.
+      end: value where it is 1.
+      progress: share of the way, in [0, 1].
 
     Returns:
-        end + (start - end) * (1 + cos(pi * progress)) / 2.
+      end + (start - end) * (1 + cos(pi * progress)) / 2.
 
     Reference:
-        Loshchilov and Hutter, SGDR: Stochastic Gradient Descent with Warm Restarts, 2017, eq. 5.
+      Loshchilov and Hutter, SGDR: Stochastic Gradient Descent with Warm Restarts, 2017, eq. 5.
 
     Example:
-        >>> import jax.numpy as jnp
-        >>> print(f"{half_cosine(1.0, 0.0, jnp.float32(1 / 3)):.2f}")
-        0.75
+      >>> import jax.numpy as jnp
+      >>> print(f"{half_cosine(1.0, 0.0, jnp.float32(1 / 3)):.2f}")
+      0.75
     """
     return end + (start - end) * (1.0 + jnp.cos(jnp.pi * progress)) / 2.0

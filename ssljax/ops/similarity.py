@@ -18,16 +18,16 @@ def inner_products(
     close neighbours would also change places.
 
     Args:
-        left: vectors.
-        right: vectors of the same dimension.
+      left: vectors.
+      right: vectors of the same dimension.
 
     Returns:
-        The products, of the vectors' type.
+      The products, of the vectors' type.
 
     Example:
-        >>> import jax.numpy as jnp
-        >>> print(inner_products(jnp.array([[1.0, 2.0]]), jnp.array([[3.0, 0.0], [0.0, 4.0]])))
-        [[3. 8.]]
+      >>> import jax.numpy as jnp
+      >>> print(inner_products(jnp.array([[1.0, 2.0]]), jnp.array([[3.0, 0.0], [0.0, 4.0]])))
+      [[3. 8.]]
     """
     return jnp.matmul(left, right.T, precision=lax.Precision.HIGHEST)
 

@@ -26,28 +26,28 @@ def sinkhorn_potentials(
     the columns lie on several devices, nothing but row sums crosses them.
 
     Args:
-        log_kernels: the logarithm of the matrix, in blocks of columns.
-        log_row_mass: logarithm of each row's sum; -inf for an empty row.
-        log_column_masses: logarithm of each column's sum, block by block.
-        iterations: rows-then-columns passes, 1 or more.
-        axis_name: inside `shard_map` or `pmap`, the mapped axis over which the columns of the first
-            block lie; the other blocks are whole on every device.
+      log_kernels: the logarithm of the matrix, in blocks of columns.
+      log_row_mass: logarithm of each row's sum; -inf for an empty row.
+      log_column_masses: logarithm of each column's sum, block by block.
+      iterations: rows-then-columns passes, 1 or more.
+      axis_name: inside `shard_map` or `pmap`, the mapped axis over which the columns of the first
+        block lie; the other blocks are whole on every device.
 
     Returns:
-        Row potential f, and one column potential g per block: exp(log_kernel + f + g) has exact
-        column sums, and row sums that become exact with more iterations.
+      Row potential f, and one column potential g per block: exp(log_kernel + f + g) has exact
+      column sums, and row sums that become exact with more iterations.
 
     Raises:
-        ValueError: if `iterations` is below 1.
+      ValueError: if `iterations` is below 1.
 
     Reference:
-        Peyré and Cuturi, Computational Optimal Transport, 2019, section 4.4.
+      Peyré and Cuturi, Computational Optimal Transport, 2019, section 4.4.
 
     Example:
-        >>> import jax.numpy as jnp
-        >>> f, (g,) = sinkhorn_potentials([jnp.zeros((2, 4))], jnp.zeros(2), [jnp.zeros(4)], 1)
-        >>> print(jnp.exp(f[:, None] + g[None, :])[0])
-        [0.5 0.5 0.5 0.5]
+      >>> import jax.numpy as jnp
+      >>> f, (g,) = sinkhorn_potentials([jnp.zeros((2, 4))], jnp.zeros(2), [jnp.zeros(4)], 1)
+      >>> print(jnp.exp(f[:, None] + g[None, :])[0])
+      [0.5 0.5 0.5 0.5]
     """
     if iterations < 1:
         raise ValueError(f"Sinkhorn needs one iteration or more, got {iterations}.")
@@ -85,28 +85,28 @@ def sinkhorn_plan(
     """Entropy-regularised transport plan between two histograms.
 
     Args:
-        cost: cost of moving a unit of mass.
-        a: mass of each source, 0 or more, with sum 1.
-        b: mass of each target, 0 or more, with sum 1.
-        epsilon: weight of the entropy, above 0, on the scale of the cost. The smaller it is, the
-            nearer the plan is to the optimal one and the more iterations it takes.
-        iterations: rows-then-columns passes, 1 or more.
+      cost: cost of moving a unit of mass.
+      a: mass of each source, 0 or more, with sum 1.
+      b: mass of each target, 0 or more, with sum 1.
+      epsilon: weight of the entropy, above 0, on the scale of the cost. The smaller it is, the
+        nearer the plan is to the optimal one and the more iterations it takes.
+      iterations: rows-then-columns passes, 1 or more.
 
     Returns:
-        The plan. Its columns sum to `b`; its rows sum to `a` once converged.
+      The plan. Its columns sum to `b`; its rows sum to `a` once converged.
 
     Raises:
-        ValueError: if `epsilon` is not above 0 or `iterations` is below 1.
+      ValueError: if `epsilon` is not above 0 or `iterations` is below 1.
 
     Reference:
-        Cuturi, Sinkhorn Distances, 2013, algorithm 1.
+      Cuturi, Sinkhorn Distances, 2013, algorithm 1.
 
     Example:
-        >>> import jax.numpy as jnp
-        >>> half = jnp.array([0.5, 0.5])
-        >>> print(sinkhorn_plan(1 - jnp.eye(2), half, half, epsilon=0.01, iterations=10))
-        [[0.5 0. ]
-         [0.  0.5]]
+      >>> import jax.numpy as jnp
+      >>> half = jnp.array([0.5, 0.5])
+      >>> print(sinkhorn_plan(1 - jnp.eye(2), half, half, epsilon=0.01, iterations=10))
+      [[0.5 0. ]
+       [0.  0.5]]
     """
     check_positive(epsilon=epsilon)
     log_kernel = -as_float32(cost) / epsilon
@@ -130,30 +130,30 @@ def sinkhorn_knopp(
     prototype crosses between them.
 
     Args:
-        scores: similarities of the batch's l2-normalised features and prototypes.
-        epsilon: sharpness, above 0; small values give hard codes.
-        iterations: prototypes-then-samples passes, 1 or more.
-        queue_scores: likewise for stored features of earlier batches, under the *current*
-            prototypes; given only once the queue is full.
-        axis_name: inside `shard_map` or `pmap`, the mapped axis over which the batch lies; the
-            queue is whole on every device. The codes are then those of this device's samples among
-            the whole batch's.
+      scores: similarities of the batch's l2-normalised features and prototypes.
+      epsilon: sharpness, above 0; small values give hard codes.
+      iterations: prototypes-then-samples passes, 1 or more.
+      queue_scores: likewise for stored features of earlier batches, under the *current*
+        prototypes; given only once the queue is full.
+      axis_name: inside `shard_map` or `pmap`, the mapped axis over which the batch lies; the
+        queue is whole on every device. The codes are then those of this device's samples among
+        the whole batch's.
 
     Returns:
-        One distribution over the prototypes per sample of the batch, without gradient.
+      One distribution over the prototypes per sample of the batch, without gradient.
 
     Raises:
-        ValueError: if `epsilon` is not above 0 or `iterations` is below 1.
+      ValueError: if `epsilon` is not above 0 or `iterations` is below 1.
 
     Reference:
-        Caron et al., Unsupervised Learning of Visual Features by Contrasting Cluster Assignments,
-        2020, eq. 3 to 5 and appendix A.
+      Caron et al., Unsupervised Learning of Visual Features by Contrasting Cluster Assignments,
+      2020, eq. 3 to 5 and appendix A.
 
     Example:
-        >>> import jax.numpy as jnp
-        >>> codes = sinkhorn_knopp(jnp.array([[1.0, 0.0], [0.9, 0.0]]), iterations=50)
-        >>> print(f"{codes[0, 0]:.2f} {codes[1, 0]:.2f}")
-        0.73 0.27
+      >>> import jax.numpy as jnp
+      >>> codes = sinkhorn_knopp(jnp.array([[1.0, 0.0], [0.9, 0.0]]), iterations=50)
+      >>> print(f"{codes[0, 0]:.2f} {codes[1, 0]:.2f}")
+      0.73 0.27
     """
     check_positive(epsilon=epsilon)
     blocks = [scores] if queue_scores is None else [scores, queue_scores]

@@ -108,7 +108,7 @@ class MetricWriter:
         """Copies to a bucket what is bound for it; on a disk all is there already.
 
         Raises:
-          StoppedError: if the store refuses it.
+          StoppedError: If the store refuses it.
         """
         self._saved = time.monotonic()
         if self._copied is None:

@@ -216,12 +216,8 @@ class Experiment:
             batch_size=batch_size,
             rows=mesh.local_rows(self.mesh, batch_size),
             order=order,
-            image_size=config.image_size,
-            channels=config.channels,
-            resize=config.resize,
-            threads=config.threads or None,
-            max_corrupt=config.max_corrupt,
             keep=keep,
+            **feeds.reading(config),
         )
 
     def stream(self) -> feeds.Stream:

@@ -86,6 +86,9 @@ def open_sources(config: ConfigDict, known: ConfigDict) -> Sources:
                 data_dir=keys.dir or None,
                 image_key=keys.image_key or None,
                 label_key=keys.label_key or None,
+                parts=data.Parts(
+                    **{part.name: keys[part.name] for part in dataclasses.fields(data.Parts)}
+                ),
             )
             beside = [other for other in feeds.values() if other.data == feed.data]
             if keys.labels or any("label" in other.fields for other in beside):
@@ -142,11 +145,9 @@ def abstract_batch(config: ConfigDict, sources: Sources, updates: int, on: Mesh)
 
 def _shapes(keys: ConfigDict, source: data.Source) -> dict[str, tuple[tuple[int, ...], Any]]:
     """Shape and type of each field of one record."""
-    fields: dict[str, tuple[tuple[int, ...], Any]] = {
-        "image": ((keys.image_size, keys.image_size, keys.channels), np.uint8),
-        "index": ((), np.int32),
-    }
-    return fields if source.num_classes is None else fields | {"label": ((), np.int32)}
+    frame = data.Frame(keys.image_size, keys.channels, keys.resize, tuple(keys.range) or None)
+    fields = {name: (field.shape(frame), field.dtype) for name, field in source.fields.items()}
+    return {"index": ((), np.int32), **fields}
 
 
 def open_stream(config: ConfigDict, sources: Sources, updates: int, on: Mesh) -> Stream:
@@ -194,22 +195,13 @@ def _open_part(
     )
     if keys.cache == "device":
         arrays = load(keys, source)
-        size = len(arrays["image"])
+        size = len(next(iter(arrays.values())))
         return _Part(
             data.put_on_devices(on, arrays),
             lambda constants, placed: _wanted(feed, data.gather(constants, placed)),
             lambda step: data.index_batches(size, start_step=step, **order),
         )
-    loader = data.Loader(
-        source,
-        image_size=keys.image_size,
-        channels=keys.channels,
-        resize=keys.resize,
-        threads=keys.threads or None,
-        prefetch=keys.prefetch,
-        max_corrupt=keys.max_corrupt,
-        **order,
-    )
+    loader = data.Loader(source, prefetch=keys.prefetch, **reading(keys), **order)
 
     def host(step: int) -> Generator[PyTree, None, None]:
         with contextlib.closing(loader.iterate(step)) as batches:
@@ -221,11 +213,16 @@ def _open_part(
 
 def load(keys: ConfigDict, source: data.Source) -> dict[str, np.ndarray]:
     """Reads a whole source as the network is to see it: an array for each field."""
-    return data.load_all(
-        source,
+    return data.load_all(source, **reading(keys))
+
+
+def reading(keys: ConfigDict) -> dict[str, Any]:
+    """How a source is read: arguments of `data.Loader`, `data.Scan` and `data.load_all`."""
+    return dict(
         image_size=keys.image_size,
         channels=keys.channels,
         resize=keys.resize,
+        value_range=tuple(keys.range) or None,
         max_corrupt=keys.max_corrupt,
         threads=keys.threads or None,
     )

@@ -136,7 +136,10 @@ def other_inputs(config: ConfigDict) -> list[str]:
     now, before = configs.flatten(config), configs.flatten(config.init.run)
     return [
         f"config.{key} was {before[key]!r} and is {now[key]!r}"
-        for key in ("data.image_size", "data.channels", "method.view.mean", "method.view.std")
+        for key in (
+            *("data.image_size", "data.channels", "data.range"),
+            *("method.view.mean", "method.view.std"),
+        )
         if key in now and key in before and now[key] != before[key]
     ]
 

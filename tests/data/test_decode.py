@@ -6,10 +6,11 @@ import struct
 import cv2
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 
 from ssljax.data import CorruptImage, decode
-from ssljax.data.decode import FloatPNG, UnknownScale, has_alpha
+from ssljax.data.decode import FloatPNG, Misfit, has_alpha
 
 
 def _pixels(height, width, channels=3, seed=0):
@@ -153,12 +154,12 @@ def test_floats_from_0_to_1_become_bytes(encode):
 @pytest.mark.parametrize("encode", [_tiff, _float_png])
 @pytest.mark.parametrize("values", [_ramp(1.01), -_ramp(0.1), np.full((8, 8), np.nan, np.float32)])
 def test_floats_of_another_scale_are_refused(encode, values):
-    with pytest.raises(UnknownScale, match=r"floats from .* only those in \[0, 1\]"):
+    with pytest.raises(Misfit, match=r"floats from .* only those in \[0, 1\]"):
         decode(encode(values), channels=1, image_size=8)
 
 
 def test_integers_without_a_white_are_refused():
-    with pytest.raises(UnknownScale, match="int32"):
+    with pytest.raises(Misfit, match="int32"):
         decode(_tiff(np.ones((8, 8), np.int32)), channels=1, image_size=8)
 
 
@@ -271,7 +272,108 @@ def test_garbage_is_corrupt(data):
 
 def test_impossible_arguments_are_refused():
     pixels = _pixels(8, 8)
-    with pytest.raises(ValueError, match="channels"):
-        decode(pixels[..., :2], channels=3, image_size=8)
-    with pytest.raises(ValueError, match="uint8"):
-        decode(pixels.astype(np.float32), channels=3, image_size=8)
+    with pytest.raises(ValueError, match="channels must be at least 1"):
+        decode(pixels, channels=0, image_size=8)
+
+
+@pytest.mark.parametrize(("stored", "channels"), [(2, 3), (2, 1), (5, 3), (3, 4), (1, 2), (4, 5)])
+def test_other_channels_are_refused(stored, channels):
+    with pytest.raises(Misfit, match=f"has {stored} channels, not the {channels} of"):
+        decode(_pixels(8, 8, stored), channels=channels, image_size=8)
+
+
+def _npy(values):
+    out = io.BytesIO()
+    np.save(out, values)
+    return out.getvalue()
+
+
+def _tifffile(values, **options):
+    out = io.BytesIO()
+    tifffile.imwrite(out, values, photometric="minisblack", **options)
+    return out.getvalue()
+
+
+def _planes(values):
+    """Channels as planes or as pages of a TIFF."""
+    return np.ascontiguousarray(np.moveaxis(values, 2, 0))
+
+
+_STORES = {
+    "npy": _npy,
+    "contiguous": lambda values: _tifffile(values, planarconfig="contig"),
+    "planes": lambda values: _tifffile(_planes(values), planarconfig="separate"),
+    "pages": lambda values: _tifffile(_planes(values)),
+    "zlib": lambda values: _tifffile(values, planarconfig="contig", compression="zlib"),
+}
+
+
+@pytest.mark.parametrize("store", _STORES)
+@pytest.mark.parametrize("channels", [2, 4, 7])
+def test_any_number_of_channels_is_read_as_it_is_stored(store, channels):
+    pixels = _pixels(8, 9, channels)
+    read = decode(_STORES[store](pixels), channels=channels, image_size=8)
+    np.testing.assert_array_equal(read, pixels[:, :8])
+    wide = pixels.astype(np.uint16) * 256 + 77
+    read = decode(_STORES[store](wide), channels=channels, image_size=8)
+    np.testing.assert_array_equal(read, pixels[:, :8])
+
+
+def test_alpha_does_not_change_the_other_channels_of_a_tiff():
+    pixels = _pixels(8, 8, 4)
+    read = decode(_encode(pixels, "TIFF"), channels=4, image_size=8)
+    np.testing.assert_array_equal(read, pixels)
+
+
+@pytest.mark.parametrize("dtype", [np.int16, np.uint16, np.int32, np.float32, np.float64])
+@pytest.mark.parametrize("store", [_npy, _tifffile])
+def test_a_range_says_which_numbers_are_black_and_white(dtype, store):
+    values = np.linspace(-200, 1400, 64).reshape(8, 8)
+    if dtype is np.uint16:
+        values += 200
+    values = values.astype(dtype)
+    read = decode(store(values), channels=1, image_size=8, value_range=(100, 1000))
+    expected = np.rint(np.clip((values.astype(np.float64) - 100) / 900, 0, 1) * 255)
+    np.testing.assert_array_equal(read[..., 0], expected)
+
+
+def test_a_range_holds_for_a_png_of_16_bits():
+    colors = np.arange(8 * 8 * 3, dtype=np.uint16).reshape(8, 8, 3)
+    png = cv2.imencode(".png", colors[:, :, ::-1])[1].tobytes()
+    read = decode(png, channels=3, image_size=8, value_range=(0, 191))
+    np.testing.assert_array_equal(read, np.rint(colors * (255 / 191)))
+
+
+def test_numbers_that_are_not_finite_have_no_place_in_a_range():
+    with pytest.raises(Misfit, match="not finite"):
+        decode(_npy(np.full((8, 8), np.inf)), channels=1, image_size=8, value_range=(0, 1))
+
+
+def test_many_channels_are_resized_alike():
+    pixels = _pixels(24, 24, 7)
+    for size in (8, 40):
+        whole = decode(pixels, channels=7, image_size=size)
+        each = [decode(pixels[..., k], channels=1, image_size=size) for k in range(7)]
+        np.testing.assert_array_equal(whole, np.concatenate(each, axis=2))
+
+
+def test_an_array_of_objects_is_never_loaded():
+    data = io.BytesIO()
+    np.save(data, np.array([{}, None]), allow_pickle=True)
+    with pytest.raises(CorruptImage, match="without pickle"):
+        decode(data.getvalue(), channels=1, image_size=8)
+
+
+@pytest.mark.parametrize("store", ["npy", "contiguous", "planes", "zlib"])
+def test_scientists_files_that_are_cut_short_are_corrupt(store):
+    data = _STORES[store](_pixels(16, 16, 4))
+    for kept in (len(data) // 2, 9):
+        with pytest.raises(CorruptImage):
+            decode(data[:kept], channels=4, image_size=8)
+
+
+def test_an_array_of_no_image_is_told():
+    with pytest.raises(Misfit, match=r"shape \(3,\)"):
+        decode(_npy(np.zeros(3, np.uint8)), channels=1, image_size=8)
+    with pytest.raises(Misfit, match="axes"):
+        decode(_tifffile(np.zeros((2, 5, 8, 8), np.uint8)), channels=5, image_size=8)

@@ -57,7 +57,7 @@ def test_a_set_without_labels_gives_none(mesh, arrays):
 
 
 def test_the_set_is_on_every_device(mesh, arrays):
-    image = put_on_devices(mesh, arrays).image
+    image = put_on_devices(mesh, arrays)["image"]
     assert len(image.addressable_shards) == 8
     for shard in image.addressable_shards:
         np.testing.assert_array_equal(shard.data, arrays["image"])

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from ssljax.data import ArraySource, Loader, Record, Source, index_batches, load_all, open_source
+from ssljax.data import ArraySource, Loader, Source, index_batches, load_all, open_source
 from ssljax.errors import UserError
 
 _SETTINGS = {"batch_size": 6, "seed": 5, "image_size": 4, "channels": 3, "threads": 2}
@@ -46,7 +46,7 @@ class _Faulty(Source):
 
     def read(self, index):
         data = cv2.imencode(".png", np.full((4, 4, 3), index, np.uint8))[1].tobytes()
-        return Record(data[:-9] if index in self._bad else data, index)
+        return {"image": data[:-9] if index in self._bad else data, "label": index}
 
     def describe(self, index):
         return f"image-{index}"
@@ -58,7 +58,7 @@ def test_batches_are_uint8_images_and_int32_labels():
     assert (batch["image"].shape, batch["image"].dtype) == ((6, 2, 4, 4, 3), np.uint8)
     assert (batch["label"].shape, batch["label"].dtype) == ((6, 2), np.int32)
     for row, update in np.ndindex(6, 2):
-        expected = source.read(int(batch["label"][row, update])).image
+        expected = source.read(int(batch["label"][row, update]))["image"]
         np.testing.assert_array_equal(batch["image"][row, update], expected)
 
 
@@ -114,7 +114,7 @@ def test_load_all_keeps_the_order_of_the_source():
     np.testing.assert_array_equal(arrays["label"], np.arange(100))
     assert arrays["label"].dtype == np.int32
     for i in (0, 31, 32, 99):
-        np.testing.assert_array_equal(arrays["image"][i], source.read(i).image)
+        np.testing.assert_array_equal(arrays["image"][i], source.read(i)["image"])
     limited = load_all(source, image_size=4, channels=3, limit=40)
     np.testing.assert_array_equal(limited["label"], np.arange(40))
 
@@ -173,7 +173,7 @@ def test_alpha_is_told_once(caplog):
 def test_floats_of_another_scale_are_told_by_name():
     tiff = cv2.imencode(".tiff", np.full((4, 4), 7.5, np.float32))[1].tobytes()
     source = _Faulty(3, ())
-    source.read = lambda index: Record(tiff, 0)
+    source.read = lambda index: {"image": tiff, "label": 0}
     with pytest.raises(UserError, match=r"image-\d holds floats from 7\.5 to 7\.5, and only those"):
         load_all(source, image_size=4, channels=3)
 

@@ -36,7 +36,10 @@ class Encoded(data.Source):
     def read(self, index):
         self.reads.append(index)
         file = cv2.imencode(".png", self.images[index])[1].tobytes()
-        return data.Record(file[:20] if index in self.damaged else file, index % 3)
+        return {
+            "image": file[:20] if index in self.damaged else file,
+            "label": index % 3,
+        }
 
     def describe(self, index):
         return f"file {index}"

@@ -2,20 +2,18 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
-NO_LABEL = -1
+from ssljax.data.fields import NOTHING, Field, Image, Label
+
+NO_LABEL = NOTHING
 """What stands in an array for the label of a record that has none, as in TFDS."""
 
-
-class Record(NamedTuple):
-    """One image, an encoded file or uint8 pixels (H, W[, C]), and its class if it has one."""
-
-    image: bytes | np.ndarray
-    label: int | None
+Record = dict[str, Any]
+"""What was read, by field: for most sources "image", an encoded file or pixels, and "label"."""
 
 
 SPLIT_KEYS = "config.data.split (config.evals.train_split and test_split for what is scored)"
@@ -39,6 +37,11 @@ class Source(Protocol):
     num_classes: int | None
     class_names: tuple[str, ...]
 
+    @property
+    def fields(self) -> Mapping[str, Field]:
+        """What each record has, by name: see `ssljax.data.fields`."""
+        return {"image": Image()} | ({} if self.num_classes is None else {"label": Label()})
+
     def __len__(self) -> int:
         """The number of records."""
         ...
@@ -57,7 +60,7 @@ class Source(Protocol):
 
     def read_labels(self, indices: Sequence[int]) -> list[int | None]:
         """Reads the classes of several records, in the order asked for."""
-        return [record.label for record in self.read_many(indices)]
+        return [record.get("label") for record in self.read_many(indices)]
 
     def contents(self) -> Any:
         """What tells these records from those of another set, as JSON; reads no image."""
@@ -67,7 +70,8 @@ class Source(Protocol):
         """What was found, for a reader of the log."""
         count = self.num_classes
         classes = f"{count:,} class{'es' if count > 1 else ''}" if count else "no labels"
-        return f"{self.name}/{self.split}: {len(self):,} images, {classes}"
+        units = "clips" if "clip" in self.fields else "images"
+        return f"{self.name}/{self.split}: {len(self):,} {units}, {classes}"
 
 
 def fingerprint(source: Source) -> dict[str, Any]:
@@ -101,7 +105,7 @@ class ArraySource(Source):
         """Holds the arrays, without a copy.
 
         Args:
-          images: uint8, (N, H, W) or (N, H, W, C).
+          images: Uint8, (N, H, W) or (N, H, W, C).
           labels: Integers from 0, (N,), and -1 where there is none.
           name: What to call the set in messages.
           split: Which part of the set this is.
@@ -134,7 +138,7 @@ class ArraySource(Source):
     def read(self, index: int) -> Record:
         """Reads the record at `index`."""
         label = NO_LABEL if self._labels is None else int(self._labels[index])
-        return Record(self._images[index], None if label == NO_LABEL else label)
+        return {"image": self._images[index], "label": None if label == NO_LABEL else label}
 
     def describe(self, index: int) -> str:
         """Names a record by its place."""

@@ -2,7 +2,9 @@
 
 import os
 
+from ssljax.data.fields import NO_PARTS, Parts
 from ssljax.data.sources.base import Source
+from ssljax.data.sources.clips import ClipFolder
 from ssljax.data.sources.digits import prepare_digits
 from ssljax.data.sources.folder import FolderSource
 from ssljax.data.sources.tfds import TfdsSource, open_builder
@@ -15,6 +17,7 @@ def open_source(
     data_dir: str | os.PathLike[str] | None = None,
     image_key: str | None = None,
     label_key: str | None = None,
+    parts: Parts = NO_PARTS,
 ) -> Source:
     """Opens one split of a data set.
 
@@ -27,6 +30,7 @@ def open_source(
       image_key: The feature that holds the image, where it cannot be guessed; "scan/image" where it
         is nested.
       label_key: The feature that holds the class, likewise.
+      parts: What is read beside the two.
 
     Returns:
       The source.
@@ -40,6 +44,8 @@ def open_source(
                 "The data set 'folder' needs a directory: name the one with the images in"
                 " config.data.dir."
             )
-        return FolderSource(data_dir, split)
+        if parts.frames:
+            return ClipFolder(data_dir, split, parts)
+        return FolderSource(data_dir, split, parts)
     builder = prepare_digits(data_dir) if name == "digits" else open_builder(name, data_dir)
-    return TfdsSource(builder, split, image_key=image_key, label_key=label_key)
+    return TfdsSource(builder, split, image_key=image_key, label_key=label_key, parts=parts)

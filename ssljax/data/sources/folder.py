@@ -1,34 +1,29 @@
-"""Images in a directory, with or without a folder for each class."""
+"""Images in a directory, with or without a folder for each class, and with or without masks."""
 
-import base64
-import functools
-import hashlib
-import logging
 import os
-import re
-from collections.abc import Sequence
-from pathlib import Path
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-import cv2
-import numpy as np
-
 from ssljax import paths
+from ssljax.data.fields import NO_PARTS, Field, Mask, Parts
 from ssljax.data.sources.base import SPLIT_KEYS, Record, Source
-from ssljax.data.sources.listing import Listing, list_files
-from ssljax.errors import UserError, first_line, is_refused
-
-_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
-_GIF = base64.b64decode("R0lGODlhAQABAIAAAAAAAP///ywAAAAAAQABAAACAUwAOw==")
-_SPLIT = re.compile(r"([^\[\]]*)(?:\[(-?\d+%?)?:(-?\d+%?)?\])?")
-_SPLIT_NAMES = (
-    *("train", "training", "val", "valid", "validation", "dev", "test", "testing", "eval"),
-    *("extra", "unlabeled", "unlabelled", "unsupervised"),
+from ssljax.data.sources.layout import (
+    aside,
+    class_folders,
+    file_size,
+    image_suffixes,
+    parse_split,
+    path_hash,
+    read_file,
+    skipped,
+    split_directory,
+    take_part,
 )
-_FOLDERS_SHOWN = 10
-_KINDS_SHOWN = 5
+from ssljax.data.sources.listing import list_files
+from ssljax.errors import UserError
 
-_log = logging.getLogger(__name__)
+_IMAGES, _MASKS = "images", "masks"
 
 
 class FolderSource(Source):
@@ -42,34 +37,51 @@ class FolderSource(Source):
     order that depends on their relative paths alone and looks random (a hash), so a part such as
     "train[:90%]" holds every class.
 
+    In a directory that holds `images` and `masks`, or in a split that does, each image has the mask
+    of the same path and name, whatever their endings; the rest holds for `images`.
+
     Links to folders are followed, and each folder is read once, whatever leads to it. From a bucket
     each image is read when it is needed.
     """
 
-    def __init__(self, directory: str | os.PathLike[str], split: str = "train") -> None:
+    def __init__(
+        self, directory: str | os.PathLike[str], split: str = "train", parts: Parts = NO_PARTS
+    ) -> None:
         """Lists the files; reads none of them.
 
         Args:
           directory: Where the images are, on a disk or in a bucket.
           split: The name of a split's folder, or a part of it as TFDS writes it: "train[:90%]",
             "train[100:200]". In a directory without splits "train" and "" mean the whole.
+          parts: What the numbers of masks mean.
 
         Raises:
           UserError: There is no such directory, split or part, or it holds no images, or its
-            folders are neither all splits nor all classes.
+            folders are neither all splits nor all classes, or a mask or its image is missing.
         """
-        name, start, stop = _parse_split(split)
-        root, self._splits = _split_directory(paths.resolve(directory), name)
+        name, start, stop = parse_split(split)
+        top = paths.resolve(directory)
+        above = _has_masks(top)
+        root, self._splits = split_directory(top / _IMAGES if above else top, name)
+        siblings = [root.parent / each for each in self._splits]
+        within = not above and _has_masks(root)
+        if within:
+            root, siblings = root / _IMAGES, [each / _IMAGES for each in siblings]
         listing = list_files(root, image_suffixes())
-        files = sorted(listing.images, key=_path_hash)
+        files = sorted(listing.images, key=path_hash)
         if not files:
             raise UserError(
                 f"{root} holds no images: put files that end in {', '.join(image_suffixes())} there"
-                f" or name another directory in config.data.dir{_aside(_skipped(listing))}."
+                f" or name another directory in config.data.dir{aside(skipped(listing))}."
             )
-        classes = _class_folders(root, listing, self._splits)
-        part = slice(_boundary(start, len(files), 0), _boundary(stop, len(files), len(files)))
-        self._files = files[part]
+        self._masks: dict[str, str] = {}
+        self._mask_root = root
+        if above or within:
+            images = root if within else top / _IMAGES
+            self._mask_root = images.parent / _MASKS / root.relative_to(images)
+            self._masks = _pair(root, files, self._mask_root)
+        classes = class_folders(root, listing, siblings)
+        self._files = take_part(files, start, stop)
         if not self._files:
             raise UserError(
                 f"The split {split!r} of {root} is empty: choose a part of its {len(files)} images"
@@ -77,33 +89,33 @@ class FolderSource(Source):
             )
         self._root = root
         self._listing = listing
+        self._parts = parts
         self._class_index = {folder: k for k, folder in enumerate(classes)}
         self.name = "folder"
         self.split = split
         self.num_classes = len(classes) or None
         self.class_names = tuple(classes)
 
+    @property
+    def fields(self) -> Mapping[str, Field]:
+        """Image, label where there are classes, and mask where there are masks."""
+        mask = Mask(self._parts.void, self._parts.mask_classes)
+        return {**super().fields, **({"mask": mask} if self._masks else {})}
+
     def __len__(self) -> int:
         return len(self._files)
 
     def read(self, index: int) -> Record:
-        """Reads the bytes of a file.
+        """Reads the bytes of a file, and of its mask.
 
         Raises:
-          UserError: The file cannot be read.
+          UserError: A file cannot be read.
         """
         file = self._files[index]
-        try:
-            data = paths.read(self._root / file)
-        except Exception as error:
-            if not is_refused(error):
-                raise
-            reason = getattr(error, "strerror", None) or first_line(error)
-            raise UserError(
-                f"{self.describe(index)} cannot be read ({reason}): restore it, or remove it and"
-                " start again."
-            ) from error
-        return Record(data, self._label(file))
+        record: Record = {"image": read_file(self._root / file), "label": self._label(file)}
+        if self._masks:
+            record["mask"] = read_file(self._mask_root / self._masks[file])
+        return record
 
     def read_labels(self, indices: Sequence[int]) -> list[int | None]:
         """Reads the classes from the paths; no file is opened."""
@@ -115,10 +127,11 @@ class FolderSource(Source):
 
     def contents(self) -> Any:
         """Relative paths and sizes of the files."""
-        sizes = self._listing.sizes
+        files, sizes = sorted(self._files), self._listing.sizes
+        masks = [self._masks[file] for file in files if self._masks]
         return [
-            (file, sizes[file] if sizes else _size(self._root / file))
-            for file in sorted(self._files)
+            *((file, sizes[file] if sizes else file_size(self._root / file)) for file in files),
+            *((file, file_size(self._mask_root / file)) for file in masks),
         ]
 
     def summary(self) -> str:
@@ -126,122 +139,40 @@ class FolderSource(Source):
         found = [super().summary()]
         if self._splits:
             found.append(f"splits {', '.join(self._splits)}")
-        return "; ".join([*found, *_skipped(self._listing)]) + f" ({self._root})"
+        if self._masks:
+            found.append(f"masks in {self._mask_root}")
+        return "; ".join([*found, *skipped(self._listing)]) + f" ({self._root})"
 
     def _label(self, file: str) -> int | None:
         return self._class_index[file.split(os.sep, 1)[0]] if self._class_index else None
 
 
-def _class_folders(root: paths.Path, listing: Listing, splits: Sequence[str]) -> list[str]:
-    """The first-level folders if they are classes; an empty one counts, so that numbers stay."""
-    loose = sum(os.sep not in file for file in listing.images)
-    if loose and loose < len(listing.images):
-        _log.warning(
-            "%s has %d images beside its folders, so the folders are not taken for classes and"
-            " there are no labels.",
-            root,
-            loose,
-        )
-    if loose or not listing.folders:
-        return []
-    if len(listing.folders) > 1:
-        return listing.folders
-    elsewhere = [_folders(root.parent / split) for split in splits]
-    known = any(len(names) > 1 and listing.folders[0] in names for names in elsewhere)
-    return listing.folders if known else []
+def _has_masks(directory: paths.Path) -> bool:
+    return all((directory / name).is_dir() for name in (_IMAGES, _MASKS))
 
 
-def _folders(directory: paths.Path) -> list[str]:
-    """The visible folders in a directory, by name."""
-    return [name for name in paths.folders(directory) if name[0] != "."]
-
-
-@functools.cache
-def image_suffixes() -> tuple[str, ...]:
-    """The endings of the files that are read; GIF where this build of OpenCV has it."""
-    has_gif = cv2.imdecode(np.frombuffer(_GIF, np.uint8), cv2.IMREAD_COLOR) is not None
-    return (*_SUFFIXES, ".gif") if has_gif else _SUFFIXES
-
-
-def _parse_split(split: str) -> tuple[str, str | None, str | None]:
-    match = _SPLIT.fullmatch(split)
-    if match is None:
-        raise UserError(
-            f"The split {split!r} cannot be understood: write a name such as 'train', or a part of"
-            f" it such as 'train[:90%]' or 'train[100:200]', in {SPLIT_KEYS}."
-        )
-    return match[1], match[2], match[3]
-
-
-def _boundary(text: str | None, size: int, default: int) -> int:
-    """A boundary of a part as a place in 0..size; percents are rounded to the nearest record."""
-    if text is None:
-        return default
-    place = round(int(text[:-1]) * size / 100) if text.endswith("%") else int(text)
-    return max(0, min(size, place + size if place < 0 else place))
-
-
-def _split_directory(directory: paths.Path, split: str) -> tuple[paths.Path, list[str]]:
-    """The directory of a split, and the names of all splits; these are none where it is whole."""
-    if not directory.is_dir():
-        raise UserError(
-            f"There is no directory {directory}: name the one with the images in config.data.dir."
-        )
-    folders = _folders(directory)
-    if split in folders and split.lower() not in _SPLIT_NAMES:
-        return directory / split, [split]
-    likely = [name for name in folders if name.lower() in _SPLIT_NAMES]
-    beside = [name for name in folders if likely and name not in likely]
-    others = [name for name in beside if _holds_images(directory / name)]
-    if others and len(likely) > 1:
-        raise UserError(
-            f"{directory} has folders that are named like splits ({_names(likely)}) beside others"
-            f" with images ({_names(others)}), so it is not clear which are classes: leave only"
-            " splits or only classes there, or name one of the folders in config.data.dir."
-        )
-    splits = [] if others else likely
-    if split in splits:
-        return directory / split, splits
-    if not splits and split in ("", "train"):
-        return directory, []
-    raise UserError(
-        f"{directory} has no split {split!r}: make a folder of that name in it, or choose one of"
-        f" {_names(splits or ['train', *folders])} in {SPLIT_KEYS}."
-    )
-
-
-def _holds_images(folder: paths.Path) -> bool:
-    return bool(list_files(folder, image_suffixes(), first=True).images)
-
-
-def _names(folders: Sequence[str]) -> str:
-    more = f" and {len(folders) - _FOLDERS_SHOWN} more" if len(folders) > _FOLDERS_SHOWN else ""
-    return ", ".join(folders[:_FOLDERS_SHOWN]) + more
-
-
-def _skipped(listing: Listing) -> list[str]:
-    """What is in the folders and is not read."""
-    kinds = [f"{count:,} {kind}" for kind, count in listing.skipped.most_common(_KINDS_SHOWN)]
-    rest = listing.skipped.total() - sum(n for _, n in listing.skipped.most_common(_KINDS_SHOWN))
-    if rest:
-        kinds.append(f"{rest:,} others")
-    told = [f"skipped files: {', '.join(kinds)}"] if kinds else []
-    if listing.repeated:
-        told.append(f"{listing.repeated:,} links to folders that are read already")
-    return told
-
-
-def _aside(told: Sequence[str]) -> str:
-    return f" ({'; '.join(told)})" if told else ""
-
-
-def _path_hash(path: str) -> bytes:
-    return hashlib.blake2b(Path(path).as_posix().encode(errors="surrogateescape")).digest()
-
-
-def _size(file: paths.Path) -> int:
-    """Bytes; -1 where the file is gone, which is told when it is read."""
-    try:
-        return os.path.getsize(file)
-    except OSError:
-        return -1
+def _pair(root: paths.Path, files: Sequence[str], mask_root: paths.Path) -> dict[str, str]:
+    """The mask of each image, by equal paths without their endings."""
+    if not mask_root.is_dir():
+        raise UserError(f"There is no directory {mask_root}: put the masks of {root} there.")
+    masks = list_files(mask_root, image_suffixes()).images
+    stems = {os.path.splitext(mask)[0]: mask for mask in masks}
+    wanted = {os.path.splitext(file)[0]: file for file in files}
+    for where, names, found in ((root, files, wanted), (mask_root, masks, stems)):
+        if len(found) < len(names):
+            count = Counter(os.path.splitext(name)[0] for name in names)
+            raise UserError(
+                f"{where} has several files {count.most_common(1)[0][0]!r} with different endings,"
+                " so it is not clear which mask is of which image: rename or remove all but one."
+            )
+    for here, there, missing in (
+        (root, mask_root, sorted(set(wanted) - set(stems))),
+        (mask_root, root, sorted(set(stems) - set(wanted))),
+    ):
+        if missing:
+            more = f" and of {len(missing) - 1} more" if len(missing) > 1 else ""
+            raise UserError(
+                f"{there} has no counterpart of {missing[0]!r} in {here}{more}: each image needs a"
+                " mask of the same name, and each mask its image."
+            )
+    return {file: stems[stem] for stem, file in wanted.items()}

@@ -1,8 +1,9 @@
 """The records of a source under other labels."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from ssljax.data.fields import Field
 from ssljax.data.sources.base import Record, Source
 
 
@@ -18,9 +19,9 @@ class Relabelled(Source):
         """Wraps a source.
 
         Args:
-          source: the records.
-          relabel: gives the label that takes the place of the one at an index.
-          class_names: of the classes that the new labels number; those of the source by default.
+          source: The records.
+          relabel: Gives the label that replaces the one at an index.
+          class_names: Of the classes that the new labels number; those of the source by default.
         """
         self.name = source.name
         self.split = source.split
@@ -28,6 +29,11 @@ class Relabelled(Source):
         self.num_classes = source.num_classes if class_names is None else len(class_names)
         self._source = source
         self._relabel = relabel
+
+    @property
+    def fields(self) -> Mapping[str, Field]:
+        """Those of the source."""
+        return self._source.fields
 
     def __len__(self) -> int:
         return len(self._source)
@@ -40,7 +46,7 @@ class Relabelled(Source):
         """Reads several records."""
         records = self._source.read_many(indices)
         return [
-            record._replace(label=self._relabel(index, record.label))
+            {**record, "label": self._relabel(index, record.get("label"))}
             for index, record in zip(indices, records, strict=True)
         ]
 

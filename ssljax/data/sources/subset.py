@@ -1,12 +1,13 @@
 """Few labels: the classes of a source, a part of its records, and labels that are kept back."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 from jaxtyping import Int, Int32
 
+from ssljax.data.fields import Field
 from ssljax.data.pipeline import default_threads
 from ssljax.data.sources.base import NO_LABEL, Record, Source
 from ssljax.data.sources.relabelled import Relabelled
@@ -32,6 +33,11 @@ class Subset(Source):
         self.class_names = source.class_names
         self._source = source
         self._indices = np.sort(indices).tolist()
+
+    @property
+    def fields(self) -> Mapping[str, Field]:
+        """Those of the whole set."""
+        return self._source.fields
 
     def __len__(self) -> int:
         return len(self._indices)
@@ -121,18 +127,18 @@ def labelled_rows(
     one.
 
     Args:
-      labels: class of each record, -1 for none. A class without records is left out.
-      num_classes: number of classes.
-      per_class: records of each class; below 1, the share of each class, rounded, at least one.
-      seed: of the draw.
-      key: where `per_class` is set, for the message.
-      class_names: names of the classes, likewise; their numbers where there are none.
+      labels: Class of each record, -1 for none. A class without records is left out.
+      num_classes: Number of classes.
+      per_class: Records of each class; below 1, the share of each class, rounded, at least one.
+      seed: Of the draw.
+      key: Where `per_class` is set, for the message.
+      class_names: Names of the classes, likewise; their numbers where there are none.
 
     Returns:
       Indices into `labels`, grouped by class and in random order within one.
 
     Raises:
-      UserError: a class has fewer records than `per_class`, or no record has a label.
+      UserError: A class has fewer records than `per_class`, or no record has a label.
       ValueError: `per_class` is not positive.
     """
     if per_class <= 0:

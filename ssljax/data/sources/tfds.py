@@ -1,10 +1,8 @@
 """Data sets that TFDS has prepared, read at random places and without TensorFlow."""
 
 import difflib
-import functools
-import operator
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,7 +10,15 @@ import tensorflow_datasets as tfds
 
 from ssljax import paths
 from ssljax.data.decode import FloatPNG
+from ssljax.data.fields import NO_PARTS, Field, Parts
 from ssljax.data.sources.base import NO_LABEL, SPLIT_KEYS, Record, Source
+from ssljax.data.sources.tfds_features import (
+    find_feature,
+    find_parts,
+    get,
+    single_features,
+    skip_images,
+)
 from ssljax.errors import UserError, first_line, is_uri
 
 
@@ -30,6 +36,7 @@ class TfdsSource(Source):
         *,
         image_key: str | None = None,
         label_key: str | None = None,
+        parts: Parts = NO_PARTS,
     ) -> None:
         """Opens the split.
 
@@ -40,31 +47,36 @@ class TfdsSource(Source):
             nested; by default "image", or else the only image.
           label_key: The feature that holds the class, likewise; by default "label", or else the
             only class label; of several none is taken.
+          parts: What is read beside the two.
 
         Raises:
           UserError: There is no such split or feature, or the records cannot be read at random.
         """
         self.name = builder.info.name
         self.split = split
-        features = dict(_single_features(builder.info.features))
-        image_key = _find_feature(builder, tfds.features.Image, "image", "image_key", image_key)
+        features = dict(single_features(builder.info.features))
+        image_key = find_feature(builder, tfds.features.Image, "image", "image_key", image_key)
         if image_key is None:
             raise UserError(
                 f"{self.name} has no feature 'image', and not just one other of that type, among"
                 f" {', '.join(sorted(features))}: name the one to use in config.data.image_key, or"
                 " choose another data set."
             )
-        label_key = _find_feature(
-            builder, tfds.features.ClassLabel, "label", "label_key", label_key
-        )
-        self._image_path = image_key.split("/")
-        self._label_path = label_key.split("/") if label_key else None
+        label_key = find_feature(builder, tfds.features.ClassLabel, "label", "label_key", label_key)
+        self._image_path = image_key
+        self._label_path = label_key
+        self._parts = find_parts(builder, parts)
         self._is_float = features[image_key].np_dtype == np.float32
         classes = features[label_key] if label_key else None
         self.num_classes = classes.num_classes if classes else None
         self.class_names = tuple(classes.names) if classes and self.num_classes else ()
         self._builder = builder
-        self._records = _open_split(builder, split, _skip_images(builder.info.features))
+        self._records = _open_split(builder, split, skip_images(builder.info.features))
+
+    @property
+    def fields(self) -> Mapping[str, Field]:
+        """Image, class and what else was asked for."""
+        return {**super().fields, **{name: field for name, (field, _) in self._parts.items()}}
 
     def __len__(self) -> int:
         return len(self._records)
@@ -97,19 +109,23 @@ class TfdsSource(Source):
         return [info.full_name, self.split, shards, sizes]
 
     def _record(self, index: int, example: dict) -> Record:
-        image = _get(example, self._image_path)
-        return Record(FloatPNG(image) if self._is_float else image, self._label(index, example))
+        image = get(example, self._image_path)
+        return {
+            "image": FloatPNG(image) if self._is_float else image,
+            "label": self._label(index, example),
+            **{name: read(example) for name, (_, read) in self._parts.items()},
+        }
 
     def _label(self, index: int, example: dict) -> int | None:
         if self._label_path is None:
             return None
-        label = int(_get(example, self._label_path))
+        label = int(get(example, self._label_path))
         if label == NO_LABEL:
             return None
         if not 0 <= label < (self.num_classes or 0):
             raise UserError(
                 f"{self.describe(index)} has the label {label}, and the feature"
-                f" {'/'.join(self._label_path)!r} has {self.num_classes} classes, numbered from 0:"
+                f" {self._label_path!r} has {self.num_classes} classes, numbered from 0:"
                 " prepare the data set again, or name another feature in config.data.label_key."
             )
         return label
@@ -181,72 +197,6 @@ def _open_split(builder: tfds.core.DatasetBuilder, split: str, decoders: dict) -
             f"The split {split!r} of {builder.info.name} cannot be read ({first_line(error)}):"
             f" choose one of {splits}, or a part such as 'train[:90%]', in {SPLIT_KEYS}."
         ) from error
-
-
-def _single_features(
-    features: tfds.features.FeaturesDict, prefix: str = ""
-) -> Iterator[tuple[str, Any]]:
-    """The features of which a record holds one, those of nested dictionaries by their paths."""
-    for key, feature in features.items():
-        if isinstance(feature, tfds.features.FeaturesDict):
-            yield from _single_features(feature, f"{prefix}{key}/")
-        else:
-            yield prefix + key, feature
-
-
-def _skip_images(features: tfds.features.FeaturesDict) -> dict[str, Any]:
-    """Decoders that leave all images encoded: of masks and second views none is decoded in vain."""
-    decoders: dict[str, Any] = {}
-    for key, feature in features.items():
-        if isinstance(feature, tfds.features.Image):
-            decoders[key] = tfds.decode.SkipDecoding()
-        elif isinstance(feature, tfds.features.FeaturesDict) and (nested := _skip_images(feature)):
-            decoders[key] = nested
-    return decoders
-
-
-def _get(example: dict, path: Sequence[str]) -> Any:
-    return functools.reduce(operator.getitem, path, example)
-
-
-def _find_feature(
-    builder: tfds.core.DatasetBuilder, kind: type, default: str, key: str, chosen: str | None
-) -> str | None:
-    """The path of the feature that was chosen, or else the default, or else the only of its kind.
-
-    Of several there is no first: TFDS reads them in another order in each process.
-    """
-    features = builder.info.features
-    of_kind = sorted(k for k, v in _single_features(features) if isinstance(v, kind))
-    if chosen is None:
-        only = of_kind[0] if len(of_kind) == 1 else None
-        return default if default in of_kind else only
-    path = chosen.replace(".", "/")
-    for name in (chosen, path):
-        if name in of_kind:
-            return name
-    start = f"config.data.{key}={chosen!r}"
-    choice = f"choose one of {', '.join(of_kind) or 'none, it has no such feature'}"
-    if several := _sequence_above(features, path):
-        raise UserError(
-            f"{start} lies in {several!r}, of which a record of {builder.info.name} holds several,"
-            f" and an image has one {'class' if default == 'label' else 'picture'}: {choice}."
-        )
-    raise UserError(
-        f"{start} is not a feature of {builder.info.name} of the type {kind.__name__}: {choice}."
-    )
-
-
-def _sequence_above(features: Any, path: str) -> str | None:
-    """The sequence in which a path ends, or through which it leads; None if there is none."""
-    keys = path.split("/")
-    for depth, key in enumerate(keys):
-        if not isinstance(features, tfds.features.FeaturesDict) or key not in features:
-            return None
-        features = features[key]
-        if isinstance(features, tfds.features.Sequence | tfds.features.Dataset):
-            return "/".join(keys[: depth + 1])
-    return None
 
 
 def _not_prepared(name: str, root: str, builder: tfds.core.DatasetBuilder) -> str:

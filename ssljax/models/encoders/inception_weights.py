@@ -56,7 +56,7 @@ def from_pytorch(tensors: Mapping[str, np.ndarray]) -> Variables:
     """Turns tensors of the PyTorch file into variables of `InceptionV3`.
 
     Args:
-      tensors: float32 arrays by name, such as `Mixed_5b.branch1x1.conv.weight` with axes (output,
+      tensors: Float32 arrays by name, such as `Mixed_5b.branch1x1.conv.weight` with axes (output,
         input, height, width). The bias of the logits, which no score uses, may be there or not.
 
     Returns:

@@ -131,7 +131,7 @@ class DiscriminatorHeads(nn.Module):
         """Computes the heads in float32.
 
         Args:
-          features: float32.
+          features: Float32.
           train: Whether the vectors of the spectral norms are updated.
           labels: Of a projection discriminator. In evaluation they may be left out: the logits
             are then those without the label's term.

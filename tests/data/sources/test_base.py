@@ -26,21 +26,21 @@ def test_array_source_gives_its_records():
     assert isinstance(source, Source)
     assert (len(source), source.num_classes) == (5, 3)
     record = source.read(1)
-    np.testing.assert_array_equal(record.image, images[1])
-    assert record.label == 2
+    np.testing.assert_array_equal(record["image"], images[1])
+    assert record["label"] == 2
     assert source.describe(1) == "toy/train #1"
-    assert [r.label for r in source.read_many([4, 0])] == [2, 0]
+    assert [r["label"] for r in source.read_many([4, 0])] == [2, 0]
 
 
 def test_array_source_without_labels():
     source = ArraySource(np.zeros((3, 4, 4), np.uint8))
     assert source.num_classes is None
-    assert source.read(0).label is None
+    assert source.read(0)["label"] is None
 
 
 def test_minus_one_is_no_label():
     source = ArraySource(np.zeros((3, 4, 4), np.uint8), np.array([1, -1, 0]))
-    assert [source.read(i).label for i in range(3)] == [1, None, 0]
+    assert [source.read(i)["label"] for i in range(3)] == [1, None, 0]
     assert source.num_classes == 2
     assert read_labels(source).tolist() == [1, -1, 0]
     assert ArraySource(np.zeros((1, 4, 4), np.uint8), np.array([-1])).num_classes is None
@@ -71,14 +71,14 @@ def test_folders_are_classes(jpegs):
     for i, name in enumerate(_names(source)):
         k = int(name[0])
         record = source.read(i)
-        assert record.label == int(k >= 3)
-        assert abs(int(decode(record.image, channels=3, image_size=20).mean()) - 40 * k) <= 1
+        assert record["label"] == int(k >= 3)
+        assert abs(int(decode(record["image"], channels=3, image_size=20).mean()) - 40 * k) <= 1
 
 
 def test_an_empty_class_folder_keeps_its_number(jpegs):
     (jpegs / "bird").mkdir()
     assert FolderSource(jpegs).class_names == ("bird", "cat", "dog")
-    assert {FolderSource(jpegs).read(i).label for i in range(6)} == {1, 2}
+    assert {FolderSource(jpegs).read(i)["label"] for i in range(6)} == {1, 2}
 
 
 def test_other_and_hidden_files_are_skipped_and_case_is_not_minded(jpegs):
@@ -95,7 +95,7 @@ def test_other_and_hidden_files_are_skipped_and_case_is_not_minded(jpegs):
 
 def test_a_flat_folder_has_no_labels(jpegs):
     source = FolderSource(jpegs / "cat")
-    assert (len(source), source.num_classes, source.read(0).label) == (3, None, None)
+    assert (len(source), source.num_classes, source.read(0)["label"]) == (3, None, None)
 
 
 def test_a_single_folder_is_no_class(jpegs):
@@ -132,7 +132,7 @@ def test_a_folder_named_like_the_split_is_used(jpegs):
     shutil.rmtree(jpegs / "dog")
     assert _names(FolderSource(jpegs, "train")) == ["0.jpg"]
     test = FolderSource(jpegs, "test")
-    assert (_names(test), test.read(0).label) == (["5.jpg"], 1)
+    assert (_names(test), test.read(0)["label"]) == (["5.jpg"], 1)
 
 
 def _make_flat(directory, count):
@@ -158,7 +158,7 @@ def test_a_part_of_a_labelled_folder_holds_every_class(tmp_path):
     for name in "abcd":
         _make_flat(tmp_path / name, 25)
     part = FolderSource(tmp_path, "train[:50%]")
-    counts = np.bincount([part.read(i).label for i in range(len(part))], minlength=4)
+    counts = np.bincount([part.read(i)["label"] for i in range(len(part))], minlength=4)
     assert counts.min() >= 5
 
 

@@ -39,7 +39,7 @@ def test_labels_follow_the_names(splits):
     assert (mapped.num_classes, mapped.class_names) == (3, ("ant", "bee", "cat"))
     truth = [test.describe(i).split("/")[-2] for i in range(len(test))]
     assert _names(mapped, train.class_names) == truth
-    assert [train.class_names[mapped.read(i).label] for i in range(len(test))] == truth
+    assert [train.class_names[mapped.read(i)["label"]] for i in range(len(test))] == truth
     assert (len(mapped), mapped.describe(2)) == (len(test), test.describe(2))
     assert (mapped.summary(), mapped.contents()) == (test.summary(), test.contents())
     # However the classes are numbered, and through whatever stands on the source.

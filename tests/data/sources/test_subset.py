@@ -52,7 +52,7 @@ def test_a_subset_reads_only_its_own_records():
     arrays = load_all(source, image_size=1, channels=3, resize="none")
     assert numbers(arrays["image"]).tolist() == [7, 8, 300, 599]
     assert arrays["label"].tolist() == LABELS[[7, 8, 300, 599]].tolist()
-    assert [source.read(i).label for i in range(4)] == source.read_labels(range(4))
+    assert [source.read(i)["label"] for i in range(4)] == source.read_labels(range(4))
     assert source.describe(3) == "array/train #599"
 
 
@@ -64,7 +64,7 @@ def test_hidden_labels_are_minus_one_and_their_images_remain():
     wanted = np.full(600, -1)
     wanted[[2, 5]] = 2
     assert arrays["label"].tolist() == wanted.tolist()
-    assert (len(source), source.read(2).label, source.read(3).label) == (600, 2, None)
+    assert (len(source), source.read(2)["label"], source.read(3)["label"]) == (600, 2, None)
     assert source.describe(3) == "array/train #3"
 
 
@@ -77,7 +77,7 @@ def test_all_labels_are_read_in_order(threads):
 
 def test_labels_of_folders_are_known_from_the_paths(jpegs):
     source = FolderSource(jpegs)
-    labels = [source.read(i).label for i in range(6)]
+    labels = [source.read(i)["label"] for i in range(6)]
     for file in jpegs.glob("*/*.jpg"):
         file.unlink()
     assert read_labels(source).tolist() == labels

@@ -85,7 +85,7 @@ def toy_dir(tmp_path_factory):
 
 
 def _pixel(record):
-    return int(decode(record.image, channels=3, image_size=5)[0, 0, 0])
+    return int(decode(record["image"], channels=3, image_size=5)[0, 0, 0])
 
 
 def test_a_set_without_code_is_read(toy_dir):
@@ -94,7 +94,7 @@ def test_a_set_without_code_is_read(toy_dir):
     assert (source.name, len(source), source.class_names) == ("toy_frames", 20, ("even", "odd"))
     records = [source.read(i) for i in range(20)]
     assert sorted(_pixel(r) for r in records) == [10 * k for k in range(20)]
-    assert all(r.label == _pixel(r) // 10 % 2 for r in records)
+    assert all(r["label"] == _pixel(r) // 10 % 2 for r in records)
     assert source.describe(17) == "toy_frames/train #17"
 
 
@@ -107,7 +107,7 @@ def test_many_records_are_those_read_one_by_one(toy_dir):
 def test_the_only_image_and_class_label_are_found(toy_dir):
     source = open_source("toy_plain", "train", toy_dir)
     assert source.class_names == ("even", "odd")
-    assert all(r.label == _pixel(r) // 10 % 2 for r in source.read_many(range(20)))
+    assert all(r["label"] == _pixel(r) // 10 % 2 for r in source.read_many(range(20)))
 
 
 def test_of_several_images_none_is_taken_unasked(toy_dir):
@@ -118,7 +118,7 @@ def test_of_several_images_none_is_taken_unasked(toy_dir):
 def test_of_several_class_labels_none_is_taken_unasked(toy_dir):
     source = open_source("toy_frames", "train", toy_dir, image_key="picture")
     assert source.num_classes is None
-    assert source.read(0).label is None
+    assert source.read(0)["label"] is None
 
 
 class _Scans(_Toy, skip_registration=True):
@@ -201,7 +201,7 @@ def test_nested_features_are_named_by_their_paths(scans_dir, between):
     # Of 16 bits the upper 8 are read.
     values = [1000 * k // 256 for k in range(6)]
     found = [
-        (int(decode(r.image, channels=1, image_size=4)[0, 0, 0]), r.label)
+        (int(decode(r["image"], channels=1, image_size=4)[0, 0, 0]), r["label"])
         for r in source.read_many(range(6))
     ]
     assert sorted(found, key=lambda x: x[0]) == list(
@@ -217,7 +217,8 @@ def test_the_only_nested_feature_is_found(scans_dir):
 def test_float_images_are_their_own_floats(scans_dir):
     source = open_source("toy_scans", "train", scans_dir, image_key="depth")
     found = [
-        int(decode(r.image, channels=1, image_size=4)[0, 0, 0]) for r in source.read_many(range(6))
+        int(decode(r["image"], channels=1, image_size=4)[0, 0, 0])
+        for r in source.read_many(range(6))
     ]
     assert sorted(found) == [0, 51, 102, 153, 204, 255]
 
@@ -337,7 +338,7 @@ def test_digits_are_those_of_scikit_learn(digits_dir):
         source = open_source("digits", split, digits_dir)
         assert (len(source), source.num_classes) == (rows.stop - rows.start, 10)
         got = sorted(
-            (decode(r.image, channels=1, image_size=8).tobytes(), r.label)
+            (decode(r["image"], channels=1, image_size=8).tobytes(), r["label"])
             for r in source.read_many(range(len(source)))
         )
         want = [

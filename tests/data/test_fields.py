@@ -1,0 +1,123 @@
+"""Each kind of field decodes to its shape and type, and refuses what does not belong there."""
+
+import io
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image as Pillow
+
+from ssljax.data.decode import Misfit
+from ssljax.data.fields import (
+    Boxes,
+    Clip,
+    Frame,
+    Image,
+    Label,
+    Mask,
+    MultiLabel,
+    decode_record,
+    empty_batch,
+)
+
+_FRAME = Frame(size=8, channels=3)
+
+
+def _png(values):
+    return cv2.imencode(".png", values)[1].tobytes()
+
+
+def _random(*shape):
+    return np.random.default_rng(0).integers(0, 256, shape, np.uint8)
+
+
+_FIELDS = {
+    "image": (Image(), _random(8, 8, 3)),
+    "label": (Label(), 3),
+    "tags": (MultiLabel(4), [1, 3]),
+    "mask": (Mask(), _random(8, 8)),
+    "boxes": (Boxes(5), (np.array([[0.0, 0.0, 0.5, 0.5]]), np.array([2]))),
+    "clip": (Clip(3), [*_random(3, 8, 8, 3)]),
+}
+
+
+def test_every_field_has_the_shape_and_type_it_promises():
+    fields = {name: field for name, (field, _) in _FIELDS.items()}
+    record = {name: raw for name, (_, raw) in _FIELDS.items()}
+    decoded = decode_record(fields, record, _FRAME)
+    batch = empty_batch(fields, _FRAME, 2)
+    for name, field in fields.items():
+        assert decoded[name].shape == field.shape(_FRAME) == batch[name].shape[1:]
+        assert decoded[name].dtype == field.dtype == batch[name].dtype
+    for name in ("label", "tags", "mask", "boxes"):
+        assert (batch[name] == -1).all()
+
+
+def test_a_label_that_is_absent_is_minus_one():
+    assert Label().decode(None, _FRAME) == -1
+    np.testing.assert_array_equal(MultiLabel(3).decode(None, _FRAME), [-1, -1, -1])
+
+
+def test_several_classes_are_marked():
+    np.testing.assert_array_equal(MultiLabel(4).decode([3, 1, 1], _FRAME), [0, 1, 0, 1])
+    np.testing.assert_array_equal(MultiLabel(4).decode([], _FRAME), [0, 0, 0, 0])
+    with pytest.raises(Misfit, match="class 4, and there are 4 classes"):
+        MultiLabel(4).decode([4], _FRAME)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_a_mask_holds_its_numbers_and_the_void_is_minus_one(dtype):
+    values = np.arange(64, dtype=dtype).reshape(8, 8)
+    values[0, 0] = 255
+    expected = values.astype(np.int32)
+    expected[0, 0] = -1
+    np.testing.assert_array_equal(Mask().decode(_png(values), _FRAME, (8, 8)), expected)
+
+
+def test_a_palette_gives_its_numbers():
+    values = _random(8, 8) % 21
+    picture = Pillow.fromarray(values, "P")
+    palette = np.random.default_rng(1).permutation(256 * 3)[: 21 * 3] % 256
+    palette[:3] = 0
+    picture.putpalette(palette.tolist())
+    out = io.BytesIO()
+    picture.save(out, "PNG")
+    np.testing.assert_array_equal(Mask().decode(out.getvalue(), _FRAME, (8, 8)), values)
+
+
+def test_a_mask_that_does_not_belong_to_its_image_is_told():
+    with pytest.raises(Misfit, match="mask of 8x9 pixels, and the image has 8x8"):
+        Mask().decode(_png(_random(8, 9)), _FRAME, (8, 8))
+    values = np.full((8, 8), 21, np.uint8)
+    with pytest.raises(Misfit, match="outside the void 255 21, and there are 21 classes"):
+        Mask(classes=21).decode(_png(values), _FRAME, (8, 8))
+    with pytest.raises(Misfit, match="one whole number a pixel"):
+        Mask().decode(_png(_random(8, 8, 3)), _FRAME, (8, 8))
+
+
+def test_boxes_are_in_pixels_and_the_rest_is_minus_one():
+    raw = np.array([[0.0, 0.0, 0.5, 0.5], [0.25, 0.5, 1.0, 1.0]]), np.array([7, 0])
+    decoded = Boxes(3).decode(raw, _FRAME, (16, 16))
+    np.testing.assert_array_equal(decoded, [[0, 0, 4, 4, 7], [2, 4, 8, 8, 0], [-1, -1, -1, -1, -1]])
+
+
+def test_boxes_that_are_not_seen_are_dropped():
+    raw = np.array([[0.0, 0.0, 1.0, 0.3], [0.0, 0.4, 1.0, 0.6]]), np.array([1, 2])
+    decoded = Boxes(2).decode(raw, _FRAME, (10, 30))
+    assert decoded[0, 4] == 2
+    assert (decoded[1] == -1).all()
+
+
+def test_no_boxes_are_no_mistake_and_too_many_are():
+    assert (Boxes(2).decode((np.zeros((0, 4)), np.zeros(0)), _FRAME, (8, 8)) == -1).all()
+    with pytest.raises(Misfit, match="3 boxes, more than 2"):
+        Boxes(2).decode((np.zeros((3, 4)), np.zeros(3)), _FRAME, (8, 8))
+
+
+def test_a_clip_is_its_frames():
+    frames = [_png(_random(8, 8, 3)), _png(255 - _random(8, 8, 3))]
+    clip = Clip(2).decode(frames, _FRAME)
+    for frame, pixels in zip(frames, clip, strict=True):
+        np.testing.assert_array_equal(pixels, Image().decode(frame, _FRAME))
+    with pytest.raises(Misfit, match="2 frames, and a clip has 3"):
+        Clip(3).decode(frames, _FRAME)
