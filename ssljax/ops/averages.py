@@ -12,9 +12,9 @@ def moving_average(average: PyTree, new: PyTree, momentum: float | Float[Array, 
     """Move the exponential moving average of a tree of arrays by one step.
 
     Args:
-      average: tree of arrays, the average so far.
-      new: tree of the same structure.
-      momentum: share of the old value, in [0, 1].
+      average: Tree of arrays, the average so far.
+      new: Tree of the same structure.
+      momentum: Share of the old value, in [0, 1].
 
     Returns:
       momentum * average + (1 - momentum) * new.

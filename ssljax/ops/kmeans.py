@@ -31,11 +31,11 @@ def spherical_kmeans(
     its rows' mean. A centroid that no row is nearest to stays.
 
     Args:
-      embeddings: unit vectors.
-      initial_centroids: unit vectors, for instance some of the embeddings.
-      iterations: passes, 0 or more.
-      known: the rows that take part; all of them by default.
-      axis_name: inside `shard_map` or `pmap`, the mapped axis over which the embeddings lie. The
+      embeddings: Unit vectors.
+      initial_centroids: Unit vectors, for instance some of the embeddings.
+      iterations: Passes, 0 or more.
+      known: The rows that take part; all of them by default.
+      axis_name: Inside `shard_map` or `pmap`, the mapped axis over which the embeddings lie. The
         centroids are then those of all rows, the same on every device.
 
     Returns:

@@ -13,9 +13,9 @@ def random_directions(key: PRNGKeyArray, size: int, dim: int) -> dict[str, Array
     """Makes a queue as it starts.
 
     Args:
-      key: random key.
-      size: number of rows.
-      dim: their dimensions.
+      key: Random key.
+      size: Number of rows.
+      dim: Their dimensions.
 
     Returns:
       "queue", (size, dim), rows of length 1 in random directions; "pointer", the row that is the
@@ -47,17 +47,17 @@ def enqueue(
     the batch size changes between two runs.
 
     Args:
-      queue: the buffer.
-      pointer: row where the oldest batch starts, in [0, size).
-      keys: rows to store, cast to the queue's type.
-      axis_name: inside `shard_map` or `pmap`, the mapped axis over which the keys lie. The keys
+      queue: The buffer.
+      pointer: Row where the oldest batch starts, in [0, size).
+      keys: Rows to store, cast to the queue's type.
+      axis_name: Inside `shard_map` or `pmap`, the mapped axis over which the keys lie. The keys
         of all devices are stored, and every device has the same queue.
 
     Returns:
       The new queue, and the pointer to its oldest batch.
 
     Raises:
-      ValueError: if the batch does not divide the size of the queue.
+      ValueError: If the batch does not divide the size of the queue.
 
     Reference:
       He et al., Momentum Contrast, 2020, section 3.2 and algorithm 1.

@@ -12,9 +12,9 @@ def half_cosine(
     """Go from one value to another along half a cosine, slowly at both ends.
 
     Args:
-      start: value where the progress is 0.
-      end: value where it is 1.
-      progress: share of the way, in [0, 1].
+      start: Value where the progress is 0.
+      end: Value where it is 1.
+      progress: Share of the way, in [0, 1].
 
     Returns:
       end + (start - end) * (1 + cos(pi * progress)) / 2.

@@ -18,8 +18,8 @@ def inner_products(
     close neighbours would also change places.
 
     Args:
-      left: vectors.
-      right: vectors of the same dimension.
+      left: Vectors.
+      right: Vectors of the same dimension.
 
     Returns:
       The products, of the vectors' type.

@@ -26,11 +26,11 @@ def sinkhorn_potentials(
     the columns lie on several devices, nothing but row sums crosses them.
 
     Args:
-      log_kernels: the logarithm of the matrix, in blocks of columns.
-      log_row_mass: logarithm of each row's sum; -inf for an empty row.
-      log_column_masses: logarithm of each column's sum, block by block.
-      iterations: rows-then-columns passes, 1 or more.
-      axis_name: inside `shard_map` or `pmap`, the mapped axis over which the columns of the first
+      log_kernels: The logarithm of the matrix, in blocks of columns.
+      log_row_mass: Logarithm of each row's sum; -inf for an empty row.
+      log_column_masses: Logarithm of each column's sum, block by block.
+      iterations: Rows-then-columns passes, 1 or more.
+      axis_name: Inside `shard_map` or `pmap`, the mapped axis over which the columns of the first
         block lie; the other blocks are whole on every device.
 
     Returns:
@@ -38,7 +38,7 @@ def sinkhorn_potentials(
       column sums, and row sums that become exact with more iterations.
 
     Raises:
-      ValueError: if `iterations` is below 1.
+      ValueError: If `iterations` is below 1.
 
     Reference:
       Peyré and Cuturi, Computational Optimal Transport, 2019, section 4.4.
@@ -85,18 +85,18 @@ def sinkhorn_plan(
     """Entropy-regularised transport plan between two histograms.
 
     Args:
-      cost: cost of moving a unit of mass.
-      a: mass of each source, 0 or more, with sum 1.
-      b: mass of each target, 0 or more, with sum 1.
-      epsilon: weight of the entropy, above 0, on the scale of the cost. The smaller it is, the
+      cost: Cost of moving a unit of mass.
+      a: Mass of each source, 0 or more, with sum 1.
+      b: Mass of each target, 0 or more, with sum 1.
+      epsilon: Weight of the entropy, above 0, on the scale of the cost. The smaller it is, the
         nearer the plan is to the optimal one and the more iterations it takes.
-      iterations: rows-then-columns passes, 1 or more.
+      iterations: Rows-then-columns passes, 1 or more.
 
     Returns:
       The plan. Its columns sum to `b`; its rows sum to `a` once converged.
 
     Raises:
-      ValueError: if `epsilon` is not above 0 or `iterations` is below 1.
+      ValueError: If `epsilon` is not above 0 or `iterations` is below 1.
 
     Reference:
       Cuturi, Sinkhorn Distances, 2013, algorithm 1.
@@ -130,12 +130,12 @@ def sinkhorn_knopp(
     prototype crosses between them.
 
     Args:
-      scores: similarities of the batch's l2-normalised features and prototypes.
-      epsilon: sharpness, above 0; small values give hard codes.
-      iterations: prototypes-then-samples passes, 1 or more.
-      queue_scores: likewise for stored features of earlier batches, under the *current*
+      scores: Similarities of the batch's l2-normalised features and prototypes.
+      epsilon: Sharpness, above 0; small values give hard codes.
+      iterations: Prototypes-then-samples passes, 1 or more.
+      queue_scores: Likewise for stored features of earlier batches, under the *current*
         prototypes; given only once the queue is full.
-      axis_name: inside `shard_map` or `pmap`, the mapped axis over which the batch lies; the
+      axis_name: Inside `shard_map` or `pmap`, the mapped axis over which the batch lies; the
         queue is whole on every device. The codes are then those of this device's samples among
         the whole batch's.
 
@@ -143,7 +143,7 @@ def sinkhorn_knopp(
       One distribution over the prototypes per sample of the batch, without gradient.
 
     Raises:
-      ValueError: if `epsilon` is not above 0 or `iterations` is below 1.
+      ValueError: If `epsilon` is not above 0 or `iterations` is below 1.
 
     Reference:
       Caron et al., Unsupervised Learning of Visual Features by Contrasting Cluster Assignments,
