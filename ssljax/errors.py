@@ -3,6 +3,7 @@
 import errno
 import pathlib
 import shutil
+import tempfile
 from pathlib import PurePath
 
 _STORES = ("gcsfs", "google", "s3fs", "aiobotocore", "botocore", "aiohttp", "requests")
@@ -47,8 +48,16 @@ def refusal(error: Exception, place: PurePath) -> str:
       place: The file or directory that was meant, where the error itself names none.
     """
     named = getattr(error, "filename", None)
-    path = place if not isinstance(named, str) or is_uri(place) else pathlib.Path(named)
+    path = pathlib.Path(named) if isinstance(named, str) else place
     reason = getattr(error, "strerror", None) or first_line(error)
+    if is_full(error):
+        # What is bound for a bucket is written to the disk first.
+        disk = pathlib.Path(tempfile.gettempdir()) if is_uri(path) else pathlib.Path(path)
+        where = f" in {disk}" if is_uri(path) else ""
+        return (
+            f"{path} cannot be written ({reason}; {free_space(disk)}{where}): make room and start "
+            "again."
+        )
     if is_uri(path):
         if isinstance(error, FileNotFoundError):
             reason = "there is no such bucket or object"
@@ -56,14 +65,9 @@ def refusal(error: Exception, place: PurePath) -> str:
             f"{path} cannot be read or written ({reason}): check the name of the bucket, your "
             "permission there, and the credentials that this machine has for it."
         )
-    if not is_full(error):
-        return (
-            f"{path} cannot be read or written ({reason}): check that it exists and that you have "
-            "permission."
-        )
     return (
-        f"{path} cannot be written ({reason}; {free_space(pathlib.Path(path))}): make room and "
-        "start again; a run goes on from its last checkpoint, if it has one."
+        f"{path} cannot be read or written ({reason}): check that it exists and that you have "
+        "permission."
     )
 
 

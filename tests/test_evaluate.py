@@ -7,10 +7,10 @@ import pytest
 import runs
 
 from ssljax import config as configs
-from ssljax import data, evaluate, main
+from ssljax import data, evaluate, main, paths
 from ssljax.data import reading
 from ssljax.errors import MissingScores, UserError
-from ssljax.evals import suite
+from ssljax.evals import probes, suite
 from ssljax.run.experiment import Experiment
 
 SMALL = {
@@ -167,3 +167,20 @@ def test_scores_of_a_checkpoint_stand_beside_those_of_the_run(tmp_path, monkeypa
     failed = scores(tmp_path / "run" / "scores-digits-features-step2-2.json")
     assert set(failed["scores"]["trained network"]) == {"knn5"}
     assert failed["settings"]["evals.linear_epochs"] == 3
+
+
+def test_a_workdir_that_cannot_be_written_is_told_before_it_is_scored(
+    tmp_path, monkeypatch, capsys
+):
+    command = runs.arguments(tmp_path / "run", **(SMALL | {"evals__final": "()", "steps": 1}))
+    assert main.main(command) == 0
+
+    def refuse(path, _):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(paths, "write", refuse)
+    monkeypatch.setattr(probes.NetworkEvaluator, "score", lambda *_: pytest.fail("it was scored"))
+    command = runs.arguments(tmp_path / "run", **(SMALL | {"steps": 1}))
+    assert main.main([*command, "--mode=evaluate"]) == 2
+    told = capsys.readouterr().err.splitlines()[-1]
+    assert "scores-digits-features-step1.json cannot be read or written (Permission" in told

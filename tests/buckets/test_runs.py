@@ -1,8 +1,6 @@
 """Whole runs in buckets: killed, resumed, scored, started from, and by several processes."""
 
-import contextlib
 import json
-import os
 import signal
 import socket
 import time
@@ -15,9 +13,20 @@ import runs
 from ssljax import main, paths
 from ssljax.run.checkpoint import saved_steps
 
-STEPS = 400
+STEPS = 200
 CHANGES = {"steps": STEPS, "checkpoint__every": 20, "log__every": 20, "log__tensorboard": True}
-FINETUNE = runs.ROOT / "configs" / "finetune" / "cifar10.py"
+FINETUNE = """
+from ssljax.config import base_config
+
+
+def get_config():
+    config = base_config("finetune")
+    config.data.update(name="digits", channels=1, resize="exact", cache="device")
+    config.method.view.update(size=8, crop_scale=None, interpolation="bilinear", flip_p=0.0)
+    config.model.name = "small"
+    config.optimizer.update(name="adamw", learning_rate=2e-3)
+    return config
+"""
 
 
 @pytest.fixture(scope="session")
@@ -87,24 +96,15 @@ def test_a_run_in_a_bucket_is_scored(trained):
     assert sheet["scores"]["trained network"].keys() == {"knn5"}
 
 
-def test_a_run_starts_from_one_in_a_bucket(trained, place):
-    changes = {"init__workdir": trained, "data__name": "digits", "data__channels": 1, "steps": 2}
-    command = _finetune(place, **changes)
-    assert main.main(command) == 0
+def test_a_run_starts_from_one_in_a_bucket(trained, place, tmp_path):
+    file = tmp_path / "finetune.py"
+    file.write_text(FINETUNE)
+    options = {"init__workdir": trained, "data__labels": 4.0, "evals__final": "('classifier',)"}
+    assert main.main(runs.arguments(place, file, **options)) == 0
     recorded = json.loads(paths.read(place / "config.json"))
     assert recorded["init.workdir"] == str(trained)
     assert recorded["init.step"] == STEPS
-
-
-def _finetune(workdir, **changes):
-    shape = {"method__view__size": 8, "batch_size": 16, "optimizer__warmup_epochs": 0.0}
-    values = {"data__image_size": 8, "evals__final": "()", **shape, **changes}
-    return [
-        "ssljax",
-        f"--config={FINETUNE}",
-        f"--workdir={workdir}",
-        *(f"--config.{key.replace('__', '.')}={value}" for key, value in values.items()),
-    ]
+    assert json.loads(paths.read(place / "scores.json"))["complete"]
 
 
 def test_images_are_drawn_and_scored_by_a_run_in_a_bucket(trained, place, tmp_path):
@@ -131,7 +131,7 @@ def test_images_are_drawn_and_scored_by_a_run_in_a_bucket(trained, place, tmp_pa
     assert paths.read(place / "affine" / "samples" / "grid_2.png").startswith(b"\x89PNG")
 
 
-def test_two_processes_train_in_a_bucket_and_one_goes_on(place):
+def test_two_processes_train_in_a_bucket_and_one_goes_on(place, capsys):
     with socket.socket() as free:
         free.bind(("localhost", 0))
         address = f"localhost:{free.getsockname()[1]}"
@@ -144,20 +144,11 @@ def test_two_processes_train_in_a_bucket_and_one_goes_on(place):
         runs.finish(process)
     assert saved_steps(place / "checkpoints") == [4, 8]
     longer = runs.arguments(place, steps=12, resume__accept="('steps',)")
-    assert "Going on from step 8 of 12." in runs.finish(runs.start(longer))
+    assert main.main(longer) == 0
+    assert "Going on from step 8 of 12." in capsys.readouterr().err
     assert saved_steps(place / "checkpoints") == [8, 12]
     lines = paths.read(place / "metrics.jsonl").splitlines()
     assert [json.loads(line)["step"] for line in lines] == list(range(1, 13))
-
-
-def test_two_runs_at_a_time_are_refused(place):
-    command = runs.arguments(place, **CHANGES)
-    process = runs.start(command)
-    with contextlib.ExitStack() as stack:
-        stack.callback(process.communicate)
-        stack.callback(process.kill)
-        _until((place / "lock.json").exists, process)
-        assert f"trains in {place}" in runs.finish(runs.start(command), 2)
 
 
 def test_a_bucket_that_is_not_there_is_one_sentence(store, capsys):
@@ -166,4 +157,4 @@ def test_a_bucket_that_is_not_there_is_one_sentence(store, capsys):
     told = capsys.readouterr().err
     assert told.startswith(f"ssljax: {workdir} cannot be read or written (there is no such bucket")
     assert len(told.splitlines()) == 1
-    assert os.path.isdir("gs:") is False
+    assert not list(runs.ROOT.glob(f"{store[:2]}:*"))  # As a path it would be a folder here.

@@ -1,8 +1,10 @@
 """What differs in a bucket: files, the lock, metrics, checkpoints, and what is told of mistakes."""
 
+import io
 import json
 import logging
 import os
+import tarfile
 
 import cv2
 import jax
@@ -165,6 +167,25 @@ def test_checkpoints_come_back_and_the_newest_and_best_are_kept(place):
     with pytest.raises(UserError, match=rf"No checkpoint of step 3 in {place}: there are \[2, 5\]"):
         reader.restore(_state(0), 3)
     reader.close()
+
+
+def test_a_checkpoint_that_is_copied_to_a_disk_is_restored_there(place, tmp_path):
+    checkpoints = Checkpoints(place)
+    checkpoints.save(3, _state(3))
+    checkpoints.close()
+    files, key = paths.files(place)
+    for name in files.find(key):
+        content, target = files.cat_file(name), tmp_path / name.removeprefix(f"{key}/")
+        if name.endswith(".tar"):
+            with tarfile.open(fileobj=io.BytesIO(content)) as parts:
+                parts.extractall(tmp_path / "3", filter="data")
+            continue
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(content)
+    here = Checkpoints(tmp_path)
+    assert here.steps() == [3]
+    assert _restored(here) == 3
+    here.close()
 
 
 def _damage(place, step):

@@ -7,10 +7,11 @@ import types
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 
 from ssljax import report
-from ssljax.errors import UserError
+from ssljax.errors import StoppedError, UserError
 
 
 def _lines(workdir):
@@ -38,6 +39,20 @@ def test_a_resumed_run_repeats_no_step(tmp_path):
     assert [(line["step"], line["loss"]) for line in _lines(tmp_path)] == [
         (10, 1.0), (20, 1.0), (30, 7.0),
     ]  # fmt: skip
+
+
+def test_nothing_is_written_by_a_process_that_may_not(tmp_path):
+    def refuse():
+        raise StoppedError("another process has the lock")
+
+    writer = report.MetricWriter(tmp_path, tensorboard=False, check=refuse)
+    with pytest.raises(StoppedError):
+        writer.write(1, {"loss": 2.5})
+    with pytest.raises(StoppedError):
+        writer.write_pictures(1, {"samples": np.zeros((2, 2, 1), np.uint8)})
+    writer.close()
+    assert _lines(tmp_path) == []
+    assert not (tmp_path / "pictures").exists()
 
 
 def test_tensorboard_files_are_written(tmp_path):

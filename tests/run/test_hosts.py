@@ -1,10 +1,13 @@
 """Several processes: how they join, and what is told where they cannot."""
 
+import errno
+
 import jax
+import numpy as np
 import pytest
 import runs
 
-from ssljax.errors import UserError
+from ssljax.errors import StoppedError, UserError
 from ssljax.run import hosts
 
 
@@ -64,3 +67,20 @@ def test_what_fails_in_the_first_process_is_told_in_all(tmp_path, monkeypatch, e
         hosts.on_first(lambda: pytest.fail("it ran in another process"), tmp_path)
     assert str(first.value) == str(second.value)
     assert str(error.args[-1]).split()[0] in str(first.value)
+
+
+@pytest.mark.parametrize("index", [0, 1])
+def test_a_full_disk_is_no_mistake_of_the_user(tmp_path, monkeypatch, index):
+    def fail():
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    told = "lock.json cannot be written (No space left on device; 1.0 MB are free): make room."
+    sent = np.zeros(2**12, np.uint8)
+    sent[: len(told) + 1] = [1, *told.encode()]
+    monkeypatch.setattr(jax, "process_count", lambda: 1 + index)
+    monkeypatch.setattr(jax, "process_index", lambda: index)
+    monkeypatch.setattr(hosts.multihost_utils, "broadcast_one_to_all", lambda _: sent)
+    with pytest.raises(StoppedError) as error:
+        hosts.on_first(fail, tmp_path / "lock.json")
+    assert "lock.json cannot be written (No space left on device;" in str(error.value)
+    assert "checkpoint" not in str(error.value)
