@@ -1,4 +1,4 @@
-"""Scores of a run: its encoder and its generator, each beside what they must be better than."""
+"""Scores of a run: of its encoder and its generator, each with its baselines."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ _log = logging.getLogger(__name__)
 class Evaluator:
     """Evaluates states of one run.
 
-    Images stream from their source through the networks, whenever they are needed; what stays is
-    features.
+    Images stream from their source through the networks whenever they are needed; only features
+    stay.
 
     Args:
       experiment: The run.
@@ -148,7 +148,7 @@ class Evaluator:
 
         Returns:
           Scores in [0, 1] by name, and figures of generated images by their full names. One that
-          fails is told in the log and absent.
+          fails is reported in the log and absent.
         """
         sheet = self._sheet(state, which)
         self._fill(sheet, state, which, baselines=False)
@@ -203,7 +203,7 @@ class Evaluator:
     def _fill(
         self, sheet: ScoreSheet, state: TrainState, which: Sequence[str], baselines: bool
     ) -> None:
-        """Scores a state, after what it must be better than."""
+        """Scores a state, after its baselines."""
         probes, drawn = _sort(which)
         untrained = self._experiment.init() if baselines else None
         if probes:

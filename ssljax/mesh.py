@@ -31,7 +31,7 @@ def make_mesh(data: int = -1, fsdp: int = 1) -> Mesh:
       The mesh.
 
     Raises:
-      UserError: If the sizes do not use the devices up.
+      UserError: If the sizes do not use all devices.
     """
     sizes, devices = [data, fsdp], jax.device_count()
     if sizes.count(-1) == 1:

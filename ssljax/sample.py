@@ -26,7 +26,7 @@ def sample_checkpoint(config: ConfigDict, workdir: pathlib.Path) -> list[pathlib
     """Draws images from the newest checkpoint of a workdir.
 
     Args:
-      config: The resolved config: of the same seed, checkpoint and `samples.count` come the same
+      config: The resolved config: the same seed, checkpoint and `samples.count` give the same
         images.
       workdir: That of the training run; the files are written to `samples/` in it.
 

@@ -33,7 +33,7 @@ class DivergedError(StoppedError):
 
 
 def train(config: ConfigDict, workdir: pathlib.Path) -> signal.Signals | None:
-    """Trains, or goes on training, and evaluates at the end.
+    """Trains, or resumes training, and evaluates at the end.
 
     Args:
       config: The resolved and checked config.
@@ -50,7 +50,7 @@ def train(config: ConfigDict, workdir: pathlib.Path) -> signal.Signals | None:
       MissingScores: If some of the final scores could not be computed; the others are written.
     """
     config = pretrained.resolve(config, workdir)
-    workdirs.check_resumed(config, workdir)  # Before anything of the config is looked at closely.
+    workdirs.check_resumed(config, workdir)  # Before the config is examined any further.
     recorded = pretrained.recorded(workdir)
     experiment = Experiment(config, recorded)
     experiment.trace()
@@ -162,7 +162,7 @@ def describe(experiment: Experiment) -> str:
 
 
 class _Loop:
-    """The loop over train steps, with what it tells and saves on the way."""
+    """The loop over train steps, with what it reports and saves on the way."""
 
     def __init__(
         self,
@@ -268,7 +268,7 @@ class _Loop:
             raise self._diverged(f"after step {step - 1} {error}") from error
 
     def _diverged(self, what: str) -> DivergedError:
-        """Says what is not finite, and how to go on from what is."""
+        """Says what is not finite, and how to continue from the last sound checkpoint."""
         saved = self._checkpoints.steps()
         lower = "config.optimizer.learning_rate or set config.optimizer.clip_norm"
         if not saved:

@@ -24,7 +24,7 @@ class Extracted(NamedTuple):
       outputs: By name, one row an image.
       labels: The classes; -1 where there is none.
       places: Where in the source each image is.
-      left_out: How many images were left out for want of a label.
+      left_out: How many images were left out because they have no label.
     """
 
     outputs: dict[str, np.ndarray]
@@ -38,7 +38,7 @@ def stream(
 ) -> Iterator[Extracted]:
     """Passes images through a network on all devices, batch by batch.
 
-    The next batch is on its way while the devices are at work on one.
+    The next batch is transferred while the devices process one.
 
     Args:
       outputs: Gives arrays with one row an image, by name; jitted by the caller.
@@ -72,7 +72,7 @@ def extract(
     count: int,
     labelled: bool = False,
 ) -> Extracted:
-    """Computes the features of a whole set; of the images no more than a few batches are held.
+    """Computes the features of a whole set, with no more than a few batches of images in memory.
 
     Args:
       outputs: As in `stream`.

@@ -161,8 +161,8 @@ class GeneratorEvaluator:
         """Scores a generator; all scores of it share one pass over what it draws.
 
         Args:
-          sheet: Gets the figures by their full names, with all without which they mean nothing;
-            and, where the real images have classes, how their coverage is.
+          sheet: Gets the figures by their full names, with everything that gives them their
+            meaning; and, where the real images have classes, how their coverage is.
           row: What the generator is called there.
           state: Its training state; None for real images, not among those compared with, in the
             generator's place.
@@ -208,7 +208,7 @@ class GeneratorEvaluator:
             sheet.add(row, {score.name: score.value} | spread)
 
     def pictures(self, state: TrainState) -> dict[str, report.Picture]:
-        """Draws the generator of a state.
+        """Draws pictures with the generator of a state.
 
         Args:
           state: Training state.
@@ -302,7 +302,7 @@ class GeneratorEvaluator:
 
     @property
     def _held_out_split(self) -> str:
-        """Of train and test, the one that generated images are not compared with."""
+        """The split of train and test that generated images are not compared with."""
         train, test = self._config.train_split, self._config.test_split
         compared = self._config.generator.split.split("[")[0]
         return test if compared == train.split("[")[0] else train

@@ -112,7 +112,7 @@ class NetworkEvaluator:
         """Whether so many labels of each class are enough for every probe."""
         neighbors = max(k for k, _ in self._config.knn) if "knn" in probes else 1
         labels = max(self._config.few_label) if "few_label" in probes else 0
-        # A share of a class is never too much.
+        # A class always has enough labels for a share of them.
         of_each = labels if labels >= 1 else 0
         return lambda counts: (
             counts.sum() >= neighbors and counts.max() >= 2 and counts.min() >= of_each

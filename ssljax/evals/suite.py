@@ -58,7 +58,7 @@ def score_features(
       which: Some of "knn", "linear" and "few_label".
       knn: Pairs of (k, temperature).
       linear_epochs: Passes of the linear probe over train.
-      few_label: Labels a class; below 1, the share of labels.
+      few_label: Labels per class; below 1, the share of labels.
       few_label_seeds: Draws of each.
 
     Returns:
@@ -92,7 +92,7 @@ def score_names(
     Args:
       which: Some of "knn", "linear" and "few_label".
       knn: Pairs of (k, temperature).
-      few_label: Labels a class; below 1, the share of labels.
+      few_label: Labels per class; below 1, the share of labels.
     """
     named = {
         "knn": knn_names(knn),

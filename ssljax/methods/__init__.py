@@ -19,7 +19,7 @@ def default_config(name: str) -> ConfigDict:
     """The keys under `config.method` of a method, at the values of its paper."""
     config = REGISTRY[name].default_config()
     config.name = name
-    config.online_probe = False  # A linear classifier learnt beside it, for the log.
+    config.online_probe = False  # A linear classifier that is learnt along with it, for the log.
     return config
 
 

@@ -34,7 +34,7 @@ class TrainState(struct.PyTreeNode):
       params: Parameters by player.
       variables: Mutable collections (batch statistics, ...) by player.
       opt_state: Optimizer state by player.
-      memory: What the method carries beside parameters: target network, queue, centre, image pool.
+      memory: What the method carries besides parameters: target network, queue, centre, image pool.
       key: The run's random key. It never changes; each step folds its own number into it.
     """
 
@@ -48,7 +48,7 @@ class TrainState(struct.PyTreeNode):
 
 
 class Aux(struct.PyTreeNode):
-    """What a loss gives beside its value.
+    """What a loss returns besides its value.
 
     Attributes:
       variables: New mutable collections of the player's own networks; empty changes nothing.
@@ -123,7 +123,7 @@ class Phase:
 
 @dataclasses.dataclass(frozen=True)
 class Task:
-    """What a method is told of the data and the length of the run.
+    """What a method knows of the data and the length of the run.
 
     Attributes:
       image_shape: (height, width, channels) of the batches' images.
@@ -154,13 +154,13 @@ class Method:
       task: What is known of data and length.
 
     Attributes:
-      players: In the order in which they move.
+      players: In the order of their updates.
       phases: Static schedule of graphs; empty if the graph never changes.
-      evaluated: The network that `features` reads, as it is named beside every score.
-      sees_unlabelled: Whether images whose label `data.labels` leaves out are seen all the same,
-        with label -1, or not at all.
-      labelled_batches: Whether there is beside each batch one as large of labelled images alone,
-        "labelled_image" and "labelled_label", in an order of their own.
+      evaluated: The name, in every table of scores, of the network that `features` reads.
+      sees_unlabelled: Whether images whose label `data.labels` leaves out are still seen, with
+        label -1, or not at all.
+      labelled_batches: Whether each batch comes with one of the same size with labelled images
+        only, "labelled_image" and "labelled_label", in their own order.
       remembers_images: Whether the memory holds something of each image, at its place in the set.
       generates: Whether the method draws images: it then has `latents` and `generate`.
       class_names: Names of the classes whose scores are the feature "logits", in their order; empty
@@ -188,7 +188,7 @@ class Method:
     def default_model() -> ConfigDict:
         """The keys under `config.model`: an encoder, and the options of all encoders.
 
-        What is empty, 0 or False stands for the encoder's own.
+        Empty values, 0 and False stand for the encoder's default.
         """
         return ConfigDict(
             dict(
@@ -218,8 +218,8 @@ class Method:
     def labels_read(cls, config: ConfigDict) -> Literal["none", "some", "all"]:
         """Which labels the losses read, by the method's own keys.
 
-        "some" are those that are known: images without one are left out of what learns from labels.
-        Of "all" none may be missing.
+        With "some", images without a label are left out of what learns from labels; with "all",
+        none may be missing.
         """
         return "none"
 
@@ -237,7 +237,7 @@ class Method:
         raise TypeError(f"{type(self).__name__} does not define views")
 
     def before_step(self, state: TrainState) -> TrainState:
-        """Moves targets that must have moved before the losses look at them. Pure."""
+        """Updates the targets that must move before the losses are computed. Pure."""
         return state
 
     def after_step(self, state: TrainState, carried: Mapping[str, PyTree]) -> TrainState:

@@ -1,4 +1,4 @@
-"""Learning from the labels that are known: an image without one, of label -1, weighs nothing."""
+"""Learning from the labels that are known: an image without one, of label -1, has no weight."""
 
 from __future__ import annotations
 

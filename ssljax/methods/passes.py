@@ -71,8 +71,8 @@ def forward(
       params: Its parameters.
       variables: Its other collections.
       images: Normalised images.
-      key: Of what the network drops at random, which is other paths for each image of the pass;
-        None for a network that drops nothing. So too for the passes below.
+      key: Key of what the network drops at random, differently for each image of the pass; None for
+        a network that drops nothing. The same holds for the passes below.
 
     Returns:
       The outputs, and the collections as they are after the pass.
@@ -143,7 +143,7 @@ def forward_crops(
 ) -> tuple[list[Outputs], dict[str, PyTree]]:
     """One encoder pass for each resolution, and one projector pass for all crops together.
 
-    That fixes over what batch statistics are taken: the encoder's over the crops of one size, the
+    This determines the batch statistics: the encoder's are over the crops of one size, the
     projector's over all. As in `forward_together`, nothing moves between devices.
 
     Args:

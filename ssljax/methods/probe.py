@@ -1,6 +1,6 @@
-"""A linear classifier on a method's features, learnt beside it, whatever the method.
+"""A linear classifier on a method's features, learnt along with it, for any method.
 
-It costs no second pass: it reads the features that the method's loss has computed, and gives no
+It costs no second pass: it reads the features that the method's loss has computed, and passes no
 gradient back. Its accuracy, on augmented images of the training set, shows early whether the
 features are becoming useful.
 """
@@ -23,7 +23,7 @@ PyTree = Any
 
 
 class OnlineProbe(Method):
-    """A method with one more player, "probe", that moves last.
+    """A method with one more player, "probe", that is updated last.
 
     Args:
       method: The method that makes the features, under "features" in what its losses carry.
@@ -76,7 +76,7 @@ class OnlineProbe(Method):
         return params | {"probe": probe}, variables, memory
 
     def views(self, key: PRNGKeyArray, batch: Batch) -> PyTree:
-        """Makes the method's views, and puts the labels beside them."""
+        """Makes the method's views, and adds the labels."""
         return {"views": self.method.views(key, batch), "label": batch["label"]}
 
     def loss(

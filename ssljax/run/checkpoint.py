@@ -36,9 +36,9 @@ class Checkpoints:
       directory: Where they lie; made when the first one is saved.
       keep: How many of the newest are kept.
       best: Name of the score by which one more, the best, is kept; empty for none. Higher is
-        better. It is there to be looked at: no result is ever read from it.
-      read_only: Whether nothing in the directory may change: it may be that of a run that is being
-        trained.
+        better. It is kept for inspection: no result is ever read from it.
+      read_only: Whether nothing in the directory may change, as another process may be training in
+        it.
     """
 
     def __init__(
@@ -155,7 +155,7 @@ class Checkpoints:
                     raise OSError(f"{broken} is not finite")
             except UserError:
                 raise
-            except Exception as error:  # Orbax and TensorStore tell damage by many types.
+            except Exception as error:  # Orbax and TensorStore raise many types for damage.
                 _log.warning(
                     "The checkpoint of step %d in %s is damaged: %s",
                     candidate,
@@ -177,14 +177,14 @@ class Checkpoints:
         """Waits until what is being saved is saved.
 
         Raises:
-          StoppedError: If it cannot be written, and nobody was told yet.
+          StoppedError: If it cannot be written, and that was not reported yet.
         """
         if self._manager is None:
             return
         try:
             self.wait()
         finally:
-            with contextlib.suppress(Exception):  # It raises once more what was told already.
+            with contextlib.suppress(Exception):  # It raises again what was reported already.
                 self._manager.close()
 
     def wait(self) -> None:
@@ -202,11 +202,11 @@ class Checkpoints:
         """Says in one sentence why a checkpoint cannot be written."""
         try:
             yield
-        except Exception as error:  # Orbax and TensorStore tell it by many types.
+        except Exception as error:  # Orbax and TensorStore raise many types for it.
             free = free_space(self._directory)
             with contextlib.suppress(OSError):
                 self._remove_unfinished()
-            # Orbax has struck those off its list that it meant to remove after this one.
+            # Orbax has already dropped from its list those that it meant to remove after this one.
             self._manager.reload()
             saved = [found for found in self.steps() if found != step]
             raise StoppedError(
@@ -217,7 +217,7 @@ class Checkpoints:
             ) from error  # fmt: skip
 
     def _remove_unfinished(self) -> None:
-        """Removes what saves that were broken off have left."""
+        """Removes what interrupted saves have left."""
         # Orbax would do so in a thread, and that outlives a run that ends before it saves.
         if jax.process_index() == 0:
             for path in self._directory.glob(_UNFINISHED):
@@ -271,10 +271,10 @@ def _inspect(state: PyTree) -> tuple[jax.Array, jax.Array]:
 
 
 def pass_over_late_writes() -> None:
-    """From here on nothing is printed of writes that end after the save that they belong to.
+    """Silences writes that end after the save that they belong to has failed.
 
     After a failed save, such as on a full disk, TensorStore still calls into the event loop that
-    Orbax has closed, and prints what that raises. What failed is told by `Checkpoints.save`.
+    Orbax has closed, and prints what that raises. `Checkpoints.save` reports what failed.
     """
     uncaught, unraisable = sys.excepthook, sys.unraisablehook
 
@@ -303,7 +303,7 @@ def _first_broken(state: PyTree, finite: jax.Array) -> str:
 
 
 def _reason(error: Exception) -> str:
-    """What the system said, out of what TensorStore and Orbax make of it."""
+    """The system's own message, extracted from those of TensorStore and Orbax."""
     said = str(error)
     for number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS, errno.EACCES):
         if os.strerror(number) in said:

@@ -45,26 +45,26 @@ class Feed:
 
 
 class Experiment:
-    """A run before it runs.
+    """A run, ready to start.
 
     Args:
       config: The resolved config.
-      recorded: What is known of the same run from before, where it goes on or is scored: its method
-        is built for the data that it began with.
+      recorded: What an existing run has recorded, if it is resumed or scored: its method is built
+        for the data that it began with.
 
     Attributes:
       config: The same; `init` holds all that is known of the run that this one starts from.
       mesh: The mesh of all devices.
       source: The training images.
-      labelled: Of these the labelled ones, for a method that has batches of them; else None.
-      task: What the method was told of data and length.
+      labelled: The labelled ones of these, for a method that has batches of them; else None.
+      task: What the method knows of data and length.
       method: The method.
       batches_per_step: Fresh batches in one train step: as many as are accumulated for one update,
         times the updates.
       abstract_state: Shapes, types and shardings of the training state.
 
     Raises:
-      UserError: For whatever in the config does not go with the data, the devices or the network.
+      UserError: If something in the config does not fit the data, the devices or the network.
     """
 
     def __init__(self, config: ConfigDict, recorded: pretrained.Recorded | None = None) -> None:
@@ -96,7 +96,7 @@ class Experiment:
         self._may_keep = _KEPT_BYTES
         updates = kind.updates_per_step(config.method)
         self.batches_per_step = updates * config.optimizer.accumulate
-        data.Order(len(self.source), config.batch_size, config.seed)  # Refuses a set of no batch.
+        data.Order(len(self.source), config.batch_size, config.seed)  # Refuses less than one batch.
         memory.check_images(config, self.mesh, self.batches_per_step, len(self.source))
         num_images = known.get("num_images", len(self.source))
         epoch = num_images // config.batch_size / self.batches_per_step
@@ -148,8 +148,8 @@ class Experiment:
     def trace(self) -> None:
         """Traces the train step of every phase, with shapes alone: nothing is read or computed.
 
-        Views, losses, optimizer and `after_step` thereby say now what the first step would say. The
-        step that is compiled later is made of what is traced here.
+        Errors that the first step would meet in views, losses, optimizer or `after_step` show up
+        now. The step that is compiled later is made from what is traced here.
 
         Raises:
           UserError: For the first thing in the config that does not fit.
@@ -302,7 +302,7 @@ class Experiment:
 
 @contextlib.contextmanager
 def _told_as_misfit() -> Iterator[None]:
-    """Turns what networks, views and losses say of shapes and values into the user's mistake."""
+    """Turns errors of networks, views and losses about shapes and values into a `UserError`."""
     try:
         yield
     except (ArithmeticError, TypeError, ValueError) as error:
@@ -321,7 +321,7 @@ class _Stream(NamedTuple):
 def _together(
     hosts: Mapping[str, Generator[PyTree, None, None]],
 ) -> Generator[dict[str, PyTree], None, None]:
-    """Takes one item of each at a time, without end, and closes them all."""
+    """Zips endless iterators, and closes them all at the end."""
     with contextlib.ExitStack() as stack:
         for host in hosts.values():
             stack.enter_context(contextlib.closing(host))
@@ -330,7 +330,7 @@ def _together(
 
 
 def _with_labels(config: ConfigDict, source: data.Source, known: ConfigDict) -> data.Source:
-    """Where labels are read, gives the images the classes of before, and looks for labels."""
+    """Where labels are read, restores the run's numbering of classes and looks for labels."""
     read = methods.REGISTRY[config.method.name].labels_read(config.method)
     if read == "none" and not config.method.online_probe and not config.data.labels:
         return source

@@ -23,7 +23,7 @@ _LONGEST_MESSAGE = 2**12
 
 
 def start(distributed: bool = False) -> None:
-    """Joins this process to the others of the run, where there are others.
+    """Joins this process to the others of the run, if there are any.
 
     Several processes are started either by the variables `JAX_COORDINATOR_ADDRESS` (host:port),
     `JAX_NUM_PROCESSES` and `JAX_PROCESS_ID`, or, on a cluster that JAX recognises (Cloud TPU pod,
@@ -62,7 +62,7 @@ def start(distributed: bool = False) -> None:
         known = dict(coordinator_address=address, num_processes=int(count), process_id=int(index))
     if known or distributed:
         try:
-            # A process that fails alone waits no longer than this for the others when it ends.
+            # At its end, a process that failed alone waits at most this long for the others.
             jax.distributed.initialize(**known, shutdown_timeout_seconds=_SHUTDOWN_S)
         except (RuntimeError, ValueError) as error:
             if distributed and isinstance(error, ValueError):
@@ -83,7 +83,7 @@ def start(distributed: bool = False) -> None:
 
 
 def _wait_for_first(address: str) -> None:
-    """Waits until process 0 listens: where it never does, JAX would abort this process."""
+    """Waits until process 0 listens: if it never does, JAX would abort this process."""
     host, _, port = address.rpartition(":")
     end = time.monotonic() + _JOIN_S
     _log.info("Waiting for process 0 at %s.", address)

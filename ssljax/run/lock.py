@@ -56,7 +56,7 @@ class Lock:
         self._thread.start()
 
     def check(self) -> None:
-        """Raises a `StoppedError` if another process has taken the lock meanwhile."""
+        """Raises a `StoppedError` if another process has taken the lock in the meantime."""
         if self._lost:
             raise StoppedError(
                 f"Another process has taken {self._path} because this one had stopped responding: "
@@ -88,7 +88,7 @@ class Lock:
         for beat in itertools.count(1):
             if self._released.wait(_BEAT_S):
                 return
-            with contextlib.suppress(OSError):  # A full disk is told by whoever writes on it.
+            with contextlib.suppress(OSError):  # The writer reports a full disk.
                 if not self._is_ours() and not self._create():
                     self._lost = True
                     return
@@ -135,7 +135,7 @@ def _wait_until_dead(path: pathlib.Path) -> None:
 
 
 def _beats(path: pathlib.Path, found: dict[str, Any]) -> bool:
-    """Whether a lock is written again; False as well if it is released."""
+    """Whether a lock is written again; False if it is not, or is released."""
     end = time.monotonic() + _DEAD_S
     while time.monotonic() < end:
         time.sleep(_BEAT_S / 10)
@@ -177,7 +177,7 @@ def _is_running(process: int, start: str | None) -> bool:
 
 
 def _namespace() -> str | None:
-    """In which numbers of processes are counted; None where that cannot be read."""
+    """The namespace of process numbers; None where that cannot be read."""
     try:
         return os.readlink("/proc/self/ns/pid")
     except OSError:

@@ -1,6 +1,6 @@
-"""Whether a run fits into the memory there is, told before anything of it is made.
+"""Whether a run fits into memory, checked before anything of it is made.
 
-What is counted is what cannot be avoided; activations and copies on the way come on top.
+Only what cannot be avoided is counted; activations and temporary copies come on top.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def check_images(config: ConfigDict, on: Mesh, batches: int, size: int) -> None:
         if isinstance(view, ConfigDict) and "crop_scale" in view
     }
     floats = sum(view**2 for view in views.values()) if views else side**2
-    # Of accumulated batches the views of one at a time are made.
+    # The views of accumulated batches are made for one batch at a time.
     viewed = batches if config.optimizer.accumulate == 1 else 1
     batch = config.batch_size * (batches * image + viewed * floats * channels * 4)
     _check(
@@ -98,9 +98,9 @@ def _of_host() -> int:
 
 
 def _least(own: int) -> int:
-    """The least of all processes, so that all decide the same."""
+    """The minimum over all processes, so that all decide alike."""
     if jax.process_count() == 1:
         return own
-    # In MiB, which 32 bits hold.
+    # In MiB, which fit into 32 bits.
     megabytes = multihost_utils.process_allgather(np.int32(own // 2**20))
     return int(np.min(megabytes)) * 2**20

@@ -43,10 +43,10 @@ class Recorded(NamedTuple):
 
 
 def record(task: Task, made_of: list[dict[str, Any]], workdir: pathlib.Path) -> None:
-    """Writes what a run's method was told of its data, so that other runs can build it again.
+    """Writes what a run's method knows of its data, so that other runs can build it again.
 
     Args:
-      task: What the method was told.
+      task: The method's task.
       made_of: See `Recorded`.
       workdir: That of the run.
     """
@@ -92,7 +92,7 @@ def resolve(config: ConfigDict, workdir: pathlib.Path | None = None) -> ConfigDi
     Args:
       config: The config.
       workdir: That of the new run. Where it has saved a state already, its `config.json` is read
-        instead of the other run, which need no longer be there.
+        instead of the other run, which may since have been removed.
 
     Returns:
       The config, with the `step` that is taken, and the other run's config and task under `run` and
@@ -130,7 +130,7 @@ def resolve(config: ConfigDict, workdir: pathlib.Path | None = None) -> ConfigDi
 
 
 def other_inputs(config: ConfigDict) -> list[str]:
-    """What the network is shown otherwise than by the run it comes from, in words; may be empty."""
+    """Says how images differ from those of the run that the network comes from; may be empty."""
     if not config.init.workdir:
         return []
     now, before = configs.flatten(config), configs.flatten(config.init.run)
@@ -198,7 +198,7 @@ def _checkpoints(workdir: pathlib.Path) -> Any:
 
 
 def _read(path: pathlib.Path) -> ConfigDict:
-    """A recorded config, whose keys are dotted, as it was before it was written."""
+    """Rebuilds a recorded config from its dotted keys."""
     nested: dict[str, Any] = {}
     for key, value in workdirs.read_json(path).items():
         *groups, last = key.split(".")
@@ -210,5 +210,5 @@ def _read(path: pathlib.Path) -> ConfigDict:
 
 
 def _tuples(value: Any) -> Any:
-    """JSON's lists as the tuples that they were."""
+    """Turns the lists of JSON back into tuples."""
     return tuple(map(_tuples, value)) if isinstance(value, list) else value

@@ -1,4 +1,4 @@
-"""Whether a run that goes on finds the training set that it began with."""
+"""Whether a run that is resumed finds the training set that it began with."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ _log = logging.getLogger(__name__)
 
 
 def check(experiment: Experiment, recorded: Recorded | None) -> list[dict[str, Any]]:
-    """Compares the training set with the one of before.
+    """Compares the training set with the one that the run began with.
 
     Args:
-      experiment: The run that goes on or begins.
+      experiment: The run that begins or is resumed.
       recorded: What is known of it from before; None if it begins.
 
     Returns:

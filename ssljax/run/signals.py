@@ -46,17 +46,18 @@ class Stop:
 
 
 def end_at_interrupts() -> None:
-    """From here on Ctrl-C ends this process at once, with one line and status 130.
+    """Makes Ctrl-C end this process at once from now on, with one line and status 130.
 
-    While a `Stop` is in force only the second Ctrl-C does. Either acts also while the main thread
-    compiles or reads, where Python's own handlers wait. Must be called from the main thread.
+    While a `Stop` is active only the second Ctrl-C does. Both also work while the main thread
+    compiles or reads, when Python's own handlers would have to wait. Must be called from the main
+    thread.
     """
     ours, theirs = socket.socketpair()
     theirs.setblocking(False)
-    # Without a handler in Python the system's own would end the process before the line is told.
+    # Without a handler in Python the system's would end the process before the line is printed.
     signal.signal(signal.SIGINT, lambda *_: None)
     signal.set_wakeup_fd(theirs.fileno(), warn_on_full_buffer=False)
-    # The thread holds the socket that is written to, which else were closed here.
+    # The thread keeps the socket that is written to, which would otherwise be closed here.
     threading.Thread(target=_watch, args=(ours, theirs), daemon=True).start()
 
 

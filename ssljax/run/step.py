@@ -24,7 +24,7 @@ def init_state(method: Method, key: PRNGKeyArray) -> TrainState:
 
     Args:
       method: Method whose networks are initialised.
-      key: The run's random key. Initialisation and training use streams of it that never meet.
+      key: The run's random key. Initialisation and training use separate streams of it.
 
     Returns:
       The state at step 0.
@@ -47,13 +47,13 @@ def init_state(method: Method, key: PRNGKeyArray) -> TrainState:
 def make_step(
     method: Method, accumulate: int = 1
 ) -> Callable[[TrainState, Batch], tuple[TrainState, Metrics]]:
-    """Builds the train step of a method: each player moves in its turn, then `after_step`.
+    """Builds the train step of a method: each player is updated in turn, then `after_step` runs.
 
     Args:
       method: Any method of the contract.
-      accumulate: Batches whose gradients are averaged for one update. What goes with updates, such
-        as targets, queues and schedules, goes with train steps, whatever this number is. Batch
-        statistics are of each batch alone, and so are the negatives of a contrastive loss.
+      accumulate: Batches whose gradients are averaged for one update. Targets, queues and schedules
+        move once a train step, whatever this number is. Batch statistics and the negatives of a
+        contrastive loss are those of each batch alone.
 
     Returns:
       `step(state, batch) -> (state, metrics)`, pure and not yet jitted. The batch's arrays are
@@ -112,11 +112,11 @@ def _move(
       state: The state before.
       numbers: The step's batches that the update takes.
       views: Gives the views of a batch by its number.
-      key: Of this player in this step.
+      key: Key of this player in this step.
       carried: What earlier players have carried; each array has an axis of the batches in front.
 
     Returns:
-      The state after, and what the losses gave: means of metrics, and arrays as in `carried`.
+      The new state, and what the losses returned: means of metrics, and arrays as in `carried`.
     """
 
     def learn(params: PyTree, state: TrainState, part: int | Array) -> tuple[PyTree, Aux]:
@@ -168,7 +168,8 @@ def _mean(
 ) -> tuple[PyTree, Aux]:
     """The gradient and the metrics of a player as means over batches, and what is carried of each.
 
-    Batch statistics, and what else every batch changes, go from one batch to the next.
+    Batch statistics, and everything else that a batch changes, are passed from one batch to the
+    next.
     """
     if count == 1:
         grads, aux = learn(state, 0)
@@ -203,7 +204,7 @@ def loops() -> bool:
 
 
 def _with_changes(state: TrainState, name: str, changes: Aux) -> TrainState:
-    """The state with what a loss of a player has changed of variables and memory."""
+    """The state with the variables and memory that a player's loss has changed."""
     variables = state.variables | {name: state.variables[name] | changes.variables}
     memory = state.memory | changes.memory if changes.memory else state.memory
     return state.replace(variables=variables, memory=memory)

@@ -63,7 +63,7 @@ def prepare(workdir: pathlib.Path) -> None:
 def check(config: ConfigDict, workdir: pathlib.Path, others: Collection[str] = ()) -> Changes:
     """Compares a config with that of the run in a workdir, for programs that read what it learnt.
 
-    What may differ and does, such as the data set of the evaluations, is logged.
+    Permitted differences, such as the data set of the evaluations, are logged.
 
     Args:
       config: The resolved config.
@@ -71,7 +71,7 @@ def check(config: ConfigDict, workdir: pathlib.Path, others: Collection[str] = (
       others: Keys that may differ as well.
 
     Returns:
-      What may differ and does.
+      The permitted differences.
 
     Raises:
       UserError: If what belongs to the trained network differs; the message shows each difference.
@@ -90,9 +90,9 @@ def check(config: ConfigDict, workdir: pathlib.Path, others: Collection[str] = (
 
 
 def check_resumed(config: ConfigDict, workdir: pathlib.Path) -> Changes:
-    """Compares the config of a run that goes on with what its workdir was written by.
+    """Compares the config of a run that is resumed with the one that its workdir was written with.
 
-    A workdir without a checkpoint holds nothing that could go on: any config may begin anew in it.
+    A workdir without a checkpoint holds nothing to resume: any config may start afresh in it.
 
     Args:
       config: The resolved config; `resume.accept` names what may have changed.
@@ -121,7 +121,7 @@ def check_resumed(config: ConfigDict, workdir: pathlib.Path) -> Changes:
 
 
 def record(config: ConfigDict, workdir: pathlib.Path, step: int) -> None:
-    """Writes the resolved config and what the run stands on into the workdir.
+    """Writes the resolved config and the environment of the run into the workdir.
 
     Args:
       config: The resolved config.
@@ -169,7 +169,7 @@ def read_json(path: pathlib.Path) -> dict[str, Any]:
 
 
 def write_text(path: pathlib.Path, text: str) -> None:
-    """Writes a file whole: a kill or a full disk in between leaves the old one."""
+    """Replaces a file as a whole: a kill or a full disk in between leaves the old one."""
     beside = path.with_name(path.name + ".tmp")
     beside.write_text(text)
     beside.replace(path)

@@ -1,4 +1,4 @@
-"""What turns images into the features that a generator is scored by."""
+"""Networks that turn images into the features that a generator is scored by."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Logits = Callable[[Float[Array, "batch dim"]], Float[Array, "batch classes"]]
 
 @dataclasses.dataclass(frozen=True)
 class Extractor:
-    """A network whose features are compared, and what a reader must know of it.
+    """A network whose features are compared, and what identifies it.
 
     Attributes:
       name: Names the network and its training, such as `"inception-2015-12-05"` or

@@ -64,8 +64,8 @@ def measure_samples(
       batch_size: Images that are drawn and passed through the extractor at once.
 
     Raises:
-      UserError: If they are fewer than the extractor has features, of which a covariance cannot be
-        told.
+      UserError: If there are fewer than the extractor has features, too few to estimate a
+        covariance.
       ValueError: If samples are not bytes of that shape, the features are not one row an image, or
         one is not finite.
     """

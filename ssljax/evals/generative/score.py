@@ -1,4 +1,4 @@
-"""A score of a generator, with all without which the figure means nothing."""
+"""A score of a generator, with everything that gives the number its meaning."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Score:
 
     @property
     def name(self) -> str:
-        """All of it but the figure in one word, for a metric writer or a file.
+        """Everything but the value in one word, for a metric writer or a file.
 
         Such as `fid_simclr-cifar10-step900_n10000_cifar10-train-50000_none`: metric, extractor,
         generated images, real images, resizer.

@@ -121,7 +121,7 @@ class Moments:
         return self._scatter / (self.count - 1)
 
     def update(self, rows: Float[np.ndarray, "rows dim"]) -> None:
-        """Takes in a batch.
+        """Adds a batch.
 
         Args:
           rows: Features of any float type.
@@ -144,7 +144,7 @@ class Moments:
         mean: Float[np.ndarray, "dim"],
         scatter: Float[np.ndarray, "dim dim"],
     ) -> None:
-        """Takes in the moments of other rows.
+        """Merges the moments of other rows.
 
         Args:
           count: How many they are.

@@ -33,7 +33,7 @@ class CGAN(Adversarial):
 
     @classmethod
     def labels_read(cls, config: ConfigDict) -> Literal["none", "some", "all"]:
-        """All: both networks are told the class of every image."""
+        """All: both networks receive the class of every image."""
         return "all"
 
     def __init__(self, config: ConfigDict, task: Task) -> None:

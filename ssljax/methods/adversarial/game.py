@@ -1,8 +1,8 @@
 """What the adversarial methods share: two networks, two players, and who sees what in which pass.
 
-In one train step the discriminator moves once or several times, each time on fresh real images and
-fresh generated ones, and then the generator once, against the discriminator as it is by then. A
-player's pass leaves the other network's batch statistics and spectral vectors alone.
+In one train step the discriminator is updated once or several times, each time on fresh real and
+generated images, and then the generator once, against the updated discriminator. A player's pass
+leaves the other network's batch statistics and spectral vectors alone.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ _PRIORS: dict[str, Callable[..., Array]] = {
 class Adversarial(Method):
     """Two players, "discriminator" and "generator".
 
-    A subclass gives the config, and what is its own of losses, penalties and moves.
+    A subclass adds its config, and its losses, penalties and updates where they differ.
 
     Args:
       config: The whole resolved config.
       task: What is known of data and length.
       loss: A key of `losses.GAN_LOSSES`; None if the subclass defines the losses of both players.
-      conditional: Whether both networks are told the classes of their images: the generator by
-        its norms, the discriminator by projection.
+      conditional: Whether both networks receive the classes of their images: the generator in its
+        norms, the discriminator by projection.
       **heads: Attributes of the discriminator that are not in the config, such as `num_rotations`.
 
     Attributes:
@@ -139,7 +139,7 @@ class Adversarial(Method):
         return params, variables, jax.tree.map(jnp.copy, memory)
 
     def views(self, key: PRNGKeyArray, batch: Batch) -> PyTree:
-        """Scales the real images to [-1, 1]; classes stand beside them if they are read."""
+        """Scales the real images to [-1, 1], and adds their classes if they are read."""
         views = {"image": augment.to_tanh_range(batch["image"])}
         return views if self.num_classes is None else views | {"label": batch["label"]}
 
@@ -148,7 +148,7 @@ class Adversarial(Method):
         return self._draw(augment.example_keys(key, count))
 
     def _draw(self, keys: Key[Array, " count"]) -> dict[str, Array]:
-        """The latents that belong to these keys: each row is a function of its own alone."""
+        """The latents of these keys: each row depends on its own key alone."""
         noise = jax.vmap(lambda key: self.prior(key, (self.latent_dim,)))
         drawn = {"noise": noise(augment.fold_keys(keys, 0))}
         if (classes := self.num_classes) is not None:
@@ -173,8 +173,8 @@ class Adversarial(Method):
           views: The real images, for their number.
           key: Of the latents.
           each: Images that are made for each real one.
-          update_spectral: Whether the spectral vectors take a step, as they do in the
-            generator's own update.
+          update_spectral: Whether the spectral vectors are updated, as in the generator's own
+            update.
 
         Returns:
           The images, their latents, and the collections that the pass changed.
@@ -206,8 +206,8 @@ class Adversarial(Method):
           variables: Its other collections.
           images: Real or generated ones, never both.
           labels: Their classes, for a conditional discriminator.
-          update_spectral: Whether the spectral vectors take a step: in one pass of each of its own
-            updates.
+          update_spectral: Whether the spectral vectors are updated: in one pass of each of the
+            discriminator's updates.
           dropout: Key of what is dropped, for a discriminator that has dropout.
 
         Returns:
@@ -303,12 +303,12 @@ class Adversarial(Method):
 
     def features(self, state: TrainState, images: Array) -> dict[str, Array]:
         """The discriminator's activations, layer by layer, for the whole images."""
-        # Its logits tell real from generated images: they are no scores of classes.
+        # Its logits tell real from generated images and are not scores of classes.
         outputs = self.all_outputs(state, images)
         return {name: x for name, x in outputs.items() if name not in _HEADS}
 
     def all_outputs(self, state: TrainState, images: Array) -> Outputs:
-        """All that the discriminator gives for raw images, in evaluation mode."""
+        """All outputs of the discriminator for raw images, in evaluation mode."""
         params, variables = self.trained_weights(state)
         outputs: Any = self.discriminator.apply(
             {"params": params, **variables}, augment.to_tanh_range(images), False
@@ -327,7 +327,7 @@ class Adversarial(Method):
 
 
 def keys_beside(key: PRNGKeyArray, images: Images, each: int = 1) -> Key[Array, " count"]:
-    """Keys for what is drawn beside the real images, on the devices on which they lie.
+    """Keys for the draws that go with the real images, on the devices of those images.
 
     Args:
       key: Key of this draw.
@@ -335,7 +335,7 @@ def keys_beside(key: PRNGKeyArray, images: Images, each: int = 1) -> Key[Array, 
       each: Draws for each of them.
 
     Returns:
-      One key a draw; key i depends on `key` and i alone.
+      One key per draw; key i depends on `key` and i alone.
     """
     batch = images.shape[0]
     rows = jnp.arange(batch, dtype=jnp.uint32)

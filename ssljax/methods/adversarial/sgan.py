@@ -26,8 +26,8 @@ PyTree = Any
 class SGAN(Adversarial):
     """K logits, whose log-sum-exp tells real from generated images.
 
-    `data.labels` says how many labels are known. Beside each batch of all images stands one of
-    labelled images. Evaluated is the average of the discriminator's weights.
+    `data.labels` says how many labels are known. Each batch of all images comes with one of
+    labelled images. The average of the discriminator's weights is evaluated.
     """
 
     evaluated = "averaged discriminator"
@@ -66,7 +66,7 @@ class SGAN(Adversarial):
             self.players = (discriminator, resting)
 
     def views(self, key: PRNGKeyArray, batch: Batch) -> PyTree:
-        """Scales the real images to [-1, 1]; of the labelled ones alone is the label read."""
+        """Scales the real images to [-1, 1]; labels are read for the labelled ones only."""
         return {
             "image": augment.to_tanh_range(batch["image"]),
             "labelled": augment.to_tanh_range(batch["labelled_image"]),
@@ -117,7 +117,7 @@ class SGAN(Adversarial):
         key: PRNGKeyArray,
         carried: Mapping[str, PyTree],
     ) -> tuple[Array, Aux]:
-        """Makes images whose mean features are the real ones', or that are taken for real."""
+        """Makes images with the mean features of real ones, or images that are taken for real."""
         own = state.variables["generator"]
         fake_key, *drop_keys = jax.random.split(key, 3)
         fake, _, variables = self.sample_fakes(

@@ -14,8 +14,8 @@ from ssljax.methods.contract import Task
 class SNGAN(Adversarial):
     """The hinge loss between residual networks.
 
-    The vectors that spectral norm carries turn once in each of the discriminator's updates, as it
-    sees the real images, and nowhere else.
+    The vectors of the spectral norms are updated once in each of the discriminator's updates, in
+    the pass over the real images, and nowhere else.
     """
 
     @staticmethod

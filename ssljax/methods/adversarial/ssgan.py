@@ -1,4 +1,4 @@
-"""SSGAN: beside the game, both players work on telling by how much an image is rotated.
+"""SSGAN: besides the game, both players learn by how much an image is rotated.
 
 Chen et al., Self-Supervised GANs via Auxiliary Rotation Loss, 2019.
 """

@@ -1,4 +1,4 @@
-"""DCL: SimCLR whose positive pair does not stand among the negatives.
+"""DCL: SimCLR with the positive pair left out of the negatives.
 
 Yeh et al., Decoupled Contrastive Learning, 2022.
 """

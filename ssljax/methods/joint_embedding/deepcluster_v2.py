@@ -1,4 +1,4 @@
-"""DeepCluster-v2: every image has a cluster, found once an epoch, that each crop must tell.
+"""DeepCluster-v2: every image has a cluster, found once an epoch, that each crop must predict.
 
 Caron et al., Unsupervised Learning of Visual Features by Contrasting Cluster Assignments, 2020,
 appendix D: DeepCluster with the parts of SwAV.
@@ -91,7 +91,7 @@ class DeepClusterV2(MultiCrop):
         return {"online": params}, {"online": variables}, memory
 
     def views(self, key: PRNGKeyArray, batch: Batch) -> PyTree:
-        """Makes the crops, beside the images' places in the data set."""
+        """Makes the crops, together with the images' places in the data set."""
         return {"crops": self.crops(key, batch), "index": batch["index"]}
 
     def loss(

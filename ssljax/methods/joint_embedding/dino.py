@@ -1,4 +1,4 @@
-"""DINO: a student matches, from every crop, what a slower teacher makes of the large ones.
+"""DINO: from every crop, a student predicts the output of a slower teacher for the large ones.
 
 Caron et al., Emerging Properties in Self-Supervised Vision Transformers, 2021.
 """

@@ -1,4 +1,4 @@
-"""MoCo: a query finds its key, which a slower network makes, among the keys of earlier batches.
+"""MoCo: a query is matched with its key, from a slower network, among the keys of earlier batches.
 
 He et al., Momentum Contrast for Unsupervised Visual Representation Learning, 2020 (v1), and Chen et
 al., Improved Baselines with Momentum Contrastive Learning, 2020 (v2: MLP head, more augmentation).
@@ -88,7 +88,7 @@ class MoCo(TwoView):
         return params, variables, memory | queue
 
     def before_step(self, state: TrainState) -> TrainState:
-        """Takes the key encoder a step towards the query encoder, before it makes the keys."""
+        """Moves the key encoder towards the query encoder, before it computes the keys."""
         target = target_network.follow(
             state.memory["target"], state.params["online"], self.momentum
         )
@@ -156,11 +156,11 @@ class MoCo(TwoView):
 
 
 def regroup(x: Float[Array, "batch ..."], groups: int, back: bool = False) -> Array:
-    """Reorders a batch so that `BatchNorm(groups)` meets every image in other company.
+    """Reorders a batch so that `BatchNorm(groups)` normalises every image with other images.
 
     Of the batch as rows of `groups` images, whose columns are the norm's groups, row r is turned by
-    r places: columns become diagonals. An image then shares its group with few of those that it had
-    beside it, as few as after MoCo's shuffling over devices, and no image changes its device if
+    r places: columns become diagonals. An image then shares its group with few of its former
+    neighbours, as few as after MoCo's shuffling over devices, and no image changes its device if
     `groups` divides each device's part of the batch.
 
     Args:

@@ -74,7 +74,7 @@ class MoCoV3(TwoView):
         super().__init__(config, task, projector, predictor, class_token_std=1e-6)
 
     def before_step(self, state: TrainState) -> TrainState:
-        """Takes the momentum encoder a step towards the network, before it makes the keys."""
+        """Moves the momentum encoder towards the network, before it computes the keys."""
         target = target_network.follow(
             state.memory["target"], state.params["online"], self._momentum(state)
         )

@@ -1,4 +1,4 @@
-"""SwAV: the cluster of one crop of an image is told from its other crops.
+"""SwAV: the cluster of one crop of an image is predicted from its other crops.
 
 Caron et al., Unsupervised Learning of Visual Features by Contrasting Cluster Assignments, 2020.
 """

@@ -1,4 +1,4 @@
-"""The masked autoencoder: most patches of an image are painted from the few that are seen.
+"""The masked autoencoder: most patches of an image are predicted from the few that are seen.
 
 He et al., Masked Autoencoders Are Scalable Vision Learners, 2022.
 """
@@ -80,7 +80,7 @@ class MAE(Method):
         key: PRNGKeyArray,
         carried: Mapping[str, PyTree],
     ) -> tuple[Array, Aux]:
-        """Squared error of the hidden patches, which are others in every example and step."""
+        """Squared error of the hidden patches, which differ in every example and step."""
         mask_key, drop_key = jax.random.split(key)
         outputs: Any = self.network.apply(
             {"params": params}, views, mask_key, train=True, rngs={"drop_path": drop_key}

@@ -41,7 +41,7 @@ class Distill(Method):
             dict(
                 temperature=1.0,  # Of both networks; 0.1 for self-distillation.
                 # Weight of the teacher's probabilities. Below 1 the true labels have the rest, on
-                # the images that `data.labels` leaves theirs; at 1 no label is read.
+                # the images whose labels `data.labels` keeps; at 1 no label is read.
                 alpha=1.0,
                 view=ConfigDict(
                     dataclasses.asdict(augment.ViewPolicy(224, interpolation="bicubic"))
@@ -99,7 +99,7 @@ class Distill(Method):
         return state.replace(memory={"teacher": params, "teacher_variables": variables})
 
     def views(self, key: PRNGKeyArray, batch: Batch) -> PyTree:
-        """Makes one view of every image; labels stand beside them if they are read."""
+        """Makes one view of every image, with the labels if they are read."""
         views = {"image": augment.augment_view(self.view, key, batch["image"])}
         if self.alpha == 1:
             return views

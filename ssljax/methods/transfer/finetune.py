@@ -27,7 +27,7 @@ class Finetune(Method):
     """One player, encoder with part of the head and a linear classifier; all of it learns.
 
     It starts from the run in `config.init.workdir`, or untrained where that is empty: the
-    supervised network beside which a fine-tuned one is judged.
+    supervised network that a fine-tuned one is compared with.
     """
 
     evaluated = "fine-tuned network"
@@ -88,7 +88,7 @@ class Finetune(Method):
         )
 
     def views(self, key: PRNGKeyArray, batch: Batch) -> PyTree:
-        """Makes one view of every image, and puts the labels beside them."""
+        """Makes one view of every image, and adds the labels."""
         view = augment.augment_view(self.view, key, batch["image"])
         return {"image": view, "label": batch["label"]}
 

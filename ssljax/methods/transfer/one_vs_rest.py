@@ -1,6 +1,6 @@
 """A classifier of one class against the rest, a class that changes: does it forget?
 
-A discriminator that meets ever new fakes is such a learner. Its network is trained here on tasks
+A discriminator that sees ever new fakes is such a learner. Its network is trained here on tasks
 that follow one another, with the rotations of the images as a task that stays, or without.
 """
 
@@ -83,7 +83,7 @@ class OneVsRest(Method):
         return {"image": augment.to_tanh_range(batch["image"]), "label": batch["label"]}
 
     def positive(self, step: int | Int[Array, ""]) -> int | Int[Array, ""]:
-        """The class that is told from the rest at a train step."""
+        """The positive class at a train step."""
         return step // self.block % self.num_classes
 
     def loss(
@@ -118,7 +118,7 @@ class OneVsRest(Method):
         )
 
     def _weights(self, is_positive: Bool[Array, "batch"]) -> Float[Array, "batch"]:
-        """Of mean 1 over equally frequent classes, half of it on the positive one."""
+        """Weights of mean 1 over equally frequent classes, half of them on the positive one."""
         classes = self.num_classes
         return jnp.where(is_positive, classes / 2, classes / (2 * (classes - 1)))
 
@@ -128,7 +128,7 @@ class OneVsRest(Method):
         outputs: Any = self.network.apply(
             {"params": params, **variables}, augment.to_tanh_range(images), False
         )
-        # A logit of one task in turn is no score of the classes.
+        # The logit of the current task is not a score of the classes.
         kept = {name: x for name, x in outputs.items() if name not in ("logits", "rotation")}
         return kept | {"score": outputs["logits"][:, None]}
 
