@@ -47,7 +47,7 @@ def make_mesh(data: int = -1, fsdp: int = 1) -> Mesh:
 
 
 def replicated(mesh: Mesh) -> NamedSharding:
-    """The sharding that keeps a whole copy on every device."""
+    """The sharding that keeps a full copy on every device."""
     return NamedSharding(mesh, PartitionSpec())
 
 

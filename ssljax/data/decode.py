@@ -20,9 +20,9 @@ _PNG_COLOR_TYPE = slice(25, 26)
 _PNG_WITH_ALPHA = (b"\x04", b"\x06")
 _TIFF_STARTS = (b"II*\x00", b"MM\x00*")
 
-# Images are decoded side by side in threads of our own, so OpenCV must not start more.
+# Images are decoded in parallel by our own threads, so OpenCV must not start more.
 cv2.setNumThreads(0)
-# It would print pages about a damaged file, which the caller tells in a sentence.
+# It would print pages about a damaged file, which the caller reports in a sentence.
 cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 
 
@@ -31,7 +31,7 @@ class CorruptImage(Exception):
 
 
 class UnknownScale(Exception):
-    """The numbers of an image have no agreed black and white."""
+    """The values of an image have no known black and white."""
 
 
 class FloatPNG(bytes):
@@ -146,7 +146,7 @@ def _to_bytes(values: np.ndarray) -> UInt8[np.ndarray, "height width *channels"]
 
 
 def _ends_early(data: bytes) -> bool:
-    """Looks for the end mark, since some versions of OpenCV fill what is missing with grey."""
+    """Checks for the end mark, since some versions of OpenCV fill what is missing with grey."""
     if data.startswith(_JPEG_START):
         if data.endswith(_JPEG_END):
             return False

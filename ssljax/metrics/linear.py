@@ -58,8 +58,8 @@ def linear_probe(
 
     Features are standardised with the statistics of train. Every pair of learning rate and weight
     decay is trained on 1 - `holdout` of train by SGD (momentum 0.9, cosine to 0), all pairs at
-    once. The pair that is best on the held-out rest is trained again on all of train, and that
-    classifier alone meets the test set.
+    once. The pair that is best on the held-out rest is trained again on all of train, and only that
+    classifier is tested.
 
     Args:
       train_x: Features to learn from.
@@ -110,7 +110,7 @@ def linear_probe(
 
 
 def _held_out(labels: Int[np.ndarray, "rows"], share: float, seed: int) -> np.ndarray:
-    """Marks the same share of every class, at least one row where a class has two."""
+    """Marks the same share of every class, at least one row if a class has two."""
     rng = np.random.default_rng([seed, 1])
     held = np.zeros(len(labels), bool)
     for label in np.unique(labels):
@@ -130,7 +130,7 @@ def _fit(
     batch_size: int,
     seed: int,
 ) -> dict[str, Array]:
-    """Trains one classifier a pair on the rows that are used, all on the same batches."""
+    """Trains one classifier per pair on the rows that are used, all on the same batches."""
     batch_size = min(batch_size, len(used))
     steps = len(used) // batch_size
     epochs = max(epochs, -(-_LEAST_STEPS // steps))

@@ -50,7 +50,7 @@ class FolderSource(Source):
         Args:
           directory: Where the images are.
           split: The name of a split's folder, or a part of it as TFDS writes it: "train[:90%]",
-            "train[100:200]". In a directory without splits "train" and "" mean the whole.
+            "train[100:200]". In a directory without splits "train" and "" mean all of it.
 
         Raises:
           UserError: There is no such directory, split or part, or it holds no images, or its
@@ -173,7 +173,7 @@ def _boundary(text: str | None, size: int, default: int) -> int:
 
 
 def _split_directory(directory: Path, split: str) -> tuple[Path, list[str]]:
-    """The directory of a split, and the names of all splits; these are none where it is whole."""
+    """The directory of a split, and the names of all splits; none if it has no splits."""
     if not directory.is_dir():
         raise UserError(
             f"There is no directory {directory}: name the one with the images in config.data.dir."
@@ -231,7 +231,7 @@ def _path_hash(path: str) -> bytes:
 
 
 def _size(file: Path) -> int:
-    """Bytes; -1 where the file is gone, which is told when it is read."""
+    """Bytes; -1 where the file is gone, which is reported when it is read."""
     try:
         return file.stat().st_size
     except OSError:

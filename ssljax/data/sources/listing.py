@@ -1,4 +1,4 @@
-"""Which files lie in a directory: each once, whatever links lead to them."""
+"""The files below a directory: each once, however many links lead to it."""
 
 import os
 from collections import Counter
@@ -83,7 +83,7 @@ def _list_folder(
                     listing.folders.append(entry.name)
             elif hidden:
                 listing.skipped["hidden"] += 1
-            elif not entry.is_file():  # A pipe would be waited for; a link may lead nowhere.
+            elif not entry.is_file():  # Reading a pipe would block; a link may be broken.
                 listing.skipped["no regular file"] += 1
             elif entry.name.lower().endswith(suffixes):
                 listing.images.append(prefix + entry.name)

@@ -47,7 +47,7 @@ class Subset(Source):
         return self._source.read_labels([self._indices[i] for i in indices])
 
     def describe(self, index: int) -> str:
-        """Names the record as the whole set does."""
+        """Names the record as in the whole set."""
         return self._source.describe(self._indices[index])
 
     def contents(self) -> Any:
@@ -60,7 +60,7 @@ class Subset(Source):
 
 
 class FewLabels(Source):
-    """All images of a source, of which only some show their class; batches have -1 elsewhere."""
+    """All images of a source, only some of them with their class; the others have label -1."""
 
     def __init__(self, source: Source, labelled: Int[np.ndarray, "records"]) -> None:
         """Keeps most labels back.
@@ -98,7 +98,7 @@ class FewLabels(Source):
         return [labels.get(index) for index in indices]
 
     def describe(self, index: int) -> str:
-        """Names the record as the whole set does."""
+        """Names the record as in the whole set."""
         return self._source.describe(index)
 
     def contents(self) -> Any:

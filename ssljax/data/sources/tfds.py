@@ -18,8 +18,8 @@ from ssljax.errors import UserError
 class TfdsSource(Source):
     """One split of a prepared TFDS data set.
 
-    Images stay encoded (`SkipDecoding`), because decoding is ours. What that makes of alpha, of 16
-    bits and of floats stands in `ssljax.data.decode.decode`.
+    Images stay encoded (`SkipDecoding`) and are decoded by `ssljax.data.decode.decode`, which says
+    how alpha, 16 bits and floats are converted.
     """
 
     def __init__(
@@ -185,7 +185,7 @@ def _single_features(
 
 
 def _skip_images(features: tfds.features.FeaturesDict) -> dict[str, Any]:
-    """Decoders that leave all images encoded: of masks and second views none is decoded in vain."""
+    """Decoders that leave all images encoded, so that no mask or second view is decoded in vain."""
     decoders: dict[str, Any] = {}
     for key, feature in features.items():
         if isinstance(feature, tfds.features.Image):
@@ -202,9 +202,9 @@ def _get(example: dict, path: Sequence[str]) -> Any:
 def _find_feature(
     builder: tfds.core.DatasetBuilder, kind: type, default: str, key: str, chosen: str | None
 ) -> str | None:
-    """The path of the feature that was chosen, or else the default, or else the only of its kind.
+    """The path of the chosen feature, or else of the default, or else of the only one of its kind.
 
-    Of several there is no first: TFDS reads them in another order in each process.
+    None of several comes first: TFDS reads them in a different order in each process.
     """
     features = builder.info.features
     of_kind = sorted(k for k, v in _single_features(features) if isinstance(v, kind))
