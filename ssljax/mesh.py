@@ -89,7 +89,7 @@ def _slice(device: Any) -> int:
 
 
 def replicated(mesh: Mesh) -> NamedSharding:
-    """The sharding that keeps a whole copy on every device."""
+    """The sharding that keeps a full copy on every device."""
     return NamedSharding(mesh, PartitionSpec())
 
 

@@ -25,7 +25,7 @@ _PNG_WITH_ALPHA = (b"\x04", b"\x06")
 _TIFF_STARTS = (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+")
 _NPY_START = b"\x93NUMPY"
 
-# Images are decoded side by side in threads of our own, so OpenCV must not start more.
+# Images are decoded in parallel by our own threads, so OpenCV must not start more.
 cv2.setNumThreads(0)
 # Both would print pages about a damaged file, which the caller tells in a sentence.
 cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
@@ -240,7 +240,7 @@ def _to_bytes(
 
 
 def _ends_early(data: bytes) -> bool:
-    """Looks for the end mark, since some versions of OpenCV fill what is missing with grey."""
+    """Checks for the end mark, since some versions of OpenCV fill what is missing with grey."""
     if data.startswith(_JPEG_START):
         if data.endswith(_JPEG_END):
             return False

@@ -14,7 +14,7 @@ from jaxtyping import Array, Int
 
 from ssljax.errors import UserError
 
-# What is left has to hold parameters, optimizer states and activations.
+# The remainder has to hold parameters, optimizer states and activations.
 _LARGEST_SHARE = 0.5
 
 _END = object()
@@ -74,7 +74,7 @@ def gather(cache: DeviceCache, indices: Int[Array, "*batch"]) -> dict[str, Array
 
 
 def to_global(mesh: Mesh, batch: Any, spec: PartitionSpec) -> Any:
-    """Makes one global batch of the parts that the processes hold.
+    """Makes one global batch from the parts that the processes hold.
 
     Args:
       mesh: The devices of all processes.
@@ -166,7 +166,7 @@ def _fill(
             ready.put(("batch", place(batch)))
         ready.put(("end", None))
     except BaseException as error:
-        # Whatever it is, the consumer has to hear of it, or it would wait for ever.
+        # Any error must reach the consumer, or it would wait forever.
         ready.put(("error", error))
     finally:
         close = getattr(iterator, "close", None)
@@ -180,7 +180,7 @@ def _release(free: threading.Semaphore, stop: threading.Event) -> None:
 
 
 def _device_memory(mesh: Mesh) -> int | None:
-    """The memory of the smallest local device in bytes, where the platform tells it."""
+    """The memory of the smallest local device in bytes, if the platform reports it."""
     stats = [device.memory_stats() for device in mesh.local_devices]
     limits = [s["bytes_limit"] for s in stats if s and "bytes_limit" in s]
     return min(limits, default=None)

@@ -16,11 +16,11 @@ from ssljax.errors import UserError
 class Order:
     """Which sample goes where.
 
-    Step `s` with `U` batches a step uses the batches `s * U ... s * U + U - 1` of one endless row
-    of batches. Each epoch is a new permutation, cut into whole batches; the rest of it, less than
-    a batch, is left out.
+    With `U` batches per step, step `s` uses the batches `s * U ... s * U + U - 1` of one endless
+    sequence. Each epoch is a new permutation, cut into whole batches; the remainder, less than a
+    batch, is left out.
 
-    Any number of threads may ask.
+    Any number of threads may use it.
     """
 
     def __init__(self, size: int, batch_size: int, seed: int, batches_per_step: int = 1) -> None:
@@ -34,7 +34,7 @@ class Order:
 
         Raises:
           UserError: The set is smaller than a batch.
-          ValueError: A number is out of its range.
+          ValueError: If a number is out of its range.
         """
         if min(batch_size, batches_per_step) < 1 or seed < 0:
             raise ValueError(
@@ -85,8 +85,8 @@ class Order:
 def _permutation(size: int, seed: int, epoch: int) -> np.ndarray:
     """The order of one epoch: the ranks of random 64-bit numbers.
 
-    NumPy keeps the raw stream of a bit generator the same in all versions (NEP 19), but not what
-    `Generator.permutation` makes of it.
+    NumPy keeps the raw stream of a bit generator the same in all versions (NEP 19), but not the
+    results of `Generator.permutation`.
     """
     source = np.random.PCG64(np.random.SeedSequence(seed, spawn_key=(epoch,)))
     return np.argsort(source.random_raw(size), kind="stable").astype(np.int32)

@@ -28,7 +28,7 @@ class Loader:
     """Streams the batches of a source, in an order that (seed, step) fixes.
 
     The batches are built by Grain's threads. A corrupt image is replaced by the first sound one
-    after it in the source, whoever reads it, so the replacement is the same in every run.
+    after it in the source, whichever process reads it, so the replacement is the same in every run.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class Loader:
 
         Raises:
           UserError: The set is smaller than a batch.
-          ValueError: A number is out of its range.
+          ValueError: If a number is out of its range.
         """
         self._order = Order(len(source), batch_size, seed, batches_per_step)
         places = range(*rows.indices(batch_size))
@@ -85,7 +85,7 @@ class Loader:
 
     @property
     def corrupt(self) -> list[str]:
-        """The names of the corrupt images that this process has met so far."""
+        """The names of the corrupt images that this process has found so far."""
         return self._reader.corrupt
 
     def iterate(self, start_step: int = 0) -> Generator[Batch, None, None]:

@@ -1,4 +1,4 @@
-"""Reads and decodes records, and keeps account of the corrupt ones."""
+"""Reads and decodes records, and keeps count of the corrupt ones."""
 
 import logging
 import threading
@@ -41,7 +41,7 @@ class Reader:
 
     @property
     def corrupt(self) -> list[str]:
-        """The names of the corrupt images that were met so far."""
+        """The names of the corrupt images found so far."""
         return list(self._corrupt.values())
 
     def empty(self, *rows: int) -> dict[str, np.ndarray]:

@@ -20,7 +20,7 @@ _BATCHES_AHEAD = 2
 
 
 class Scan:
-    """Passes over a source. Every pass reads and decodes anew, and no image stays behind.
+    """Passes over a source. Every pass reads and decodes again, and no image is kept.
 
     Attributes:
       source: The images.

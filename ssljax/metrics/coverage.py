@@ -15,7 +15,7 @@ def class_coverage(
     labels: Int[np.ndarray, "reals"],
     num_classes: int,
 ) -> tuple[float, int]:
-    """Counts the classes of generated images, each named by its nearest real images.
+    """Counts the classes of generated images, each classified by its nearest real images.
 
     Args:
       fake: Features of generated images.
@@ -24,13 +24,13 @@ def class_coverage(
       num_classes: Number of classes.
 
     Returns:
-      The divergence KL(fake ‖ real) between the two distributions of classes, in nats; and how many
-      classes at least one generated image is of. The names are by weighted kNN (k 20, τ 0.07), and
-      what it mistakes counts: real images that were held out give the floor.
+      The divergence KL(fake ‖ real) between the two distributions of classes, in nats; and the
+      number of classes with at least one generated image. Classes are assigned by weighted kNN (k
+      20, τ 0.07), whose errors count: held-out real images give the floor.
 
     Reference:
       Lin et al., PacGAN (arXiv:1712.04086), 2018, section 4.1, measures the stacked digits of Metz
-      et al., Unrolled GAN (arXiv:1611.02163), 2017, so.
+      et al., Unrolled GAN (arXiv:1611.02163), 2017, in this way.
     """
     real, labels = labelled(real, labels, num_classes)
     named = np.asarray(knn_predict(real, labels, fake, num_classes, _K, _TEMPERATURE))

@@ -26,7 +26,7 @@ _TEST_CHUNK = 8192
 # suits 128 dimensions and 3072 alike.
 _STRENGTHS = (0.03, 0.1, 0.3, 1.0, 3.0)
 _FIXED_STRENGTH = 100.0
-# Above this many labelled rows one fold of five is a reliable judge, at a fifth of the cost.
+# Above this many labelled rows one fold of five is reliable, at a fifth of the cost.
 _ALL_FOLDS_UP_TO = 2000
 
 
@@ -55,10 +55,10 @@ def few_label_probe(
     """Fits L2-regularised softmax regression to a few labelled rows, for several draws of them.
 
     Features are standardised with the statistics of the whole of train, which needs no labels. With
-    five labels a class or more the strength of the regularisation is the one, of 0.03 to 3 a
-    dimension, of least cross-entropy on held-out fifths of the labelled rows (all five up to 2,000
-    rows, one above). With fewer it is fixed at 100. A strength is one over scikit-learn's C. The
-    test set chooses nothing.
+    five labels per class or more the strength of the regularisation is chosen, from 0.03 to 3 per
+    dimension, by the lowest cross-entropy on held-out fifths of the labelled rows (all five up to
+    2,000 rows, one above). With fewer it is fixed at 100. A strength is one over scikit-learn's C.
+    The test set chooses nothing.
 
     Args:
       train_x: Features to learn from.

@@ -13,8 +13,8 @@ def frechet_distance(
     """Squared Fréchet distance between two normal distributions.
 
     It is ‖μ₁ - μ₂‖² + tr(Σ₁ + Σ₂ - 2 (Σ₁ Σ₂)^½). With Σ = L Lᵀ the last trace is that of the root
-    of (L₁ᵀ L₂)(L₁ᵀ L₂)ᵀ, which is symmetric: its eigenvalues are real, also where the covariances
-    have no full rank.
+    of (L₁ᵀ L₂)(L₁ᵀ L₂)ᵀ, which is symmetric: its eigenvalues are real, even if the covariances are
+    rank-deficient.
 
     Args:
       mean_a: Mean of the first set.

@@ -56,8 +56,8 @@ def kernel_distance(
 
     Returns:
       Mean and standard deviation (of the subsets' values, not of their mean) over the subsets.
-      Where a subset is the whole of a set there is no deviation, None: every draw of that set is
-      the same, and the deviation would be too small, or 0.
+      Where a subset is a whole set the deviation is None: every draw of that set is the same, and
+      the deviation would be too small, or 0.
 
     Raises:
       ValueError: If a subset is larger than a set or has fewer than 2 rows, or there is none.

@@ -35,9 +35,9 @@ def knn_predict(
 ) -> Int[Array, "test"]:
     """Predicts the class of each test row by a weighted vote of its k nearest train rows.
 
-    Features are L2-normalised; a neighbour of cosine similarity s votes with weight
-    exp(s / temperature). The train rows pass over the device chunk by chunk beside a running top k,
-    so no array grows with test rows times train rows, nor with the number of classes.
+    Features are L2-normalised; a neighbour of cosine similarity s votes with weight exp(s /
+    temperature). The train rows pass over the device chunk by chunk with a running top k, so no
+    array grows with test rows times train rows, nor with the number of classes.
 
     Args:
       train_features: Features of the train set, of any scale; pixels may stay bytes.

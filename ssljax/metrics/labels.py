@@ -13,7 +13,7 @@ Rows = TypeVar("Rows", bound=Array | np.ndarray)
 def labelled(
     features: Rows, labels: Int[Array | np.ndarray, "rows"], num_classes: int
 ) -> tuple[Rows, Int[np.ndarray, "known"]]:
-    """Leaves out the rows without a label, of which nothing can be learnt and nothing is right.
+    """Leaves out the rows without a label, which can be neither learnt from nor scored.
 
     Args:
       features: Features, or anything else with one row an image.

@@ -164,7 +164,7 @@ def _reader(features: Real[np.ndarray, "rows dim"]) -> Read:
 
 
 def _held_out(labels: Int[np.ndarray, "rows"], share: float, seed: int) -> np.ndarray:
-    """Marks the same share of every class, at least one row where a class has two."""
+    """Marks the same share of every class, at least one row if a class has two."""
     rng = np.random.default_rng([seed, 1])
     held = np.zeros(len(labels), bool)
     for label in np.unique(labels):

@@ -1,9 +1,9 @@
 """L2-regularised softmax regression, solved to the optimum on a full batch.
 
-The features are first turned to their principal axes. There the curvature of the loss has a known
+The features are first rotated to their principal axes. There the curvature of the loss has a known
 diagonal bound (Böhning, Multinomial logistic regression algorithm, 1992), so an accelerated
-gradient method needs no step size. Where there are fewer rows than dimensions the turned features
-have as many dimensions as rows: raw pixels cost no more than an embedding.
+gradient method needs no step size. With fewer rows than dimensions the rotated features have as
+many dimensions as rows: raw pixels cost no more than an embedding.
 """
 
 import jax
@@ -25,7 +25,7 @@ class PrincipalAxes:
     variances: Float[Array, "rank"]
 
     def project(self, features: Float[Array, "rows dim"]) -> Float[Array, "rows rank"]:
-        """Turns features to the axes.
+        """Rotates features to the axes.
 
         Args:
           features: Rows in the space the axes were found in.
@@ -56,8 +56,8 @@ class SoftmaxRegression:
 def principal_axes(features: Float[Array, "rows dim"]) -> PrincipalAxes:
     """Finds the principal axes of the rows: as many as rows or dimensions, whichever is less.
 
-    An L2-regularised classifier on the turned features is the one on the features themselves: its
-    weights lie in the span of the rows, and a rotation leaves their norm unchanged.
+    An L2-regularised classifier on the rotated features equals the one on the features themselves:
+    its weights lie in the span of the rows, and a rotation leaves their norm unchanged.
 
     Args:
       features: The rows that the classifier will learn from.
@@ -90,13 +90,13 @@ def fit_softmax_regression(
     The biases are not regularised. A strength is one over scikit-learn's C.
 
     Args:
-      features: Rows turned to their principal axes.
+      features: Rows rotated to their principal axes.
       labels: Class of each row, in [0, num_classes).
       mask: Rows to learn from; the others are left out.
       strengths: Strengths of the regularisation, > 0.
       variances: Variance of all rows along each axis.
       num_classes: Number of classes.
-      steps: Accelerated gradient steps. More are needed the weaker the strength is beside the
+      steps: Accelerated gradient steps. More are needed the weaker the strength is relative to the
         total variance; at 0.03 times that, 200 bring the objective within 0.1 % of its least.
 
     Reference:

@@ -1,4 +1,4 @@
-"""The real images that a generated one is nearest to."""
+"""The real images nearest to a generated one."""
 
 from collections.abc import Iterable
 
@@ -24,7 +24,7 @@ def nearest_rows(
       Their places, counted over all parts, nearest first and, where two are as near, in the rows'
       order.
     """
-    # Takes seconds to import, and is needed once a picture.
+    # Takes seconds to import, and is needed once per picture.
     from sklearn.metrics import euclidean_distances
 
     queries = queries.astype(np.float64)

@@ -57,10 +57,11 @@ def precision_recall(
 def _comparable(
     real: Float[np.ndarray, "reals dim"], fake: Float[np.ndarray, "fakes dim"]
 ) -> tuple[Float[np.ndarray, "reals dim"], Float[np.ndarray, "fakes dim"]]:
-    """Both sets about the mean of the reals, in units of their largest deviation from it.
+    """Both sets relative to the mean of the reals, in units of their largest deviation from it.
 
-    Distances are differences of squares in float32. About the mean the squares are small, and in
-    such units none of them leaves the range of float32: what covers what stays the same.
+    Distances are differences of squares in float32. Relative to the mean the squares are small, and
+    in these units none of them leaves the range of float32. Which ball covers which point does not
+    change.
     """
     centre = np.mean(real, axis=0, keepdims=True, dtype=np.float64).astype(np.float32)
     reals, fakes = real - centre, fake - centre

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float, Float32, Real
 
 _CHUNK_BYTES = 2**24
-# A constant that float32 rounded here and there deviates by a few units in the last place.
+# A constant with float32 rounding deviates by a few units in the last place.
 _ROUNDING = 4 * float(np.finfo(np.float32).eps)
 
 
@@ -25,10 +25,10 @@ class Standardization(NamedTuple):
     scale: Float[np.ndarray, "dim"]
 
     def apply(self, features: Real[np.ndarray, "rows dim"]) -> Float32[np.ndarray, "rows dim"]:
-        """Standardises rows; beside the result only a few of them are held as float64.
+        """Standardises rows; apart from the result only a few of them are held in float64.
 
         Args:
-          features: Of the kind that the statistics are of.
+          features: Features like those of the statistics.
         """
         result = np.empty(features.shape, np.float32)
         for part in _parts(features):
@@ -72,7 +72,7 @@ def standardization_of(
 def standardize(
     train: Real[np.ndarray, "train dim"], *others: Real[np.ndarray, "other dim"]
 ) -> tuple[Float32[np.ndarray, "rows dim"], ...]:
-    """Gives each feature mean 0 and variance 1 on train; others go by the statistics of train.
+    """Gives each feature mean 0 and variance 1 on train; others use the statistics of train.
 
     Args:
       train: Features whose statistics count. A feature that is constant there becomes 0.

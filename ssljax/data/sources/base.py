@@ -1,4 +1,4 @@
-"""What a source of images is: records that are read at random places, and their names."""
+"""The interface of a source of images: records with random access, and their names."""
 
 import hashlib
 import json
@@ -22,13 +22,13 @@ SPLIT_KEYS = "config.data.split (config.evals.train_split and test_split for wha
 
 @runtime_checkable
 class Source(Protocol):
-    """Images that are read at random places, from any thread.
+    """Images with random access, from any thread.
 
     Attributes:
       name: What the user calls the set.
       split: Which part of it this is.
-      num_classes: How many classes there are, or None when no record carries a label. A record may
-        lack its label all the same.
+      num_classes: How many classes there are, or None when no record carries a label. Single
+        records may still lack their labels.
       class_names: A name for each class; empty when there are none.
     """
 
@@ -63,7 +63,7 @@ class Source(Protocol):
         return [record.get("label") for record in self.read_many(indices)]
 
     def contents(self) -> Any:
-        """What tells these records from those of another set, as JSON; reads no image."""
+        """What distinguishes these records from those of another set, as JSON; reads no image."""
         return [self.name, self.split]
 
     def summary(self) -> str:
@@ -75,7 +75,7 @@ class Source(Protocol):
 
 
 def fingerprint(source: Source) -> dict[str, Any]:
-    """What a set is made of, to tell later whether it is still the same; reads no image.
+    """Describes the content of a set, to check later whether it has changed; reads no image.
 
     Args:
       source: The set.

@@ -16,7 +16,7 @@ def with_classes(source: Source, names: Sequence[str], owner: str) -> Source:
 
     Args:
       source: The images; without labels it stays as it is.
-      names: Of the classes that are known, in the order of their numbers.
+      names: Names of the known classes, in the order of their numbers.
       owner: Whose classes they are, for the message.
 
     Returns:
@@ -43,7 +43,7 @@ def with_classes(source: Source, names: Sequence[str], owner: str) -> Source:
 
 
 def with_labels(source: Source, who: str, every: bool) -> Source:
-    """Looks whether a source has the labels that are needed, without reading all of it.
+    """Checks whether a source has the labels that are needed, without reading all of it.
 
     Args:
       source: The images.

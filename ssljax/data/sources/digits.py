@@ -29,8 +29,8 @@ class Digits(
     """1,797 grey images of 8x8 pixels in 10 classes: 1,400 train, 397 test.
 
     The split is fixed: the first 1,400 rows in the file's order, and the last 397. The file is
-    grouped by writer, so the test images are by other writers than the training images, but for
-    one writer whom the border may cut in two. Scores are lower than on a random split.
+    grouped by writer, so the test images are by other writers than the training images, except for
+    one writer who may be on both sides of the border. Scores are lower than on a random split.
     """
 
     name = "digits"

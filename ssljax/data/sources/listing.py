@@ -1,4 +1,4 @@
-"""Which files lie in a directory: each once, whatever links lead to them."""
+"""The files below a directory: each once, however many links lead to it."""
 
 import os
 from collections import Counter

@@ -55,7 +55,7 @@ class Subset(Source):
         return self._source.read_labels([self._indices[i] for i in indices])
 
     def describe(self, index: int) -> str:
-        """Names the record as the whole set does."""
+        """Names the record as in the whole set."""
         return self._source.describe(self._indices[index])
 
     def contents(self) -> Any:

@@ -25,8 +25,8 @@ from ssljax.errors import UserError, first_line, is_uri
 class TfdsSource(Source):
     """One split of a prepared TFDS data set.
 
-    Images stay encoded (`SkipDecoding`), because decoding is ours. What that makes of alpha, of 16
-    bits and of floats stands in `ssljax.data.decode.decode`.
+    Images stay encoded (`SkipDecoding`) and are decoded by `ssljax.data.decode.decode`, which says
+    how alpha, 16 bits and floats are converted.
     """
 
     def __init__(

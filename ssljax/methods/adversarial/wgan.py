@@ -24,10 +24,10 @@ EVERY = 500
 
 
 class WGAN(Adversarial):
-    """Clips the critic before each of its updates, and lets the generator wait for it.
+    """Clips the critic before each of its updates, and makes the generator wait for it.
 
-    A train step is `discriminator_steps` updates of the critic. The generator rests until the
-    critic has had its 100 updates, and otherwise moves in every train step.
+    A train step is `discriminator_steps` updates of the critic. The generator is not updated until
+    the critic has had its 100 updates, and otherwise is in every train step.
     """
 
     @staticmethod
@@ -49,10 +49,10 @@ class WGAN(Adversarial):
 
 
 def _patient(wait: int) -> Callable[[Int[Array, ""]], Bool[Array, ""]]:
-    """Train steps in which the generator moves.
+    """Train steps in which the generator is updated.
 
     Args:
-      wait: Train steps of which the generator moves only in the last, when it waits.
+      wait: When the generator waits, the train steps of which it is updated only in the last.
 
     Reference:
       Arjovsky et al., Wasserstein GAN, 2017, the authors' code.
