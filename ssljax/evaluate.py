@@ -181,7 +181,7 @@ class Evaluator:
         about = self._about(state, config.evals.final)
         path = free_path(workdir, about) if beside else own_path(workdir, about)
         sheet = ScoreSheet(about, path)
-        hosts.on_first(sheet.write, path)  # What cannot be written is told before it is computed.
+        hosts.on_first(sheet.write, path)  # Reports what cannot be written before computing it.
         self._fill(sheet, state, config.evals.final, baselines=config.evals.baselines)
         if writer is not None and not sheet.was_complete:
             trained = {f"eval/{name}": value for name, value in _trained(sheet).items()}

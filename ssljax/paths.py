@@ -56,7 +56,7 @@ def resolve(text: str | os.PathLike[str]) -> Path:
     path = epath.Path(name)
     store, key = files(path)
     try:
-        store.find(f"{key}/lock.json")  # Of no bucket it is an error, of an empty one it is not.
+        store.find(f"{key}/lock.json")  # A missing bucket is an error, an empty one is not.
     except Exception as error:
         if is_refused(error):
             raise UserError(refusal(error, path)) from error
@@ -67,7 +67,7 @@ def resolve(text: str | os.PathLike[str]) -> Path:
 @functools.cache
 def _prepare_stores() -> None:
     """Settings that the libraries take from the process."""
-    # A listing that is kept would hide what another process has written since.
+    # A cached listing would hide what another process has written since.
     for protocol in _PROTOCOLS:
         fsspec.config.conf.setdefault(protocol, {})["use_listings_cache"] = False
     # With TensorFlow installed, epath would read buckets through it.
@@ -85,13 +85,13 @@ def files(path: Path) -> tuple[Any, str]:
 
 
 def make_directory(path: Path) -> None:
-    """Makes a directory and those above it, where there are such things."""
+    """Makes a directory and those above it; in a bucket there are none to make."""
     if not is_remote(path):
         path.mkdir(parents=True, exist_ok=True)
 
 
 def write(path: Path, content: str | bytes) -> None:
-    """Writes a file whole: a kill or a full disk in between leaves the old one, and no half."""
+    """Replaces a file as a whole: a kill or a full disk in between leaves the old one."""
     data = content.encode() if isinstance(content, str) else content
     if is_remote(path):
         store, key = files(path)
@@ -115,7 +115,7 @@ def create(path: Path, content: str) -> None:
     """Writes a file where there is none.
 
     Google Cloud Storage and S3 are asked to write only if there is none (`ifGenerationMatch=0`,
-    `If-None-Match: *`); where a store does not know that, it is told in the log.
+    `If-None-Match: *`); where a store does not support that, the log says so.
 
     Raises:
       FileExistsError: If there is one.
@@ -173,9 +173,9 @@ def folders(directory: Path) -> list[str]:
 
 
 def move(source: Path, target: Path) -> None:
-    """Gives a file or a directory another name.
+    """Renames a file or a directory.
 
-    In a bucket all is copied to the new one and then removed: broken off, nothing of it is lost.
+    In a bucket everything is copied and then removed: an interruption loses nothing.
     """
     if not is_remote(source):
         source.rename(target)
@@ -231,7 +231,7 @@ def local_copy(path: Path) -> pathlib.Path:
             store.get(f"{key}/", f"{beside}/", recursive=True)
         try:
             os.rename(beside, place)
-        except OSError:  # Another process has made it meanwhile.
+        except OSError:  # Another process has made it in the meantime.
             if not place.exists():
                 raise
     return place

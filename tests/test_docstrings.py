@@ -43,7 +43,7 @@ def faults(docstring: str) -> list[str]:
         if not re.search(entry, body, re.MULTILINE):
             found.append(f"{name}: entries are indented by two spaces")
         if name in ("Args", "Attributes", "Raises"):
-            lower = re.findall(entry + r"[\w*, ]+: ([a-z]+)(?=[ ,;:]|$)", body, re.MULTILINE)
+            lower = re.findall(entry + r"[\w*, ]+: ([a-z]+)(?=[ ,;:]|\.?$|\. )", body, re.MULTILINE)
             found += [f"{name}: {word!r} begins a sentence" for word in lower]
     return found
 

@@ -1,4 +1,4 @@
-"""Gaussian blur with a width of its own for each image."""
+"""Gaussian blur with a separate width for each image."""
 
 from typing import Literal
 

@@ -6,7 +6,7 @@ from jaxtyping import Array, Bool, Float, Key
 
 
 def example_keys(key: Key[Array, ""], batch: int) -> Key[Array, " batch"]:
-    """Gives every example of a batch a key of its own.
+    """Gives every example of a batch its own key.
 
     Key i depends on `key` and i alone, so neither the size of the batch nor its layout over devices
     changes what happens to an example.

@@ -85,7 +85,7 @@ def base_config(method: str) -> ConfigDict:
                 dict(
                     # A safetensors file of the Inception network, or the workdir of a run.
                     extractor="",
-                    cache="",  # Keeps features of real images; empty: beside the extractor.
+                    cache="",  # Keeps features of real images; empty: next to the extractor.
                     count=10000,  # Images that are generated.
                     split="test",  # Real images that they are compared with.
                     neighbors=50000,  # Training images among which pictures show the nearest.

@@ -70,7 +70,7 @@ class Aux(struct.PyTreeNode):
 
 
 class Turn(struct.PyTreeNode):
-    """What a loss is given beside the parameters that it is differentiated by.
+    """What a loss is given besides the parameters that it is differentiated by.
 
     Attributes:
       state: The state as it is by now: the other players' parameters are read from it, frozen.
@@ -129,7 +129,7 @@ def every(n: int) -> Callable[[Int[Array, ""]], Bool[Array, ""]]:
 
 @dataclasses.dataclass(frozen=True)
 class Feed:
-    """One of the streams of data that a method is fed, in an order of its own.
+    """One of the streams of data that a method is fed, in its own order.
 
     Attributes:
       fields: What is taken of each record. There is no "label" where the data set has no classes.
@@ -148,7 +148,7 @@ class Feed:
 
 @dataclasses.dataclass(frozen=True)
 class Phase:
-    """A stretch of training with a graph of its own, such as one image size of ProGAN.
+    """A stretch of training with its own graph, such as one image size of ProGAN.
 
     Attributes:
       name: For the log.
@@ -197,17 +197,17 @@ class Task:
 class Method:
     """Base of all methods. A subclass sets `players` and overrides what it needs.
 
-    What else a method is able to do, such as to draw images, is told by `protocols`.
+    Other abilities of a method, such as drawing images, are in `protocols`.
 
     Args:
       config: The whole resolved config.
       task: What is known of data and length.
 
     Attributes:
-      players: In the order in which they move.
+      players: In the order of their updates.
       phases: Static schedule of graphs; empty if the graph never changes. For each of them the
         method is built anew, see `Task.phase`.
-      evaluated: The network that `features` reads, as it is named beside every score.
+      evaluated: The name, in every table of scores, of the network that `features` reads.
       remembers_images: Whether the memory holds something of each image, at its place in the set.
       class_names: Names of the classes whose scores are the feature "logits", in their order; empty
         without a classifier.
@@ -261,7 +261,7 @@ class Method:
     def feeds(cls, config: ConfigDict) -> Mapping[str, Feed]:
         """What the method is fed, by the whole config: the feeds of a batch, and their fields.
 
-        The first is that by which epochs are counted, and of which `Task` tells.
+        Epochs are counted by the first, which `Task` describes.
         """
         return {"images": Feed()}
 

@@ -73,8 +73,8 @@ def forward(
       params: Its parameters.
       variables: Its other collections.
       inputs: What it takes first, such as normalised images.
-      key: Of what the network drops at random, which is other paths for each image of the pass;
-        None for a network that drops nothing. So too for the passes below.
+      key: Key of what the network drops at random, differently for each image of the pass; None for
+        a network that drops nothing. The same holds for the passes below.
       held: Collections that the pass leaves as they are, where the network allows it.
       **options: For the network's `apply`: what else it takes, or another of its methods.
 

@@ -1,4 +1,4 @@
-"""What a method may be able to do beside giving features: evaluations ask for it by `isinstance`.
+"""What a method may be able to do besides features: evaluations ask for it by `isinstance`.
 
 Each is asked of the method at the state's step, and reads the state in evaluation mode. Images are
 raw: uint8, (batch, height, width, channels).
@@ -37,20 +37,20 @@ class Generator(Protocol):
 
 @runtime_checkable
 class Translator(Protocol):
-    """Gives images another look."""
+    """Translates images from one domain to another."""
 
     def translations(self) -> tuple[str, ...]:
-        """Names of the ways there are, such as "photos to paintings"."""
+        """Names of the translations, such as "photos to paintings"."""
 
     def translate(
         self, state: TrainState, images: Images, way: str
     ) -> Float[Array, "batch height width channels"]:
-        """Makes of each image its like in [-1, 1], by one of `translations`."""
+        """Makes the translation of each image in [-1, 1], by one of `translations`."""
 
 
 @runtime_checkable
 class Segmenter(Protocol):
-    """Names the class of each pixel."""
+    """Classifies each pixel."""
 
     def segment(self, state: TrainState, images: Images) -> Float[Array, "batch height width k"]:
         """Scores of the k classes of every pixel, as logits."""
@@ -58,20 +58,20 @@ class Segmenter(Protocol):
 
 @runtime_checkable
 class Detector(Protocol):
-    """Finds things in images."""
+    """Finds objects in images."""
 
     def detect(self, state: TrainState, images: Images) -> Float[Array, "batch count 6"]:
-        """The things of each image, the surest first.
+        """The objects in each image, the most confident first.
 
         Returns:
-          (top, left, bottom, right, class, score) a row, in pixels; -1 throughout where there is
-          none.
+          (top, left, bottom, right, class, score) per row, in pixels; rows without an object are -1
+          throughout.
         """
 
 
 @runtime_checkable
 class Tracker(Protocol):
-    """Follows things through a clip, of which the first frame shows where they are."""
+    """Follows objects through a clip, given where they are in the first frame."""
 
     def track(
         self,
@@ -79,10 +79,10 @@ class Tracker(Protocol):
         clips: UInt8[Array, "batch frames height width channels"],
         first: Float[Array, "batch height width things"],
     ) -> Float[Array, "batch frames height width things"]:
-        """How surely each pixel of each frame belongs to each thing, in [0, 1].
+        """The confidence, in [0, 1], that each pixel of each frame belongs to each object.
 
         Args:
           state: Training state.
           clips: Frames of videos.
-          first: The same of the first frame, given.
+          first: The same for the first frame, which is given.
         """

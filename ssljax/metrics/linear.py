@@ -96,8 +96,8 @@ def streamed_linear_probe(
 
     Features are standardised with the statistics of train. Every pair of learning rate and weight
     decay is trained on 1 - `holdout` of train by SGD (momentum 0.9, cosine to 0), all pairs at
-    once. The pair that is best on the held-out rest is trained again on all of train, and that
-    classifier alone meets the test set. A few batches at a time lie on the device.
+    once. The pair that is best on the held-out rest is trained again on all of train, and only that
+    classifier is tested. A few batches at a time lie on the device.
 
     Args:
       train: Reads features to learn from: twice for their statistics, once an epoch for each of

@@ -9,7 +9,7 @@ PyTree = Any
 
 
 def moving_average(average: PyTree, new: PyTree, momentum: float | Float[Array, ""]) -> PyTree:
-    """Move the exponential moving average of a tree of arrays by one step.
+    """Moves the exponential moving average of a tree of arrays by one step.
 
     Args:
       average: Tree of arrays, the average so far.

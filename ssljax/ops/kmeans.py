@@ -25,10 +25,10 @@ def spherical_kmeans(
     known: Bool[Array, "size"] | None = None,
     axis_name: AxisName = None,
 ) -> tuple[Float32[Array, "clusters dim"], Int32[Array, "size"]]:
-    """Cluster unit vectors by cosine similarity.
+    """Clusters unit vectors by cosine similarity.
 
-    Each pass gives every row to the nearest centroid, and makes every centroid the direction of
-    its rows' mean. A centroid that no row is nearest to stays.
+    Each pass assigns every row to the nearest centroid, and makes every centroid the direction of
+    its rows' mean. A centroid without rows stays.
 
     Args:
       embeddings: Unit vectors.

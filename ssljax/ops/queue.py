@@ -10,7 +10,7 @@ from ssljax.ops.normalize import l2_normalize
 
 
 def random_directions(key: PRNGKeyArray, size: int, dim: int) -> dict[str, Array]:
-    """Makes a queue as it starts.
+    """Makes a queue of random rows.
 
     Args:
       key: Random key.
@@ -18,8 +18,8 @@ def random_directions(key: PRNGKeyArray, size: int, dim: int) -> dict[str, Array
       dim: Their dimensions.
 
     Returns:
-      "queue", (size, dim), rows of length 1 in random directions; "pointer", the row that is the
-      next to be replaced.
+      "queue", (size, dim), rows of length 1 in random directions; "pointer", the row to be replaced
+      next.
 
     Example:
       >>> import jax
@@ -40,7 +40,7 @@ def enqueue(
     keys: Float[Array, "batch dim"],
     axis_name: AxisName = None,
 ) -> tuple[Float[Array, "size dim"], Int[Array, ""]]:
-    """Write a batch of keys over the oldest rows of a ring buffer.
+    """Writes a batch of keys over the oldest rows of a ring buffer.
 
     A queue that starts at zeros is full as soon as its last row is not zero. The pointer is
     rounded down to a multiple of the batch, so that no batch is cut at the end of the buffer when

@@ -1,4 +1,4 @@
-"""Values that change in the course of a run."""
+"""Values that change during a run."""
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float
@@ -9,7 +9,7 @@ def half_cosine(
     end: float | Float[Array, "*shape"],
     progress: Float[Array, "*shape"],
 ) -> Float[Array, "*shape"]:
-    """Go from one value to another along half a cosine, slowly at both ends.
+    """Goes from one value to another along half a cosine, slowly at both ends.
 
     Args:
       start: Value where the progress is 0.

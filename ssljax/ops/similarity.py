@@ -13,9 +13,9 @@ def inner_products(
 ) -> Float[Array, "left right"]:
     """Inner product of every row of `left` with every row of `right`.
 
-    The product runs at the highest precision: a similarity is divided by a temperature as small
-    as 0.07, and the default precision of an accelerator keeps eight to ten bits of it, by which
-    close neighbours would also change places.
+    The product runs at the highest precision: a similarity is divided by a temperature as small as
+    0.07, and the default precision of an accelerator keeps only eight to ten of its bits, which
+    would also reorder close neighbours.
 
     Args:
       left: Vectors.

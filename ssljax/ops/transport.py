@@ -20,7 +20,7 @@ def sinkhorn_potentials(
     iterations: int,
     axis_name: AxisName = None,
 ) -> tuple[Float32[Array, "rows"], list[Float32[Array, "_"]]]:
-    """Scale the rows and then the columns of a positive matrix to given sums, again and again.
+    """Scales the rows and then the columns of a positive matrix to given sums, again and again.
 
     The columns may come in several blocks, which are never joined: only row sums are shared. When
     the columns lie on several devices, nothing but row sums crosses them.
@@ -122,7 +122,7 @@ def sinkhorn_knopp(
     queue_scores: Float[Array, "size prototypes"] | None = None,
     axis_name: AxisName = None,
 ) -> Float32[Array, "batch prototypes"]:
-    """Turn similarities into codes that use all prototypes equally.
+    """Turns similarities into codes that use all prototypes equally.
 
     Each pass first gives every prototype the same total, then every sample. The samples of the
     batch and of the queue take part alike, but only the batch's codes come back: the two are never

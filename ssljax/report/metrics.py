@@ -77,7 +77,7 @@ class MetricWriter:
         paths.write(local / path.name, "".join(line + "\n" for line in kept))
         self._lines = (local / path.name).open("a")
         if tensorboard:
-            # Its `SummaryWriter` writes in a thread, whose death on a full disk nobody learns of.
+            # Its `SummaryWriter` writes in a thread, which dies unnoticed on a full disk.
             (local / "tensorboard").mkdir(exist_ok=True)
             self._tensorboard = EventsWriter(str(local / "tensorboard" / "events"))
             start = SessionLog(status=SessionLog.START)

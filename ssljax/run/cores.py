@@ -31,8 +31,8 @@ class Choice(NamedTuple):
     """How many devices the cores make.
 
     Attributes:
-      devices: So many host devices; None leaves it to JAX, and to what it was told already.
-      told: One sentence where some cores are no device of their own; else empty.
+      devices: The number of host devices; None leaves it to JAX and its settings.
+      told: One sentence if some cores have no device of their own; else empty.
     """
 
     devices: int | None
@@ -69,7 +69,7 @@ def _quotas(root: pathlib.Path) -> Iterator[float]:
             continue
         inner = base / path.lstrip("/")
         for group in (inner, *inner.parents[: len(inner.parts) - len(base.parts)]):
-            # Inside a container the outer groups are not to be seen.
+            # Inside a container the outer groups are not visible.
             with contextlib.suppress(OSError):
                 quota, period = " ".join((group / name).read_text() for name in names).split()
                 if quota not in ("max", "-1"):
@@ -77,7 +77,7 @@ def _quotas(root: pathlib.Path) -> Iterator[float]:
 
 
 def on_cpu(environment: Mapping[str, str]) -> bool:
-    """Whether JAX will compute on a CPU: it is told to, or no plugin for anything else is there."""
+    """Whether JAX will compute on a CPU: by its settings, or because there is no other plugin."""
     platforms = environment.get("JAX_PLATFORMS", "")
     if platforms:
         return platforms.split(",")[0] == "cpu"
@@ -101,8 +101,8 @@ def choose(
       distributed: Whether a cluster says what the processes are.
 
     Returns:
-      A device a core; or as many as the mesh asks for; or, where the batch cannot be split over all
-      cores, over as many as it can.
+      One device per core; or as many as the mesh asks for; or, if the batch cannot be split over
+      all cores, as many as it can be split over.
     """
     asked = "xla_force_host_platform_device_count" in environment.get("XLA_FLAGS", "")
     several = distributed or environment.get("JAX_NUM_PROCESSES")
@@ -115,7 +115,7 @@ def choose(
         laid_out = devices == asked_for if len(known) == 2 else devices % asked_for == 0
         return laid_out and config.batch_size % devices == 0
 
-    devices = max(filter(fits, range(1, cores + 1)), default=cores)  # The mesh tells what is wrong.
+    devices = max(filter(fits, range(1, cores + 1)), default=cores)  # The mesh reports the mistake.
     if devices == cores or len(known) == 2:
         return Choice(devices)
     used = "they are threads of one device" if devices == 1 else f"{devices} devices share them"
@@ -145,7 +145,7 @@ def start(config: Any, distributed: bool = False) -> None:
 
 
 def use_huge_pages() -> None:
-    """Starts the program anew, once, with glibc's huge pages, where they help and nobody decided.
+    """Starts the program anew, once, with glibc's huge pages, where they help and are not set.
 
     glibc reads its settings before the program begins. The process keeps its number, its files and
     its command line. `SSLJAX_HUGE_PAGES=0`, or any `GLIBC_TUNABLES`, prevents it.

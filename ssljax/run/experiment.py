@@ -42,7 +42,7 @@ class Experiment:
       mesh: The mesh of all devices.
       sources: What the method is fed.
       source: That of its first feed, by which epochs are counted.
-      task: What the method was told of data and length.
+      task: What the method knows of data and length.
       method: The method, in the first of its phases; see `method_at`.
       batches_per_step: Fresh batches in one train step: as many as are accumulated for one update,
         times the updates.

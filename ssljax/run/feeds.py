@@ -97,7 +97,7 @@ def open_sources(config: ConfigDict, known: ConfigDict) -> Sources:
             whole[feed.data] = opened
         fed[name] = _seen(config, keys, feed, whole[feed.data])
         for field in feed.fields:
-            # A method is told by its task's `num_classes` that there are no labels.
+            # A method learns from its task's `num_classes` that there are no labels.
             if field not in (*_shapes(keys, fed[name]), "label"):
                 raise UserError(
                     f"{fed[name].name}/{fed[name].split} has no field {field!r}, which "

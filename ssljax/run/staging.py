@@ -3,7 +3,7 @@
 Orbax reads and writes disks and Google Cloud Storage. For any other store each process has a
 directory of its own on the disk, and what it holds of a checkpoint becomes one object,
 `<step>.<process>-of-<processes>.tar`. An object is there whole or not at all, and a checkpoint is
-saved when all of its objects are there: nobody has to wait for anybody, and a kill at any moment
+saved when all of its objects are there: no process waits for another, and a kill at any moment
 leaves the checkpoint before.
 """
 

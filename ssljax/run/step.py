@@ -117,7 +117,7 @@ def _move(
       state: The state before.
       numbers: The step's batches that the update takes.
       seen: Gives the views of a batch, and the batch, by its number.
-      key: Of this player in this step.
+      key: Key of this player in this step.
       carried: What earlier players have carried; each array has an axis of the batches in front.
 
     Returns:

@@ -54,7 +54,7 @@ def with_labels(source: Source, who: str, every: bool) -> Source:
       The source; with `every`, one that refuses an image without a label where it is read.
 
     Raises:
-      UserError: Labels are missing, as far as a look at some of the records tells.
+      UserError: If labels are missing, as far as some of the records show.
     """
     if every:
         source = Relabelled(source, functools.partial(_demand_label, source, who))

@@ -52,7 +52,7 @@ class FolderSource(Source):
         Args:
           directory: Where the images are, on a disk or in a bucket.
           split: The name of a split's folder, or a part of it as TFDS writes it: "train[:90%]",
-            "train[100:200]". In a directory without splits "train" and "" mean the whole.
+            "train[100:200]". In a directory without splits "train" and "" mean all of it.
           parts: What the numbers of masks mean.
 
         Raises:

@@ -88,7 +88,7 @@ def _list_folder(
                     listing.folders.append(entry.name)
             elif hidden or entry.is_file():
                 _add(prefix + entry.name, suffixes, listing)
-            else:  # A pipe would be waited for; a link may lead nowhere.
+            else:  # Reading a pipe would block; a link may be broken.
                 listing.skipped["no regular file"] += 1
     return folders, links
 

@@ -8,7 +8,7 @@ from ssljax.data.sources.base import Record, Source
 
 
 class Relabelled(Source):
-    """The records of another source, with something else made of their labels."""
+    """The records of another source, with other labels."""
 
     def __init__(
         self,
@@ -21,7 +21,7 @@ class Relabelled(Source):
         Args:
           source: The records.
           relabel: Gives the label that replaces the one at an index.
-          class_names: Of the classes that the new labels number; those of the source by default.
+          class_names: Names of the classes of the new labels; those of the source by default.
         """
         self.name = source.name
         self.split = source.split

@@ -68,7 +68,7 @@ class Subset(Source):
 
 
 class FewLabels(Relabelled):
-    """All images of a source, of which only some show their class; batches have -1 elsewhere."""
+    """All images of a source, only some of them with their class; the others have label -1."""
 
     def __init__(self, source: Source, labelled: Int[np.ndarray, "records"]) -> None:
         """Keeps most labels back.

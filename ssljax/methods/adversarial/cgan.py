@@ -33,7 +33,7 @@ class CGAN(Adversarial):
 
     @classmethod
     def feeds(cls, config: ConfigDict) -> Mapping[str, Feed]:
-        """Images with their labels: both networks are told the class of every image."""
+        """Images with their labels: both networks receive the class of every image."""
         return {"images": Feed(("image", "label"), unlabelled="refused")}
 
     def __init__(self, config: ConfigDict, task: Task) -> None:

@@ -104,7 +104,7 @@ class SGAN(Adversarial):
         )
 
     def generator_loss(self, params: PyTree, turn: Turn) -> tuple[Array, Aux]:
-        """Makes images whose mean features are the real ones', or that are taken for real."""
+        """Makes images with the mean features of real ones, or images that are taken for real."""
         own = turn.state.variables["generator"]
         fake_key, *drop_keys = jax.random.split(turn.key, 3)
         fake, _, variables = self.sample_fakes(

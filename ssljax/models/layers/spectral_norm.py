@@ -154,7 +154,7 @@ class Embed(nn.Module):
 
     @nn.compact
     def __call__(self, labels: Int[Array, "batch"], train: bool) -> Float[Array, "batch features"]:
-        """Looks the vectors up; a label that is no class, -1 too, gives NaN."""
+        """Looks the vectors up; a label that is not a class, such as -1, gives NaN."""
         kernel = _kernel(self, (self.num_classes, self.features), train)
         return rows_of_classes(kernel, labels)
 
@@ -162,7 +162,7 @@ class Embed(nn.Module):
 def rows_of_classes(
     table: Float[Array, "classes features"], labels: Int[Array, "batch"]
 ) -> Float[Array, "batch features"]:
-    """The row of each label; NaN for a label that is no class, such as the -1 of one not known."""
+    """The row of each label; NaN for a label that is not a class, such as -1 for an unknown one."""
     # A negative index would count from the end.
     places = jnp.where(labels < 0, table.shape[0], labels)
     return jnp.take(table, places, axis=0, mode="fill", fill_value=jnp.nan)
