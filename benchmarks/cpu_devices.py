@@ -28,6 +28,7 @@ from ml_collections import ConfigDict
 from ml_collections.config_flags import config_flags
 
 from benchmarks import runs
+from ssljax import cores
 
 TURN_S = 0.3
 """Seconds of train steps in a turn, about."""
@@ -77,10 +78,9 @@ def read_config(name: str) -> ConfigDict:
 def environment(way: Way) -> dict[str, str]:
     """The environment of a process that uses the cores in a way."""
     made = {k: v for k, v in os.environ.items() if k not in ("XLA_FLAGS", "GLIBC_TUNABLES")}
-    cores = len(os.sched_getaffinity(0))
-    made["JAX_NUM_CPU_DEVICES"] = str(cores if way.devices else 1)
+    made["JAX_NUM_CPU_DEVICES"] = str(cores.available() if way.devices else 1)
     made["XLA_FLAGS"] = f"--xla_cpu_multi_thread_eigen={str(way.threads).lower()}"
-    return made | (runs.HUGE_PAGES if way.huge_pages else {})
+    return made | (cores.HUGE_PAGES if way.huge_pages else {})
 
 
 def work(name: str, data_dir: str) -> None:
@@ -211,7 +211,7 @@ def main() -> None:
         return
     made = {
         "date": str(datetime.date.today()),
-        "cores": len(os.sched_getaffinity(0)),
+        "cores": cores.available(),
         "load": round(os.getloadavg()[0], 1),
         "commit": runs.commit(),
     }

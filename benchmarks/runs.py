@@ -18,9 +18,6 @@ from typing import Any, TypeVar
 
 Result = TypeVar("Result")
 ROOT = pathlib.Path(__file__).parent.parent
-HUGE_PAGES = {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}
-"""On a CPU, XLA takes its scratch memory anew in every step: in pages of 4 KiB that costs the
-system up to a third of the time."""
 
 
 def parser(description: str, out: str) -> argparse.ArgumentParser:
@@ -78,7 +75,7 @@ def run(
         start = time.perf_counter()
         command = [sys.executable, "-m", "ssljax.main", "--workdir", str(workdir)]
         command += ["--config", config, *changes]
-        with subprocess.Popen(command, cwd=ROOT, env=HUGE_PAGES | os.environ) as process:
+        with subprocess.Popen(command, cwd=ROOT) as process:
             if cores is not None:
                 os.sched_setaffinity(process.pid, cores)
         if process.returncode:

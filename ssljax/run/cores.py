@@ -1,8 +1,9 @@
 """The cores of a CPU: each becomes a device, and memory is taken in huge pages.
 
-XLA splits little of a train step over the threads of one device; a batch that is split over devices
-keeps every core at work. `benchmarks/cpu_devices.py` measures both. This module is imported before
-the libraries that take seconds to load, and loads none of them.
+XLA splits only part of a train step over the threads of one device; a batch that is split over
+devices keeps the cores at work also in the rest. `benchmarks/cpu_devices.py` measures both. The
+devices share one pool of threads, which what runs on one of them alone has for itself. This module
+is imported before the libraries that take seconds to load, and loads none of them.
 """
 
 from __future__ import annotations
@@ -122,7 +123,7 @@ def choose(
     return Choice(
         devices,
         f"config.batch_size={config.batch_size} cannot be split over the {cores} cores: {used}; a "
-        f"multiple of {cores} makes each a device, which is faster.",
+        f"multiple of {cores} makes each a device.",
     )
 
 

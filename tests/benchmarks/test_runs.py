@@ -39,7 +39,6 @@ def fake_program(monkeypatch, tmp_path):
         "    sys.exit(3)\n"
         "workdir.mkdir()\n"
         "scores = {'change': change, 'affinity': sorted(os.sched_getaffinity(0))}\n"
-        "scores['pages'] = os.environ['GLIBC_TUNABLES']\n"
         "(workdir / 'scores.json').write_text(json.dumps(scores))\n"
     )
     # Git is asked for the commit by a process too, which is not to be the fake one.
@@ -58,7 +57,6 @@ def test_a_run_is_made_once_on_its_cores(fake_program):
     first = runs.run("config", fake_program / "run", "--one", cores=[core])
     assert (first["change"], first["affinity"], first["cores"]) == ("--one", [core], 1)
     assert first["seconds"] > 0.1
-    assert first["pages"] == os.environ.get("GLIBC_TUNABLES", "glibc.malloc.hugetlb=1")
     (fake_program / "run" / "scores.json").unlink()
     assert runs.run("config", fake_program / "run", "--one", cores=[core]) == first
 
