@@ -1,72 +1,83 @@
 """BiGAN: an encoder and a generator are one player, against a judge of images with their codes."""
 
-import jax
+from typing import ClassVar
+
+import flax.linen as nn
 import jax.numpy as jnp
-import optax
 from ml_collections import ConfigDict
 
-from ssljax.methods.contract import Aux, Method, Player
+from ssljax.methods.adversarial.game import Adversarial
+from ssljax.methods.contract import Aux
 
 
-class BiGAN(Method):
-    """All three networks are linear; the discriminator multiplies image and code."""
+class Encoder(nn.Module):
+    """A code of each image."""
+
+    dim: int
+
+    @nn.compact
+    def __call__(self, images, train, labels=None):
+        return nn.Dense(self.dim)(images.reshape(len(images), -1))
+
+
+class Judge(nn.Module):
+    """A logit of each pair of image and code."""
+
+    @nn.compact
+    def __call__(self, pair, train, labels=None):
+        images, codes = pair
+        joined = jnp.concatenate([images.reshape(len(images), -1), codes], axis=1)
+        return nn.Dense(1)(nn.relu(nn.Dense(16)(joined)))[:, 0]
+
+
+class BiGAN(Adversarial):
+    """Of the game's two networks it replaces the discriminator, and adds one."""
 
     evaluated = "encoder"
-    dim = 6
-
-    def __init__(self, config, task):
-        self.shape = task.image_shape
-        self.players = (
-            Player("discriminator", self.discriminator_loss, optax.sgd(0.05)),
-            Player("generator_and_encoder", self.joint_loss, optax.sgd(0.05)),
-        )
+    owned: ClassVar = {"discriminator": ("discriminator",), "generator": ("generator", "encoder")}
 
     @staticmethod
     def default_config():
-        return ConfigDict({"view": {"size": 8}})
+        config = Adversarial.default_config()
+        config.update(latent_dim=6, view=ConfigDict({"size": 8}))
+        config.generator.width = 1 / 64
+        return config
 
-    def init(self, key):
-        height, width, channels = self.shape
-        pixels, keys = height * width * channels, jax.random.split(key, 3)
-        discriminator = 0.1 * jax.random.normal(keys[0], (pixels, self.dim))
-        joint = {
-            "generator": 0.1 * jax.random.normal(keys[1], (self.dim, pixels)),
-            "encoder": 0.1 * jax.random.normal(keys[2], (pixels, self.dim)),
-        }
-        return {"discriminator": discriminator, "generator_and_encoder": joint}, {}, ()
+    def __init__(self, config, task):
+        super().__init__(config, task, "minimax")
 
-    def views(self, key, batch):
-        images = batch["images"]["image"]
-        return images.reshape(len(images), -1).astype(jnp.float32) / 127.5 - 1
+    def more_networks(self):
+        return {"encoder": Encoder(self.latent_dim), "discriminator": Judge()}
 
-    def pairs(self, joint, images, key):
-        """Real images with their codes, and codes with their images."""
-        codes = jax.random.normal(key, (len(images), self.dim))
-        return (images, images @ joint["encoder"]), (codes @ joint["generator"], codes)
+    def inputs(self, role):
+        images, _ = super().inputs("encoder")
+        codes = jnp.zeros((1, self.latent_dim))
+        given = {"encoder": images, "discriminator": (images, codes)}
+        return (given[role], False) if role in given else super().inputs(role)
 
-    @staticmethod
-    def judge(params, pair):
-        images, codes = pair
-        return jnp.sum(images @ params * codes, axis=1)
+    def play(self, turn, joint, judge):
+        """Logits of images with their codes, and of codes with their images."""
+        code, _ = self.networks.run("encoder", joint["encoder"], turn.views["image"])
+        fake, latents, changed = self.sample_fakes(*joint["generator"], turn.views, turn.key)
+        pairs = (turn.views["image"], code), (fake, latents["noise"])
+        logits = [self.networks.run("discriminator", judge, pair)[0] for pair in pairs]
+        return *logits, code, changed
 
     def discriminator_loss(self, params, turn):
-        joint = turn.state.params["generator_and_encoder"]
-        real, fake = (self.judge(params, p) for p in self.pairs(joint, turn.views, turn.key))
-        return jnp.mean(jax.nn.softplus(-real) + jax.nn.softplus(fake)), Aux()
+        joint = {role: self.networks.weights(turn.state, role) for role in self.owned["generator"]}
+        real, fake, code, _ = self.play(turn, joint, (params, {}))
+        return self.game.discriminator(real, fake), Aux(carry={"features": code})
 
-    def joint_loss(self, params, turn):
-        judge = turn.state.params["discriminator"]
-        real, fake = (self.judge(judge, p) for p in self.pairs(params, turn.views, turn.key))
-        carry = {"features": turn.views @ params["encoder"]}
-        return jnp.mean(jax.nn.softplus(real) + jax.nn.softplus(-fake)), Aux(carry=carry)
+    def generator_loss(self, params, turn):
+        own = turn.state.variables["generator"]
+        joint = {role: (params[role], own[role]) for role in params}
+        judge = self.networks.weights(turn.state, "discriminator")
+        real, fake, _, changed = self.play(turn, joint, judge)
+        variables = {"generator": own["generator"] | changed}
+        return self.game.discriminator(fake, real), Aux(variables=variables)
 
     def features(self, state, images):
-        pixels = images.reshape(len(images), -1).astype(jnp.float32) / 127.5 - 1
-        return {"features": pixels @ state.params["generator_and_encoder"]["encoder"]}
-
-    def latents(self, key, count):
-        return jax.random.normal(key, (count, self.dim))
-
-    def generate(self, state, latents):
-        images = latents @ state.params["generator_and_encoder"]["generator"]
-        return jnp.clip(images, -1, 1).reshape(len(latents), *self.shape)
+        params, variables = self.networks.weights(state, "encoder")
+        pixels = images.astype(jnp.float32) / 127.5 - 1
+        network = self.networks.by_role["encoder"]
+        return {"features": network.apply({"params": params, **variables}, pixels, False)}
