@@ -213,7 +213,11 @@ def test_of_unlabelled_images_no_label_is_drawn_or_repeated(images, monkeypatch)
     assert np.bincount(data.read_labels(few.source), minlength=3).tolist() == [6, 6, 6]
     game = Experiment(small(images, "sgan", **{"data.labels": 0.0}))
     assert len(game.source) == 48
-    assert np.bincount(data.read_labels(game.labelled), minlength=3).tolist() == [12, 12, 12]
+    assert np.bincount(data.read_labels(game.sources.fed["labelled"]), minlength=3).tolist() == [
+        12,
+        12,
+        12,
+    ]
 
 
 def small(images, method, **changes):

@@ -41,7 +41,7 @@ class EBGAN(Adversarial):
 
     def discriminator_loss(self, params: PyTree, turn: Turn) -> tuple[Array, Aux]:
         """Reconstructs real images, and generated ones badly."""
-        frozen = turn.state.params["generator"], turn.state.variables["generator"]
+        frozen = self.networks.weights(turn.state, "generator")
         fake, _, _ = self.sample_fakes(*frozen, turn.views, turn.key)
         own = turn.state.variables["discriminator"]
         real_outputs, variables = self.discriminate(
@@ -68,7 +68,7 @@ class EBGAN(Adversarial):
         fake, _, variables = self.sample_fakes(
             params, own, turn.views, turn.key, self.generator_batch, update_spectral=True
         )
-        frozen = turn.state.params["discriminator"], turn.state.variables["discriminator"]
+        frozen = self.networks.weights(turn.state, "discriminator")
         outputs, _ = self.discriminate(*frozen, fake)
         energy = losses.reconstruction_energy(fake, outputs["reconstruction"])
         similarity = losses.pulling_away(outputs["code"])

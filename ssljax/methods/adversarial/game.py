@@ -17,7 +17,7 @@ from jaxtyping import Array, Float, Key, PRNGKeyArray
 from ml_collections import ConfigDict
 
 from ssljax import augment, losses, metrics, models, optimizers
-from ssljax.methods import passes
+from ssljax.methods.adversarial.networks import Networks
 from ssljax.methods.contract import Aux, Batch, Loss, Method, Player, Task, TrainState, Turn
 from ssljax.ops.averages import moving_average
 
@@ -34,9 +34,10 @@ _PRIORS: dict[str, Callable[..., Array]] = {
 
 
 class Adversarial(Method):
-    """Two players, "discriminator" and "generator".
+    """Two players, "discriminator" and "generator", which own the networks of these roles.
 
-    A subclass adds its config, and its losses, penalties and updates where they differ.
+    A subclass adds its config, and its losses, penalties and updates where they differ. It may have
+    `more_networks`, of which a player owns those that `owned` gives it; the others are frozen.
 
     Args:
       config: The whole resolved config.
@@ -47,11 +48,17 @@ class Adversarial(Method):
       **heads: Attributes of the discriminator that are not in the config, such as `num_rotations`.
 
     Attributes:
+      owned: Roles of the networks of each player.
+      networks: All networks.
       averages: Decay of the moving average of each network that is evaluated by its average. The
         memory holds, by network, "params" and the other collections.
     """
 
     evaluated = "discriminator"
+    owned: Mapping[str, tuple[str, ...]] = {
+        "discriminator": ("discriminator",),
+        "generator": ("generator",),
+    }
 
     def __init__(
         self,
@@ -77,12 +84,16 @@ class Adversarial(Method):
         side, _, channels = task.image_shape
         dtype = config.model.dtype
         labels: dict[str, Any] = {"num_classes": self.num_classes} if conditional else {}
-        self.generator = models.build_generator(
+        generator = models.build_generator(
             image_size=side, image_channels=channels, dtype=dtype, **method.generator, **labels
         )
         projection = {"conditional": "projection"} if conditional else {}
-        self.discriminator = models.build_discriminator(
+        discriminator = models.build_discriminator(
             dtype=dtype, **method.discriminator, **labels, **projection, **heads
+        )
+        self.networks = Networks(
+            by_role={"generator": generator, "discriminator": discriminator} | self.more_networks(),
+            owned=self.owned,
         )
         steps = method.discriminator_steps
         self.players = (
@@ -113,24 +124,25 @@ class Adversarial(Method):
         return ConfigDict(dict(dtype="float32"))
 
     def init(self, key: PRNGKeyArray) -> tuple[dict[str, PyTree], dict[str, PyTree], PyTree]:
-        """Makes both networks, and their averages where they start."""
-        generator_key, discriminator_key = jax.random.split(key)
-        latents = self.latents(key, 1)
-        made = {
-            "generator": self.generator.init(
-                generator_key, latents["noise"], False, latents.get("label")
-            ),
-            "discriminator": self.discriminator.init(
-                discriminator_key, jnp.zeros((1, *self.image_shape)), False
-            ),
-        }
-        params = {name: dict(network).pop("params") for name, network in made.items()}
-        variables = {
-            name: {kind: tree for kind, tree in network.items() if kind != "params"}
-            for name, network in made.items()
-        }
-        memory = {name: {"params": params[name], **variables[name]} for name in self.averages}
-        return params, variables, jax.tree.map(jnp.copy, memory)
+        """Makes the networks, and their averages where they start."""
+        params, variables, frozen = self.networks.init(key, self.inputs)
+        start = TrainState(0, params, variables, {}, frozen, key)
+        averages = {}
+        for role in self.averages:
+            own, collections = self.networks.weights(start, role)
+            averages[role] = {"params": own, **collections}
+        return params, variables, frozen | jax.tree.map(jnp.copy, averages)
+
+    def more_networks(self) -> dict[str, nn.Module]:
+        """Networks beside generator and discriminator or in their place, by role."""
+        return {}
+
+    def inputs(self, role: str) -> tuple[Any, ...]:
+        """What the network of a role is called with; one row is enough."""
+        if role == "generator":
+            latents = self.latents(jax.random.key(0), 1)
+            return latents["noise"], False, latents.get("label")
+        return jnp.zeros((1, *self.image_shape)), False
 
     def views(self, key: PRNGKeyArray, batch: Batch) -> PyTree:
         """Scales the real images to [-1, 1]; with their classes if they are read."""
@@ -174,13 +186,12 @@ class Adversarial(Method):
           The images, their latents, and the collections that the pass changed.
         """
         latents = self._draw(keys_beside(key, views["image"], each))
-        images, changed = _pass(
-            self.generator,
-            params,
-            variables,
-            update_spectral,
+        images, changed = self.networks.run(
+            "generator",
+            (params, variables),
             latents["noise"],
             latents.get("label"),
+            update_spectral,
         )
         return images, latents, changed
 
@@ -207,8 +218,8 @@ class Adversarial(Method):
         Returns:
           The outputs, and the collections that the pass changed.
         """
-        return _pass(
-            self.discriminator, params, variables, update_spectral, images, labels, dropout
+        return self.networks.run(
+            "discriminator", (params, variables), images, labels, update_spectral, dropout
         )
 
     def penalties(
@@ -230,7 +241,7 @@ class Adversarial(Method):
         Running statistics, which evaluations alone read, are those of the real images.
         """
         fake_key, penalty_key = jax.random.split(turn.key)
-        frozen = turn.state.params["generator"], turn.state.variables["generator"]
+        frozen = self.networks.weights(turn.state, "generator")
         fake, latents, _ = self.sample_fakes(*frozen, turn.views, fake_key)
         own, labels = turn.state.variables["discriminator"], turn.views.get("label")
         real_outputs, variables = self.discriminate(
@@ -260,7 +271,7 @@ class Adversarial(Method):
         fake, latents, variables = self.sample_fakes(
             params, own, turn.views, turn.key, self.generator_batch, update_spectral=True
         )
-        frozen = turn.state.params["discriminator"], turn.state.variables["discriminator"]
+        frozen = self.networks.weights(turn.state, "discriminator")
         outputs, _ = self.discriminate(*frozen, fake, latents.get("label"))
         return self.game.generator(outputs["logits"]), Aux(variables=variables)
 
@@ -277,8 +288,8 @@ class Adversarial(Method):
     def after_step(self, state: TrainState, carried: Mapping[str, PyTree]) -> TrainState:
         """Moves the averages by one step."""
         moved = {
-            name: _follow(state.memory[name], state.params[name], state.variables[name], decay)
-            for name, decay in self.averages.items()
+            role: _follow(state.memory[role], *self.networks.weights(state, role), decay)
+            for role, decay in self.averages.items()
         }
         return state.replace(memory=state.memory | moved)
 
@@ -291,7 +302,7 @@ class Adversarial(Method):
     def all_outputs(self, state: TrainState, images: Array) -> Outputs:
         """All outputs of the discriminator for raw images, in evaluation mode."""
         params, variables = self.trained_weights(state)
-        outputs: Any = self.discriminator.apply(
+        outputs: Any = self.networks.by_role["discriminator"].apply(
             {"params": params, **variables}, augment.to_tanh_range(images), False
         )
         return outputs
@@ -299,12 +310,14 @@ class Adversarial(Method):
     def generate(self, state: TrainState, latents: PyTree) -> Float[Array, "count h w channels"]:
         """Makes images by the averaged generator, with its running statistics."""
         network = state.memory["generator"]
-        images: Any = self.generator.apply(network, latents["noise"], False, latents.get("label"))
+        images: Any = self.networks.by_role["generator"].apply(
+            network, latents["noise"], False, latents.get("label")
+        )
         return images
 
     def trained_weights(self, state: TrainState) -> tuple[PyTree, dict[str, PyTree]]:
         """The discriminator."""
-        return state.params["discriminator"], state.variables["discriminator"]
+        return self.networks.weights(state, "discriminator")
 
 
 def keys_beside(key: PRNGKeyArray, images: Images, each: int = 1) -> Key[Array, " count"]:
@@ -341,20 +354,6 @@ def _player(name: str, loss: Loss, config: ConfigDict, task: Task, updates: int 
         batch_size=task.batch_size,
     )
     return Player(name, loss, optimizer.tx, optimizer.schedule, updates)
-
-
-def _pass(
-    network: nn.Module,
-    params: PyTree,
-    variables: Mapping[str, PyTree],
-    update_spectral: bool,
-    inputs: Array,
-    labels: Array | None,
-    dropout: PRNGKeyArray | None = None,
-) -> tuple[Any, dict[str, PyTree]]:
-    """One pass in training mode: (outputs, the collections that it changed)."""
-    held = () if update_spectral else ("spectral",)
-    return passes.forward(network, params, variables, inputs, dropout, held=held, labels=labels)
 
 
 def _follow(

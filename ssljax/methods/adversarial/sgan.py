@@ -87,7 +87,7 @@ class SGAN(Adversarial):
         metrics = {"supervised_loss": loss, "accuracy_labelled": accuracy}
         if self.supervised_only:
             return loss, Aux(variables=variables, metrics=metrics)
-        frozen = turn.state.params["generator"], turn.state.variables["generator"]
+        frozen = self.networks.weights(turn.state, "generator")
         fake, _, _ = self.sample_fakes(*frozen, turn.views, fake_key)
         updated = own | variables
         real_outputs, changed = self.discriminate(
@@ -110,7 +110,7 @@ class SGAN(Adversarial):
         fake, _, variables = self.sample_fakes(
             params, own, turn.views, fake_key, self.generator_batch, update_spectral=True
         )
-        frozen = turn.state.params["discriminator"], turn.state.variables["discriminator"]
+        frozen = self.networks.weights(turn.state, "discriminator")
         fake_outputs, _ = self.discriminate(*frozen, fake, dropout=drop_keys[0])
         if self.feature_matching:
             real_outputs, _ = self.discriminate(*frozen, turn.views["image"], dropout=drop_keys[1])

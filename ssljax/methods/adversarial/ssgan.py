@@ -45,7 +45,7 @@ class SSGAN(Adversarial):
 
     def discriminator_loss(self, params: PyTree, turn: Turn) -> tuple[Array, Aux]:
         """The game on upright images, and the rotations of the real ones."""
-        frozen = turn.state.params["generator"], turn.state.variables["generator"]
+        frozen = self.networks.weights(turn.state, "generator")
         fake, _, _ = self.sample_fakes(*frozen, turn.views, turn.key)
         own = turn.state.variables["discriminator"]
         images = losses.with_rotations(turn.views["image"])
@@ -73,7 +73,7 @@ class SSGAN(Adversarial):
         fake, _, variables = self.sample_fakes(
             params, own, turn.views, turn.key, self.generator_batch, update_spectral=True
         )
-        frozen = turn.state.params["discriminator"], turn.state.variables["discriminator"]
+        frozen = self.networks.weights(turn.state, "discriminator")
         outputs, _ = self.discriminate(*frozen, losses.with_rotations(fake))
         rotation = losses.rotation_loss(losses.in_four_orientations(outputs["rotation"]))
         game = self.game.generator(losses.upright_only(outputs["logits"]))

@@ -10,7 +10,7 @@ import pytest
 import sharded
 from gans import BATCH, SIDE
 
-from ssljax import augment
+from ssljax import augment, models
 from ssljax.methods.adversarial.cgan import CGAN
 from ssljax.methods.adversarial.dcgan import DCGAN
 from ssljax.methods.adversarial.game import keys_beside
@@ -223,7 +223,7 @@ def test_features_are_the_discriminators_layers_in_evaluation_mode(plain):
     assert set(found) == {"block1", "block2", "features"}
     params, variables = method.trained_weights(states[-1])
     assert params is states[-1].params["discriminator"]
-    outputs = gans.jit(method.discriminator.apply, static_argnums=2)(
+    outputs = gans.jit(method.networks.by_role["discriminator"].apply, static_argnums=2)(
         {"params": params, **variables}, images.astype(jnp.float32) / 127.5 - 1, False
     )
     np.testing.assert_allclose(found["features"], outputs["features"], rtol=1e-4, atol=1e-6)
@@ -293,3 +293,30 @@ def test_a_conditional_method_needs_labels():
     task = Task((SIDE, SIDE, 1), batch_size=BATCH, total_steps=8, steps_per_epoch=4)
     with pytest.raises(ValueError, match="labels"):
         gans.build(CGAN, task)
+
+
+class Watched(DCGAN):
+    """A third network that no player owns."""
+
+    def more_networks(self):
+        return {"watcher": self.watcher}
+
+    watcher = models.build_discriminator("dcgan", width=0.03, norm="batch")
+
+
+def test_a_network_that_no_player_owns_is_frozen_in_the_memory():
+    method = gans.build(Watched)
+    states, _ = gans.run(method, 1)
+    assert set(states[1].params) == {"discriminator", "generator"}
+    for state in states:
+        params, collections = method.networks.weights(state, "watcher")
+        assert set(collections) == {"batch_stats"}
+        again, _ = method.networks.weights(states[0], "watcher")
+        jax.tree.map(np.testing.assert_array_equal, params, again)
+    # It is another network than the discriminator of the same form.
+    own, _ = method.networks.weights(states[0], "discriminator")
+    assert jax.tree.structure(own) == jax.tree.structure(params)
+    assert not all(
+        np.array_equal(a, b)
+        for a, b in zip(jax.tree.leaves(own), jax.tree.leaves(params), strict=True)
+    )

@@ -125,7 +125,7 @@ def test_the_average_of_the_classifier_is_evaluated():
         np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
     images = gans.batch(9)["images"]["image"][:, 0]
     found = gans.features(method, states[-1], images)
-    expected = method.discriminator.apply(
+    expected = method.networks.by_role["discriminator"].apply(
         {"params": average, **variables}, images.astype(jnp.float32) / 127.5 - 1, False
     )
     np.testing.assert_allclose(found["logits"], expected["class_logits"], rtol=1e-4, atol=1e-6)

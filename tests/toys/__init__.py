@@ -1,0 +1,1 @@
+"""Methods of shapes that are to come, each as small as it can be and in one file."""
