@@ -1,6 +1,7 @@
 """Whole runs in buckets: killed, resumed, scored, started from, and by several processes."""
 
 import json
+import os
 import signal
 import socket
 import time
@@ -29,12 +30,18 @@ def get_config():
 """
 
 
+def _start(command, devices=1, **environment):
+    """Starts a run in another process, whose program is compiled as those of this one are."""
+    flags = os.environ["XLA_FLAGS"].replace("device_count=8", f"device_count={devices}")
+    return runs.start(command, devices, XLA_FLAGS=flags, **environment)
+
+
 @pytest.fixture(scope="session")
 def uninterrupted(tmp_path_factory):
     """The state of a run on a disk that nobody stopped."""
     workdir = tmp_path_factory.mktemp("disk") / "run"
     command = runs.arguments(workdir, **CHANGES)
-    assert runs.finish(runs.start(command)) is not None
+    assert runs.finish(_start(command)) is not None
     return runs.final_state(command, workdir)
 
 
@@ -45,7 +52,7 @@ def trained(store):
     command = runs.arguments(workdir, **CHANGES)
     for number, (sent, status) in enumerate([(signal.SIGTERM, 143), (signal.SIGKILL, -9)]):
         before = max(saved_steps(workdir / "checkpoints"), default=0)
-        process = runs.start(command)
+        process = _start(command)
         _until(lambda before=before: saved_steps(workdir / "checkpoints")[-1:] > [before], process)
         process.send_signal(sent)
         printed = runs.finish(process, status)
@@ -53,7 +60,7 @@ def trained(store):
         assert before < done < STEPS
         if not number:
             assert f"Terminated: the state of step {done} is saved." in printed
-    printed = runs.finish(runs.start(command))
+    printed = runs.finish(_start(command))
     assert f"Going on from step {done} of {STEPS}." in printed
     return workdir
 
@@ -131,17 +138,17 @@ def test_images_are_drawn_and_scored_by_a_run_in_a_bucket(trained, place, tmp_pa
     assert paths.read(place / "affine" / "samples" / "grid_2.png").startswith(b"\x89PNG")
 
 
-def test_two_processes_train_in_a_bucket_and_one_goes_on(place, capsys):
+def test_one_process_goes_on_as_two_and_two_as_one(place, capsys):
     with socket.socket() as free:
         free.bind(("localhost", 0))
         address = f"localhost:{free.getsockname()[1]}"
-    command = runs.arguments(place, steps=8, checkpoint__every=4)
+    # Each goes on from what the one before has saved, with another number of processes.
+    assert main.main(runs.arguments(place, steps=4)) == 0
+    command = runs.arguments(place, steps=8, resume__accept="('steps',)")
     several = {"JAX_COORDINATOR_ADDRESS": address, "JAX_NUM_PROCESSES": "2"}
-    processes = [
-        runs.start(command, devices=2, JAX_PROCESS_ID=str(index), **several) for index in range(2)
-    ]
-    for process in processes:
-        runs.finish(process)
+    processes = [_start(command, 2, JAX_PROCESS_ID=str(index), **several) for index in range(2)]
+    first, _ = [runs.finish(process) for process in processes]
+    assert "Going on from step 4 of 8." in first
     assert saved_steps(place / "checkpoints") == [4, 8]
     longer = runs.arguments(place, steps=12, resume__accept="('steps',)")
     assert main.main(longer) == 0
