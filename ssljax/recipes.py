@@ -78,7 +78,7 @@ def cifar10(config: ConfigDict, learning_rate: float = 0.12, weight_decay: float
         weight_decay=weight_decay,
         exclude=(),
     )
-    config.evals.every = 19500
+    config.evals.knn.every = 19500
 
 
 def imagenet(
@@ -100,9 +100,9 @@ def imagenet(
     config.epochs = epochs
     config.data.name = "imagenet2012"
     config.data.image_size = 256  # Crops of 224 pixels are taken from this on the device.
-    config.evals.update(
-        every=eval_every, test_split="validation", baselines=False, few_label=(0.01, 0.1)
-    )
+    config.evals.update(test_split="validation", baselines=False)
+    config.evals.knn.every = eval_every
+    config.evals.few_label.labels = (0.01, 0.1)
     config.checkpoint.every = save_every
 
 
@@ -161,4 +161,4 @@ def fashion_mnist_gan_cpu(config: ConfigDict) -> None:
     config.optimizer.update(
         name="adam", learning_rate=5e-4, schedule="constant", b1=0.5, b2=0.999, exclude=()
     )
-    config.evals.stage = "block2"  # Its "features" are the activations of all places.
+    config.evals.stages = ("block2",)  # Its "features" are the activations of all places.

@@ -12,7 +12,7 @@ from ml_collections import ConfigDict
 
 from ssljax import methods, report
 from ssljax.errors import UserError
-from ssljax.evals import generators
+from ssljax.evals import sampling
 from ssljax.evaluate import newest_state
 from ssljax.mesh import to_host
 from ssljax.run import pretrained
@@ -45,8 +45,8 @@ def sample_checkpoint(config: ConfigDict, workdir: pathlib.Path) -> list[pathlib
     workdirs.check(config, workdir, others=("seed",))
     experiment = Experiment(config, pretrained.recorded(workdir))
     state, count = newest_state(experiment, workdir), config.samples.count
-    key = generators.picture_key(config.seed)
-    drawn = generators.make_sampler(experiment)(state, key, count)
+    key = sampling.picture_key(config.seed)
+    drawn = sampling.make_sampler(experiment.method, experiment.mesh)(state, key, count)
     images: np.ndarray = to_host(drawn)
     pictures = {
         f"sample_{int(state.step)}_{number:0{len(str(count - 1))}d}": image

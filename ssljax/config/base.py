@@ -8,9 +8,10 @@ import math
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
+from flax.traverse_util import flatten_dict
 from ml_collections import ConfigDict
 
-from ssljax import augment, methods, models, optimizers
+from ssljax import augment, evals, methods, models, optimizers
 from ssljax.config import rules
 from ssljax.errors import UserError
 
@@ -56,37 +57,7 @@ def base_config(method: str) -> ConfigDict:
     config.optimizer = ConfigDict(
         dataclasses.asdict(optimizers.Settings(name="sgd", learning_rate=0.3))
     )
-    config.evals = ConfigDict(
-        dict(
-            every=0,  # Train steps between evaluations; 0: only at the end.
-            # Before the end, which of "knn", "linear" and "few_label", on features, "classifier",
-            # the method's own if it has one, and, of generators, "fid", "kid", "inception_score"
-            # and "precision_recall".
-            during=("knn",),
-            final=("knn", "linear", "few_label"),
-            baselines=True,  # At the end, a random network and raw pixels as well.
-            name="",  # Empty: the training set.
-            dir="",
-            train_split="train",
-            test_split="test",
-            stage="features",
-            batch_size=512,
-            knn=((20, 0.07), (200, 0.1)),  # (k, temperature)
-            linear_epochs=20,
-            few_label=(1.0, 5.0, 10.0),  # Labels a class; below 1, a fraction of the labels.
-            few_label_seeds=5,
-            generator=ConfigDict(
-                dict(
-                    # A safetensors file of the Inception network, or the workdir of a run.
-                    extractor="",
-                    cache="",  # Keeps features of real images; empty: beside the extractor.
-                    count=10000,  # Images that are generated.
-                    split="test",  # Real images that they are compared with.
-                    neighbors=50000,  # Training images among which pictures show the nearest.
-                )
-            ),
-        )
-    )
+    config.evals = evals.default_config(methods.REGISTRY[method].generates)
     config.samples = ConfigDict(dict(count=64))  # Images that --mode=sample writes.
     config.mesh = ConfigDict(dict(data=-1, fsdp=1))
     config.log = ConfigDict(dict(every=50, tensorboard=True, wandb=""))
@@ -104,12 +75,6 @@ def _not_negative(value: float) -> bool:
 
 def _one_of(*names: Any) -> Callable[[Any], bool]:
     return lambda value: value in names
-
-
-GENERATOR_EVALS = ("fid", "kid", "inception_score", "precision_recall")
-"""Scores of methods that generate images."""
-
-_EVALS = ("knn", "linear", "few_label", "classifier", *GENERATOR_EVALS)
 
 
 def _is_number(value: Any) -> bool:
@@ -164,34 +129,34 @@ _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
         "whole numbers above 0",
     ),
     "model.dtype": (_one_of("float32", "bfloat16"), '"float32" or "bfloat16"'),
-    "evals.every": (_not_negative, "0 (at the end) or more steps"),
-    "evals.during": (lambda value: set(value) <= set(_EVALS), f"some of {_EVALS}"),
-    "evals.final": (lambda value: set(value) <= set(_EVALS), f"some of {_EVALS}"),
+    "evals.final": (
+        lambda value: set(value) <= set(evals.REGISTRY),
+        f"some of {', '.join(evals.REGISTRY)}",
+    ),
     "evals.train_split": (bool, 'a split such as "train"'),
     "evals.test_split": (bool, 'a split such as "test"'),
-    "evals.stage": (bool, 'a stage of the network such as "features"'),
+    "evals.stages": (
+        lambda value: len(value) > 0 and all(isinstance(x, str) and x for x in value),
+        'stages of the network such as ("features",)',
+    ),
     "evals.batch_size": (_positive, "a positive number"),
-    "evals.knn": (
+    "evals.knn.neighbors": (
         _neighbors,
         "pairs of a whole number of neighbours and a temperature, both positive, such as "
         "((20, 0.07), (200, 0.1))",
     ),
-    "evals.linear_epochs": (_positive, "a positive number of epochs"),
-    "evals.few_label": (
+    "evals.linear.epochs": (_positive, "a positive number of epochs"),
+    "evals.few_label.labels": (
         _few_labels,
         "whole numbers of labels a class, or shares below 1, such as (0.01, 1, 10)",
     ),
-    "evals.few_label_seeds": (_positive, "a positive number of draws"),
+    "evals.few_label.seeds": (_positive, "a positive number of draws"),
     "evals.generator.split": (bool, 'a split such as "test"'),
     "evals.generator.count": (_positive, "a positive number of images"),
-    "evals.generator.neighbors": (_positive, "a positive number of images"),
+    "evals.pictures.neighbors": (_positive, "a positive number of images"),
     "samples.count": (_positive, "a positive number of images"),
     "log.every": (_positive, "a positive number of steps"),
     "checkpoint.every": (_positive, "a positive number of steps"),
-    "checkpoint.best": (
-        lambda value: not value.startswith(("fid", "kid", "class_kl")),
-        "a score of which more is better",
-    ),
     "checkpoint.keep": (_positive, "a positive number of checkpoints"),
 }
 
@@ -279,9 +244,19 @@ def _check_known(key: str, values: Mapping[str, Any], names: Collection[str]) ->
         )
 
 
+_RHYTHM = "each evaluation has a rhythm of its own, such as evals.knn.every"
+_MOVED = {"evals.every": _RHYTHM, "evals.during": _RHYTHM}
+"""Where to find what a key was for, if no key of a similar name takes its place."""
+
+
 def nearest(name: str, names: Iterable[str]) -> str:
-    """Names the nearest or, if none is near, all of them."""
+    """Names the nearest or, if it is a group or none is near, all of them."""
     names = sorted(names)
+    inside = [key for key in names if key.startswith(f"{name}.")]
+    if inside:
+        return f"it is a group of them: {', '.join(inside)}"
+    if name in _MOVED:
+        return _MOVED[name]
     last = name.rsplit(".", 1)[-1]
     near = difflib.get_close_matches(name, names, 1, 0.6) or [
         key for key in names if key.rsplit(".", 1)[-1] == last
@@ -291,10 +266,5 @@ def nearest(name: str, names: Iterable[str]) -> str:
 
 def flatten(config: ConfigDict) -> dict[str, Any]:
     """Every value of a config by its dotted key."""
-    flat: dict[str, Any] = {}
-    for key, value in config.items():
-        if isinstance(value, ConfigDict):
-            flat |= {f"{key}.{inner}": x for inner, x in flatten(value).items()}
-        else:
-            flat[key] = value
+    flat: dict[str, Any] = flatten_dict(config.to_dict(), sep=".")
     return flat

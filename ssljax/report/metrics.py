@@ -15,7 +15,7 @@ from tensorboardX.proto.event_pb2 import Event, SessionLog
 from tensorboardX.proto.summary_pb2 import Summary
 
 from ssljax.errors import UserError
-from ssljax.report.pictures import Picture, encode_png
+from ssljax.report.pictures import Picture, save_pictures
 
 
 class MetricWriter:
@@ -97,12 +97,9 @@ class MetricWriter:
         """
         if self._lines is None:
             return
-        self._pictures.mkdir(exist_ok=True)
-        for name, picture in pictures.items():
-            png = encode_png(picture)
-            (self._pictures / f"{name}_{step}.png").write_bytes(png)
+        for name, png in save_pictures(self._pictures, step, pictures).items():
             if self._tensorboard is not None:
-                height, width, channels = picture.shape
+                height, width, channels = pictures[name].shape
                 image = Summary.Image(
                     height=height, width=width, colorspace=channels, encoded_image_string=png
                 )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import pathlib
+from collections.abc import Mapping, Sequence
 
 import cv2
 import numpy as np
@@ -55,3 +56,23 @@ def encode_png(picture: Picture) -> bytes:
     """Encodes a picture of 1 or 3 (red, green, blue) channels, without loss."""
     # OpenCV's channels are blue, green, red.
     return cv2.imencode(".png", np.ascontiguousarray(picture[..., ::-1]))[1].tobytes()
+
+
+def save_pictures(
+    directory: pathlib.Path, step: int, pictures: Mapping[str, Picture]
+) -> dict[str, bytes]:
+    """Writes pictures as `<name>_<step>.png`.
+
+    Args:
+      directory: Made where it is missing.
+      step: Finished train steps.
+      pictures: By name.
+
+    Returns:
+      The contents of the files, by name.
+    """
+    files = {name: encode_png(picture) for name, picture in pictures.items()}
+    directory.mkdir(exist_ok=True)
+    for name, png in files.items():
+        (directory / f"{name}_{step}.png").write_bytes(png)
+    return files

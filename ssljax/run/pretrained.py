@@ -13,10 +13,10 @@ import pathlib
 from typing import Any, NamedTuple
 
 import jax
+from flax.traverse_util import flatten_dict
 from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
-from ssljax import config as configs
 from ssljax import mesh, methods
 from ssljax.errors import UserError
 from ssljax.methods.contract import Method, Task, TrainState
@@ -133,7 +133,7 @@ def other_inputs(config: ConfigDict) -> list[str]:
     """What the network is shown otherwise than by the run it comes from, in words; may be empty."""
     if not config.init.workdir:
         return []
-    now, before = configs.flatten(config), configs.flatten(config.init.run)
+    now, before = (flatten_dict(each.to_dict(), sep=".") for each in (config, config.init.run))
     return [
         f"config.{key} was {before[key]!r} and is {now[key]!r}"
         for key in ("data.image_size", "data.channels", "method.view.mean", "method.view.std")

@@ -19,9 +19,9 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 import jax
+from flax.traverse_util import flatten_dict
 from ml_collections import ConfigDict
 
-from ssljax import config as configs
 from ssljax.errors import UserError
 from ssljax.run import hosts
 
@@ -188,7 +188,7 @@ def has_checkpoint(workdir: pathlib.Path) -> bool:
 
 def _plain(config: ConfigDict) -> dict[str, Any]:
     """A config's values by dotted key, as JSON gives them back."""
-    plain: dict[str, Any] = json.loads(json.dumps(configs.flatten(config)))
+    plain: dict[str, Any] = json.loads(json.dumps(flatten_dict(config.to_dict(), sep=".")))
     return plain
 
 
