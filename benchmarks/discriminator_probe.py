@@ -82,8 +82,7 @@ def main() -> None:
             asked.out / name,
             f"--config.data.dir={asked.data_dir}",
             f"--config.steps={asked.steps}",
-            f"--config.evals.every={asked.every}",
-            f"--config.evals.during=('{SCORE}',)",
+            f"--config.evals.{SCORE}.every={asked.every}",
             f"--config.evals.final=('{SCORE}',)",
             *changes,
         )

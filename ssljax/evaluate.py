@@ -1,4 +1,4 @@
-"""Scores of a run: of its encoder and its generator, each with its baselines."""
+"""Scores of a run: every evaluation that is asked for, with its baselines."""
 
 from __future__ import annotations
 
@@ -6,35 +6,40 @@ import contextlib
 import functools
 import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
+import numpy as np
+from jax.experimental import multihost_utils
 from ml_collections import ConfigDict
 
 from ssljax import config as configs
-from ssljax import data, paths, report
+from ssljax import paths
 from ssljax.errors import MissingScores, UserError
-from ssljax.evals.generators import GeneratorEvaluator
-from ssljax.evals.probes import NetworkEvaluator
+from ssljax.evals import REGISTRY, Run, Scores
 from ssljax.methods.contract import TrainState
-from ssljax.methods.protocols import Generator
-from ssljax.report import ScoreSheet, free_path, own_path
+from ssljax.report import (
+    MetricWriter,
+    Picture,
+    ScoreSheet,
+    free_path,
+    own_path,
+    save_pictures,
+)
 from ssljax.run import hosts, pretrained
 from ssljax.run import workdir as workdirs
 from ssljax.run.checkpoint import Checkpoints
 from ssljax.run.experiment import Experiment
 
-Scores = dict[str, float]
-
 _log = logging.getLogger(__name__)
+
+_NO_SETTINGS = ("data.cache", "data.threads", "data.prefetch")
+"""Keys on which no score of a checkpoint depends, beside the rhythms of evaluations."""
 
 
 class Evaluator:
     """Evaluates states of one run.
-
-    Images stream from their source through the networks whenever they are needed; only features
-    stay.
 
     Args:
       experiment: The run.
@@ -42,150 +47,117 @@ class Evaluator:
 
     def __init__(self, experiment: Experiment) -> None:
         self._experiment = experiment
-        self._read = functools.cache(self._open)
-        self._network = NetworkEvaluator(experiment, self._read)
-        self._generator: GeneratorEvaluator | None = None
-        if isinstance(experiment.method, Generator):
-            self._generator = GeneratorEvaluator(experiment, self._read)
+        self._config = experiment.config.evals
+        self._run = Run(experiment)
+        self._evaluations = {name: kind() for name, kind in REGISTRY.items()}
 
-    def _open(self, split: str, names: tuple[str, ...] = (), owner: str = "") -> data.Scan:
-        """Opens a split of the evaluations' data set.
-
-        Args:
-          split: Which.
-          names: Of classes whose numbers its labels shall have; its own if there are none.
-          owner: Whose classes they are.
-        """
-        if names:
-            plain = self._read(split)
-            source = data.with_classes(plain.source, names, owner)
-            if source is plain.source:
-                return plain
-            return self._experiment.scan(source, self._experiment.config.evals.batch_size)
-        config = self._experiment.config
-        source = data.open_source(
-            config.evals.name or config.data.name,
-            split,
-            data_dir=config.evals.dir or config.data.dir or None,
-            image_key=config.data.image_key or None,
-            label_key=config.data.label_key or None,
+    def due(self, step: int) -> tuple[str, ...]:
+        """The evaluations that are made after so many train steps, before the end."""
+        return tuple(
+            name
+            for name in self._evaluations
+            if self._config[name].every and step % self._config[name].every == 0
         )
-        return self._experiment.scan(source, config.evals.batch_size)
 
     def check(self) -> None:
         """Raises a `UserError` now if an evaluation of a training run will not be possible.
 
         Sources are opened, and labels may be read, but no images.
         """
-        config = self._experiment.config
-        self.check_scores(
-            [*config.evals.final, *(config.evals.during if config.evals.every else ())]
-        )
-        if config.checkpoint.best:
-            self._check_best(config.checkpoint.best)
+        self.check_scores([*self._config.final, *self.due(0)])
+        if self._experiment.config.checkpoint.best:
+            self._check_best(self._experiment.config.checkpoint.best)
 
     def check_scores(self, which: Sequence[str]) -> None:
-        """Raises a `UserError` if one of these scores cannot be computed later."""
-        probes, drawn = _sort(which)
-        if drawn:
-            self._of_generator(drawn).check(drawn)
-        if probes:
-            self._network.check(probes)
+        """Raises a `UserError` if one of these evaluations is not possible."""
+        for name in dict.fromkeys(which):
+            self._evaluations[name].check(self._run)
 
     def _check_best(self, best: str) -> None:
         """Raises a `UserError` unless the best checkpoint's score is known when one is saved."""
-        config = self._experiment.config
         told = f"config.checkpoint.best={best!r} keeps the best checkpoint that is scored as it is "
-        if not config.evals.every:
+        scheduled = self.due(0)
+        if not scheduled:
             raise UserError(
-                told + "saved, and nothing is evaluated before the end: set config.evals.every to "
-                "a multiple of config.checkpoint.every."
+                told + "saved, and nothing is evaluated before the end: set the key `every` of an "
+                "evaluation, such as config.evals.knn.every, to a multiple of "
+                "config.checkpoint.every."
             )
-        probes, drawn = _sort(config.evals.during)
-        names = self._network.names(probes)
-        names += self._of_generator(drawn).names(drawn) if drawn else ()
-        if best not in names:
+        makers = {
+            score: name
+            for name in scheduled
+            if self._evaluations[name].higher_is_better
+            for score in self._evaluations[name].check(self._run)
+        }
+        if best not in makers:
             raise UserError(
-                f"config.checkpoint.best={best!r} is not a score that config.evals.during computes "
-                f"and for which higher is better: there are {', '.join(names) or 'none'}."
+                f"config.checkpoint.best={best!r} is not a score that is computed before the end "
+                f"and of which more is better: there are {', '.join(makers) or 'none'}."
             )
-        rhythm = math.lcm(config.evals.every, config.checkpoint.every)
-        if rhythm >= self._experiment.task.total_steps:
+        key, total = f"config.evals.{makers[best]}.every", self._experiment.task.total_steps
+        every, save = self._config[makers[best]].every, self._experiment.config.checkpoint.every
+        if math.lcm(every, save) >= total:
             raise UserError(
-                told + f"saved, but evaluations every {config.evals.every} steps and checkpoints "
-                f"every {config.checkpoint.every} do not meet before the last of "
-                f"{self._experiment.task.total_steps} steps: set config.evals.every to a multiple "
-                "of config.checkpoint.every, below that."
+                told + f"saved, but {key}={every} and config.checkpoint.every={save} do not meet "
+                f"before the last of {total} steps: set {key} to a multiple of "
+                "config.checkpoint.every, below that."
             )
 
-    def _of_generator(self, which: Sequence[str]) -> GeneratorEvaluator:
-        if self._generator is None:
-            raise UserError(
-                f"The method {self._experiment.config.method.name} generates no images that could "
-                f"be scored: take {', '.join(map(repr, which))} out of config.evals.during and "
-                "config.evals.final."
-            )
-        return self._generator
-
-    def draw(self, state: TrainState, writer: report.MetricWriter) -> None:
-        """Writes pictures of what the method generates, if it does.
+    def score(self, state: TrainState, which: Sequence[str]) -> Scores:
+        """Scores a state alone, while its run goes on.
 
         Args:
           state: Training state.
-          writer: Gets the pictures under the state's step.
-        """
-        if self._generator is not None:
-            with self._sheet(state, ()).attempt("trained generator", ["pictures"]):
-                writer.write_pictures(int(state.step), self._generator.pictures(state))
-
-    def scores(self, state: TrainState, which: Sequence[str]) -> Scores:
-        """Scores the network of a state.
-
-        Args:
-          state: Training state.
-          which: Some of "knn", "linear", "few_label" and "classifier"; of a method that generates,
-            also "fid", "kid", "inception_score" and "precision_recall".
+          which: Names of evaluations.
 
         Returns:
-          Scores in [0, 1] by name, and figures of generated images by their full names. One that
-          fails is reported in the log and absent.
+          Scores and pictures. What fails is reported in the log and absent.
         """
-        sheet = self._sheet(state, which)
-        self._fill(sheet, state, which, baselines=False)
-        return _trained(sheet)
+        sheet = ScoreSheet(self._about(state, which))
+        pictures: dict[str, Picture] = {}
+        self._fill(sheet, state, which, baselines=False, show=pictures.update)
+        return Scores(self._trained(sheet), pictures)
 
     def report(
         self,
         state: TrainState,
         workdir: paths.Path,
-        writer: report.MetricWriter | None = None,
+        writer: MetricWriter | None = None,
         beside: bool = False,
-    ) -> dict[str, Scores]:
-        """Scores what is trained and the baselines, writes the tables and prints them.
+    ) -> dict[str, dict[str, float]]:
+        """Makes the final evaluations of a state and of the baselines, and prints their tables.
+
+        What an interrupted attempt has scored is not scored again.
 
         Args:
           state: The trained state.
           workdir: `scores.json` and `scores.md` are written there, score by score; scores of other
             settings at the same step are left, and the new ones named as with `beside`.
-          writer: Also gets the trained network's and generator's scores, once.
+          writer: Also gets the trained state's scores, once, and its pictures.
           beside: Whether the files are not the run's own: they are then named by the set, the
-            stage and the step, as `ssljax.report.free_path` says.
+            stages and the step, as `ssljax.report.free_path` says, and pictures likewise.
 
         Returns:
-          Scores by network or generator.
+          Scores by row of the tables.
 
         Raises:
           MissingScores: If some could not be computed; the others are written.
         """
-        config = self._experiment.config
-        about = self._about(state, config.evals.final)
+        about = self._about(state, self._config.final)
         path = free_path(workdir, about) if beside else own_path(workdir, about)
-        sheet = ScoreSheet(about, path)
+        sheet, step = ScoreSheet(about, path), int(state.step)
         hosts.on_first(sheet.write, path)  # Reports what cannot be written before computing it.
-        self._fill(sheet, state, config.evals.final, baselines=config.evals.baselines)
+
+        def show(pictures: Mapping[str, Picture]) -> None:
+            if writer is not None:
+                writer.write_pictures(step, pictures)
+            elif jax.process_index() == 0:
+                save_pictures(path.with_name(f"{path.name}-pictures"), step, pictures)
+
+        self._fill(sheet, state, self._config.final, self._config.baselines, show)
         if writer is not None and not sheet.was_complete:
-            trained = {f"eval/{name}": value for name, value in _trained(sheet).items()}
-            writer.write(int(state.step), trained)
+            trained = {f"eval/{name}": value for name, value in self._trained(sheet).items()}
+            writer.write(step, trained)
         sheet.write(complete=True)
         if jax.process_index() == 0:
             print(sheet.text())
@@ -202,57 +174,67 @@ class Evaluator:
         return sheet.scores
 
     def _fill(
-        self, sheet: ScoreSheet, state: TrainState, which: Sequence[str], baselines: bool
+        self,
+        sheet: ScoreSheet,
+        state: TrainState,
+        which: Sequence[str],
+        baselines: bool,
+        show: Callable[[Mapping[str, Picture]], None],
     ) -> None:
-        """Scores a state, after its baselines."""
-        probes, drawn = _sort(which)
-        untrained = self._experiment.init() if baselines else None
-        if probes:
-            if untrained is not None:
-                self._network.score(sheet, "raw pixels", None, probes)
-                self._network.score(sheet, "random network", untrained, probes)
-            self._network.score(sheet, "trained network", state, probes)
-        if drawn:
-            generator = self._of_generator(drawn)
-            if untrained is not None:
-                generator.score(sheet, "held-out reals", None, drawn)
-                generator.score(sheet, "random generator", untrained, drawn)
-            generator.score(sheet, "trained generator", state, drawn)
+        """Scores a state, after what it must be better than, and shows its pictures."""
+        chosen = [self._evaluations[name] for name in dict.fromkeys(which)]
+        untrained = functools.cache(self._experiment.init)
+        subjects: list[Callable[[], TrainState | None]] = [lambda: None, untrained, lambda: state]
+        # What stands in the same rows is made of the same features or samples, row by row.
+        for rows in dict.fromkeys(evaluation.rows for evaluation in chosen):
+            for row, subject in zip(rows, subjects, strict=True):
+                asked = [
+                    evaluation
+                    for evaluation in chosen
+                    if evaluation.rows == rows and not _is_scored(sheet, row, evaluation.name)
+                ]
+                if not asked or not row or not (baselines or row == rows.trained):
+                    continue
+                scored = subject()
+                for evaluation in asked:
+                    with sheet.attempt(row, evaluation.name):
+                        found = evaluation.score(self._run, scored)
+                        if found.pictures:
+                            show(found.pictures)
+                        sheet.add(row, found.values)
+                self._run.forget()
 
-    def _sheet(self, state: TrainState, which: Sequence[str]) -> ScoreSheet:
-        return ScoreSheet(self._about(state, which))
+    def _trained(self, sheet: ScoreSheet) -> dict[str, float]:
+        rows = {evaluation.rows.trained for evaluation in self._evaluations.values()}
+        return {
+            name: value
+            for row, scores in sheet.scores.items()
+            if row in rows
+            for name, value in scores.items()
+        }
 
     def _about(self, state: TrainState, which: Sequence[str]) -> dict[str, Any]:
         """What scores are of, and the settings that they were made with."""
-        config = self._experiment.config
         keys = {
             key: value
-            for key, value in configs.flatten(config).items()
-            if key == "seed" or (key.startswith(("data.", "evals.")) and key not in _NO_SETTINGS)
+            for key, value in configs.flatten(self._experiment.config).items()
+            if key == "seed" or key.startswith(("data.", "evals."))
+            if key not in _NO_SETTINGS and not key.endswith(".every")
         }
+        stages = [stage for name in which for stage in self._evaluations[name].stages(self._run)]
         return {
             "step": int(state.step),
-            "network": self._experiment.method.evaluated,
-            # A method's own classifier ends in logits, whichever stage the probes read.
-            "stage": "logits" if set(_sort(which)[0]) == {"classifier"} else config.evals.stage,
-            "data": config.evals.name or config.data.name,
+            "network": self._run.method(state).evaluated,
+            "stage": ", ".join(dict.fromkeys(stages)),
+            "data": self._run.dataset,
             "settings": keys,
         }
 
 
-_NO_SETTINGS = ("data.cache", "data.threads", "data.prefetch", "evals.every", "evals.during")
-"""Keys on which no score of a checkpoint depends."""
-
-
-def _trained(sheet: ScoreSheet) -> Scores:
-    return sheet.scores.get("trained network", {}) | sheet.scores.get("trained generator", {})
-
-
-def _sort(which: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Names of scores of the network, and of the generator."""
-    names = list(dict.fromkeys(which))
-    drawn = [name for name in names if name in configs.GENERATOR_EVALS]
-    return [name for name in names if name not in drawn], drawn
+def _is_scored(sheet: ScoreSheet, row: str, name: str) -> bool:
+    """Whether an earlier attempt has made an evaluation; the same answer in every process."""
+    known = np.array(name in sheet.finished.get(row, ()))
+    return bool(multihost_utils.broadcast_one_to_all(known))
 
 
 def newest_state(experiment: Experiment, workdir: paths.Path) -> TrainState:
@@ -273,7 +255,7 @@ def newest_state(experiment: Experiment, workdir: paths.Path) -> TrainState:
     return state
 
 
-def evaluate_checkpoint(config: ConfigDict, workdir: paths.Path) -> dict[str, Scores]:
+def evaluate_checkpoint(config: ConfigDict, workdir: paths.Path) -> dict[str, dict[str, float]]:
     """Scores the newest checkpoint of a workdir.
 
     The run's own `scores.json` stays as it is. What is found is written beside it, to
@@ -285,7 +267,7 @@ def evaluate_checkpoint(config: ConfigDict, workdir: paths.Path) -> dict[str, Sc
       workdir: That of the training run.
 
     Returns:
-      Scores by network.
+      Scores by row of the tables.
 
     Raises:
       UserError: If there is no checkpoint, or the config is not that of the trained network, or a

@@ -11,7 +11,7 @@ from ml_collections import ConfigDict
 
 from ssljax import methods, paths, report
 from ssljax.errors import UserError
-from ssljax.evals import generators
+from ssljax.evals import Run, sampling
 from ssljax.evaluate import newest_state
 from ssljax.mesh import to_host
 from ssljax.methods.protocols import Generator
@@ -45,8 +45,9 @@ def sample_checkpoint(config: ConfigDict, workdir: paths.Path) -> list[paths.Pat
     workdirs.check(config, workdir, others=("seed",))
     experiment = Experiment(config, pretrained.recorded(workdir))
     state, count = newest_state(experiment, workdir), config.samples.count
-    key = generators.picture_key(config.seed)
-    drawn = generators.make_sampler(experiment)(state, key, count)
+    key = sampling.picture_key(config.seed)
+    generator = Run(experiment).generator(state)
+    drawn = sampling.make_sampler(generator, experiment.mesh)(state, key, count)
     images: np.ndarray = to_host(drawn)
     pictures = {
         f"sample_{int(state.step)}_{number:0{len(str(count - 1))}d}": image

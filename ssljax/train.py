@@ -6,7 +6,7 @@ import contextlib
 import logging
 import math
 import signal
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -129,8 +129,6 @@ def train(config: ConfigDict, workdir: paths.Path) -> signal.Signals | None:
         progress.end_of_training()
         if held is not None:
             held.check()
-        if start < done:
-            evaluator.draw(state, writer)
         if config.evals.final:
             evaluator.report(state, workdir, writer)
         watch.remind()
@@ -215,15 +213,15 @@ class _Loop:
                 late = (step, metrics)
                 throughput.step(batches.wait_s)
                 done = step + 1
-                evaluate = config.evals.every and done % config.evals.every == 0 and done < total
+                due = self._evaluator.due(done) if done < total else ()
                 save = done % config.checkpoint.every == 0 or done == total
                 stops = _stops(stop, done)
-                if evaluate or save or stops:
+                if due or save or stops:
                     # What is saved or scored is known to be finite: its metrics are read first.
                     self._tell(*late, throughput)
                     late = None
                     with jax.transfer_guard("allow"):
-                        scores = self._evaluate(state, done) if evaluate else None
+                        scores = self._evaluate(state, done, due) if due else None
                         if save or stops:
                             self._save(done, state, scores)
                     throughput.restart()
@@ -280,12 +278,14 @@ class _Loop:
             "--config.resume.accept=\"('optimizer.learning_rate',)\"."
         )
 
-    def _evaluate(self, state: TrainState, step: int) -> Mapping[str, float]:
+    def _evaluate(self, state: TrainState, step: int, due: Sequence[str]) -> Mapping[str, float]:
         self._progress.doing = "evaluating"
-        scores = self._evaluator.scores(state, self._experiment.config.evals.during)
-        self._writer.write(step, {f"eval/{name}": value for name, value in scores.items()})
-        self._evaluator.draw(state, self._writer)
-        return scores
+        scores = self._evaluator.score(state, due)
+        if scores.values:
+            self._writer.write(step, {f"eval/{name}": x for name, x in scores.values.items()})
+        if scores.pictures:
+            self._writer.write_pictures(step, scores.pictures)
+        return scores.values
 
 
 def compile_step(experiment: Experiment, stream: Stream, phase: int = 0) -> Any:

@@ -10,14 +10,15 @@ from ssljax import config as configs
 from ssljax import data, evaluate, main, paths
 from ssljax.data import reading
 from ssljax.errors import MissingScores, UserError
-from ssljax.evals import probes, suite
+from ssljax.evals import Scores, linear
+from ssljax.evals.knn import Knn
 from ssljax.run.experiment import Experiment
 
 SMALL = {
     "evals__final": "('knn','linear')",
     "evals__train_split": "train[:120]",
     "evals__test_split": "test[:40]",
-    "evals__knn": "((5, 0.1),)",
+    "evals__knn__neighbors": "((5, 0.1),)",
     "evals__baselines": False,
     "evals__batch_size": 64,
 }
@@ -36,19 +37,19 @@ def scores(path):
 @pytest.mark.parametrize(
     ("changes", "wanted"),
     [
-        ({"evals__knn": "((121, 0.1),)"}, r"asks for 121 neighbours, and digits/train\[:120\] has "
-            "120 labelled images"),
-        ({"evals__final": "('few_label',)", "evals__few_label": "(1, 40)"},
+        ({"evals__knn__neighbors": "((121, 0.1),)"},
+            r"asks for 121 neighbours, and digits/train\[:120\] has 120 labelled images"),
+        ({"evals__final": "('few_label',)", "evals__few_label__labels": "(1, 40)"},
             "asks for 40 labels of each class, and the class '.' of digits/train"),
-        ({"evals__stage": "stage9"}, "no stage 'stage9': set config.evals.stage to one of"),
+        ({"evals__stages": "stage9"}, "no stage 'stage9': set config.evals.stages to some of"),
         ({"evals__final": "('classifier',)"}, "simclr has no classifier of its own"),
         ({"evals__test_split": "dev"}, "'dev'"),
         ({"checkpoint__best": "knn5"}, "nothing is evaluated before the end"),
-        ({"checkpoint__best": "knn_5", "evals__every": 2, "checkpoint__every": 2},
-            "best='knn_5' is not a score that config.evals.during computes .* there are knn5"),
-        ({"checkpoint__best": "linear", "evals__every": 2, "checkpoint__every": 2},
+        ({"checkpoint__best": "knn_5", "evals__knn__every": 2, "checkpoint__every": 2},
+            "best='knn_5' is not a score that is computed before the end .* there are knn5"),
+        ({"checkpoint__best": "linear", "evals__knn__every": 2, "checkpoint__every": 2},
             "best='linear' is not a score .* there are knn5"),
-        ({"checkpoint__best": "knn5", "evals__every": 2, "checkpoint__every": 3},
+        ({"checkpoint__best": "knn5", "evals__knn__every": 2, "checkpoint__every": 3},
             "do not meet before the last of 6 steps"),
     ],
 )  # fmt: skip
@@ -59,9 +60,9 @@ def test_what_cannot_be_scored_later_is_refused_now(tmp_path, changes, wanted):
 
 def test_a_check_decodes_no_image(tmp_path, monkeypatch):
     monkeypatch.setattr(reading, "decode", lambda *_, **__: pytest.fail("An image was decoded."))
-    best = {"checkpoint__best": "labels_3", "checkpoint__every": 2, "evals__every": 2}
-    probes = {"evals__final": "('knn','linear','few_label')", "evals__during": "('few_label',)"}
-    few = {"evals__few_label": "(0.5, 3.0)"}
+    best = {"checkpoint__best": "labels_3", "checkpoint__every": 2}
+    probes = {"evals__final": "('knn','linear','few_label')", "evals__few_label__every": 2}
+    few = {"evals__few_label__labels": "(0.5, 3.0)"}
     evaluate.Evaluator(opened(tmp_path, **best, **probes, **few)).check()
 
 
@@ -78,7 +79,7 @@ def test_one_failure_leaves_the_other_scores(tmp_path, monkeypatch):
             raise RuntimeError("There is no room.")
         return Result()
 
-    monkeypatch.setattr(suite, "linear_probe", probe)
+    monkeypatch.setattr(linear, "linear_probe", probe)
     evaluator = evaluate.Evaluator(experiment)
     (tmp_path / "run").mkdir()
     with pytest.raises(MissingScores, match=r"linear of the random network \(There is no room.\)"):
@@ -94,7 +95,41 @@ def test_one_failure_leaves_the_other_scores(tmp_path, monkeypatch):
     assert found["scores"]["trained network"]["knn5"] == found["scores"]["random network"]["knn5"]
     # While a run trains, the others are told just so.
     calls[:] = [None]
-    assert set(evaluator.scores(experiment.init(), ("linear", "knn"))) == {"knn5"}
+    assert set(evaluator.score(experiment.init(), ("linear", "knn")).values) == {"knn5"}
+
+
+def test_an_interrupted_evaluation_goes_on_where_it_stopped(tmp_path, monkeypatch):
+    experiment = opened(tmp_path, evals__baselines=True)
+    (tmp_path / "run").mkdir()
+    made = []
+
+    def interrupted(self, run, state):
+        made.append("linear")
+        if len(made) == 4:
+            raise KeyboardInterrupt
+        return Scores({"linear": 0.25})
+
+    def knn(self, run, state):
+        made.append("knn")
+        return Scores({"knn5": 0.5})
+
+    monkeypatch.setattr(linear.Linear, "score", interrupted)
+    monkeypatch.setattr(Knn, "score", knn)
+    state = experiment.init()
+    with pytest.raises(KeyboardInterrupt):
+        evaluate.Evaluator(experiment).report(state, tmp_path / "run")
+    assert made == ["knn", "linear", "knn", "linear"]
+    before = scores(tmp_path / "run" / "scores.json")
+    assert not before["complete"]
+    assert before["finished"] == {"raw pixels": ["knn", "linear"], "random network": ["knn"]}
+    again = evaluate.Evaluator(experiment)
+    table = again.report(state, tmp_path / "run")
+    assert made[4:] == ["linear", "knn", "linear"]
+    rows = ("raw pixels", "random network", "trained network")
+    assert table == {row: {"knn5": 0.5, "linear": 0.25} for row in rows}
+    # A whole sheet is made anew.
+    again.report(state, tmp_path / "run")
+    assert len(made) == 4 + 3 + 6
 
 
 def test_images_without_a_label_are_left_out_and_told(tmp_path, monkeypatch, caplog):
@@ -116,7 +151,7 @@ def test_images_without_a_label_are_left_out_and_told(tmp_path, monkeypatch, cap
         monkeypatch.setattr(data, "open_source", fake)
         evaluator = evaluate.Evaluator(experiment)
         evaluator.check()
-        return evaluator.scores(experiment.init(), ("knn",))
+        return evaluator.score(experiment.init(), ("knn",)).values
 
     partly = score(range(10, 20))
     told = [line for line in caplog.messages if "have no label" in line]
@@ -140,18 +175,18 @@ def test_scores_of_a_checkpoint_stand_beside_those_of_the_run(tmp_path, monkeypa
             raise RuntimeError("There is no room.")
         return Result()
 
-    monkeypatch.setattr(suite, "linear_probe", probe)
+    monkeypatch.setattr(linear, "linear_probe", probe)
     command = runs.arguments(tmp_path / "run", **SMALL, steps=2)
     assert main.main(command) == 0
     own = scores(tmp_path / "run" / "scores.json")
     assert own["complete"]
-    assert own["settings"]["evals.knn"] == [[5, 0.1]]
+    assert own["settings"]["evals.knn.neighbors"] == [[5, 0.1]]
     before = (tmp_path / "run" / "scores.json").read_bytes()
     evaluation = [*command, "--mode=evaluate"]
     assert main.main(evaluation) == 0
-    assert main.main([*evaluation, "--config.evals.stage=stage1"]) == 0
+    assert main.main([*evaluation, "--config.evals.stages=stage1"]) == 0
     capsys.readouterr()
-    assert main.main([*evaluation, "--config.evals.linear_epochs=3"]) == 1
+    assert main.main([*evaluation, "--config.evals.linear.epochs=3"]) == 1
     (line,) = [x for x in capsys.readouterr().err.splitlines() if x.startswith("ssljax")]
     assert "linear of the trained network (There is no room.)" in line
     assert (tmp_path / "run" / "scores.json").read_bytes() == before
@@ -166,7 +201,7 @@ def test_scores_of_a_checkpoint_stand_beside_those_of_the_run(tmp_path, monkeypa
     assert again["scores"] == own["scores"]
     failed = scores(tmp_path / "run" / "scores-digits-features-step2-2.json")
     assert set(failed["scores"]["trained network"]) == {"knn5"}
-    assert failed["settings"]["evals.linear_epochs"] == 3
+    assert failed["settings"]["evals.linear.epochs"] == 3
 
 
 def test_a_workdir_that_cannot_be_written_is_told_before_it_is_scored(
@@ -179,7 +214,7 @@ def test_a_workdir_that_cannot_be_written_is_told_before_it_is_scored(
         raise PermissionError(13, "Permission denied", str(path))
 
     monkeypatch.setattr(paths, "write", refuse)
-    monkeypatch.setattr(probes.NetworkEvaluator, "score", lambda *_: pytest.fail("it was scored"))
+    monkeypatch.setattr(Knn, "score", lambda *_: pytest.fail("it was scored"))
     command = runs.arguments(tmp_path / "run", **(SMALL | {"steps": 1}))
     assert main.main([*command, "--mode=evaluate"]) == 2
     told = capsys.readouterr().err.splitlines()[-1]

@@ -37,7 +37,7 @@ def _told(command, capsys) -> str:
         ({"mesh__data": 3}, "do not lay out 8 device(s)"),
         ({"optimizer__name": "sdg"}, "optimizer's name is 'sdg'"),
         ({"method__view__flip_p": 2.0}, "flip_p must be a number in [0, 1]"),
-        ({"evals__final": "('knn',)", "evals__stage": "stage9"}, "no stage 'stage9'"),
+        ({"evals__final": "('knn',)", "evals__stages": "stage9"}, "no stage 'stage9'"),
     ],
 )
 def test_a_mistake_in_the_config_is_one_sentence(tmp_path, capsys, changes, wanted):
@@ -197,7 +197,7 @@ def test_a_probe_without_labels_is_told_before_training(tmp_path, capsys):
 
 
 def test_a_checkpoint_is_evaluated_alone_and_on_another_data_set(tmp_path, capsys):
-    small = {"evals__knn": "((20, 0.07),)", "evals__final": "('knn',)"}
+    small = {"evals__knn__neighbors": "((20, 0.07),)", "evals__final": "('knn',)"}
     assert main.main(runs.arguments(tmp_path / "run", **small)) == 0
     trained = capsys.readouterr().out
     assert main.main([*runs.arguments(tmp_path / "run", **small), "--mode=evaluate"]) == 0
@@ -214,7 +214,11 @@ def test_a_checkpoint_is_evaluated_alone_and_on_another_data_set(tmp_path, capsy
             name = str(tmp_path / "other" / "train" / str(label) / f"{number}.png")
             cv2.imwrite(name, image)
     (tmp_path / "other" / "test").symlink_to(tmp_path / "other" / "train")
-    other = {"evals__name": "folder", "evals__dir": tmp_path / "other", "evals__knn": "((1, 0.1),)"}
+    other = {
+        "evals__name": "folder",
+        "evals__dir": tmp_path / "other",
+        "evals__knn__neighbors": "((1, 0.1),)",
+    }
     command = runs.arguments(tmp_path / "run", **small | other)
     assert main.main([*command, "--mode=evaluate"]) == 0
     assert "| trained network | 100.0 |" in capsys.readouterr().out

@@ -321,7 +321,7 @@ class SlowCopy(Toy):
 
 
 def test_the_table_says_which_network_was_read_and_at_which_stage(tmp_path, toy, capsys):
-    command = toy(SlowCopy, evals__final="('knn',)", evals__stage="rows")
+    command = toy(SlowCopy, evals__final="('knn',)", evals__stages="rows")
     assert main.main(command) == 0
     said = "Read: slow copy of the encoder, stage rows, at step 6. Scored on digits, in per cent."
     caption, empty, *table = (tmp_path / "run" / "scores.md").read_text().splitlines()

@@ -20,5 +20,6 @@ def get_config() -> ConfigDict:
     config.optimizer.update(
         name="adam", learning_rate=2e-4, schedule="constant", b1=0.5, exclude=()
     )
-    config.evals.update(every=15600, stage="block3")
+    config.evals.stages = ("block3",)
+    config.evals.knn.every = config.evals.pictures.every = 15600
     return config

@@ -19,5 +19,5 @@ def get_config() -> ConfigDict:
     fashion_mnist.encoder_on_cpu(config)
     config.model.widths = (8, 16, 32)
     config.method.view.update(brightness=0.0, contrast=0.0, crop_scale=(0.5, 1.0))
-    config.evals.update(during=("classifier",), final=("classifier",), baselines=False)
+    config.evals.update(final=("classifier",), baselines=False)
     return config

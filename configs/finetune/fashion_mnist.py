@@ -24,5 +24,5 @@ def get_config() -> ConfigDict:
     config.batch_size = 120
     config.epochs = 60.0
     config.optimizer.update(learning_rate=1e-3, weight_decay=0.0)
-    config.evals.update(during=("classifier",), final=("classifier",), baselines=False)
+    config.evals.update(final=("classifier",), baselines=False)
     return config

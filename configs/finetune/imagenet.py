@@ -32,7 +32,5 @@ def get_config() -> ConfigDict:
         weight_decay=0.0,
         exclude=(NORMS_AND_BIASES, r"^classifier/"),
     )
-    config.evals.update(
-        during=("classifier",), final=("classifier",), test_split="validation", baselines=False
-    )
+    config.evals.update(final=("classifier",), test_split="validation", baselines=False)
     return config

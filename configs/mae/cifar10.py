@@ -26,5 +26,5 @@ def get_config() -> ConfigDict:
         weight_decay=0.05,
         b2=0.95,
     )
-    config.evals.every = 9700
+    config.evals.knn.every = 9700
     return config

@@ -16,7 +16,7 @@ def get_config() -> ConfigDict:
     config = base_config("moco")
     cifar10.encoder(config, learning_rate=0.03)
     config.batch_size = 512
-    config.evals.every = 4850
+    config.evals.knn.every = 4850
     config.method.update(
         temperature=0.1, momentum=0.99, queue_size=4096, projector_layers=1, symmetric=True
     )

@@ -21,5 +21,5 @@ def get_config() -> ConfigDict:
     config.optimizer.update(
         name="adam", learning_rate=2e-4, schedule="constant", b1=0.0, b2=0.9, exclude=()
     )
-    config.evals.stage = "block2"  # Its "features" are the activations of all places.
+    config.evals.stages = ("block2",)  # Its "features" are the activations of all places.
     return config

@@ -23,7 +23,6 @@ def get_config() -> ConfigDict:
     config.optimizer.update(
         name="adam", learning_rate=3e-4, schedule="constant", b1=0.5, exclude=()
     )
-    config.evals.update(
-        every=10_000, during=("classifier",), final=("classifier",), baselines=False
-    )
+    config.evals.update(final=("classifier", "pictures"), baselines=False)
+    config.evals.classifier.every = config.evals.pictures.every = 10_000
     return config

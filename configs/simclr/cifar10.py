@@ -38,7 +38,7 @@ def get_config(variant: Literal["", "cpu"] = "") -> ConfigDict:
         warmup_epochs=10.0,
         weight_decay=1e-4,
     )
-    config.evals.every = 9700
+    config.evals.knn.every = 9700
     if variant == "cpu":
         config.batch_size = 256
         config.epochs = 6.0
@@ -52,5 +52,5 @@ def get_config(variant: Literal["", "cpu"] = "") -> ConfigDict:
             weight_decay=1e-4,
             clip_norm=1.0,
         )
-        config.evals.every = 0
+        config.evals.knn.every = 0
     return config

@@ -32,5 +32,5 @@ def get_config() -> ConfigDict:
     )
     config.model.name = "small"
     config.optimizer.update(name="adamw", learning_rate=2e-3, warmup_epochs=10.0, weight_decay=1e-4)
-    config.evals.few_label = (10.0,)
+    config.evals.few_label.labels = (10.0,)
     return config

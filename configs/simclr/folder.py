@@ -26,5 +26,5 @@ def get_config() -> ConfigDict:
     config.optimizer.update(
         name="lars", learning_rate=0.3, scaling="linear", warmup_epochs=10.0, weight_decay=1e-6
     )
-    config.evals.update(during=(), final=())
+    config.evals.update(final=())
     return config

@@ -21,5 +21,5 @@ def get_config() -> ConfigDict:
     config.optimizer.update(
         name="adam", learning_rate=2e-4, schedule="constant", b1=0.5, exclude=()
     )
-    config.evals.update(every=20_000)
+    config.evals.knn.every = config.evals.pictures.every = 20_000
     return config

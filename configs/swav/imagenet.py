@@ -34,6 +34,6 @@ def get_config(variant: Literal["", "2x224", "batch256"] = "") -> ConfigDict:
         config.epochs = 400.0
         config.method.queue_size = 3840
         config.optimizer.update(learning_rate=0.6, warmup_epochs=0.0, end_value=0.0006)
-        config.evals.every = 500400
+        config.evals.knn.every = 500400
         config.checkpoint.every = 5004
     return config

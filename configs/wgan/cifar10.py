@@ -20,5 +20,6 @@ def get_config() -> ConfigDict:
     config.optimizer.update(
         name="rmsprop", learning_rate=5e-5, schedule="constant", decay=0.99, exclude=()
     )
-    config.evals.update(every=20_000, stage="block3")
+    config.evals.stages = ("block3",)
+    config.evals.knn.every = config.evals.pictures.every = 20_000
     return config

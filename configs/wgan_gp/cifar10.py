@@ -21,5 +21,5 @@ def get_config() -> ConfigDict:
     config.optimizer.update(
         name="adam", learning_rate=2e-4, schedule="linear", b1=0.0, b2=0.9, exclude=()
     )
-    config.evals.update(every=20_000)
+    config.evals.knn.every = config.evals.pictures.every = 20_000
     return config

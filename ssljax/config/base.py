@@ -5,12 +5,11 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
+from flax.traverse_util import flatten_dict
 from ml_collections import ConfigDict
 
-from ssljax import methods, optimizers
-
-GENERATOR_EVALS = ("fid", "kid", "inception_score", "precision_recall")
-"""Scores of methods that generate images."""
+from ssljax import evals, methods, optimizers
+from ssljax.methods.protocols import Generator
 
 
 def base_config(method: str) -> ConfigDict:
@@ -62,37 +61,7 @@ def base_config(method: str) -> ConfigDict:
     config.optimizer = ConfigDict(
         dataclasses.asdict(optimizers.Settings(name="sgd", learning_rate=0.3))
     )
-    config.evals = ConfigDict(
-        dict(
-            every=0,  # Train steps between evaluations; 0: only at the end.
-            # Before the end, which of "knn", "linear" and "few_label", on features, "classifier",
-            # the method's own if it has one, and, of generators, "fid", "kid", "inception_score"
-            # and "precision_recall".
-            during=("knn",),
-            final=("knn", "linear", "few_label"),
-            baselines=True,  # At the end, a random network and raw pixels as well.
-            name="",  # Empty: the training set.
-            dir="",
-            train_split="train",
-            test_split="test",
-            stage="features",
-            batch_size=512,
-            knn=((20, 0.07), (200, 0.1)),  # (k, temperature)
-            linear_epochs=20,
-            few_label=(1.0, 5.0, 10.0),  # Labels a class; below 1, a fraction of the labels.
-            few_label_seeds=5,
-            generator=ConfigDict(
-                dict(
-                    # A safetensors file of the Inception network, or the workdir of a run.
-                    extractor="",
-                    cache="",  # Keeps features of real images; empty: next to the extractor.
-                    count=10000,  # Images that are generated.
-                    split="test",  # Real images that they are compared with.
-                    neighbors=50000,  # Training images among which pictures show the nearest.
-                )
-            ),
-        )
-    )
+    config.evals = evals.default_config(issubclass(methods.REGISTRY[method], Generator))
     config.samples = ConfigDict(dict(count=64))  # Images that --mode=sample writes.
     config.mesh = ConfigDict(dict(data=-1, fsdp=1))
     config.log = ConfigDict(dict(every=50, tensorboard=True, wandb=""))
@@ -102,10 +71,5 @@ def base_config(method: str) -> ConfigDict:
 
 def flatten(config: ConfigDict) -> dict[str, Any]:
     """Returns every value of a config by its dotted key."""
-    flat: dict[str, Any] = {}
-    for key, value in config.items():
-        if isinstance(value, ConfigDict):
-            flat |= {f"{key}.{inner}": x for inner, x in flatten(value).items()}
-        else:
-            flat[key] = value
+    flat: dict[str, Any] = flatten_dict(config.to_dict(), sep=".")
     return flat

@@ -9,9 +9,9 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from ssljax import augment, methods, models, optimizers
+from ssljax import augment, evals, methods, models, optimizers
 from ssljax.config import rules
-from ssljax.config.base import GENERATOR_EVALS, base_config, flatten
+from ssljax.config.base import base_config, flatten
 from ssljax.errors import UserError
 
 
@@ -25,9 +25,6 @@ def _not_negative(value: float) -> bool:
 
 def _one_of(*names: Any) -> Callable[[Any], bool]:
     return lambda value: value in names
-
-
-_EVALS = ("knn", "linear", "few_label", "classifier", *GENERATOR_EVALS)
 
 
 def _is_number(value: Any) -> bool:
@@ -90,34 +87,34 @@ _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
         "whole numbers above 0",
     ),
     "model.dtype": (_one_of("float32", "bfloat16"), '"float32" or "bfloat16"'),
-    "evals.every": (_not_negative, "0 (at the end) or more steps"),
-    "evals.during": (lambda value: set(value) <= set(_EVALS), f"some of {_EVALS}"),
-    "evals.final": (lambda value: set(value) <= set(_EVALS), f"some of {_EVALS}"),
+    "evals.final": (
+        lambda value: set(value) <= set(evals.REGISTRY),
+        f"some of {', '.join(evals.REGISTRY)}",
+    ),
     "evals.train_split": (bool, 'a split such as "train"'),
     "evals.test_split": (bool, 'a split such as "test"'),
-    "evals.stage": (bool, 'a stage of the network such as "features"'),
+    "evals.stages": (
+        lambda value: len(value) > 0 and all(isinstance(x, str) and x for x in value),
+        'stages of the network such as ("features",)',
+    ),
     "evals.batch_size": (_positive, "a positive number"),
-    "evals.knn": (
+    "evals.knn.neighbors": (
         _neighbors,
         "pairs of a whole number of neighbours and a temperature, both positive, such as "
         "((20, 0.07), (200, 0.1))",
     ),
-    "evals.linear_epochs": (_positive, "a positive number of epochs"),
-    "evals.few_label": (
+    "evals.linear.epochs": (_positive, "a positive number of epochs"),
+    "evals.few_label.labels": (
         _few_labels,
         "whole numbers of labels a class, or shares below 1, such as (0.01, 1, 10)",
     ),
-    "evals.few_label_seeds": (_positive, "a positive number of draws"),
+    "evals.few_label.seeds": (_positive, "a positive number of draws"),
     "evals.generator.split": (bool, 'a split such as "test"'),
     "evals.generator.count": (_positive, "a positive number of images"),
-    "evals.generator.neighbors": (_positive, "a positive number of images"),
+    "evals.pictures.neighbors": (_positive, "a positive number of images"),
     "samples.count": (_positive, "a positive number of images"),
     "log.every": (_positive, "a positive number of steps"),
     "checkpoint.every": (_positive, "a positive number of steps"),
-    "checkpoint.best": (
-        lambda value: not value.startswith(("fid", "kid", "class_kl")),
-        "a score of which more is better",
-    ),
     "checkpoint.keep": (_positive, "a positive number of checkpoints"),
 }
 
@@ -205,9 +202,19 @@ def _check_known(key: str, values: Mapping[str, Any], names: Collection[str]) ->
         )
 
 
+_INTERVAL = "each evaluation has its own interval, such as evals.knn.every"
+_MOVED = {"evals.every": _INTERVAL, "evals.during": _INTERVAL}
+"""Where to find what a key was for, if no key of a similar name replaces it."""
+
+
 def nearest(name: str, names: Iterable[str]) -> str:
-    """Says which name is nearest or, if none is near, all of them."""
+    """Names the nearest or, if it is a group or none is near, all of them."""
     names = sorted(names)
+    inside = [key for key in names if key.startswith(f"{name}.")]
+    if inside:
+        return f"it is a group of them: {', '.join(inside)}"
+    if name in _MOVED:
+        return _MOVED[name]
     last = name.rsplit(".", 1)[-1]
     near = difflib.get_close_matches(name, names, 1, 0.6) or [
         key for key in names if key.rsplit(".", 1)[-1] == last

@@ -1,15 +1,69 @@
-"""Evaluations: features of whole sets, and their scores."""
+"""Evaluations: plug-ins that score a state, found by name in `REGISTRY`.
 
+To add one, write a class over `ssljax.evals.contract` in a file of its own and list it here.
+"""
+
+from ml_collections import ConfigDict
+
+from ssljax.evals import generation
+from ssljax.evals.classifier import Classifier
+from ssljax.evals.contract import Evaluation, Run, Scores
 from ssljax.evals.extract import Extracted, extract, pool, raw_pixels, stream
-from ssljax.evals.suite import accuracy, score_features, score_names
+from ssljax.evals.few_label import FewLabel
+from ssljax.evals.generation import Coverage, Fid, InceptionScore, Kid, PrecisionRecall
+from ssljax.evals.knn import Knn
+from ssljax.evals.linear import Linear
+from ssljax.evals.pictures import Pictures
+
+REGISTRY: dict[str, type[Evaluation]] = {
+    "knn": Knn,
+    "linear": Linear,
+    "few_label": FewLabel,
+    "classifier": Classifier,
+    "fid": Fid,
+    "kid": Kid,
+    "inception_score": InceptionScore,
+    "precision_recall": PrecisionRecall,
+    "coverage": Coverage,
+    "pictures": Pictures,
+}
+
+
+def default_config(generates: bool) -> ConfigDict:
+    """The keys under `config.evals`: those of all evaluations, and a group for each.
+
+    Args:
+      generates: Whether the method draws images: its runs then end with pictures of them.
+    """
+    config = ConfigDict(
+        dict(
+            # Which are made at the end, and by --mode=evaluate.
+            final=("knn", "linear", "few_label", *(("pictures",) if generates else ())),
+            baselines=True,  # At the end, a random network and raw pixels as well.
+            name="",  # Empty: the training set.
+            dir="",
+            train_split="train",
+            test_split="test",
+            stages=("features",),  # Layers that are probed, in one pass over the images.
+            batch_size=512,
+            generator=generation.shared_config(),
+        )
+    )
+    for name, evaluation in REGISTRY.items():
+        # Train steps between two of them; 0: only at the end.
+        config[name] = ConfigDict({"every": 0, **evaluation.default_config()})
+    return config
+
 
 __all__ = [
+    "REGISTRY",
+    "Evaluation",
     "Extracted",
-    "accuracy",
+    "Run",
+    "Scores",
+    "default_config",
     "extract",
     "pool",
     "raw_pixels",
-    "score_features",
-    "score_names",
     "stream",
 ]

@@ -8,9 +8,10 @@ from jax.sharding import Mesh
 from jaxtyping import Array
 from ml_collections import ConfigDict
 
-from ssljax import evals, paths
+from ssljax import paths
 from ssljax.errors import UserError
 from ssljax.evals import generative
+from ssljax.evals.extract import pool
 from ssljax.mesh import to_host
 from ssljax.methods.contract import TrainState
 from ssljax.run import pretrained
@@ -65,7 +66,7 @@ def _encoder(
 
     @jax.jit
     def features(state: TrainState, images: Array) -> Array:
-        return evals.pool(method.features(state, images)["features"])
+        return pool(method.features(state, images)["features"])
 
     try:
         images = jax.ShapeDtypeStruct((mesh.size, *image_shape), np.uint8)

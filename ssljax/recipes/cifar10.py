@@ -56,4 +56,4 @@ def encoder(config: ConfigDict, *, learning_rate: float = 0.12, weight_decay: fl
         weight_decay=weight_decay,
         exclude=(),
     )
-    config.evals.every = 19500
+    config.evals.knn.every = 19500

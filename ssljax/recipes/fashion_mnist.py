@@ -60,4 +60,4 @@ def gan_on_cpu(config: ConfigDict) -> None:
     config.optimizer.update(
         name="adam", learning_rate=5e-4, schedule="constant", b1=0.5, b2=0.999, exclude=()
     )
-    config.evals.stage = "block2"  # Its "features" are the activations of all places.
+    config.evals.stages = ("block2",)  # Its "features" are the activations of all places.

@@ -34,9 +34,9 @@ def pretraining(
     config.batch_size = batch_size
     config.epochs = epochs
     data(config)
-    config.evals.update(
-        every=eval_every, test_split="validation", baselines=False, few_label=(0.01, 0.1)
-    )
+    config.evals.update(test_split="validation", baselines=False)
+    config.evals.knn.every = eval_every
+    config.evals.few_label.labels = (0.01, 0.1)
     config.checkpoint.every = save_every
 
 

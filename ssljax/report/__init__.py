@@ -2,7 +2,7 @@
 
 from ssljax.report.collapse import CollapseWatch
 from ssljax.report.metrics import MetricWriter
-from ssljax.report.pictures import Picture, beside, encode_png, grid
+from ssljax.report.pictures import Picture, beside, encode_png, grid, save_pictures
 from ssljax.report.progress import Progress
 from ssljax.report.sheet import ScoreSheet, free_path, own_path
 from ssljax.report.table import figure_table, score_table
@@ -23,5 +23,6 @@ __all__ = [
     "grid",
     "own_path",
     "peak_flops",
+    "save_pictures",
     "score_table",
 ]

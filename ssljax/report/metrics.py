@@ -17,7 +17,7 @@ from tensorboardX.proto.summary_pb2 import Summary
 
 from ssljax import paths
 from ssljax.errors import StoppedError, UserError, is_refused, refusal
-from ssljax.report.pictures import Picture, encode_png
+from ssljax.report.pictures import Picture, save_pictures
 
 _LONGEST_UNSAVED_S = 60.0
 """Seconds after which what is bound for a bucket is copied there, if no checkpoint is saved."""
@@ -134,12 +134,9 @@ class MetricWriter:
         if self._lines is None:
             return
         self._check()
-        paths.make_directory(self._pictures)
-        for name, picture in pictures.items():
-            png = encode_png(picture)
-            (self._pictures / f"{name}_{step}.png").write_bytes(png)
+        for name, png in save_pictures(self._pictures, step, pictures).items():
             if self._tensorboard is not None:
-                height, width, channels = picture.shape
+                height, width, channels = pictures[name].shape
                 image = Summary.Image(
                     height=height, width=width, colorspace=channels, encoded_image_string=png
                 )

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import cv2
 import numpy as np
 from jaxtyping import UInt8
+
+from ssljax import paths
 
 Picture = UInt8[np.ndarray, "rows columns channels"]
 _WHITE = 255
@@ -55,3 +57,23 @@ def encode_png(picture: Picture) -> bytes:
     """Encodes a picture of 1 or 3 (red, green, blue) channels, without loss."""
     # OpenCV's channels are blue, green, red.
     return cv2.imencode(".png", np.ascontiguousarray(picture[..., ::-1]))[1].tobytes()
+
+
+def save_pictures(
+    directory: paths.Path, step: int, pictures: Mapping[str, Picture]
+) -> dict[str, bytes]:
+    """Writes pictures as `<name>_<step>.png`.
+
+    Args:
+      directory: Made where it is missing.
+      step: Finished train steps.
+      pictures: By name.
+
+    Returns:
+      The contents of the files, by name.
+    """
+    files = {name: encode_png(picture) for name, picture in pictures.items()}
+    paths.make_directory(directory)
+    for name, png in files.items():
+        (directory / f"{name}_{step}.png").write_bytes(png)
+    return files

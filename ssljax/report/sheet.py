@@ -7,7 +7,7 @@ import itertools
 import json
 import logging
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import jax
@@ -36,8 +36,10 @@ class ScoreSheet:
 
     Attributes:
       scores: By network or generator, then by name.
-      errors: By network or generator, a sentence for each score that is missing.
+      errors: By network or generator, a sentence for each evaluation that is missing.
       was_complete: Whether an earlier attempt at the same sheet left nothing to compute.
+      finished: By network or generator, the evaluations that need not be made again: those of an
+        earlier attempt that left something to compute.
     """
 
     def __init__(self, about: Mapping[str, Any], path: paths.Path | None = None) -> None:
@@ -46,21 +48,26 @@ class ScoreSheet:
         self.scores: dict[str, dict[str, float]] = {}
         self.errors: dict[str, dict[str, str]] = {}
         before = _read(self._path) if self._path else None
+        self.finished: dict[str, list[str]] = {}
         self.was_complete = False
         if before is not None and _about(before) == self._about:
             self.scores = before["scores"]
             self.was_complete = before["complete"] and not before["errors"]
+            if not self.was_complete:
+                self.finished = before.get("finished", {})
 
     @contextlib.contextmanager
-    def attempt(self, row: str, names: Sequence[str]) -> Iterator[None]:
-        """Keeps a score that fails from stopping those after it: the reason is noted and logged.
+    def attempt(self, row: str, name: str) -> Iterator[None]:
+        """Keeps an evaluation that fails from stopping those after it: the reason is noted.
+
+        One that succeeds is noted as finished.
 
         With several processes a failure in one of them would leave the others waiting for it: there
         it ends the run.
 
         Args:
           row: The network or generator.
-          names: The scores that are missing if the body fails.
+          name: The evaluation that the body makes.
 
         Raises:
           MissingScores: With several processes, if the body fails.
@@ -71,12 +78,14 @@ class ScoreSheet:
             raise
         except Exception as error:
             told = (str(error).strip().splitlines() or [type(error).__name__])[0]
-            sentence = f"{', '.join(names)} of the {row} cannot be computed: {told}"
+            sentence = f"{name} of the {row} cannot be computed: {told}"
             if jax.process_count() > 1:
                 raise MissingScores(sentence) from error
             _log.error("%s", sentence)
-            self.errors.setdefault(row, {}).update(dict.fromkeys(names, told))
-            self.write()
+            self.errors.setdefault(row, {})[name] = told
+        else:
+            self.finished.setdefault(row, []).append(name)
+        self.write()
 
     def add(self, row: str, scores: Mapping[str, float]) -> None:
         """Adds scores, and writes what is known so far.
@@ -85,8 +94,9 @@ class ScoreSheet:
           row: The network or generator.
           scores: By name.
         """
-        self.scores.setdefault(row, {}).update(scores)
-        self.write()
+        if scores:
+            self.scores.setdefault(row, {}).update(scores)
+            self.write()
 
     def write(self, complete: bool = False) -> None:
         """Writes the files.
@@ -101,6 +111,7 @@ class ScoreSheet:
             "complete": complete,
             "scores": self.scores,
             "errors": self.errors,
+            "finished": self.finished,
         }
         for kind, text in ((".json", json.dumps(result, indent=2)), (".md", self.text())):
             paths.write(self._path.with_name(self._path.name + kind), text + "\n")
@@ -172,4 +183,4 @@ def _read(path: paths.Path) -> dict[str, Any] | None:
 
 
 def _about(found: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in found.items() if key not in _NOTES}
+    return {key: value for key, value in found.items() if key not in (*_NOTES, "finished")}

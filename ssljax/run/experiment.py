@@ -195,6 +195,7 @@ class Experiment:
         source: data.Source,
         batch_size: int,
         order: Int[np.ndarray, "records"] | None = None,
+        may_keep: bool = True,
     ) -> data.Scan:
         """Opens a source for passes over it, as the network is to see it.
 
@@ -204,12 +205,13 @@ class Experiment:
           source: The images.
           batch_size: Images at once, rounded up to a multiple of the devices.
           order: The places in the source that are read, in this order; all by default.
+          may_keep: Whether there will be several passes, for which pixels may be kept.
         """
         config = self.config.data
         batch_size = -(-batch_size // self.mesh.size) * self.mesh.size
         count = len(source) if order is None else len(order)
         size = count * config.image_size**2 * config.channels
-        keep = size <= self._may_keep
+        keep = may_keep and size <= self._may_keep
         self._may_keep -= size if keep else 0
         return data.Scan(
             source,

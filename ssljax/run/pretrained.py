@@ -12,10 +12,10 @@ import json
 from typing import Any, NamedTuple
 
 import jax
+from flax.traverse_util import flatten_dict
 from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
-from ssljax import config as configs
 from ssljax import mesh, methods, paths
 from ssljax.errors import UserError
 from ssljax.methods.contract import Method, Task, TrainState
@@ -133,7 +133,7 @@ def other_inputs(config: ConfigDict) -> list[str]:
     """Says how the images differ from those of the run that the network comes from, if they do."""
     if not config.init.workdir:
         return []
-    now, before = configs.flatten(config), configs.flatten(config.init.run)
+    now, before = (flatten_dict(each.to_dict(), sep=".") for each in (config, config.init.run))
     return [
         f"config.{key} was {before[key]!r} and is {now[key]!r}"
         for key in (

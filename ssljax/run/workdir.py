@@ -19,9 +19,9 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 import jax
+from flax.traverse_util import flatten_dict
 from ml_collections import ConfigDict
 
-from ssljax import config as configs
 from ssljax import paths
 from ssljax.errors import UserError
 from ssljax.run import checkpoint, hosts
@@ -205,7 +205,7 @@ def has_checkpoint(workdir: paths.Path) -> bool:
 
 def _plain(config: ConfigDict) -> dict[str, Any]:
     """A config's values by dotted key, as JSON gives them back."""
-    plain: dict[str, Any] = json.loads(json.dumps(configs.flatten(config)))
+    plain: dict[str, Any] = json.loads(json.dumps(flatten_dict(config.to_dict(), sep=".")))
     return plain
 
 

@@ -174,7 +174,7 @@ def test_a_value_of_another_kind_is_told_with_the_kind(option, told):
         ("evals.final=knn", ("knn",)),
         ("evals.final=", ()),
         ("evals.final=()", ()),
-        ("evals.few_label=1,5.0", (1, 5.0)),
+        ("evals.few_label.labels=1,5.0", (1, 5.0)),
         ("optimizer.exclude=(^|/)bias$", ("(^|/)bias$",)),
         ("method.view.std=(0.5,)", (0.5,)),
         ("method.view.mean=0.5,0.4,0.3", (0.5, 0.4, 0.3)),

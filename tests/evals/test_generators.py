@@ -14,13 +14,15 @@ import runs
 from ssljax import config as configs
 from ssljax import evaluate, main
 from ssljax.errors import UserError
-from ssljax.evals.generators import GeneratorEvaluator, interpolate, make_sampler, picture_key
+from ssljax.evals import Run
+from ssljax.evals.pictures import Pictures
+from ssljax.evals.sampling import interpolate, make_sampler, picture_key
 from ssljax.run.experiment import Experiment
 
 STEPS = 60
 SCORES = {
-    "evals__final": "('knn','fid','kid','precision_recall')",
-    "evals__knn": "((5, 0.1),)",
+    "evals__final": "('knn','fid','kid','precision_recall','coverage','pictures')",
+    "evals__knn__neighbors": "((5, 0.1),)",
     "evals__batch_size": 128,
     "evals__generator__count": 300,
 }
@@ -43,7 +45,8 @@ def encoder(folder):
 @pytest.fixture(scope="module")
 def command(folder, encoder):
     def arguments(*options, **changes):
-        chosen = {"steps": STEPS, "batch_size": 64, "evals__every": 30, "evals__during": "('fid',)"}
+        chosen = {"steps": STEPS, "batch_size": 64}
+        chosen |= {"evals__fid__every": 30, "evals__pictures__every": 30}
         chosen |= {"log__tensorboard": True, "evals__generator__extractor": encoder}
         return [*affine.arguments(folder, **(chosen | SCORES | changes)), *options]
 
@@ -143,8 +146,8 @@ def test_equal_states_give_bit_equal_pictures(trained, command):
     pictures = []
     for _ in range(2):
         experiment = opened(command())
-        generator = GeneratorEvaluator(experiment, lambda split: pytest.fail("no score is asked"))
-        pictures.append(generator.pictures(evaluate.newest_state(experiment, trained)))
+        state = evaluate.newest_state(experiment, trained)
+        pictures.append(Pictures().score(Run(experiment), state).pictures)
     assert set(pictures[0]) == set(PICTURES)
     for name in PICTURES:
         assert np.array_equal(pictures[0][name], pictures[1][name])
@@ -153,9 +156,9 @@ def test_equal_states_give_bit_equal_pictures(trained, command):
 
 
 def test_neighbors_are_the_nearest_training_images_in_pixels(trained, command):
-    experiment = opened(command(evals__during="()", evals__final="()"))
-    generator = GeneratorEvaluator(experiment, lambda split: pytest.fail("no score is asked"))
-    picture = generator.pictures(evaluate.newest_state(experiment, trained))["neighbors"]
+    experiment = opened(command(evals__generator__extractor=""))
+    state = evaluate.newest_state(experiment, trained)
+    picture = Pictures().score(Run(experiment), state).pictures["neighbors"]
     training = experiment.load(experiment.source)["image"].astype(np.int64)
     for row in range(8):
         cells = [
@@ -186,7 +189,7 @@ def test_sampled_files_are_the_generators_images_and_the_same_again(trained, com
     assert [file.name for file in files] == ["grid_60.png", *numbers]
     experiment = opened(command())
     state = evaluate.newest_state(experiment, trained)
-    wanted = np.asarray(make_sampler(experiment)(state, picture_key(0), 12))
+    wanted = np.asarray(make_sampler(experiment.method, experiment.mesh)(state, picture_key(0), 12))
     assert np.array_equal([read(file) for file in files[1:]], wanted[..., 0])
     assert read(files[0]).shape == (3 * 9 - 1, 4 * 9 - 1)
     before = [file.read_bytes() for file in files]
@@ -198,7 +201,8 @@ def test_sampled_files_are_the_generators_images_and_the_same_again(trained, com
 
 def test_a_sample_does_not_depend_on_how_it_is_laid_out_on_the_devices(trained, command):
     experiment = opened(command())
-    state, sample = evaluate.newest_state(experiment, trained), make_sampler(experiment)
+    state = evaluate.newest_state(experiment, trained)
+    sample = make_sampler(experiment.method, experiment.mesh)
     split, whole = (np.asarray(sample(state, jax.random.key(0), count)) for count in (16, 17))
     # Eight devices divide sixteen images and not seventeen; the method draws rows in order.
     assert np.array_equal(split, whole[:16])
@@ -231,7 +235,7 @@ def test_what_a_score_lacks_is_told_before_training(command, tmp_path, capsys, c
 
 def test_the_best_checkpoint_may_be_chosen_by_what_a_generator_has_more_of(command):
     of = "simclr-digits-step5_n300_digits-test-397_none"
-    asked = {"evals__during": "('fid','precision_recall')", "checkpoint__every": 10}
+    asked = {"evals__precision_recall__every": 30, "checkpoint__every": 10}
     good = opened(command(**asked, checkpoint__best=f"recall_{of}"))
     evaluate.Evaluator(good).check()
     with pytest.raises(UserError, match=f"there are precision_{of}, recall_{of}."):
@@ -252,7 +256,7 @@ def test_an_unlabelled_set_has_pictures_and_scores_but_no_classes(command, tmp_p
     options = {
         "data__name": "folder", "data__dir": tmp_path / "images", "data__cache": "none",
         "evals__test_split": "train", "evals__generator__split": "train", "steps": 2,
-        "evals__final": "('fid',)", "evals__during": "()", "evals__every": 1,
+        "evals__final": "('fid',)", "evals__fid__every": 0, "evals__pictures__every": 1,
         "evals__generator__cache": tmp_path / "cache", "evals__generator__count": 32,
     }  # fmt: skip
     assert main.main(command(f"--workdir={tmp_path / 'run'}", **options)) == 0

@@ -12,7 +12,7 @@ ABOUT = {
     "network": "online encoder",
     "stage": "features",
     "data": "digits",
-    "settings": {"evals.knn": ((5, 0.1),)},
+    "settings": {"evals.knn.neighbors": ((5, 0.1),)},
 }
 
 
@@ -30,7 +30,7 @@ def test_every_score_is_on_disk_as_soon_as_it_is_known(tmp_path):
     found = read(tmp_path / "scores.json")
     assert found["scores"]["random network"] == {"knn5": 0.25, "linear": 0.5}
     assert (found["complete"], found["errors"]) == (True, {})
-    assert (found["step"], found["settings"]) == (7, {"evals.knn": [[5, 0.1]]})
+    assert (found["step"], found["settings"]) == (7, {"evals.knn.neighbors": [[5, 0.1]]})
     text = (tmp_path / "scores.md").read_text()
     assert text.startswith("Read: online encoder, stage features, at step 7. Scored on digits, in")
     assert re.search(r"random network *\| *25.0 \| *50.0 \|", text)
@@ -40,16 +40,17 @@ def test_every_score_is_on_disk_as_soon_as_it_is_known(tmp_path):
 
 def test_a_failure_is_noted_and_what_comes_after_it_is_scored(tmp_path, caplog):
     sheet = ScoreSheet(ABOUT, tmp_path / "scores")
-    with sheet.attempt("trained network", ["knn", "linear"]):
-        with sheet.attempt("trained network", ["knn"]):
-            raise RuntimeError("Out of memory\nand more")
+    with sheet.attempt("trained network", "knn"):
+        raise RuntimeError("Out of memory\nand more")
+    with sheet.attempt("trained network", "linear"):
         sheet.add("trained network", {"linear": 0.5})
     assert sheet.errors == {"trained network": {"knn": "Out of memory"}}
     assert read(tmp_path / "scores.json")["errors"] == sheet.errors
     assert read(tmp_path / "scores.json")["scores"] == {"trained network": {"linear": 0.5}}
     assert "Missing: knn of the trained network. Out of memory" in sheet.text()
     assert caplog.messages == ["knn of the trained network cannot be computed: Out of memory"]
-    with pytest.raises(KeyboardInterrupt), sheet.attempt("trained network", ["few_label"]):
+    assert sheet.finished == {"trained network": ["linear"]}
+    with pytest.raises(KeyboardInterrupt), sheet.attempt("trained network", "few_label"):
         raise KeyboardInterrupt
 
 
@@ -69,6 +70,38 @@ def test_what_an_interrupted_attempt_has_found_stays_until_it_is_found_anew(tmp_
     assert read(tmp_path / "scores.json")["scores"] == rows
     ScoreSheet(ABOUT | {"step": 8}, tmp_path / "scores").add("raw pixels", {"knn5": 0.125})
     assert read(tmp_path / "scores.json")["scores"] == {"raw pixels": {"knn5": 0.125}}
+
+
+def test_what_is_finished_is_known_until_nothing_is_left_to_compute(tmp_path):
+    def made():
+        return ScoreSheet(ABOUT, tmp_path / "scores").finished
+
+    sheet = ScoreSheet(ABOUT, tmp_path / "scores")
+    with sheet.attempt("raw pixels", "knn"):
+        sheet.add("raw pixels", {"knn5": 0.25})
+    with sheet.attempt("raw pixels", "linear"):
+        raise RuntimeError
+    assert made() == {"raw pixels": ["knn"]}
+    sheet.write(complete=True)
+    assert made() == {"raw pixels": ["knn"]}  # The failure is left.
+    again = ScoreSheet(ABOUT, tmp_path / "scores")
+    with again.attempt("raw pixels", "linear"):
+        again.add("raw pixels", {"linear": 0.5})
+    assert made() == {"raw pixels": ["knn", "linear"]}
+    again.write(complete=True)
+    assert made() == {}
+    assert read(tmp_path / "scores.json")["scores"] == {"raw pixels": {"knn5": 0.25, "linear": 0.5}}
+    other = ABOUT | {"settings": {}}
+    assert ScoreSheet(other, tmp_path / "scores").finished == {}
+
+
+def test_a_sheet_without_a_note_of_what_is_finished_is_a_sheet(tmp_path):
+    ScoreSheet(ABOUT, tmp_path / "scores").add("raw pixels", {"knn5": 0.25})
+    found = read(tmp_path / "scores.json")
+    del found["finished"]
+    (tmp_path / "scores.json").write_text(json.dumps(found))
+    again = ScoreSheet(ABOUT, tmp_path / "scores")
+    assert (again.scores, again.finished) == ({"raw pixels": {"knn5": 0.25}}, {})
 
 
 def test_a_run_writes_over_its_own_scores_but_not_over_whole_ones_of_other_settings(tmp_path):

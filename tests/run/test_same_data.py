@@ -167,7 +167,7 @@ def test_a_classifier_is_scored_by_names_on_a_set_that_lacks_its_first_class(ima
     experiment.method.features = name_colours
     evaluator = Evaluator(experiment)
     evaluator.check()
-    assert evaluator.scores(experiment.init(), ("classifier",)) == {"classifier": 1.0}
+    assert evaluator.score(experiment.init(), ("classifier",)).values == {"classifier": 1.0}
     (tmp_path / "other" / "test" / "bee").rename(tmp_path / "other" / "test" / "cow")
     with pytest.raises(UserError, match=r"folder/test has the class 'cow' that .* lacks"):
         Evaluator(experiment).check()
@@ -178,12 +178,12 @@ def test_probes_learn_and_are_scored_by_names(images, tmp_path):
     paint(tmp_path / "other" / "test", ["cat"], 8)
     for evaluated in ({}, {"evals.dir": tmp_path / "other"}):
         paint(images / "test", ["bee", "cat"], 8)
-        changes = evaluated | {"evals.final": "('knn',)", "evals.knn": "((5,0.07),)"}
+        changes = evaluated | {"evals.final": "('knn',)", "evals.knn.neighbors": "((5,0.07),)"}
         experiment = Experiment(config(images, **changes))
         experiment.method.features = name_colours
         evaluator = Evaluator(experiment)
         evaluator.check()
-        assert evaluator.scores(experiment.init(), ("knn",)) == {"knn5": 1.0}
+        assert evaluator.score(experiment.init(), ("knn",)).values == {"knn5": 1.0}
 
 
 def partly(labels):

@@ -37,13 +37,13 @@ def test_a_workdir_remembers_its_config(trained, config, caplog):
     assert environment["versions"]["jax"] != "absent"
     # What does not change what is learnt may change.
     config.data.dir = "elsewhere"
-    config.evals.every = 3
+    config.evals.knn.every = 3
     config.mesh.fsdp = 2
     with caplog.at_level("INFO", "ssljax"):
-        assert set(workdir.check(config, trained)) == {"data.dir", "evals.every", "mesh.fsdp"}
-    assert "config.evals.every is 3; the run has 0." in caplog.text
+        assert set(workdir.check(config, trained)) == {"data.dir", "evals.knn.every", "mesh.fsdp"}
+    assert "config.evals.knn.every is 3; the run has 0." in caplog.text
     workdir.record(config, trained, 3)
-    assert _config(trained)["evals.every"] == 3
+    assert _config(trained)["evals.knn.every"] == 3
     assert workdir.check(config, trained) == {}
     config.method.temperature = 0.7
     config.batch_size = 8

@@ -1,0 +1,216 @@
+"""What an evaluation is, and what it is given of a run.
+
+An evaluation checks before training that it will be possible, and later scores states. The program
+that runs them, `ssljax.evaluate`, knows none of them: it finds them in `ssljax.evals.REGISTRY`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeVar
+
+import jax
+from ml_collections import ConfigDict
+
+from ssljax import data
+from ssljax.methods.contract import Method, TrainState
+from ssljax.methods.protocols import Generator
+from ssljax.report import Picture
+from ssljax.run.experiment import Experiment
+
+Made = TypeVar("Made")
+
+
+class Rows(NamedTuple):
+    """What is scored, as the rows of a table name it; an empty name is a row that there is not.
+
+    Attributes:
+      without: Takes the place of a network: no state at all.
+      untrained: The state at step 0.
+      trained: The state that is asked for.
+    """
+
+    without: str
+    untrained: str
+    trained: str
+
+
+NETWORK = Rows("raw pixels", "random network", "trained network")
+GENERATOR = Rows("held-out reals", "random generator", "trained generator")
+
+
+@dataclasses.dataclass(frozen=True)
+class Scores:
+    """What an evaluation finds.
+
+    Attributes:
+      values: By name; the spread of "x" is "x_std".
+      pictures: By name.
+    """
+
+    values: dict[str, float] = dataclasses.field(default_factory=dict)
+    pictures: dict[str, Picture] = dataclasses.field(default_factory=dict)
+
+
+class Evaluation:
+    """Base of all evaluations.
+
+    Attributes:
+      name: Its key in the registry, of its own keys `config.evals.<name>`, and in
+        `config.evals.final`.
+      higher_is_better: Whether the best checkpoint may be chosen by its scores.
+      rows: What its scores stand beside.
+    """
+
+    name: str
+    higher_is_better: bool = True
+    rows: Rows = NETWORK
+
+    @staticmethod
+    def default_config() -> ConfigDict:
+        """Its own keys, beside `every`, the train steps between two of it before the end."""
+        return ConfigDict()
+
+    def stages(self, run: Run) -> tuple[str, ...]:
+        """The layers that it reads, for the caption of a table."""
+        return tuple(run.config.stages)
+
+    def check(self, run: Run) -> tuple[str, ...]:
+        """Opens what will be needed; labels may be read, but no images.
+
+        Args:
+          run: Whose states will be scored.
+
+        Returns:
+          Names of the scores to come, without their spreads.
+
+        Raises:
+          UserError: If they cannot be computed.
+        """
+        raise TypeError(f"{type(self).__name__} does not define check")
+
+    def score(self, run: Run, state: TrainState | None) -> Scores:
+        """Scores a state.
+
+        Args:
+          run: Whose state it is.
+          state: The training state; None for the row `without` a network.
+
+        Returns:
+          What is found; nothing where that row says nothing.
+        """
+        raise TypeError(f"{type(self).__name__} does not define score")
+
+
+class Run:
+    """What evaluations are given of one run.
+
+    Images stream from their source through the networks, whenever they are needed. What several
+    evaluations need is made once.
+
+    Args:
+      experiment: The run.
+
+    Attributes:
+      experiment: The same.
+      config: Its keys under `evals`.
+      mesh: Its devices.
+      dataset: Name of the set that is scored on.
+    """
+
+    def __init__(self, experiment: Experiment) -> None:
+        self.experiment = experiment
+        self.config = experiment.config.evals
+        self.mesh = experiment.mesh
+        self.dataset: str = self.config.name or experiment.config.data.name
+        self._made: dict[Any, Any] = {}
+        self._shared: dict[Any, Callable[[], Any]] = {}
+
+    def method(self, state: TrainState) -> Method:
+        """The method with the graph of a state's step; for a state's shape, with the first."""
+        step = state.step
+        first = isinstance(step, jax.ShapeDtypeStruct)
+        return self.experiment.method if first else self.experiment.method_at(int(step))
+
+    def generator(self, state: TrainState) -> Generator:
+        """The same, of a run whose method draws images."""
+        method = self.method(state)
+        assert isinstance(method, Generator)
+        return method
+
+    def once(self, make: Callable[..., Made], *arguments: Any) -> Made:
+        """What `make(run, *arguments)` gives, made at most once a run."""
+        key = make, arguments
+        if key not in self._made:
+            self._made[key] = make(self, *arguments)
+        made: Made = self._made[key]
+        return made
+
+    def shared(self, make: Callable[[Run, TrainState | None], Made], state: Any) -> Made:
+        """What `make(run, state)` gives, or raises, made at most once before `forget`."""
+        if make not in self._shared:
+            self._shared[make] = _outcome(make, self, state)
+        made: Made = self._shared[make]()
+        return made
+
+    def forget(self) -> None:
+        """Lets go of what the evaluations of one state have shared."""
+        self._shared.clear()
+
+    def name_of(self, split: str) -> str:
+        """A split of the evaluations' data set, as messages call it."""
+        return f"{self.dataset}/{split}"
+
+    def open(self, split: str, names: tuple[str, ...] = (), owner: str = "") -> data.Scan:
+        """Opens a split of the evaluations' data set.
+
+        Args:
+          split: Which.
+          names: Of classes whose numbers its labels shall have; its own if there are none.
+          owner: Whose classes they are, for the message.
+
+        Returns:
+          Passes over its images.
+
+        Raises:
+          UserError: If it is not there, or has classes of other names.
+        """
+        return self.once(_open, split, names, owner)
+
+
+def _outcome(make: Callable[..., Made], *arguments: Any) -> Callable[[], Made]:
+    """Gives again what a call has given, or raises again what it has raised."""
+    try:
+        made = make(*arguments)
+    except Exception as raised:
+        error = raised
+
+        def again() -> Made:
+            raise error
+
+        return again
+    return lambda: made
+
+
+def _open(run: Run, split: str, names: tuple[str, ...], owner: str) -> data.Scan:
+    if names:
+        plain = run.open(split)
+        source = data.with_classes(plain.source, names, owner)
+        if source is plain.source:
+            return plain
+        return run.experiment.scan(source, run.config.batch_size)
+    config = run.experiment.config.data
+    source = data.open_source(
+        run.dataset,
+        split,
+        data_dir=run.config.dir or config.dir or None,
+        image_key=config.image_key or None,
+        label_key=config.label_key or None,
+    )
+    return run.experiment.scan(source, run.config.batch_size)
+
+
+def leave_out(name: str) -> str:
+    """How to do without an evaluation, for messages."""
+    return f'take "{name}" out of config.evals.final and leave config.evals.{name}.every at 0'

@@ -1,0 +1,116 @@
+"""Probes of features: what they are called, at which stages, and how often images are read."""
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import runs
+
+from ssljax import config as configs
+from ssljax import data, evaluate, main
+from ssljax.errors import UserError
+from ssljax.evals import REGISTRY, linear
+
+SMALL = {
+    "evals__train_split": "train[:120]",
+    "evals__test_split": "test[:40]",
+    "evals__knn__neighbors": "((5, 0.07),)",
+    "evals__linear__epochs": 2,
+    "evals__few_label__labels": "(2, 0.1)",
+    "evals__few_label__seeds": 2,
+    "evals__batch_size": 64,
+}
+PLAIN = ("knn5", "linear", "labels_2", "labels_2_std", "labels_10pct", "labels_10pct_std")
+PROBES = ("knn", "linear", "few_label")
+
+
+@pytest.fixture
+def opened(tmp_path):
+    def experiment(**changes):
+        config = main.parse(runs.arguments(tmp_path / "run", **(SMALL | changes))).config
+        configs.check(config)
+        return evaluate.Experiment(config)
+
+    return experiment
+
+
+def two_stages(state, images):
+    """Brightness by quarter, and a single number that says little."""
+    pixels = images.astype(jnp.float32) / 255
+    corners = pixels.reshape(-1, 2, 4, 2, 4).mean(axis=(2, 4)).reshape(-1, 4)
+    return {"features": corners, "mean": corners.mean(axis=1, keepdims=True)}
+
+
+def test_evaluations_are_registered_by_their_own_names():
+    assert all(kind.name == name for name, kind in REGISTRY.items())
+
+
+def test_scores_of_one_stage_have_plain_names(opened):
+    experiment = opened()
+    evaluator = evaluate.Evaluator(experiment)
+    scores = evaluator.score(experiment.init(), PROBES)
+    assert set(scores.values) == set(PLAIN)
+    assert not scores.pictures
+    assert all(0.1 < scores.values[name] <= 1 for name in ("knn5", "linear"))
+
+
+def test_all_stages_and_probes_share_one_pass_over_the_images(opened, tmp_path, monkeypatch):
+    experiment = opened(evals__stages="features,mean", evals__final=PROBES)
+    monkeypatch.setattr(experiment.method, "features", two_stages)
+    passes = []
+    read = data.Scan._read
+    monkeypatch.setattr(data.Scan, "_read", lambda self: passes.append(self) or read(self))
+    experiment._may_keep = 0
+    evaluator = evaluate.Evaluator(experiment)
+    evaluator.check()
+    scores = evaluator.score(experiment.init(), PROBES).values
+    names = {stage: {f"{stage}/{name}" for name in PLAIN} for stage in ("features", "mean")}
+    assert set(scores) == names["features"] | names["mean"]
+    assert len(passes) == 2
+    assert scores["features/linear"] > scores["mean/linear"] + 0.1
+    alone = opened()
+    monkeypatch.setattr(alone.method, "features", two_stages)
+    plain = evaluate.Evaluator(alone).score(alone.init(), PROBES).values
+    assert {name: scores[f"features/{name}"] for name in PLAIN} == plain
+    # Raw pixels have no stages: they stand beside each.
+    (tmp_path / "run").mkdir()
+    table = evaluator.report(experiment.init(), tmp_path / "run")
+    pixels = table["raw pixels"]
+    assert set(pixels) == set(scores)
+    assert all(pixels[f"features/{name}"] == pixels[f"mean/{name}"] for name in PLAIN)
+    assert "stage features, mean, at step 0" in (tmp_path / "run" / "scores.md").read_text()
+
+
+def test_a_streamed_linear_probe_keeps_no_features_and_finds_the_same(opened, monkeypatch):
+    experiment = opened()
+    kept = evaluate.Evaluator(experiment).score(experiment.init(), ("linear",)).values
+    streamed = opened(evals__linear__stream=True)
+    monkeypatch.setattr(linear.features, "scored", None)
+    rows = [part.shape for part in linear.regrouped([np.ones((3, 2))] * 5, 4)]
+    assert rows == [(4, 2), (4, 2), (4, 2), (3, 2)]
+    found = evaluate.Evaluator(streamed).score(streamed.init(), ("linear",)).values
+    assert found == pytest.approx(kept, abs=0.026)  # One of forty images.
+
+
+def test_features_that_are_not_finite_have_no_score(opened, monkeypatch, caplog):
+    experiment = opened()
+    monkeypatch.setattr(
+        experiment.method,
+        "features",
+        lambda state, images: {"features": jnp.full((len(images), 2), jnp.nan)},
+    )
+    assert not evaluate.Evaluator(experiment).score(experiment.init(), PROBES).values
+    assert sum("Features are not finite" in line for line in caplog.messages) == 3
+
+
+def test_an_old_key_is_told_with_what_takes_its_place(tmp_path):
+    for old, new in {
+        "every=3": "a rhythm of its own, such as evals.knn.every",
+        "during=knn": "a rhythm of its own, such as evals.knn.every",
+        "stage=stage1": "the nearest is evals.stages",
+        "linear_epochs=3": "the nearest is evals.linear.epochs",
+        "few_label_seeds=3": "the nearest is evals.few_label.seeds",
+        "few_label=(1,)": "a group of them: evals.few_label.every, evals.few_label.labels",
+        "knn=((5, 0.1),)": "a group of them: evals.knn.every, evals.knn.neighbors",
+    }.items():
+        with pytest.raises(UserError, match=new):
+            main.parse([*runs.arguments(tmp_path), f"--config.evals.{old}"])
