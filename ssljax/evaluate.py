@@ -35,7 +35,7 @@ from ssljax.run.experiment import Experiment
 _log = logging.getLogger(__name__)
 
 _NO_SETTINGS = ("data.cache", "data.threads", "data.prefetch")
-"""Keys on which no score of a checkpoint depends, beside the rhythms of evaluations."""
+"""Keys on which no score of a checkpoint depends, besides the intervals of evaluations."""
 
 
 class Evaluator:
