@@ -40,6 +40,8 @@ def test_every_number_of_a_method_refuses_what_is_not_finite_or_wrongly_negative
     assert len(numbers) > 40
     for key, value in numbers.items():
         for wrong in (math.nan, math.inf, -math.inf, -2, -0.5):
+            if key == "data.range" and math.isfinite(wrong):  # Black may be a negative number.
+                continue
             told = None
             try:
                 rules.check_numbers({key: _with(value, wrong)})
