@@ -229,28 +229,8 @@ class Method:
 
     @staticmethod
     def default_model() -> ConfigDict:
-        """The keys under `config.model`: an encoder, and the options of all encoders.
-
-        What is empty, 0 or False stands for the encoder's own.
-        """
-        return ConfigDict(
-            dict(
-                name="resnet18",
-                width=1,  # Multiplies a ResNet's channels.
-                stem="cifar",  # Of a ResNet: "cifar" (3x3, no pooling) or "imagenet".
-                zero_init_residual=False,
-                widths=(),  # Of the small network's stages.
-                convs_per_stage=1,  # Of the small network.
-                patch_size=0,  # Of a ViT, in pixels.
-                heads=0,  # Of a ViT.
-                positions="",  # Of a ViT: "learned" or "sincos".
-                initializer="",  # Of a ViT: "normal" or "xavier".
-                freeze_patch_embedding=False,
-                pool="",  # What the features of a ViT are: the "class" token or the "mean".
-                drop_path=0.0,  # Probability that a ViT's last block is left out.
-                dtype="float32",  # Compute type; parameters and statistics are float32.
-            )
-        )
+        """The keys under `config.model`: an encoder, and the options of all encoders."""
+        return ConfigDict(models.ENCODER_OPTIONS)
 
     @staticmethod
     def model_names() -> Collection[str]:
