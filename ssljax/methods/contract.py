@@ -133,6 +133,7 @@ class Feed:
 
     Attributes:
       fields: What is taken of each record. There is no "label" where the data set has no classes.
+        Who takes the "index" remembers each record by it, and cannot go on with another data set.
       data: Dotted key of the config's section that names the data set. Its keys are those of
         `config.data`; one that it lacks is as it is there.
       unlabelled: What becomes of the images without a label. "as_found": those that have none in
@@ -208,7 +209,6 @@ class Method:
       phases: Static schedule of graphs; empty if the graph never changes. For each of them the
         method is built anew, see `Task.phase`.
       evaluated: The network that `features` reads, as it is named beside every score.
-      remembers_images: Whether the memory holds something of each image, at its place in the set.
       class_names: Names of the classes whose scores are the feature "logits", in their order; empty
         without a classifier.
     """
@@ -216,7 +216,6 @@ class Method:
     players: Sequence[Player] = ()
     phases: Sequence[Phase] = ()
     evaluated: str = "online encoder"
-    remembers_images: bool = False
     class_names: tuple[str, ...] = ()
 
     def __init__(self, config: ConfigDict, task: Task) -> None:
