@@ -133,6 +133,7 @@ class Feed:
 
     Attributes:
       fields: What is taken of each record. There is no "label" where the data set has no classes.
+        Who takes the "index" remembers each record by it, and cannot go on with another data set.
       data: Dotted key of the config's section that names the data set. Its keys are those of
         `config.data`; one that it lacks is as it is there.
       unlabelled: What becomes of the images without a label. "as_found": those that have none in
@@ -208,7 +209,6 @@ class Method:
       phases: Static schedule of graphs; empty if the graph never changes. For each of them the
         method is built anew, see `Task.phase`.
       evaluated: The name, in every table of scores, of the network that `features` reads.
-      remembers_images: Whether the memory holds something of each image, at its place in the set.
       class_names: Names of the classes whose scores are the feature "logits", in their order; empty
         without a classifier.
     """
@@ -216,7 +216,6 @@ class Method:
     players: Sequence[Player] = ()
     phases: Sequence[Phase] = ()
     evaluated: str = "online encoder"
-    remembers_images: bool = False
     class_names: tuple[str, ...] = ()
 
     def __init__(self, config: ConfigDict, task: Task) -> None:
@@ -229,28 +228,8 @@ class Method:
 
     @staticmethod
     def default_model() -> ConfigDict:
-        """The keys under `config.model`: an encoder, and the options of all encoders.
-
-        Empty values, 0 and False stand for the encoder's default.
-        """
-        return ConfigDict(
-            dict(
-                name="resnet18",
-                width=1,  # Multiplies a ResNet's channels.
-                stem="cifar",  # Of a ResNet: "cifar" (3x3, no pooling) or "imagenet".
-                zero_init_residual=False,
-                widths=(),  # Of the small network's stages.
-                convs_per_stage=1,  # Of the small network.
-                patch_size=0,  # Of a ViT, in pixels.
-                heads=0,  # Of a ViT.
-                positions="",  # Of a ViT: "learned" or "sincos".
-                initializer="",  # Of a ViT: "normal" or "xavier".
-                freeze_patch_embedding=False,
-                pool="",  # What the features of a ViT are: the "class" token or the "mean".
-                drop_path=0.0,  # Probability that a ViT's last block is left out.
-                dtype="float32",  # Compute type; parameters and statistics are float32.
-            )
-        )
+        """The keys under `config.model`: an encoder, and the options of all encoders."""
+        return ConfigDict(models.ENCODER_OPTIONS)
 
     @staticmethod
     def model_names() -> Collection[str]:

@@ -31,6 +31,7 @@ from ssljax.models.registry import build, options_of
 __all__ = [
     "DISCRIMINATORS",
     "ENCODERS",
+    "ENCODER_OPTIONS",
     "GENERATORS",
     "AutoencoderDiscriminator",
     "BatchNorm",
@@ -74,6 +75,27 @@ ENCODERS: dict[str, Callable[..., nn.Module]] = {
     "vit_large": partial(VisionTransformer, dim=1024, depth=24, heads=16),
     "vit_mini": partial(VisionTransformer, dim=64, depth=4, heads=2, patch_size=4),
 }
+
+ENCODER_OPTIONS: dict[str, Any] = dict(
+    name="resnet18",
+    width=1,  # Multiplies a ResNet's channels.
+    stem="cifar",  # Of a ResNet: "cifar" (3x3, no pooling) or "imagenet".
+    zero_init_residual=False,
+    widths=(),  # Of the small network's stages.
+    convs_per_stage=1,  # Of the small network.
+    patch_size=0,  # Of a ViT, in pixels.
+    heads=0,  # Of a ViT.
+    positions="",  # Of a ViT: "learned" or "sincos".
+    initializer="",  # Of a ViT: "normal" or "xavier".
+    freeze_patch_embedding=False,
+    pool="",  # What the features of a ViT are: the "class" token or the "mean".
+    drop_path=0.0,  # Probability that a ViT's last block is left out.
+    dtype="float32",  # Compute type; parameters and statistics are float32.
+)
+"""What the command line offers of all encoders, so that another one can be chosen on it.
+
+What is empty, 0 or False stands for the encoder's own.
+"""
 
 
 def build_encoder(name: str, **options: Any) -> nn.Module:

@@ -8,6 +8,7 @@ from typing import Any
 
 import jax
 
+from ssljax import methods
 from ssljax.errors import UserError
 from ssljax.run.experiment import Experiment
 from ssljax.run.pretrained import Recorded
@@ -45,7 +46,8 @@ def check(experiment: Experiment, recorded: Recorded | None) -> list[dict[str, A
             f"{told}. Restore it, or choose another --workdir, or go on with the set as it is now, "
             f'for as many steps as planned, with --config.resume.accept="{option}".'
         )
-    if experiment.method.remembers_images:
+    fed = methods.feeds(experiment.config)
+    if any("index" in feed.fields for feed in fed.values()):
         raise UserError(
             f"{told}. The method {experiment.config.method.name} remembers each image by its place "
             "in the set and cannot go on with another: restore it, or choose another --workdir."

@@ -91,6 +91,11 @@ def make_step(
             for first in range(0, player.updates * accumulate, accumulate):
                 numbers = range(first, first + accumulate)
                 if player.beside is not None:
+                    if player.beside not in carried_of:
+                        raise ValueError(
+                            f"The player {player.name!r} needs {player.beside!r}, which no player "
+                            "before it carries."
+                        )
                     numbers = carried_of[player.beside]
                 state, moved = _move(player, state, numbers, seen, key, carried)
             carried = carried | moved.carry

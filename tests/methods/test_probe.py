@@ -83,6 +83,14 @@ def test_one_step_of_the_probe_by_hand(accumulate):
     )
 
 
+def test_a_method_that_carries_no_features_takes_no_probe():
+    method = Pixels(TASK)
+    method.players = method.players[::-1]
+    batch = {"images": {"image": jnp.zeros((6, 2, 2, 2, 1), jnp.uint8)}}
+    with pytest.raises(ValueError, match="'probe' needs 'features', which no player before it"):
+        jax.eval_shape(make_step(method), init_state(method, jax.random.key(0)), batch)
+
+
 def test_data_without_labels_is_refused():
     with pytest.raises(ValueError, match="labels"):
         Pixels(dataclasses.replace(TASK, num_classes=None))

@@ -13,6 +13,7 @@ import runs
 from ssljax import data, main
 from ssljax.errors import UserError
 from ssljax.evaluate import Evaluator
+from ssljax.methods.contract import Feed
 from ssljax.methods.joint_embedding import deepcluster_v2, simclr
 from ssljax.run import pretrained, same_data
 from ssljax.run.experiment import Experiment
@@ -127,10 +128,11 @@ def test_before_the_first_checkpoint_any_set_will_do(images, begun, tmp_path):
 
 def test_a_memory_of_each_image_goes_on_with_no_other_set(images, begun, tmp_path, monkeypatch):
     paint(images / "train", ["bee"], 4, start=16)
-    monkeypatch.setattr(simclr.SimCLR, "remembers_images", True)
+    feeds = {"images": Feed(("image", "index"))}
+    monkeypatch.setattr(simclr.SimCLR, "feeds", lambda config: feeds)
     with pytest.raises(UserError, match=r"simclr remembers each image by its place"):
         go_on(config(images, **ACCEPT), tmp_path / "run")
-    assert deepcluster_v2.DeepClusterV2.remembers_images
+    assert deepcluster_v2.DeepClusterV2.feeds(config(images)) == feeds
 
 
 def finetuning(images, **changes):

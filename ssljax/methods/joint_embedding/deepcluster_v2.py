@@ -42,8 +42,6 @@ class DeepClusterV2(MultiCrop):
     axis: 1.3 GB for ImageNet.
     """
 
-    remembers_images = True
-
     @staticmethod
     def default_config() -> ConfigDict:
         """The authors' values for ImageNet."""
