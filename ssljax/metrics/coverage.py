@@ -33,7 +33,7 @@ def class_coverage(
       stacked digits of Metz et al., `Unrolled GAN <https://arxiv.org/abs/1611.02163>`_, 2017, so.
     """
     real, labels = labelled(real, labels, num_classes)
-    named = np.asarray(knn_predict(real, labels, fake, num_classes, _K, _TEMPERATURE))
+    named = knn_predict(real, labels, fake, num_classes, _K, _TEMPERATURE)
     counts = np.bincount(named, minlength=num_classes)
     hit = counts > 0
     drawn = counts[hit] / len(fake)
