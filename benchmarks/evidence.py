@@ -130,7 +130,7 @@ def main() -> None:
         runs.side_by_side([functools.partial(run, EXTRACTOR, 0)], asked.jobs)
         changes = [
             f"--config.evals.generator.extractor={asked.out / asked.config / EXTRACTOR}_0",
-            "--config.evals.final=('fid', 'kid')",
+            "--config.evals.final=('fid', 'kid', 'pictures')",
             "--config.evals.baselines=True",
         ]
     methods = asked.methods.split(",") if asked.methods else FAMILIES[asked.family]

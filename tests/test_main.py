@@ -189,7 +189,7 @@ def test_a_probe_without_labels_is_told_before_training(tmp_path, capsys):
         evals__final="('knn',)",
         evals__test_split="train",
     )
-    assert "has no labels, and a probe needs them" in _told(command, capsys)
+    assert "has no labels, and knn needs them" in _told(command, capsys)
     assert (
         not (tmp_path / "run" / "metrics.jsonl").exists()
         or not (tmp_path / "run" / "metrics.jsonl").read_text()

@@ -26,7 +26,8 @@ def _losses(workdir) -> list[float]:
 
 
 def test_one_device_eight_devices_and_two_processes_give_the_same_losses(tmp_path):
-    steps = dict(steps=20, data__cache="none")
+    steps = dict(steps=20, data__cache="none", evals__final="('knn',)", evals__baselines=False)
+    steps |= dict(evals__train_split="train[:200]", evals__knn__neighbors="((5, 0.1),)")
     finished = []
     for name, devices, changes in (
         ("one", 1, {}),
@@ -56,6 +57,12 @@ def test_one_device_eight_devices_and_two_processes_give_the_same_losses(tmp_pat
     assert [len(losses) for losses in finished] == [20] * 4
     for losses in finished[1:]:
         np.testing.assert_allclose(losses, finished[0], rtol=1e-4)
+    accuracies = [
+        json.loads((tmp_path / name / "scores.json").read_text())["scores"]["trained network"]
+        for name in ("one", "eight", "fsdp", "two")
+    ]
+    for scores in accuracies[1:]:
+        assert scores == pytest.approx(accuracies[0], abs=0.01)
 
 
 MOCO = dict(

@@ -33,7 +33,7 @@ def class_coverage(
       et al., Unrolled GAN (arXiv:1611.02163), 2017, in this way.
     """
     real, labels = labelled(real, labels, num_classes)
-    named = np.asarray(knn_predict(real, labels, fake, num_classes, _K, _TEMPERATURE))
+    named = knn_predict(real, labels, fake, num_classes, _K, _TEMPERATURE)
     counts = np.bincount(named, minlength=num_classes)
     hit = counts > 0
     drawn = counts[hit] / len(fake)

@@ -32,7 +32,7 @@ def knn_predict(
     k: int = 200,
     temperature: float = 0.1,
     chunk: tuple[int, int] = (_TEST_CHUNK, _TRAIN_CHUNK),
-) -> Int[Array, "test"]:
+) -> Int[np.ndarray, "test"]:
     """Predicts the class of each test row by a weighted vote of its k nearest train rows.
 
     Features are L2-normalised; a neighbour of cosine similarity s votes with weight exp(s /
@@ -121,7 +121,7 @@ def knn_accuracies(
         train_features, train_labels, test_features, num_classes, settings, chunk, mesh
     )
     return {
-        name: float(np.mean(np.asarray(predicted) == truth))
+        name: float(np.mean(predicted == truth))
         for name, predicted in zip(knn_names(settings), predictions, strict=True)
     }
 
@@ -142,7 +142,7 @@ def _predict(
     settings: Settings,
     chunk: tuple[int, int],
     mesh: Mesh | None = None,
-) -> list[Int[Array, "test"]]:
+) -> list[Int[np.ndarray, "test"]]:
     """Searches once for the largest k, then votes for each setting."""
     mesh = _one_device() if mesh is None else mesh
     tiny = np.finfo(np.float32).tiny
@@ -171,7 +171,7 @@ def _predict(
             queries, similarities, labels, keys, key_labels, valid, test_chunk, mesh
         )
     return [
-        _vote(similarities, labels, min(k, train), temperature, test_chunk, mesh)[:test]
+        np.asarray(_vote(similarities, labels, min(k, train), temperature, test_chunk, mesh))[:test]
         for k, temperature in settings
     ]
 

@@ -9,6 +9,7 @@ from ssljax import config as configs
 from ssljax import data, evaluate, main
 from ssljax.errors import UserError
 from ssljax.evals import REGISTRY, linear
+from ssljax.metrics import linear as probe
 
 SMALL = {
     "evals__train_split": "train[:120]",
@@ -24,7 +25,9 @@ PROBES = ("knn", "linear", "few_label")
 
 
 @pytest.fixture
-def opened(tmp_path):
+def opened(tmp_path, monkeypatch):
+    monkeypatch.setattr(probe, "_LEAST_STEPS", 20)
+
     def experiment(**changes):
         config = main.parse(runs.arguments(tmp_path / "run", **(SMALL | changes))).config
         configs.check(config)
