@@ -15,7 +15,7 @@ from flax import struct
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 from ml_collections import ConfigDict
 
-from ssljax import models
+from ssljax import augment, models
 
 PyTree = Any
 Batch = Mapping[str, Array]
@@ -156,6 +156,8 @@ class Method:
     Attributes:
       players: In the order in which they move.
       phases: Static schedule of graphs; empty if the graph never changes.
+      policies: Of its views, and how many views of each, in the order of `augment.make_views`, so
+        that the host can cut them; empty if the views are no crops of one image each.
       evaluated: The network that `features` reads, as it is named beside every score.
       sees_unlabelled: Whether images whose label `data.labels` leaves out are seen all the same,
         with label -1, or not at all.
@@ -169,6 +171,7 @@ class Method:
 
     players: Sequence[Player] = ()
     phases: Sequence[Phase] = ()
+    policies: Sequence[tuple[augment.ViewPolicy, int]] = ()
     evaluated: str = "online encoder"
     sees_unlabelled: bool = False
     labelled_batches: bool = False

@@ -41,6 +41,7 @@ class OnlineProbe(Method):
         self.task = task
         self.learning_rate = learning_rate
         self.phases = method.phases
+        self.policies = method.policies
         self.evaluated = method.evaluated
         self.remembers_images = method.remembers_images
         self.generates = method.generates

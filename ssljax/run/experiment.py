@@ -121,6 +121,11 @@ class Experiment:
             if self.task.source is not None:
                 taken = pretrained.abstract_state(self.task.source)
                 jax.eval_shape(self._start_from, abstract, taken)
+        self._crops: tuple[data.Crop, ...] = ()
+        if config.data.crop == "host":
+            self._crops = data.host_crops(
+                self.method.policies, self.source.fields, config.method.name
+            )
         self.shardings = mesh.state_shardings(self.mesh, abstract)
         self.abstract_state: TrainState = jax.tree.map(
             lambda x, s: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s),
@@ -171,6 +176,10 @@ class Experiment:
             shapes[f"{prefix}index"] = rows, np.int32
             for name, field in source.fields.items():
                 shapes[prefix + name] = (*rows, *field.shape(frame)), field.dtype
+        if self._crops:
+            del shapes["image"]
+            for name, shape in data.HostCrops(self._crops, 0).fields(frame).items():
+                shapes[name] = (*rows, *shape), np.uint8
         placed = mesh.batch_sharding(self.mesh)
         return {
             name: jax.ShapeDtypeStruct(shape, dtype, sharding=placed)
@@ -299,7 +308,9 @@ class Experiment:
                 data.gather,
                 lambda step: data.index_batches(size, start_step=step, **order),
             )
-        loader = data.Loader(source, prefetch=config.prefetch, **self._reading, **order)
+        loader = data.Loader(
+            source, prefetch=config.prefetch, crops=self._crops, **self._reading, **order
+        )
         return _Stream((), lambda _, batch: batch, loader.iterate)
 
 

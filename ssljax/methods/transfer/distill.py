@@ -66,6 +66,7 @@ class Distill(Method):
         self.num_classes: int = teacher.num_classes
         self.temperature, self.alpha = method.temperature, method.alpha
         self.view = augment.view_from_config(method.view)
+        self.policies = [(self.view, 1)]
         for key in ("mean", "std"):
             own, wanted = getattr(self.view, key), getattr(teacher.view, key)
             if own != wanted:
@@ -100,7 +101,7 @@ class Distill(Method):
 
     def views(self, key: PRNGKeyArray, batch: Batch) -> PyTree:
         """Makes one view of every image; labels stand beside them if they are read."""
-        views = {"image": augment.augment_view(self.view, key, batch["image"])}
+        views = {"image": augment.make_view(self.view, key, batch)}
         if self.alpha == 1:
             return views
         labels = batch["label"]
