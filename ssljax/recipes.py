@@ -86,11 +86,11 @@ def imagenet(
 ) -> None:
     """Sets the data, the length and what is evaluated of a run on ImageNet.
 
-    Every image is stored as its centre square, resized to 256 pixels; crops are taken from that,
-    where the authors of all these methods take them from the whole image.
+    The host cuts crops from whole photographs, as the authors of all these methods do; evaluations
+    see the centre square, resized to 256 pixels.
 
     Args:
-      config: What `base_config` made.
+      config: What `base_config` made of a method whose views are random resized crops.
       batch_size: Images of a batch.
       epochs: Length of the run.
       eval_every: Train steps between evaluations.
@@ -98,8 +98,7 @@ def imagenet(
     """
     config.batch_size = batch_size
     config.epochs = epochs
-    config.data.name = "imagenet2012"
-    config.data.image_size = 256  # Crops of 224 pixels are taken from this on the device.
+    config.data.update(name="imagenet2012", image_size=256, crop="host")
     config.evals.update(
         every=eval_every, test_split="validation", baselines=False, few_label=(0.01, 0.1)
     )

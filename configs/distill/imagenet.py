@@ -20,8 +20,7 @@ def get_config() -> ConfigDict:
     config = base_config("distill")
     config.batch_size = 4096
     config.epochs = 400.0
-    config.data.name = "imagenet2012"
-    config.data.image_size = 256  # Crops of 224 pixels are taken from this on the device.
+    config.data.update(name="imagenet2012", image_size=256, crop="host")
     config.model.update(name="resnet50", stem="imagenet", zero_init_residual=True, dtype="bfloat16")
     config.optimizer.update(
         name="lars",

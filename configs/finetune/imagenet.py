@@ -22,8 +22,7 @@ def get_config() -> ConfigDict:
     config = base_config("finetune")
     config.batch_size = 1024
     config.epochs = 60.0
-    config.data.name = "imagenet2012_subset/1pct"
-    config.data.image_size = 256  # Crops of 224 pixels are taken from this on the device.
+    config.data.update(name="imagenet2012_subset/1pct", image_size=256, crop="host")
     config.model.update(name="resnet50", stem="imagenet", zero_init_residual=True, dtype="bfloat16")
     config.optimizer.update(
         name="lars",
