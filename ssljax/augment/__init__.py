@@ -29,7 +29,7 @@ from ssljax.augment.pixels import check_bytes, normalize, to_float, to_tanh_rang
 from ssljax.augment.policy import ViewPolicy, view_from_config
 from ssljax.augment.presets import simclr
 from ssljax.augment.resample import resize
-from ssljax.augment.views import augment_view, center_view, multi_crop
+from ssljax.augment.views import augment_view, center_view, make_view, make_views
 
 __all__ = [
     "Geometry",
@@ -45,7 +45,8 @@ __all__ = [
     "example_keys",
     "fold_keys",
     "gaussian_blur",
-    "multi_crop",
+    "make_view",
+    "make_views",
     "normalize",
     "random_affine",
     "random_crop_with_padding",

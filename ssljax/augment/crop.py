@@ -184,9 +184,9 @@ def random_crop_with_padding(
     Reference:
       He et al., Deep Residual Learning for Image Recognition, 2016, section 4.2.
     """
-    shift = sample_shifts(keys, padding)
     if padding == 0:
         return images
+    shift = sample_shifts(keys, padding)
 
     def select(size: int, offset: Int[Array, " batch"]) -> Float[Array, "batch out in"]:
         # A row whose source lies in the padding selects nothing, which is the zero wanted.

@@ -1,6 +1,7 @@
 """Views of a batch of images, made as a policy describes."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import jax
 import numpy as np
@@ -55,6 +56,14 @@ def augment_view(
     else:
         views = _fit(views, policy.size, policy.size, policy.interpolation)
         views = random_crop_with_padding(fold_keys(keys, CROP), views, policy.crop_padding)
+    return _after_crop(policy, keys, views)
+
+
+def _after_crop(
+    policy: ViewPolicy,
+    keys: Key[Array, " batch"],
+    views: Float[Array, "batch height width channels"],
+) -> Float[Array, "batch height width channels"]:
     views = random_flip(fold_keys(keys, FLIP), views, policy.flip_p)
     views = color_jitter(
         fold_keys(keys, _JITTER),
@@ -82,23 +91,49 @@ def augment_view(
     return _normalize(policy, views)
 
 
-def multi_crop(
-    key: Key[Array, ""],
-    images: Num[Array | np.ndarray, "batch height width channels"],
-    policies: Sequence[tuple[ViewPolicy, int]],
+def make_view(
+    policy: ViewPolicy, key: Key[Array, ""], fields: Mapping[str, Any], number: int = 0
+) -> Float[Array, "batch size size channels"]:
+    """Makes one view of every record: as `augment_view`, or from what the host has cropped.
+
+    Args:
+      policy: What to do; static under `jax.jit`.
+      key: The key of this view at this step.
+      fields: Arrays of the records by name: "image", the images as bytes (uint8), or "crop0",
+        "crop1" and so on, a crop as bytes for each view.
+      number: Which of the crops is this view's.
+
+    Returns:
+      Views of `policy.size` squared, in [0, 1] unless the policy normalises.
+
+    Raises:
+      ValueError: If the pixels are not bytes, or the policy does not suit their size or channels.
+    """
+    if "image" in fields:
+        return augment_view(policy, key, fields["image"])
+    crops = fields[f"crop{number}"]
+    if crops.shape[1:3] != (policy.size, policy.size):
+        raise ValueError(
+            f"the crops of view {number} are {crops.shape[1:3]} pixels, not {policy.size} squared."
+        )
+    return _after_crop(policy, example_keys(key, crops.shape[0]), to_float(crops))
+
+
+def make_views(
+    key: Key[Array, ""], fields: Mapping[str, Any], policies: Sequence[tuple[ViewPolicy, int]]
 ) -> tuple[Float[Array, "batch _height _width channels"], ...]:
-    """Makes several views of every image, each with its own key.
+    """Makes several views of every record, each with its own key: see `make_view`.
 
     Args:
       key: The key of this step.
-      images: Images as bytes (uint8), the whole batch.
+      fields: As for `make_view`.
       policies: Policies, and how many views of each.
 
     Returns:
       The views, in the order of the policies.
 
     Raises:
-      ValueError: If the images are not bytes, or a policy does not suit their size or channels.
+      ValueError: If the pixels are not bytes, or a policy does not suit their size or channels.
 
     Reference:
       Caron et al., Unsupervised Learning of Visual Features by Contrasting Cluster Assignments,
@@ -106,7 +141,7 @@ def multi_crop(
     """
     views = [policy for policy, count in policies for _ in range(count)]
     return tuple(
-        augment_view(policy, jax.random.fold_in(key, i), images) for i, policy in enumerate(views)
+        make_view(policy, jax.random.fold_in(key, i), fields, i) for i, policy in enumerate(views)
     )
 
 

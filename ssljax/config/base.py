@@ -32,6 +32,8 @@ def base_config(method: str) -> ConfigDict:
             dir="",  # Empty: TFDS_DATA_DIR.
             split="train",
             cache="none",  # "device": the whole set lies on the devices.
+            # "host": views are cut from whole images there; "device": from images of image_size.
+            crop="device",
             image_size=32,
             channels=3,
             range=(),  # The numbers that are black and white; empty: by the images' type.

@@ -68,6 +68,7 @@ _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     ),
     "init.step": (_not_negative, "0 (the newest) or more"),
     "data.cache": (_one_of("none", "device"), '"none" or "device"'),
+    "data.crop": (_one_of("device", "host"), '"device" or "host"'),
     "data.image_size": (_positive, "a positive number of pixels"),
     "data.channels": (_positive, "a positive number"),
     "data.range": (
@@ -141,6 +142,11 @@ def check(config: ConfigDict) -> None:
             )
     if not config.steps and not config.epochs:
         raise UserError("config.steps and config.epochs are both 0: set one of them.")
+    if config.data.crop == "host" and config.data.cache == "device":
+        raise UserError(
+            "config.data.crop='host' cuts crops from files, and config.data.cache='device' keeps "
+            "none: set one of the two to its default."
+        )
     if "model.name" in values:
         _check_known("model.name", values, methods.REGISTRY[values["method.name"]].model_names())
     optimizers.read_settings(config.optimizer.to_dict())

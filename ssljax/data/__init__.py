@@ -4,6 +4,7 @@
 `load_all` reads it into memory, and `ssljax.data.device` brings batches to the mesh.
 """
 
+from ssljax.data.crops import Crop, HostCrops, host_crops, is_crop
 from ssljax.data.decode import CorruptImage, decode
 from ssljax.data.device import DeviceCache, Prefetch, gather, put_on_devices, to_global
 from ssljax.data.fields import Boxes, Clip, Field, Frame, Image, Label, Mask, MultiLabel, Parts
@@ -26,11 +27,13 @@ __all__ = [
     "Clip",
     "ClipFolder",
     "CorruptImage",
+    "Crop",
     "DeviceCache",
     "FewLabels",
     "Field",
     "FolderSource",
     "Frame",
+    "HostCrops",
     "Image",
     "Label",
     "Loader",
@@ -47,7 +50,9 @@ __all__ = [
     "decode",
     "fingerprint",
     "gather",
+    "host_crops",
     "index_batches",
+    "is_crop",
     "labelled_rows",
     "load_all",
     "open_builder",

@@ -11,18 +11,22 @@ import numpy as np
 from jaxtyping import UInt8
 
 from ssljax.data.fit import Resize, fit_pixels, place
+from ssljax.data.headers import ends_early, png_has_alpha
 
 Range = tuple[float, float]
 """The numbers that are black and white."""
 
-_JPEG_START = b"\xff\xd8"
-_JPEG_END = b"\xff\xd9"
-_JPEG_SCAN = 0xDA
-_PNG_START = b"\x89PNG\r\n\x1a\n"
-_PNG_END = b"\x00\x00\x00\x00IEND\xaeB`\x82"
-_PNG_COLOR_TYPE = slice(25, 26)
-_PNG_WITH_ALPHA = (b"\x04", b"\x06")
 _TIFF_STARTS = (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+")
+_FLAGS = {
+    (1, 1): cv2.IMREAD_GRAYSCALE,
+    (1, 2): cv2.IMREAD_REDUCED_GRAYSCALE_2,
+    (1, 4): cv2.IMREAD_REDUCED_GRAYSCALE_4,
+    (1, 8): cv2.IMREAD_REDUCED_GRAYSCALE_8,
+    (3, 1): cv2.IMREAD_COLOR,
+    (3, 2): cv2.IMREAD_REDUCED_COLOR_2,
+    (3, 4): cv2.IMREAD_REDUCED_COLOR_4,
+    (3, 8): cv2.IMREAD_REDUCED_COLOR_8,
+}
 _NPY_START = b"\x93NUMPY"
 
 # Images are decoded in parallel by our own threads, so OpenCV must not start more.
@@ -128,9 +132,27 @@ def open_image(
 def has_alpha(image: bytes | np.ndarray) -> bool:
     """Whether an image has an alpha channel; known of pixels and of PNG, else False."""
     if isinstance(image, bytes):
-        png = image.startswith(_PNG_START) and not isinstance(image, FloatPNG)
-        return png and image[_PNG_COLOR_TYPE] in _PNG_WITH_ALPHA
+        return png_has_alpha(image) and not isinstance(image, FloatPNG)
     return image.ndim == 3 and image.shape[2] == 4
+
+
+def open_reduced(
+    image: bytes, *, channels: int, factor: int
+) -> UInt8[np.ndarray, "height width {channels}"]:
+    """Decodes a JPEG to a part of its size, which costs less than decoding it whole.
+
+    Args:
+      image: The file.
+      channels: 1 or 3, as for `open_image`.
+      factor: Height and width are divided by this and rounded up: 1, 2, 4 or 8.
+
+    Returns:
+      The pixels.
+
+    Raises:
+      CorruptImage: The bytes cannot be decoded, or end too early.
+    """
+    return _decode_bytes(image, channels, factor)
 
 
 def open_stored(data: bytes) -> np.ndarray:
@@ -142,7 +164,7 @@ def open_stored(data: bytes) -> np.ndarray:
     """
     if data.startswith(_NPY_START):
         return _open_npy(data)
-    stored = None if _ends_early(data) else _open(data, cv2.IMREAD_UNCHANGED)
+    stored = None if ends_early(data) else _open(data, cv2.IMREAD_UNCHANGED)
     if stored is None:
         raise CorruptImage("OpenCV cannot decode it whole")
     if stored.ndim == 3 and stored.shape[2] in (3, 4):
@@ -161,7 +183,7 @@ def _open_npy(data: bytes) -> np.ndarray:
 
 
 def _open_float_png(data: FloatPNG) -> np.ndarray:
-    stored = None if _ends_early(data) else _open(data, cv2.IMREAD_UNCHANGED)
+    stored = None if ends_early(data) else _open(data, cv2.IMREAD_UNCHANGED)
     if stored is None or stored.dtype != np.uint8 or stored.shape[2:] != (4,):
         raise CorruptImage("it is no PNG of four channels, which a float image is stored as")
     return cv2.cvtColor(stored, cv2.COLOR_BGRA2RGBA).view(np.float32)
@@ -187,10 +209,10 @@ def _open_tiff(data: bytes) -> np.ndarray:
     raise Misfit(f"is a TIFF with the axes {axes}: store height, width and channels, or pages")
 
 
-def _decode_bytes(data: bytes, channels: int) -> np.ndarray:
-    if _ends_early(data):
+def _decode_bytes(data: bytes, channels: int, factor: int = 1) -> np.ndarray:
+    if ends_early(data):
         raise CorruptImage("the file ends before the image does")
-    pixels = _open(data, cv2.IMREAD_COLOR if channels == 3 else cv2.IMREAD_GRAYSCALE)
+    pixels = _open(data, _FLAGS[channels, factor])
     if pixels is None and data.startswith(_TIFF_STARTS):
         # TIFF alone holds numbers of other types, which OpenCV gives as they are or not at all.
         stored = _open(data, cv2.IMREAD_UNCHANGED)
@@ -237,33 +259,6 @@ def _to_bytes(
             " them to that range, or give the numbers that are black and white in config.data.range"
         )
     return np.rint(values * 255).astype(np.uint8)
-
-
-def _ends_early(data: bytes) -> bool:
-    """Checks for the end mark, since some versions of OpenCV fill what is missing with grey."""
-    if data.startswith(_JPEG_START):
-        if data.endswith(_JPEG_END):
-            return False
-        return data.rfind(_JPEG_END, _jpeg_scan_start(data)) < 0
-    if data.startswith(_PNG_START):
-        return data.rfind(_PNG_END) < 0
-    return False
-
-
-def _jpeg_scan_start(data: bytes) -> int:
-    """The place of the first scan; an end mark before it belongs to an embedded thumbnail.
-
-    Inside a scan the bytes FF D9 can only be the end mark (ITU T.81, B.1.1.2 and B.1.1.5).
-    """
-    place = 2
-    while place + 4 <= len(data):
-        if data[place] != 0xFF or data[place + 1] in (0x00, 0xFF):
-            place += 1
-        elif data[place + 1] == _JPEG_SCAN:
-            return place
-        else:
-            place += 2 + int.from_bytes(data[place + 2 : place + 4], "big")
-    return len(data)
 
 
 def _convert_channels(

@@ -13,12 +13,10 @@ from jaxtyping import Float32, Int32, UInt8
 
 from ssljax.data.decode import Misfit, Range, open_image, open_stored
 from ssljax.data.fit import Placement, Resize, fit_boxes, fit_mask, fit_pixels, place
+from ssljax.data.headers import png_has_palette
 
 NOTHING = -1
 """What stands in an array for what is not there."""
-
-_PALETTE = 3
-_PNG_COLOR_TYPE = 25
 
 
 @dataclasses.dataclass(frozen=True)
@@ -134,9 +132,9 @@ class Label:
 
     def decode(
         self, raw: int | None, frame: Frame, seen: tuple[int, int] | None = None
-    ) -> np.int32:
+    ) -> Int32[np.ndarray, ""]:
         """The class; -1 where there is none."""
-        return np.int32(NOTHING if raw is None else raw)
+        return np.array(NOTHING if raw is None else raw, np.int32)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -333,7 +331,7 @@ def _check_range(values: np.ndarray, classes: int, what: str) -> None:
 def _open_mask(raw: bytes | np.ndarray) -> np.ndarray:
     if isinstance(raw, np.ndarray):
         values = raw
-    elif raw[_PNG_COLOR_TYPE : _PNG_COLOR_TYPE + 1] == bytes([_PALETTE]) and raw[1:4] == b"PNG":
+    elif png_has_palette(raw):
         values = _palette_numbers(raw)
     else:
         values = open_stored(raw)

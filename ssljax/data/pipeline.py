@@ -11,6 +11,7 @@ import grain
 import numpy as np
 from jaxtyping import Int32
 
+from ssljax.data.crops import Crop, HostCrops
 from ssljax.data.decode import Range
 from ssljax.data.fields import Frame
 from ssljax.data.fit import Resize
@@ -46,6 +47,7 @@ class Loader:
         threads: int | None = None,
         prefetch: int = 2,
         max_corrupt: int = 0,
+        crops: Sequence[Crop] = (),
     ) -> None:
         """Plans the stream; nothing is read yet.
 
@@ -63,6 +65,8 @@ class Loader:
             most 16.
           prefetch: Steps that are kept ready, from 0.
           max_corrupt: How many different images may be corrupt.
+          crops: What is cut from each image in its place, instead of bringing it to one size: see
+            `ssljax.data.crops`.
 
         Raises:
           UserError: The set is smaller than a batch.
@@ -76,7 +80,9 @@ class Loader:
         self._tasks = [places[i : i + rows_per_task] for i in range(0, len(places), rows_per_task)]
         self._threads = default_threads() if threads is None else threads
         self._prefetch = prefetch
-        self._reader = Reader(source, Frame(image_size, channels, resize, value_range), max_corrupt)
+        frame = Frame(image_size, channels, resize, value_range)
+        cut = HostCrops(crops, seed) if crops else None
+        self._reader = Reader(source, frame, max_corrupt, cut)
 
     @property
     def batches_per_epoch(self) -> int:
@@ -97,7 +103,8 @@ class Loader:
         Yields:
           "index", int32 (rows, U), the places in the source; and an array for each field of the
           source, (rows, U, ...): "image", uint8 (rows, U, H, W, C), and, if the source has labels,
-          "label", int32 (rows, U), for most.
+          "label", int32 (rows, U), for most. With crops the fields "crop0", "crop1" and so on
+          stand in the place of "image".
 
         Raises:
           UserError: Too many images are corrupt, or one has the wrong size.
@@ -117,12 +124,17 @@ class Loader:
 
     def _load(self, task: int) -> Batch:
         step, part = divmod(task, len(self._tasks))
-        indices = self._order.indices(step, self._tasks[part])
+        places = self._tasks[part]
+        indices = self._order.indices(step, places)
+        updates = indices.shape[1]
         flat = indices.ravel().tolist()
         records = self._reader.source.read_many(flat)
         batch = self._reader.empty(len(flat))
         for place, (index, record) in enumerate(zip(flat, records, strict=True)):
-            for name, decoded in self._reader.read_or_next(index, record).items():
+            row, update = divmod(place, updates)
+            number = step * updates + update
+            read = self._reader.read_or_next(index, record, number, places[row])
+            for name, decoded in read.items():
                 batch[name][place] = decoded
         return {"index": indices} | {
             name: array.reshape(*indices.shape, *array.shape[1:]) for name, array in batch.items()

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from ssljax.data.crops import HostCrops
 from ssljax.data.decode import CorruptImage, Misfit, has_alpha
 from ssljax.data.fields import Frame, decode_record, empty_batch
 from ssljax.data.sources.base import Record, Source
@@ -23,16 +24,22 @@ class Reader:
     the run ends with a `UserError` that names them.
     """
 
-    def __init__(self, source: Source, frame: Frame, max_corrupt: int) -> None:
+    def __init__(
+        self, source: Source, frame: Frame, max_corrupt: int, crops: HostCrops | None = None
+    ) -> None:
         """Keeps the settings.
 
         Args:
           source: Where the records are.
           frame: What the images are brought to.
           max_corrupt: How many different records may be corrupt.
+          crops: What is cut from the images, in place of the images.
         """
         self.source = source
-        self._fields = source.fields
+        self._fields = dict(source.fields)
+        self._crops = crops
+        if crops is not None:
+            del self._fields["image"]
         self._frame = frame
         self._max_corrupt = max_corrupt
         self._corrupt: dict[int, str] = {}
@@ -46,14 +53,21 @@ class Reader:
 
     def empty(self, *rows: int) -> dict[str, np.ndarray]:
         """Arrays for so many records, filled with what stands for none: see `empty_batch`."""
-        return empty_batch(self._fields, self._frame, *rows)
+        cut = {} if self._crops is None else self._crops.fields(self._frame)
+        return empty_batch(self._fields, self._frame, *rows) | {
+            name: np.zeros((*rows, *shape), np.uint8) for name, shape in cut.items()
+        }
 
-    def read(self, index: int, record: Record) -> dict[str, np.ndarray] | None:
+    def read(
+        self, index: int, record: Record, batch: int = 0, row: int = 0
+    ) -> dict[str, np.ndarray] | None:
         """Decodes one record.
 
         Args:
           index: Its place in the source.
           record: What was read there.
+          batch: For which batch of the run, where crops are drawn.
+          row: For which place in the global batch, likewise.
 
         Returns:
           An array for each field, or None when a picture is corrupt.
@@ -66,7 +80,10 @@ class Reader:
         if not self._met_alpha and "image" in record and has_alpha(record["image"]):
             self._tell_alpha(index)
         try:
-            return decode_record(self._fields, record, self._frame)
+            decoded = decode_record(self._fields, record, self._frame)
+            if self._crops is not None:
+                decoded |= self._crops.cut(record["image"], self._frame, batch, row)
+            return decoded
         except CorruptImage as error:
             self._report(index, error)
             return None
@@ -78,12 +95,16 @@ class Reader:
                 " 'pad' or 'exact', or config.data.image_size to the size of the images."
             ) from error
 
-    def read_or_next(self, index: int, record: Record) -> dict[str, np.ndarray]:
+    def read_or_next(
+        self, index: int, record: Record, batch: int, row: int
+    ) -> dict[str, np.ndarray]:
         """Decodes one record, or the first sound one after it.
 
         Args:
           index: The place of the record in the source.
           record: The record.
+          batch: As for `read`.
+          row: Likewise.
 
         Returns:
           An array for each field.
@@ -95,7 +116,7 @@ class Reader:
         for place in range(index, index + size):
             if place != index:
                 record = self.source.read(place % size)
-            decoded = self.read(place % size, record)
+            decoded = self.read(place % size, record, batch, row)
             if decoded is not None:
                 return decoded
         raise UserError(

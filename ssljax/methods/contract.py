@@ -16,7 +16,7 @@ from flax import struct
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 from ml_collections import ConfigDict
 
-from ssljax import models
+from ssljax import augment, models
 
 PyTree = Any
 Batch = Mapping[str, Mapping[str, Array]]
@@ -208,6 +208,8 @@ class Method:
       players: In the order of their updates.
       phases: Static schedule of graphs; empty if the graph never changes. For each of them the
         method is built anew, see `Task.phase`.
+      policies: Of its views, and how many views of each, in the order of `augment.make_views`, so
+        that the host can cut them; empty if the views are no crops of one image each.
       evaluated: The name, in every table of scores, of the network that `features` reads.
       class_names: Names of the classes whose scores are the feature "logits", in their order; empty
         without a classifier.
@@ -215,6 +217,7 @@ class Method:
 
     players: Sequence[Player] = ()
     phases: Sequence[Phase] = ()
+    policies: Sequence[tuple[augment.ViewPolicy, int]] = ()
     evaluated: str = "online encoder"
     class_names: tuple[str, ...] = ()
 

@@ -6,17 +6,15 @@ from ml_collections import ConfigDict
 
 
 def data(config: ConfigDict, name: str = "imagenet2012") -> None:
-    """Stores every image as its centre square, resized to 256 pixels.
+    """Has the host cut crops from whole photographs, as the authors of all these methods do.
 
-    Crops of 224 pixels are taken from that on the device, where the authors of all these methods
-    take them from the whole image.
+    Evaluations see the centre square, resized to 256 pixels.
 
     Args:
-      config: What `base_config` made.
+      config: What `base_config` made of a method whose views are random resized crops.
       name: The TFDS name of the set, or of a part of it.
     """
-    config.data.name = name
-    config.data.image_size = 256
+    config.data.update(name=name, image_size=256, crop="host")
 
 
 def pretraining(

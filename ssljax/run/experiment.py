@@ -73,6 +73,11 @@ class Experiment:
             if self.task.source is not None:
                 taken = pretrained.abstract_state(self.task.source)
                 jax.eval_shape(self._start_from, abstract, taken)
+        self._crops: tuple[data.Crop, ...] = ()
+        if config.data.crop == "host":
+            self._crops = data.host_crops(
+                self.method.policies, self.source.fields, config.method.name
+            )
         self.shardings = mesh.state_shardings(self.mesh, abstract)
         self.abstract_state: TrainState = jax.tree.map(
             lambda x, s: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s),
@@ -160,8 +165,12 @@ class Experiment:
             for phase in phases:
                 jax.eval_shape(self.step(phase), self.abstract_state, self._abstract_batch())
 
+    @property
+    def _fed(self) -> tuple[ConfigDict, feeds.Sources, int, Mesh, tuple[data.Crop, ...]]:
+        return self.config, self.sources, self.batches_per_step, self.mesh, self._crops
+
     def _abstract_batch(self) -> PyTree:
-        return feeds.abstract_batch(self.config, self.sources, self.batches_per_step, self.mesh)
+        return feeds.abstract_batch(*self._fed)
 
     @functools.cached_property
     def fingerprint(self) -> dict[str, Any]:
@@ -224,7 +233,7 @@ class Experiment:
 
     def stream(self) -> feeds.Stream:
         """Opens the training data, streamed from the host or held on the devices."""
-        return feeds.open_stream(self.config, self.sources, self.batches_per_step, self.mesh)
+        return feeds.open_stream(*self._fed)
 
 
 @contextlib.contextmanager

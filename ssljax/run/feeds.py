@@ -6,7 +6,7 @@ import contextlib
 import dataclasses
 import functools
 import logging
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -120,7 +120,13 @@ def _seen(config: ConfigDict, keys: ConfigDict, feed: Feed, whole: data.Source) 
     return source
 
 
-def abstract_batch(config: ConfigDict, sources: Sources, updates: int, on: Mesh) -> PyTree:
+def abstract_batch(
+    config: ConfigDict,
+    sources: Sources,
+    updates: int,
+    on: Mesh,
+    crops: Sequence[data.Crop] = (),
+) -> PyTree:
     """Shapes and types of what the step is fed: see `data.Loader.iterate`.
 
     Args:
@@ -128,29 +134,41 @@ def abstract_batch(config: ConfigDict, sources: Sources, updates: int, on: Mesh)
       sources: What `open_sources` gave.
       updates: Batches in one train step.
       on: The mesh.
+      crops: What the host cuts from each image, in place of the images.
     """
     placed = mesh.batch_sharding(on)
     batch = {}
     for name, feed in methods.feeds(config).items():
-        shapes = _shapes(section(config, feed), sources.fed[name])
+        shapes = _shapes(section(config, feed), sources.fed[name], crops)
         batch[name] = {
             field: jax.ShapeDtypeStruct(
-                (config.batch_size, updates, *shapes[field][0]), shapes[field][1], sharding=placed
+                (config.batch_size, updates, *shape), dtype, sharding=placed
             )
-            for field in feed.fields
-            if field in shapes
+            for field, (shape, dtype) in _wanted(feed, shapes).items()
         }
     return batch
 
 
-def _shapes(keys: ConfigDict, source: data.Source) -> dict[str, tuple[tuple[int, ...], Any]]:
+def _shapes(
+    keys: ConfigDict, source: data.Source, crops: Sequence[data.Crop] = ()
+) -> dict[str, tuple[tuple[int, ...], Any]]:
     """Shape and type of each field of one record."""
     frame = data.Frame(keys.image_size, keys.channels, keys.resize, tuple(keys.range) or None)
     fields = {name: (field.shape(frame), field.dtype) for name, field in source.fields.items()}
+    if crops:
+        del fields["image"]
+        cut = data.HostCrops(crops, 0).fields(frame)
+        fields |= {name: (shape, np.uint8) for name, shape in cut.items()}
     return {"index": ((), np.int32), **fields}
 
 
-def open_stream(config: ConfigDict, sources: Sources, updates: int, on: Mesh) -> Stream:
+def open_stream(
+    config: ConfigDict,
+    sources: Sources,
+    updates: int,
+    on: Mesh,
+    crops: Sequence[data.Crop] = (),
+) -> Stream:
     """Opens the training data, streamed from the host or held on the devices.
 
     Args:
@@ -158,9 +176,10 @@ def open_stream(config: ConfigDict, sources: Sources, updates: int, on: Mesh) ->
       sources: What `open_sources` gave.
       updates: Batches in one train step.
       on: The mesh.
+      crops: What the host cuts from each image, in place of the images.
     """
     parts = {
-        name: _open_part(config, feed, sources.fed[name], config.seed + number, updates, on)
+        name: _open_part(config, feed, sources.fed[name], config.seed + number, updates, on, crops)
         for number, (name, feed) in enumerate(methods.feeds(config).items())
     }
 
@@ -184,7 +203,13 @@ class _Part(NamedTuple):
 
 
 def _open_part(
-    config: ConfigDict, feed: Feed, source: data.Source, seed: int, updates: int, on: Mesh
+    config: ConfigDict,
+    feed: Feed,
+    source: data.Source,
+    seed: int,
+    updates: int,
+    on: Mesh,
+    crops: Sequence[data.Crop],
 ) -> _Part:
     keys = section(config, feed)
     order: dict[str, Any] = dict(
@@ -201,7 +226,7 @@ def _open_part(
             lambda constants, placed: _wanted(feed, data.gather(constants, placed)),
             lambda step: data.index_batches(size, start_step=step, **order),
         )
-    loader = data.Loader(source, prefetch=keys.prefetch, **reading(keys), **order)
+    loader = data.Loader(source, prefetch=keys.prefetch, crops=crops, **reading(keys), **order)
 
     def host(step: int) -> Generator[PyTree, None, None]:
         with contextlib.closing(loader.iterate(step)) as batches:
@@ -229,7 +254,11 @@ def reading(keys: ConfigDict) -> dict[str, Any]:
 
 
 def _wanted(feed: Feed, batch: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: array for name, array in batch.items() if name in feed.fields}
+    """The fields that a feed reads; of its images there may be the crops instead."""
+    wanted = {name: array for name, array in batch.items() if name in feed.fields}
+    if "image" in feed.fields and "image" not in batch:
+        wanted |= {name: array for name, array in batch.items() if data.is_crop(name)}
+    return wanted
 
 
 def _together(

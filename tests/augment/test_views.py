@@ -15,7 +15,7 @@ from ssljax.augment import (
     augment_view,
     center_view,
     example_keys,
-    multi_crop,
+    make_views,
     normalize,
     random_affine,
     simclr,
@@ -64,7 +64,7 @@ def test_only_bytes_are_made_views_of(images, key, dtype):
     wrong = (images / 255.0).astype(dtype)
     for make in (
         lambda: augment_view(NOTHING, key, wrong),
-        lambda: multi_crop(key, wrong, [(NOTHING, 2)]),
+        lambda: make_views(key, {"image": wrong}, [(NOTHING, 2)]),
         lambda: center_view(NOTHING, wrong),
         lambda: to_tanh_range(wrong),
     ):
@@ -147,9 +147,9 @@ def test_switching_one_operation_leaves_the_draws_of_the_others(images, key):
     np.testing.assert_allclose(gray[..., 0], plain @ [0.2989, 0.587, 0.114], atol=1e-5)
 
 
-def test_multi_crop_makes_each_view_with_its_own_key(images, key):
+def test_make_views_makes_each_view_with_its_own_key(images, key):
     large, local = ViewPolicy(20), ViewPolicy(8, crop_scale=(0.05, 0.14))
-    views = jax.jit(lambda k, x: multi_crop(k, x, [(large, 1), (local, 2)]))(key, images)
+    views = jax.jit(lambda k, x: make_views(k, {"image": x}, [(large, 1), (local, 2)]))(key, images)
     assert [view.shape[1] for view in views] == [20, 8, 8]
     for i, view in enumerate(views):
         policy = large if i == 0 else local
@@ -211,3 +211,16 @@ def test_views_compile_for_accelerators(images, key):
     )(jax.random.key_data(key), images)
     assert program.platforms == ("tpu", "cuda")
     assert program.out_avals[0].shape == (16, 20, 20, 3)
+
+
+def test_what_the_host_has_cropped_is_not_cropped_again():
+    policy = dataclasses.replace(simclr(8), mean=(0.5,), std=(0.5,))
+    crops = np.random.default_rng(0).integers(0, 256, (2, 6, 8, 8, 3), np.uint8)
+    key = jax.random.key(0)
+    views = make_views(key, {"crop0": crops[0], "crop1": crops[1]}, [(policy, 2)])
+    uncropped = dataclasses.replace(policy, crop_scale=None)
+    for i, view in enumerate(views):
+        expected = augment_view(uncropped, jax.random.fold_in(key, i), crops[i])
+        np.testing.assert_array_equal(view, expected)
+    with pytest.raises(ValueError, match="crops of view 0 are"):
+        make_views(key, {"crop0": crops[0, :, :7]}, [(policy, 1)])

@@ -103,7 +103,7 @@ class DINO(Method):
 
     def views(self, key: PRNGKeyArray, batch: Batch) -> PyTree:
         """Makes two large crops of every image, one of either kind, and then the small ones."""
-        return augment.multi_crop(key, batch["images"]["image"], self.policies)
+        return augment.make_views(key, batch["images"], self.policies)
 
     def loss(self, params: PyTree, turn: Turn) -> tuple[Array, Aux]:
         """Cross-entropy of all student crops with the teacher's other large crop."""

@@ -42,7 +42,8 @@ class MultiCrop(Method):
         method = config.method
         self.config = method
         self._view = augment.view_from_config(method.view)
-        self._local_view = augment.view_from_config(method.local_view)
+        local_view = augment.view_from_config(method.local_view)
+        self.policies = [(self._view, 2), (local_view, method.local_crops)]
         self.image_shape = (self._view.size, self._view.size, task.image_shape[-1])
         self.network = models.EncoderWithHeads(
             encoder=models.encoder_from_config(config.model),
@@ -57,8 +58,7 @@ class MultiCrop(Method):
 
     def crops(self, key: PRNGKeyArray, batch: Batch) -> tuple[Array, ...]:
         """Makes two large crops of every image, and then the small ones."""
-        policies = [(self._view, 2), (self._local_view, self.config.local_crops)]
-        return augment.multi_crop(key, batch["images"]["image"], policies)
+        return augment.make_views(key, batch["images"], self.policies)
 
     def features(self, state: TrainState, images: Array) -> dict[str, Array]:
         """Every output of encoder and projector on the whole images."""

@@ -57,9 +57,10 @@ class TwoView(Method):
             )
         twice = "view" in config.method
         names = ("view",) if twice else ("view1", "view2")
-        self._views = [augment.view_from_config(config.method[name]) for name in names]
-        self._draws = 2 if twice else 1
-        size = self._views[0].size
+        views = [augment.view_from_config(config.method[name]) for name in names]
+        self.policies = [(view, 2 if twice else 1) for view in views]
+        self._view = views[0]
+        size = self._view.size
         self.image_shape = (size, size, task.image_shape[-1])
         online = models.encoder_from_config(config.model, **encoder)
         self.network = models.EncoderWithHeads(online, projector, predictor)
@@ -79,8 +80,7 @@ class TwoView(Method):
 
     def views(self, key: PRNGKeyArray, batch: Batch) -> PyTree:
         """Makes two views of every image."""
-        policies = [(view, self._draws) for view in self._views]
-        return augment.multi_crop(key, batch["images"]["image"], policies)
+        return augment.make_views(key, batch["images"], self.policies)
 
     def loss(self, params: PyTree, turn: Turn) -> tuple[Array, Aux]:
         """The method's own loss of its two views; see `contract.Loss`."""
@@ -89,5 +89,5 @@ class TwoView(Method):
     def features(self, state: TrainState, images: Array) -> dict[str, Array]:
         """Every output of the online network on the whole images."""
         return passes.features(
-            self.network, state.params["online"], state.variables["online"], self._views[0], images
+            self.network, state.params["online"], state.variables["online"], self._view, images
         )

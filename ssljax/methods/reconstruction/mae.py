@@ -48,6 +48,7 @@ class MAE(Method):
             )
         self.normalize_pixels = method.normalize_pixels
         self.view = augment.view_from_config(method.view)
+        self.policies = [(self.view, 1)]
         self.image_shape = (self.view.size, self.view.size, task.image_shape[-1])
         self.network = models.MaskedAutoencoder(
             encoder=encoder.clone(
@@ -69,7 +70,7 @@ class MAE(Method):
 
     def views(self, key: PRNGKeyArray, batch: Batch) -> PyTree:
         """Makes one view of every image."""
-        return augment.augment_view(self.view, key, batch["images"]["image"])
+        return augment.make_view(self.view, key, batch["images"])
 
     def loss(self, params: PyTree, turn: Turn) -> tuple[Array, Aux]:
         """Squared error of the hidden patches, which differ in every example and step."""

@@ -66,6 +66,7 @@ class Distill(Method):
         self.num_classes: int = teacher.num_classes
         self.temperature, self.alpha = method.temperature, method.alpha
         self.view = augment.view_from_config(method.view)
+        self.policies = [(self.view, 1)]
         for key in ("mean", "std"):
             own, wanted = getattr(self.view, key), getattr(teacher.view, key)
             if own != wanted:
@@ -99,8 +100,8 @@ class Distill(Method):
         return state.replace(memory={"teacher": params, "teacher_variables": variables})
 
     def views(self, key: PRNGKeyArray, batch: Batch) -> PyTree:
-        """Makes one view of every image; with the labels if they are read."""
-        views = {"image": augment.augment_view(self.view, key, batch["images"]["image"])}
+        """Makes one view of every image, with the labels if they are read."""
+        views = {"image": augment.make_view(self.view, key, batch["images"])}
         if self.alpha == 1:
             return views
         labels = batch["images"]["label"]

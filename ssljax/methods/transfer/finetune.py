@@ -58,6 +58,7 @@ class Finetune(Method):
             raise ValueError("Fine-tuning needs a data set with labels: choose another data.name.")
         self.num_classes, self.class_names = task.num_classes, task.class_names
         self.view = augment.view_from_config(config.method.view)
+        self.policies = [(self.view, 1)]
         self.image_shape = (self.view.size, self.view.size, task.image_shape[-1])
         self.network = models.Classifier(
             encoder=models.encoder_from_config(config.model),
@@ -89,7 +90,7 @@ class Finetune(Method):
 
     def views(self, key: PRNGKeyArray, batch: Batch) -> PyTree:
         """Makes one view of every image, and adds the labels."""
-        view = augment.augment_view(self.view, key, batch["images"]["image"])
+        view = augment.make_view(self.view, key, batch["images"])
         return {"image": view, "label": batch["images"]["label"]}
 
     def loss(self, params: PyTree, turn: Turn) -> tuple[Array, Aux]:

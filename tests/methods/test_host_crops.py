@@ -1,0 +1,49 @@
+"""Methods make the same views of what the host has cropped as of whole images."""
+
+import pathlib
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from ssljax import data, methods
+from ssljax.config import check, file
+from ssljax.methods.contract import Task
+
+CONFIGS = sorted((pathlib.Path(__file__).parents[2] / "configs").glob("*/imagenet.py"))
+STARTS_FROM_A_RUN = ("distill", "finetune")
+
+
+def test_there_are_configs():
+    assert len(CONFIGS) >= 13
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.parent.name)
+def test_views_are_the_same_wherever_they_are_cut(path):
+    config = file.load(str(path))
+    check(config)
+    assert config.data.crop == "host"
+    if path.parent.name in STARTS_FROM_A_RUN:
+        return
+    config.model.name = "vit_mini" if config.model.name.startswith("vit") else "small"
+    if config.model.name == "vit_mini":
+        config.model.heads = 2
+    side, count = config.data.image_size, 2
+    task = Task(
+        image_shape=(side, side, 3),
+        batch_size=config.batch_size,
+        total_steps=1000,
+        steps_per_epoch=100,
+        num_images=100 * config.batch_size,
+    )
+    method = methods.build(config, task)
+    crops = data.host_crops(method.policies, {"image": data.Image()}, config.method.name)
+    cut = data.HostCrops(crops, 0).fields(data.Frame(side, 3))
+    index = jax.ShapeDtypeStruct((count,), jnp.int32)
+    image = jax.ShapeDtypeStruct((count, side, side, 3), jnp.uint8)
+    cropped = {name: jax.ShapeDtypeStruct((count, *shape), np.uint8) for name, shape in cut.items()}
+    views = jax.eval_shape(method.views, jax.random.key(0), {"image": image, "index": index})
+    from_crops = jax.eval_shape(method.views, jax.random.key(0), {"index": index, **cropped})
+    assert from_crops == views
+    assert len(crops) >= 1
