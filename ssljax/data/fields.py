@@ -196,8 +196,11 @@ class Mask:
                 "has a mask of {}x{} pixels, and the image has {}x{}".format(*values.shape, *seen)
             )
         mask = np.where(values == self.void, NOTHING, values.astype(np.int32))
+        inside = values[values != self.void]
         if self.classes:
-            _check_range(values[mask != NOTHING], self.classes, f"outside the void {self.void}")
+            _check_range(inside, self.classes, f"outside the void {self.void} the number")
+        elif inside.size and inside.min() < 0:
+            raise Misfit(f"has a mask with the number {inside.min()}: classes are numbered from 0")
         return fit_mask(mask, frame.place(*values.shape), frame.size, NOTHING)
 
 

@@ -37,6 +37,8 @@ def test_every_config_passes_its_own_checks_and_says_how_to_run_it(path):
         ("epochs", float("nan"), "0 or more"),
         ("seed", -1, "from 0 to"),
         ("data.channels", 0, "a positive number"),
+        ("data.range", (3, 3), "the numbers that are black and white"),
+        ("data.crop", "both", "host"),
         ("data.cache", "gpu", '"none" or "device"'),
         ("data.name", "", "a data set's name"),
         ("evals.final", ("knn", "fit"), "some of"),

@@ -27,6 +27,16 @@ def _png(values):
     return cv2.imencode(".png", values)[1].tobytes()
 
 
+def _npy(values):
+    out = io.BytesIO()
+    np.save(out, values)
+    return out.getvalue()
+
+
+def _tiff(values):
+    return cv2.imencode(".tiff", values)[1].tobytes()
+
+
 def _random(*shape):
     return np.random.default_rng(0).integers(0, 256, shape, np.uint8)
 
@@ -74,6 +84,22 @@ def test_a_mask_holds_its_numbers_and_the_void_is_minus_one(dtype):
     np.testing.assert_array_equal(Mask().decode(_png(values), _FRAME, (8, 8)), expected)
 
 
+@pytest.mark.parametrize("store", [_npy, _tiff])
+@pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.int32])
+def test_masks_may_be_arrays_and_tiffs(store, dtype):
+    values = np.arange(64).reshape(8, 8).astype(dtype)
+    decoded = Mask(void=63).decode(store(values), _FRAME, (8, 8))
+    expected = np.where(values == 63, -1, values.astype(np.int32))
+    np.testing.assert_array_equal(decoded, expected)
+    with pytest.raises(Misfit, match="mask of 8x8 pixels, and the image has 8x9"):
+        Mask().decode(store(values), _FRAME, (8, 9))
+
+
+def test_a_negative_number_is_no_class():
+    with pytest.raises(Misfit, match="mask with the number -3"):
+        Mask().decode(_npy(np.full((8, 8), -3)), _FRAME, (8, 8))
+
+
 def test_a_palette_gives_its_numbers():
     values = _random(8, 8) % 21
     picture = Pillow.fromarray(values, "P")
@@ -89,7 +115,7 @@ def test_a_mask_that_does_not_belong_to_its_image_is_told():
     with pytest.raises(Misfit, match="mask of 8x9 pixels, and the image has 8x8"):
         Mask().decode(_png(_random(8, 9)), _FRAME, (8, 8))
     values = np.full((8, 8), 21, np.uint8)
-    with pytest.raises(Misfit, match="outside the void 255 21, and there are 21 classes"):
+    with pytest.raises(Misfit, match="the void 255 the number 21, and there are 21 classes"):
         Mask(classes=21).decode(_png(values), _FRAME, (8, 8))
     with pytest.raises(Misfit, match="one whole number a pixel"):
         Mask().decode(_png(_random(8, 8, 3)), _FRAME, (8, 8))

@@ -111,7 +111,7 @@ def test_two_images_of_one_name_are_told(tmp_path):
     ("mask", "told"),
     [
         (np.zeros((_SIDE, _SIDE), np.uint8), "0.png has a mask of 16x16 pixels, .* has 16x32"),
-        (np.full((_SIDE, 2 * _SIDE), 9, np.uint8), "0.png has outside the void 255 9, and there"),
+        (np.full((_SIDE, 2 * _SIDE), 9, np.uint8), "0.png has outside the void 255 the number 9,"),
     ],
 )
 def test_a_mask_that_does_not_fit_is_told(tmp_path, mask, told):
