@@ -15,7 +15,7 @@ from ssljax.methods.adversarial.cgan import CGAN
 from ssljax.methods.adversarial.dcgan import DCGAN
 from ssljax.methods.adversarial.game import keys_beside
 from ssljax.methods.adversarial.sngan import SNGAN
-from ssljax.methods.contract import Task
+from ssljax.methods.contract import Task, Turn
 from ssljax.models.layers.spectral_norm import power_iteration
 
 
@@ -58,7 +58,7 @@ def test_the_discriminator_moves_first_each_time_on_fresh_data_and_the_generator
             views = {"image": images[:, update].astype(jnp.float32) / 127.5 - 1}
             params = by_hand.params[player.name]
             (loss, aux), grads = jax.value_and_grad(player.loss, has_aux=True)(
-                params, by_hand, views, key, {}
+                params, Turn(by_hand, views, key)
             )
             params = jax.tree.map(lambda p, g: p - gans.RATE * g, params, grads)
             by_hand = by_hand.replace(

@@ -99,7 +99,7 @@ def test_updates_of_two_batches_take_each_image_once_and_the_generator_rests(mon
         for number in numbers:
             views = {"image": images[:, number].astype(jnp.float32) / 127.5 - 1}
             (loss, aux), gradient = gradients[player.name](
-                params, state, views, jax.random.fold_in(key, number), {}
+                params, Turn(state, views, jax.random.fold_in(key, number))
             )
             losses.append(float(loss))
             grads.append(gradient)

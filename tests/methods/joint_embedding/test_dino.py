@@ -195,7 +195,7 @@ def test_embedding_std_is_that_of_the_unit_bottleneck(at_start):
 
 def test_images_that_are_all_alike_are_told_as_collapsed(method, start):
     alike = tuple(jnp.broadcast_to(view[:1], view.shape) for view in VIEWS)
-    _, aux = jax.jit(method.loss)(start.params["online"], start, alike, jax.random.key(0), {})
+    _, aux = jax.jit(method.loss)(start.params["online"], Turn(start, alike, jax.random.key(0)))
     assert float(aux.metrics["collapsed"]) == 1.0
     assert float(aux.metrics["assignment_entropy"]) == 0.0
 
@@ -301,7 +301,7 @@ def test_optimizer_decays_and_clips_as_the_paper_says(method, start):
 def test_koleo_is_added_for_each_large_crop(start, at_start):
     weighted = DINO(tiny_config(koleo_weight=0.1), TASK)
     spread = [float(losses.koleo(crop["features"])) for crop in at_start.student[:2]]
-    loss, _ = jax.jit(weighted.loss)(start.params["online"], start, VIEWS, jax.random.key(0), {})
+    loss, _ = jax.jit(weighted.loss)(start.params["online"], Turn(start, VIEWS, jax.random.key(0)))
     np.testing.assert_allclose(loss - at_start.loss, 0.1 * sum(spread), rtol=1e-4)
 
 

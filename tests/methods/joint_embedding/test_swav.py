@@ -14,7 +14,7 @@ from ssljax import methods, optimizers
 from ssljax.augment import ViewPolicy
 from ssljax.config import file as config_file
 from ssljax.methods import passes
-from ssljax.methods.contract import Task
+from ssljax.methods.contract import Task, Turn
 from ssljax.methods.joint_embedding.swav import SwAV
 from ssljax.run.step import init_state, make_step
 
@@ -95,7 +95,7 @@ def gradient(method):
     def compute(params, state, views):
         player = method.players[0]
         return jax.value_and_grad(player.loss, has_aux=True)(
-            player.project(params), state, views, jax.random.key(0), {}
+            player.project(params), Turn(state, views, jax.random.key(0))
         )
 
     return jax.jit(compute)
