@@ -60,11 +60,14 @@ def check(run: Run, evaluation: str, keeps: bool = True) -> None:
 def _check_room(run: Run, dim: int) -> None:
     """Raises a `UserError` if the features of both splits are more than this host can hold."""
     images = sum(len(run.open(split)) for split in {run.config.train_split, run.config.test_split})
-    size, room = 4 * dim * images, memory.of_host()
+    shape = (1, *run.experiment.task.image_shape)
+    pixels = jax.eval_shape(raw_pixels, jax.ShapeDtypeStruct(shape, np.uint8))[_PIXELS].shape[1]
+    each = max(4 * dim, pixels if run.config.baselines else 0)
+    size, room = each * images, memory.of_host()
     if size > room:
         raise UserError(
-            f"Probes keep {dim} features of each of {images} images in memory, which takes "
-            f"{size / 1e9:.0f} GB, and this host has {room / 1e9:.0f} GB: choose other "
+            f"Probes keep {each} bytes of features of each of {images} images in memory, which "
+            f"takes {size / 1e9:.2g} GB, and this host has {room / 1e9:.2g} GB: choose other "
             "config.evals.stages, or a part of the images in config.evals.train_split, or the "
             "linear probe alone with config.evals.linear.stream=True."
         )

@@ -10,6 +10,7 @@ from ssljax import data, evaluate, main
 from ssljax.errors import UserError
 from ssljax.evals import REGISTRY, linear
 from ssljax.metrics import linear as probe
+from ssljax.run import memory
 
 SMALL = {
     "evals__train_split": "train[:120]",
@@ -117,3 +118,20 @@ def test_an_old_key_is_told_with_what_takes_its_place(tmp_path):
     }.items():
         with pytest.raises(UserError, match=new):
             main.parse([*runs.arguments(tmp_path), f"--config.evals.{old}"])
+
+
+def test_features_that_no_host_holds_are_told_before_training(opened, monkeypatch):
+    def check(bytes_an_image, **changes):
+        evaluator = evaluate.Evaluator(opened(**changes))
+        with monkeypatch.context() as patch:
+            patch.setattr(memory, "of_host", lambda: 160 * bytes_an_image)
+            evaluator.check()
+
+    # Eight features of 32 bits have 32 bytes, 8x8 grey pixels 64.
+    check(64, evals__final="knn")
+    with pytest.raises(UserError, match="keep 64 bytes of features of each of 160 images"):
+        check(63, evals__final="knn")
+    check(32, evals__final="knn", evals__baselines=False)
+    with pytest.raises(UserError, match="keep 32 bytes"):
+        check(31, evals__final="knn", evals__baselines=False)
+    check(31, evals__final="linear", evals__linear__stream=True)
