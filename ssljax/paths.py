@@ -189,13 +189,10 @@ def move(source: Path, target: Path) -> None:
 
 
 def remove(path: Path) -> None:
-    """Removes a file, if it is there."""
-    if not is_remote(path):
-        path.unlink(missing_ok=True)
-        return
+    """Removes from a bucket what lies there, if anything does: an object, or all below a name."""
     store, key = files(path)
     with contextlib.suppress(FileNotFoundError):
-        store.rm_file(key)
+        store.rm(key, recursive=True)
 
 
 def upload(file: pathlib.Path, target: Path) -> None:

@@ -156,8 +156,8 @@ class Checkpoints:
           The state, or None if there is no checkpoint at all.
 
         Raises:
-          UserError: If a checkpoint is of another model, if `step` is not there, or if every
-            checkpoint is damaged.
+          UserError: If a checkpoint is of another model, if `step` is not there, if every
+            checkpoint is damaged, or if the store that they lie in is out of reach.
         """
         steps = self.steps()
         if step is not None and step not in steps:
@@ -188,6 +188,8 @@ class Checkpoints:
             except UserError:
                 raise
             except Exception as error:  # Orbax and TensorStore raise many types for damage.
+                if paths.is_remote(self._place):
+                    paths.resolve(self._place)  # A store that is out of reach is no damage.
                 _log.warning(
                     "The checkpoint of step %d in %s is damaged: %s",
                     candidate,
@@ -241,8 +243,9 @@ class Checkpoints:
         except Exception as error:  # Orbax and TensorStore raise many types for it.
             on_disk = not paths.is_remote(self._directory)
             room = f", where {free_space(self._directory)}" if on_disk else ""
-            with contextlib.suppress(OSError):
-                self._remove_unfinished()
+            if on_disk:
+                with contextlib.suppress(OSError):
+                    self._remove_unfinished()
             # Orbax has already dropped from its list those that it meant to remove after this one.
             self._manager.reload()
             saved = [found for found in self.steps() if found != step]
@@ -255,11 +258,17 @@ class Checkpoints:
 
     def _remove_unfinished(self) -> None:
         """Removes what interrupted saves have left."""
-        # Orbax would do so in a thread, and that outlives a run that ends before it saves. In a
-        # bucket they have no other name than the checkpoint that is then saved in their place.
-        if jax.process_index() == 0 and not paths.is_remote(self._directory):
+        # Orbax would do so in a thread, and that outlives a run that ends before it saves.
+        if jax.process_index():
+            return
+        if not paths.is_remote(self._directory):
             for path in self._directory.glob(_UNFINISHED):
                 shutil.rmtree(path)
+            return
+        saved = saved_steps(self._directory)
+        for name in paths.children(self._directory):
+            if name.isdigit() and int(name) not in saved:
+                paths.remove(self._directory / name)
 
     def _fetch(self, step: int) -> None:
         """Copies a staged checkpoint to the disk, if it is not there yet."""

@@ -219,6 +219,25 @@ def test_a_damaged_checkpoint_is_set_aside_and_its_step_can_be_saved_again(place
     assert any(name.startswith("2.damaged") for name in paths.children(place))
 
 
+def test_a_store_out_of_reach_is_no_damage(place, monkeypatch):
+    checkpoints = Checkpoints(place)
+    for step in (1, 2):
+        checkpoints.save(step, _state(step))
+    checkpoints.wait()
+
+    def refuse(*_, **__):
+        raise OSError("Service Unavailable")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoints._manager, "restore", refuse)
+        patch.setattr(paths.files(place)[0], "find", refuse)
+        with pytest.raises(UserError, match=rf"{place} cannot be read .*Service Unavailable"):
+            _restored(checkpoints)
+    assert _restored(checkpoints) == 2
+    assert saved_steps(place) == [1, 2]
+    checkpoints.close()
+
+
 def test_a_save_that_was_broken_off_is_no_checkpoint(place):
     checkpoints = Checkpoints(place)
     for step in (1, 2):
@@ -231,10 +250,10 @@ def test_a_save_that_was_broken_off_is_no_checkpoint(place):
     assert saved_steps(place) == [1]
     again = Checkpoints(place)
     assert _restored(again) == 1
-    again.save(2, _state(2))
+    again.save(3, _state(3))
     again.close()
-    assert saved_steps(place) == [1, 2]
-    assert "2.1-of-2.tar" not in paths.children(place)
+    assert saved_steps(place) == [1, 3]
+    assert not any(name.startswith("2") for name in paths.children(place))
 
 
 def test_a_checkpoint_that_cannot_be_written_is_one_sentence(place, monkeypatch):
