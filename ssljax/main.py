@@ -100,8 +100,9 @@ def _logging_to_stderr() -> Iterator[None]:
     logger.propagate = False
     for noisy in ("absl", "orbax", "jax", "grain", "tensorboardX"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
-    # What Orbax writes of a failure it also raises, and `checkpoint` says it in one sentence. What
-    # it leaves behind then is no news either.
+    # What Orbax and gcsfs write of a failure they also raise, and it is said in one sentence. What
+    # Orbax leaves behind then is no news either.
+    logging.getLogger("gcsfs").setLevel(logging.CRITICAL)
     logging.getLogger("absl").addFilter(_is_not_of_orbax)
     logging.getLogger("asyncio").setLevel(logging.CRITICAL)
     warnings.filterwarnings("ignore", "coroutine .* was never awaited", RuntimeWarning)
@@ -134,8 +135,8 @@ def main(arguments: list[str] | None = None) -> int:
         if options.help:
             print(__doc__, options.main_module_help(), sep="\n")
             return 0
-        workdir = paths.resolve(options.workdir)
         with _logging_to_stderr():
+            workdir = paths.resolve(options.workdir)
             return _run(options, workdir)
     except UserError as error:
         told, status = str(error), _USAGE_STATUS
