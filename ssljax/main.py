@@ -114,8 +114,9 @@ def _logging_to_stderr() -> Iterator[None]:
     logger.propagate = False
     for noisy in ("absl", "orbax", "jax", "grain", "tensorboardX"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
-    # Orbax also raises the failures that it logs, and `checkpoint` reports them in one sentence.
-    # The coroutines that it leaves behind then need no warning.
+    # Orbax and gcsfs also raise the failures that they log, and those are reported in one sentence.
+    # The coroutines that Orbax leaves behind then need no warning.
+    logging.getLogger("gcsfs").setLevel(logging.CRITICAL)
     logging.getLogger("absl").addFilter(_is_not_of_orbax)
     logging.getLogger("asyncio").setLevel(logging.CRITICAL)
     warnings.filterwarnings("ignore", "coroutine .* was never awaited", RuntimeWarning)
@@ -151,8 +152,8 @@ def main(arguments: list[str] | None = None) -> int:
         if options.list:
             print(catalog.table())
             return 0
-        workdir = paths.resolve(options.workdir)
         with _logging_to_stderr():
+            workdir = paths.resolve(options.workdir)
             return _run(options, workdir)
     except UserError as error:
         told, status = str(error), _USAGE_STATUS

@@ -8,7 +8,7 @@ import runs
 
 from ssljax import config as configs
 from ssljax import data, evaluate, main, paths
-from ssljax.data import reading
+from ssljax.data import fields
 from ssljax.errors import MissingScores, UserError
 from ssljax.evals import Scores, linear
 from ssljax.evals.knn import Knn
@@ -59,7 +59,7 @@ def test_what_cannot_be_scored_later_is_refused_now(tmp_path, changes, wanted):
 
 
 def test_a_check_decodes_no_image(tmp_path, monkeypatch):
-    monkeypatch.setattr(reading, "decode", lambda *_, **__: pytest.fail("An image was decoded."))
+    monkeypatch.setattr(fields, "open_image", lambda *_, **__: pytest.fail("It was decoded."))
     best = {"checkpoint__best": "labels_3", "checkpoint__every": 2}
     probes = {"evals__final": "('knn','linear','few_label')", "evals__few_label__every": 2}
     few = {"evals__few_label__labels": "(0.5, 3.0)"}

@@ -33,7 +33,6 @@ def _command(workdir, photographs, **changes):
         data__crop="host",
         data__resize="short_side",
         checkpoint__every=2,
-        evals__during="()",
     )
     return runs.arguments(workdir, **(settings | changes))
 

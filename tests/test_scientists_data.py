@@ -40,7 +40,6 @@ def _command(tmp_path, images, **changes):
         method__view__contrast=0.0,
         method__view__mean="(0.5,)",
         method__view__std="(0.25,)",
-        evals__during="()",
     )
     return runs.arguments(tmp_path / "run", **(settings | changes))
 

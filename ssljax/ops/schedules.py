@@ -5,14 +5,14 @@ from jaxtyping import Array, Float
 
 
 def half_cosine(
-    start: float | Float[Array, "*shape"],
-    end: float | Float[Array, "*shape"],
-    progress: Float[Array, "*shape"],
-) -> Float[Array, "*shape"]:
+    start: float | Float[Array, "*#shape"],
+    end: float | Float[Array, "*#shape"],
+    progress: Float[Array, "*#shape"],
+) -> Float[Array, "*#shape"]:
     """Goes from one value to another along half a cosine, slowly at both ends.
 
     Args:
-      start: Value where the progress is 0.
+      start: Value where the progress is 0; the three arguments are broadcast.
       end: Value where it is 1.
       progress: Share of the way, in [0, 1].
 

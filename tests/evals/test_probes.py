@@ -108,8 +108,8 @@ def test_features_that_are_not_finite_have_no_score(opened, monkeypatch, caplog)
 
 def test_an_old_key_is_told_with_what_takes_its_place(tmp_path):
     for old, new in {
-        "every=3": "a rhythm of its own, such as evals.knn.every",
-        "during=knn": "a rhythm of its own, such as evals.knn.every",
+        "every=3": "its own interval, such as evals.knn.every",
+        "during=knn": "its own interval, such as evals.knn.every",
         "stage=stage1": "the nearest is evals.stages",
         "linear_epochs=3": "the nearest is evals.linear.epochs",
         "few_label_seeds=3": "the nearest is evals.few_label.seeds",

@@ -1,17 +1,17 @@
 """Methods make the same views of what the host has cropped as of whole images."""
 
-import pathlib
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import runs
 
 from ssljax import data, methods
-from ssljax.config import check, file
+from ssljax.config import check
+from ssljax.config import file as config_file
 from ssljax.methods.contract import Task
 
-CONFIGS = sorted((pathlib.Path(__file__).parents[2] / "configs").glob("*/imagenet.py"))
+CONFIGS = sorted((runs.ROOT / "configs").glob("*/imagenet.py"))
 STARTS_FROM_A_RUN = ("distill", "finetune")
 
 
@@ -21,7 +21,7 @@ def test_there_are_configs():
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.parent.name)
 def test_views_are_the_same_wherever_they_are_cut(path):
-    config = file.load(str(path))
+    config = config_file.load(str(path))
     check(config)
     assert config.data.crop == "host"
     if path.parent.name in STARTS_FROM_A_RUN:
@@ -43,7 +43,11 @@ def test_views_are_the_same_wherever_they_are_cut(path):
     index = jax.ShapeDtypeStruct((count,), jnp.int32)
     image = jax.ShapeDtypeStruct((count, side, side, 3), jnp.uint8)
     cropped = {name: jax.ShapeDtypeStruct((count, *shape), np.uint8) for name, shape in cut.items()}
-    views = jax.eval_shape(method.views, jax.random.key(0), {"image": image, "index": index})
-    from_crops = jax.eval_shape(method.views, jax.random.key(0), {"index": index, **cropped})
+    views = jax.eval_shape(
+        method.views, jax.random.key(0), {"images": {"image": image, "index": index}}
+    )
+    from_crops = jax.eval_shape(
+        method.views, jax.random.key(0), {"images": {"index": index, **cropped}}
+    )
     assert from_crops == views
     assert len(crops) >= 1

@@ -20,7 +20,8 @@ from toys.multi_task import MultiTask
 from toys.progan import ProGAN
 
 from ssljax import main
-from ssljax.evals.generators import make_sampler
+from ssljax.evals import Run
+from ssljax.evals.sampling import make_sampler
 from ssljax.evaluate import Evaluator
 from ssljax.methods import REGISTRY, protocols
 from ssljax.methods.contract import Task
@@ -109,15 +110,16 @@ def test_a_method_that_grows_is_scored_and_sampled_at_its_size(command, tmp_path
     assert main.main(asked) == 0
     experiment, saved = states(asked, tmp_path / "run")
     assert isinstance(experiment.method_at(1), protocols.Generator)
-    sample, images = make_sampler(experiment), jnp.zeros((2, 8, 8, 1), jnp.uint8)
+    run, images = Run(experiment), jnp.zeros((2, 8, 8, 1), jnp.uint8)
     for step, state in saved.items():
+        sample = make_sampler(run.generator(state), run.mesh)
         drawn = np.asarray(sample(state, jax.random.key(0), 8)).reshape(8, 4, 2, 4, 2, 1)
         small = step <= 2  # Until the phase of 8 pixels has made a step.
         assert np.all(drawn == drawn[:, :, :1, :, :1]) == small
         features = experiment.method_at(step).features(state, images)["features"]
         assert features.shape == (2, 16 if small else 64)
-    scores = Evaluator(experiment).scores(saved[1], ("knn",))
-    assert all(0 < score <= 1 for score in scores.values())
+    scores = Evaluator(experiment).score(saved[1], ("knn",))
+    assert all(0 < score <= 1 for score in scores.values.values())
     # As a phase begins, the optimizer does.
     moving = {s: state.opt_state["generator"][0].trace["4 px"] for s, state in saved.items()}
     assert {s: bool(np.any(x)) for s, x in moving.items()} == {1: True, 2: True, 3: False, 4: False}
