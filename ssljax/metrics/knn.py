@@ -167,6 +167,7 @@ def _predict(
             for rows in (train_features, train_labels)
         )
         valid = _placed(np.int32(stop - start), whole)
+        jax.block_until_ready(labels)  # No more than one part waits for slow devices.
         similarities, labels = _search(
             queries, similarities, labels, keys, key_labels, valid, test_chunk, mesh
         )

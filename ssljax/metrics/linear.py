@@ -205,6 +205,9 @@ def _fit(
             x = statistics.apply(features).reshape(-1, batch_size, dim)
             y = labels[rows[start : start + at_once]].astype(np.int32).reshape(-1, batch_size)
             progress = (np.arange(done, done + len(x)) / (epochs * steps)).astype(np.float32)
+            jax.block_until_ready(
+                weights
+            )  # However slow the device is, no more than one part waits.
             weights, momentum = _train(weights, momentum, x, y, pairs, progress)
             done += len(x)
     return weights
