@@ -28,7 +28,7 @@ from ml_collections import ConfigDict
 from ml_collections.config_flags import config_flags
 
 from benchmarks import runs
-from ssljax import cores
+from ssljax.run import cores
 
 TURN_S = 0.3
 """Seconds of train steps in a turn, about."""
@@ -93,9 +93,9 @@ def work(name: str, data_dir: str) -> None:
     config = read_config(name)
     config.data.dir = data_dir
     experiment = Experiment(config)
-    feed, state = experiment.feed(), experiment.init()
-    batches = feed.batches(0)
-    lowered = compile_step(experiment, feed).lower(state, feed.constants, next(batches))
+    stream, state = experiment.stream(), experiment.init()
+    batches = stream.batches(0)
+    lowered = compile_step(experiment, stream).lower(state, stream.constants, next(batches))
     compiled = lowered.compile()
     images = config.batch_size * experiment.batches_per_step
 
@@ -104,7 +104,7 @@ def work(name: str, data_dir: str) -> None:
         fed = [jax.block_until_ready(next(batches)) for _ in range(count)]
         waited, start = waited_s(), time.perf_counter()
         for batch in fed:
-            state, metrics = compiled(state, feed.constants, batch)
+            state, metrics = compiled(state, stream.constants, batch)
         jax.block_until_ready((state, metrics))
         seconds = time.perf_counter() - start
         return images * count / seconds, (waited_s() - waited) / seconds

@@ -47,11 +47,11 @@ def make_set(folder: pathlib.Path, source: data.Source, train: int) -> None:
         def write(numbers: range, beside: pathlib.Path = beside) -> None:
             records = source.read_many([number % len(source) for number in numbers])
             for number, record in zip(numbers, records, strict=True):
-                image = data.decode(record.image, image_size=_SIDE, channels=3)
+                image = data.decode(record["image"], image_size=_SIDE, channels=3)
                 noise = np.random.default_rng(number).normal(0, _NOISE, image.shape)
                 noisy = np.clip(image + noise, 0, 255).astype(np.uint8)
                 _, encoded = cv2.imencode(".jpg", noisy[..., ::-1])
-                (beside / str(record.label) / f"{number}.jpg").write_bytes(encoded.tobytes())
+                (beside / str(record["label"]) / f"{number}.jpg").write_bytes(encoded.tobytes())
 
         parts = [range(start, min(start + 256, count)) for start in range(0, count, 256)]
         with ThreadPoolExecutor() as pool:

@@ -57,17 +57,17 @@ def _steps(asked: argparse.Namespace, augmented: bool) -> Callable[[int], None]:
     config.batch_size = asked.batch_size
     config.data.update(name=asked.data, dir=asked.data_dir, split=f"train[:{asked.images}]")
     experiment = Experiment(config)
-    feed = experiment.feed()
-    batches = feed.batches(0)
+    stream = experiment.stream()
+    batches = stream.batches(0)
     state = experiment.init()
-    lowered = compile_step(experiment, feed).lower(state, feed.constants, next(batches))
+    lowered = compile_step(experiment, stream).lower(state, stream.constants, next(batches))
     compiled = lowered.compile()
 
     def steps(count: int) -> None:
         nonlocal state
         metrics: Any = None
         for _ in range(count):
-            state, metrics = compiled(state, feed.constants, next(batches))
+            state, metrics = compiled(state, stream.constants, next(batches))
         jax.block_until_ready((state, metrics))
 
     return steps
