@@ -5,7 +5,7 @@
 #   TPU=NAME ZONE=ZONE launch/tpu_pod_legacy.sh --config simclr/imagenet --workdir DIR [--config.key=value ...]
 #
 # Every host has this checkout in ~/ssljax with an environment in it (python3 -m venv .venv, then
-# .venv/bin/pip install --editable '.[tpu]'); DIR and the data lie on a disk that they share.
+# .venv/bin/pip install --editable '.[tpu]'); DIR and the data lie on a disk that they share or in a bucket.
 set -euo pipefail
 
 fail() {

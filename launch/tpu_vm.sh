@@ -5,7 +5,7 @@
 #   GROUP=NAME ZONE=ZONE launch/tpu_vm.sh --config simclr/imagenet --workdir DIR [--config.key=value ...]
 #
 # Every VM has this checkout in ~/ssljax with an environment in it (python3 -m venv .venv, then
-# .venv/bin/pip install --editable '.[tpu]'); DIR and the data lie on a disk that they share.
+# .venv/bin/pip install --editable '.[tpu]'); DIR and the data lie on a disk that they share or in a bucket.
 # Ctrl-C or SIGTERM here lets the run save its state and end with 143.
 set -euo pipefail
 

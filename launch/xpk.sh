@@ -6,7 +6,7 @@
 #
 # What stands before the -- goes to `xpk workload create`, what follows it to the run; for GPUs say
 # --device-type=h100-mega-80gb-8 --num-nodes=2. IMAGE is made from launch/Dockerfile. DIR and the data lie
-# on a disk that all hosts share (`xpk storage attach`, then --storage=NAME).
+# on a disk that all hosts share or in a bucket (`xpk storage attach`, then --storage=NAME).
 #
 # XPK starts a run again that was terminated (143, its state is saved) or has crashed (127 to 255), up to
 # --max-restarts times, and gives up on one that diverged (1) or was started with wrong options (2).

@@ -48,7 +48,9 @@ def refusal(error: Exception, place: PurePath) -> str:
       place: The file or directory that was meant, where the error itself names none.
     """
     named = getattr(error, "filename", None)
-    path = pathlib.Path(named) if isinstance(named, str) else place
+    path: PurePath | str = place
+    if isinstance(named, str):
+        path = named if is_uri(named) else pathlib.Path(named)
     reason = getattr(error, "strerror", None) or first_line(error)
     if is_full(error):
         # What is bound for a bucket is written to the disk first.

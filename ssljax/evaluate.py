@@ -27,7 +27,7 @@ from ssljax.report import (
     own_path,
     save_pictures,
 )
-from ssljax.run import hosts, pretrained
+from ssljax.run import checkpoint, hosts, pretrained
 from ssljax.run import workdir as workdirs
 from ssljax.run.checkpoint import Checkpoints
 from ssljax.run.experiment import Experiment
@@ -181,11 +181,11 @@ class Evaluator:
         baselines: bool,
         show: Callable[[Mapping[str, Picture]], None],
     ) -> None:
-        """Scores a state, after what it must be better than, and shows its pictures."""
+        """Scores the baselines, then the state, and shows pictures."""
         chosen = [self._evaluations[name] for name in dict.fromkeys(which)]
         untrained = functools.cache(self._experiment.init)
         subjects: list[Callable[[], TrainState | None]] = [lambda: None, untrained, lambda: state]
-        # What stands in the same rows is made of the same features or samples, row by row.
+        # Evaluations of the same rows share features or samples, so they run row by row.
         for rows in dict.fromkeys(evaluation.rows for evaluation in chosen):
             for row, subject in zip(rows, subjects, strict=True):
                 asked = [
@@ -214,7 +214,7 @@ class Evaluator:
         }
 
     def _about(self, state: TrainState, which: Sequence[str]) -> dict[str, Any]:
-        """What scores are of, and the settings that they were made with."""
+        """What the scores describe, and the settings that they were made with."""
         keys = {
             key: value
             for key, value in configs.flatten(self._experiment.config).items()
@@ -224,6 +224,7 @@ class Evaluator:
         stages = [stage for name in which for stage in self._evaluations[name].stages(self._run)]
         return {
             "step": int(state.step),
+            "state": checkpoint.checksum(state),
             "network": self._run.method(state).evaluated,
             "stage": ", ".join(dict.fromkeys(stages)),
             "data": self._run.dataset,

@@ -85,7 +85,8 @@ def lay_out(data: int, fsdp: int, devices: Sequence[Any]) -> np.ndarray:
 
 
 def _slice(device: Any) -> int:
-    return getattr(device, "slice_index", 0)
+    """The slice of a TPU; GPUs number their hosts so in some versions of JAX."""
+    return getattr(device, "slice_index", 0) if device.platform == "tpu" else 0
 
 
 def replicated(mesh: Mesh) -> NamedSharding:

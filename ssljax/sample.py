@@ -12,6 +12,7 @@ from ml_collections import ConfigDict
 from ssljax import methods, paths, report
 from ssljax.errors import UserError
 from ssljax.evals import Run, sampling
+from ssljax.evals.pictures import check_channels
 from ssljax.evaluate import newest_state
 from ssljax.mesh import to_host
 from ssljax.methods.protocols import Generator
@@ -44,6 +45,7 @@ def sample_checkpoint(config: ConfigDict, workdir: paths.Path) -> list[paths.Pat
     config = pretrained.resolve(config, workdir)
     workdirs.check(config, workdir, others=("seed",))
     experiment = Experiment(config, pretrained.recorded(workdir))
+    check_channels(experiment.task.image_shape[2], "--mode=sample writes no others")
     state, count = newest_state(experiment, workdir), config.samples.count
     key = sampling.picture_key(config.seed)
     generator = Run(experiment).generator(state)

@@ -120,7 +120,7 @@ _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
 }
 
 
-_READ_ELSEWHERE = ("init.run.", "init.task.", "method.generator.", "method.discriminator.")
+_READ_ELSEWHERE = ("init.run.", "init.task.")
 _ENCODER_OPTIONS = {
     option for encoder in models.ENCODERS.values() for option in models.options_of(encoder)
 }
@@ -191,6 +191,8 @@ def check_whole(config: ConfigDict, where: str) -> None:
         group, _, option = key.partition(".")
         if key not in base:
             if key.startswith(_READ_ELSEWHERE) or (group == "model" and option in _ENCODER_OPTIONS):
+                continue
+            if group == "method" and f"{key.rpartition('.')[0]}.name" in base:  # Of a network.
                 continue
             raise UserError(
                 f"{where} has {key}, which the method {method} does not: {nearest(key, base)}."

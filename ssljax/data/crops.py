@@ -121,7 +121,8 @@ def random_numbers(seed: int, batch: int, place: int, view: int) -> Float[np.nda
     Returns:
       As many as `sample_box` takes.
     """
-    source = np.random.Philox(key=[seed, _STREAM], counter=[0, view, place, batch])
+    key = np.array([seed, _STREAM], np.uint64)
+    source = np.random.Philox(key=key, counter=[0, view, place, batch])
     return (source.random_raw(2 * _TRIES + 2) >> np.uint64(11)) * 2.0**-53
 
 

@@ -5,13 +5,14 @@ Decoding is OpenCV's. The orientation tag of EXIF is applied: an image is seen a
 
 import io
 import logging
+import tokenize
 
 import cv2
 import numpy as np
 from jaxtyping import UInt8
 
 from ssljax.data.fit import Resize, fit_pixels, place
-from ssljax.data.headers import ends_early, png_has_alpha
+from ssljax.data.headers import ends_early, is_jpeg, png_has_alpha
 
 Range = tuple[float, float]
 """The numbers that are black and white."""
@@ -164,7 +165,10 @@ def open_stored(data: bytes) -> np.ndarray:
     """
     if data.startswith(_NPY_START):
         return _open_npy(data)
-    stored = None if ends_early(data) else _open(data, cv2.IMREAD_UNCHANGED)
+    # Of a JPEG the unchanged pixels are not turned as its EXIF orientation says.
+    as_turned = cv2.IMREAD_ANYCOLOR | cv2.IMREAD_ANYDEPTH
+    flag = as_turned if is_jpeg(data) else cv2.IMREAD_UNCHANGED
+    stored = None if ends_early(data) else _open(data, flag)
     if stored is None:
         raise CorruptImage("OpenCV cannot decode it whole")
     if stored.ndim == 3 and stored.shape[2] in (3, 4):
@@ -175,11 +179,13 @@ def open_stored(data: bytes) -> np.ndarray:
 def _open_npy(data: bytes) -> np.ndarray:
     try:
         values = np.load(io.BytesIO(data), allow_pickle=False)
-    except (ValueError, EOFError, OSError) as error:
+    except (ValueError, EOFError, OSError, MemoryError, SyntaxError, tokenize.TokenError) as error:
         raise CorruptImage(f"NumPy cannot read it without pickle ({error})") from error
     if values.ndim not in (2, 3):
         raise Misfit(f"holds an array of the shape {values.shape}: store (height, width, channels)")
-    return values
+    if not values.size or values.dtype.kind not in "biuf":
+        raise Misfit(f"holds {values.dtype} {values.shape}: store real numbers, one pixel or more")
+    return values.astype(values.dtype.newbyteorder("="), copy=False)
 
 
 def _open_float_png(data: FloatPNG) -> np.ndarray:
@@ -212,14 +218,16 @@ def _open_tiff(data: bytes) -> np.ndarray:
 def _decode_bytes(data: bytes, channels: int, factor: int = 1) -> np.ndarray:
     if ends_early(data):
         raise CorruptImage("the file ends before the image does")
-    pixels = _open(data, _FLAGS[channels, factor])
-    if pixels is None and data.startswith(_TIFF_STARTS):
-        # TIFF alone holds numbers of other types, which OpenCV gives as they are or not at all.
+    if data.startswith(_TIFF_STARTS):
+        # TIFF alone holds numbers of other types, of which OpenCV reads some wrongly.
         stored = _open(data, cv2.IMREAD_UNCHANGED)
-        if stored is not None and stored.dtype not in (np.uint8, np.uint16):
-            if stored.ndim == 3 and stored.shape[2] in (3, 4):
-                stored = stored[:, :, [2, 1, 0]]
+        if stored is None:
+            stored = _open_tiff(data)
+        elif stored.ndim == 3 and stored.shape[2] in (3, 4):
+            stored = stored[:, :, [2, 1, 0]]
+        if stored.dtype not in (np.uint8, np.uint16):
             return _convert_channels(_to_bytes(stored, None), channels)
+    pixels = _open(data, _FLAGS[channels, factor])
     if pixels is None:
         raise CorruptImage("OpenCV cannot decode it")
     pixels = pixels.reshape(*pixels.shape[:2], channels)

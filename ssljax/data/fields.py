@@ -13,7 +13,7 @@ from jaxtyping import Float32, Int32, UInt8
 
 from ssljax.data.decode import Misfit, Range, open_image, open_stored
 from ssljax.data.fit import Placement, Resize, fit_boxes, fit_mask, fit_pixels, place
-from ssljax.data.headers import png_has_palette
+from ssljax.data.headers import png_as_numbers, png_white
 
 NOTHING = -1
 """What stands in an array for what is not there."""
@@ -199,8 +199,9 @@ class Mask:
         inside = values[values != self.void]
         if self.classes:
             _check_range(inside, self.classes, f"outside the void {self.void} the number")
-        elif inside.size and inside.min() < 0:
-            raise Misfit(f"has a mask with the number {inside.min()}: classes are numbered from 0")
+        elif inside.size and not (inside.min() >= 0 and inside.max() < 2**31):
+            wrong = inside.min() if inside.min() < 0 else inside.max()
+            raise Misfit(f"has a mask with the number {wrong}: classes are numbered from 0")
         return fit_mask(mask, frame.place(*values.shape), frame.size, NOTHING)
 
 
@@ -334,10 +335,8 @@ def _check_range(values: np.ndarray, classes: int, what: str) -> None:
 def _open_mask(raw: bytes | np.ndarray) -> np.ndarray:
     if isinstance(raw, np.ndarray):
         values = raw
-    elif png_has_palette(raw):
-        values = _palette_numbers(raw)
     else:
-        values = open_stored(raw)
+        values = open_stored(png_as_numbers(raw)) // png_white(raw)
     if values.ndim == 3 and values.shape[2] == 1:
         values = values[:, :, 0]
     if values.ndim != 2 or not np.issubdtype(values.dtype, np.integer):
@@ -346,15 +345,3 @@ def _open_mask(raw: bytes | np.ndarray) -> np.ndarray:
             " of one channel"
         )
     return values
-
-
-def _palette_numbers(png: bytes) -> np.ndarray:
-    """The numbers of the colours, which OpenCV resolves: looked up in the palette again."""
-    colors = open_stored(png)[:, :, :3].astype(np.int32)
-    start = png.find(b"PLTE")
-    length = int.from_bytes(png[start - 4 : start], "big")
-    palette = np.frombuffer(png[start + 4 : start + 4 + length], np.uint8).reshape(-1, 3)
-    codes = palette.astype(np.int32) @ np.array([65536, 256, 1])
-    unique, first = np.unique(codes, return_index=True)
-    places = np.searchsorted(unique, colors @ np.array([65536, 256, 1]))
-    return first[np.minimum(places, len(first) - 1)]

@@ -1,5 +1,6 @@
 """What the bytes of an image file say of it before they are decoded."""
 
+import zlib
 from collections.abc import Iterator
 from typing import Literal
 
@@ -10,12 +11,12 @@ _JPEG_EXIF = 0xE1
 _JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _EXIF_START = b"Exif\x00\x00"
 _EXIF_ORIENTATION = 0x0112
-_FIRST_TURNED = 5
-"""Of the orientations of EXIF, those from here on swap height and width."""
+_FIRST_TURNED, _LAST_TURNED = 5, 8
+"""Of the orientations of EXIF, the first and the last that swap height and width."""
 _PNG_START = b"\x89PNG\r\n\x1a\n"
 _PNG_END = b"\x00\x00\x00\x00IEND\xaeB`\x82"
-_PNG_COLOR_TYPE = 25
-_PNG_PALETTE = 3
+_PNG_DEPTH, _PNG_COLOR_TYPE = 24, 25
+_PNG_GREY, _PNG_PALETTE = 0, 3
 _PNG_WITH_ALPHA = (4, 6)
 
 
@@ -34,7 +35,8 @@ def stored_size(data: bytes) -> tuple[int, int] | None:
     turned = False
     for marker, start, end in _jpeg_segments(data):
         if marker == _JPEG_EXIF and data.startswith(_EXIF_START, start):
-            turned = _orientation(data[start + len(_EXIF_START) : end]) >= _FIRST_TURNED
+            orientation = _orientation(data[start + len(_EXIF_START) : end])
+            turned = _FIRST_TURNED <= orientation <= _LAST_TURNED
         elif marker in _JPEG_FRAMES:
             height = int.from_bytes(data[start + 1 : start + 3], "big")
             width = int.from_bytes(data[start + 3 : start + 5], "big")
@@ -42,6 +44,11 @@ def stored_size(data: bytes) -> tuple[int, int] | None:
                 return None
             return (width, height) if turned else (height, width)
     return None
+
+
+def is_jpeg(data: bytes) -> bool:
+    """Whether these bytes are a JPEG."""
+    return data.startswith(_JPEG_START)
 
 
 def ends_early(data: bytes) -> bool:
@@ -60,9 +67,30 @@ def png_has_alpha(data: bytes) -> bool:
     return _png_color_type(data) in _PNG_WITH_ALPHA
 
 
-def png_has_palette(data: bytes) -> bool:
-    """Whether these bytes are a PNG whose pixels are numbers of colours."""
-    return _png_color_type(data) == _PNG_PALETTE
+def png_as_numbers(data: bytes) -> bytes:
+    """Turns a PNG with a palette into a grey one, whose pixels are the numbers of the colours.
+
+    Transparency is dropped as well. Bytes that are no grey PNG and none with a palette stay.
+    """
+    if _png_color_type(data) not in (_PNG_GREY, _PNG_PALETTE):
+        return data
+    place, kept = len(_PNG_START), [data[: len(_PNG_START)]]
+    while place + 8 <= len(data):
+        name = data[place + 4 : place + 8]
+        end = place + 12 + int.from_bytes(data[place : place + 4], "big")
+        if name == b"IHDR":
+            head = data[place + 4 : place + 17] + bytes([_PNG_GREY]) + data[place + 18 : place + 21]
+            kept += [data[place : place + 4], head, zlib.crc32(head).to_bytes(4, "big")]
+        elif name in (b"IDAT", b"IEND"):
+            kept.append(data[place:end])
+        place = end
+    return b"".join(kept)
+
+
+def png_white(data: bytes) -> int:
+    """The grey level by which OpenCV multiplies the numbers of a PNG of 1, 2 or 4 bits; else 1."""
+    depth = data[_PNG_DEPTH] if _png_color_type(data) in (_PNG_GREY, _PNG_PALETTE) else 8
+    return 255 // (2**depth - 1) if depth < 8 else 1
 
 
 def _png_color_type(data: bytes) -> int | None:

@@ -14,19 +14,21 @@ import jax
 from ml_collections import ConfigDict
 
 from ssljax import data
+from ssljax.errors import UserError
 from ssljax.methods.contract import Method, TrainState
 from ssljax.methods.protocols import Generator
 from ssljax.report import Picture
+from ssljax.run import feeds
 from ssljax.run.experiment import Experiment
 
 Made = TypeVar("Made")
 
 
 class Rows(NamedTuple):
-    """What is scored, as the rows of a table name it; an empty name is a row that there is not.
+    """Names of the rows of a table; empty where there is no such row.
 
     Attributes:
-      without: Takes the place of a network: no state at all.
+      without: The baseline without a network.
       untrained: The state at step 0.
       trained: The state that is asked for.
     """
@@ -60,7 +62,7 @@ class Evaluation:
       name: Its key in the registry, of its own keys `config.evals.<name>`, and in
         `config.evals.final`.
       higher_is_better: Whether the best checkpoint may be chosen by its scores.
-      rows: What its scores stand beside.
+      rows: The rows of the table that its scores fill.
     """
 
     name: str
@@ -69,7 +71,7 @@ class Evaluation:
 
     @staticmethod
     def default_config() -> ConfigDict:
-        """Its own keys, beside `every`, the train steps between two of it before the end."""
+        """Its own keys; `every`, the interval in train steps, is added to them."""
         return ConfigDict()
 
     def stages(self, run: Run) -> tuple[str, ...]:
@@ -207,7 +209,13 @@ def _open(run: Run, split: str, names: tuple[str, ...], owner: str) -> data.Scan
         data_dir=run.config.dir or config.dir or None,
         image_key=config.image_key or None,
         label_key=config.label_key or None,
+        parts=feeds.parts(config),
     )
+    if "image" not in source.fields:
+        raise UserError(
+            f"{run.name_of(split)} has no images that could be scored: name another set in "
+            "config.evals.name, or set config.evals.final=()."
+        )
     return run.experiment.scan(source, run.config.batch_size)
 
 

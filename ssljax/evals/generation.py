@@ -160,7 +160,10 @@ def _check(run: Run, evaluation: str, *metrics: str) -> tuple[str, ...]:
     check_generates(run, evaluation)
     extractor, config = run.once(open_extractor), run.config.generator
     images = jax.ShapeDtypeStruct((run.mesh.size, *run.experiment.task.image_shape), np.uint8)
-    dim = jax.eval_shape(extractor.features, images).shape[1]
+    try:
+        dim = jax.eval_shape(extractor.features, images).shape[1]
+    except ValueError as error:
+        raise UserError(f"{extractor.name} cannot read these images: {error}") from error
     reals = len(run.open(config.split))
     sizes = {
         "config.evals.generator.count": config.count,

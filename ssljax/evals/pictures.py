@@ -11,8 +11,9 @@ from jaxtyping import Array, Int, UInt8
 from ml_collections import ConfigDict
 
 from ssljax import data, mesh, metrics, report
+from ssljax.errors import UserError
 from ssljax.evals import generation, sampling
-from ssljax.evals.contract import GENERATOR, Evaluation, Run, Scores
+from ssljax.evals.contract import GENERATOR, Evaluation, Run, Scores, leave_out
 from ssljax.evals.extract import Extracted, extract, stream
 from ssljax.methods.contract import TrainState
 from ssljax.methods.protocols import Generator
@@ -42,6 +43,7 @@ class Pictures(Evaluation):
     def check(self, run: Run) -> tuple[str, ...]:
         """Raises a `UserError` if nothing is generated."""
         generation.check_generates(run, self.name)
+        check_channels(run.experiment.task.image_shape[2], leave_out(self.name))
         if run.config.generator.extractor:
             run.once(generation.open_extractor)
         return ()
@@ -65,6 +67,19 @@ class Pictures(Evaluation):
                 ),
                 "neighbors": report.grid(found.reshape(-1, *first.shape[1:]), found.shape[1]),
             }
+        )
+
+
+def check_channels(channels: int, instead: str) -> None:
+    """Raises a `UserError` if images of so many channels are no pictures.
+
+    Args:
+      channels: Of the generated images.
+      instead: What to do without them.
+    """
+    if channels not in (1, 3):
+        raise UserError(
+            f"Pictures need images of 1 or 3 channels, and these have {channels}: {instead}."
         )
 
 

@@ -89,7 +89,7 @@ class Turn(struct.PyTreeNode):
 
 
 Loss = Callable[[PyTree, Turn], tuple[Array, Aux]]
-"""`loss(params, turn) -> (scalar, Aux)`; `params` are the player's own and those it learns."""
+"""`loss(params, turn) -> (scalar, Aux)`, differentiated by `params`, which are the player's own."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -103,8 +103,8 @@ class Player:
         see `optimizers.scale_by_step`.
       schedule: Learning rate by train step, for the log; None if there is nothing to log.
       updates: Updates in one train step, each on fresh data (five for a WGAN critic).
-      beside: Name of something that an earlier player carries: the player moves on the batches that
-        it is of. None: on the first of the step's batches.
+      beside: Name of something that an earlier player carries; this player is then updated on the
+        batches that it came from. None: on the first of the step's batches.
       active: Whether the player moves at a given train step, a traced scalar; None is always. In a
         step in which it rests its metrics and carry are zeros. See `every`.
       project: Applied to the parameters before each update (WGAN's weight clipping).
@@ -133,9 +133,9 @@ class Feed:
 
     Attributes:
       fields: What is taken of each record. There is no "label" where the data set has no classes.
-        Who takes the "index" remembers each record by it, and cannot go on with another data set.
-      data: Dotted key of the config's section that names the data set. Its keys are those of
-        `config.data`; one that it lacks is as it is there.
+        A method that takes "index" remembers records by it, and cannot resume on another data set.
+      data: Dotted key of the config's section that names the data set. A key that the section
+        lacks is taken from `config.data`.
       unlabelled: What becomes of the images without a label. "as_found": those that have none in
         the data set are seen, with label -1, and those whose label `data.labels` keeps back are
         not. "seen": all of them, with label -1. "left_out": none; the others are repeated until

@@ -13,7 +13,7 @@ from typing import Any
 import jax
 
 from ssljax import paths
-from ssljax.errors import MissingScores
+from ssljax.errors import MissingScores, StoppedError
 from ssljax.report.table import figure_table, score_table
 
 _log = logging.getLogger(__name__)
@@ -74,7 +74,7 @@ class ScoreSheet:
         """
         try:
             yield
-        except MissingScores:
+        except StoppedError:  # Such as a lock that another process has taken.
             raise
         except Exception as error:
             told = (str(error).strip().splitlines() or [type(error).__name__])[0]
@@ -179,7 +179,9 @@ def _read(path: paths.Path) -> dict[str, Any] | None:
         found = json.loads(path.with_name(path.name + ".json").read_text())
     except (OSError, ValueError):
         return None
-    return found if isinstance(found, dict) and found.keys() >= set(_NOTES) else None
+    whole = isinstance(found, dict) and found.keys() >= set(_NOTES)
+    parts = [found["scores"], found["errors"], found.get("finished", {})] if whole else []
+    return found if whole and all(isinstance(part, dict) for part in parts) else None
 
 
 def _about(found: Mapping[str, Any]) -> dict[str, Any]:

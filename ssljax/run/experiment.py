@@ -60,13 +60,15 @@ class Experiment:
         self.sources = feeds.open_sources(config, known)
         self.source = next(iter(self.sources.fed.values()))
         self._may_keep = _KEPT_BYTES
-        data.Order(len(self.source), config.batch_size, config.seed)  # Refuses less than one batch.
+        sizes = [len(source) for source in self.sources.fed.values()]
+        for size in sizes:
+            data.Order(size, config.batch_size, config.seed)  # Refuses less than one batch.
         self.method: Method
         self.task, self.method = self._build(known)
         self._methods = {self.task.phase: self.method}
         updates = max(player.updates for player in self.method.players)
         self.batches_per_step = updates * config.optimizer.accumulate
-        memory.check_images(config, self.mesh, self.batches_per_step, len(self.source))
+        memory.check_images(config, self.mesh, self.batches_per_step, sum(sizes))
         self._tell_shorter_warmup()
         with _told_as_misfit():
             abstract = jax.eval_shape(self._init)
@@ -75,9 +77,10 @@ class Experiment:
                 jax.eval_shape(self._start_from, abstract, taken)
         self._crops: tuple[data.Crop, ...] = ()
         if config.data.crop == "host":
-            self._crops = data.host_crops(
-                self.method.policies, self.source.fields, config.method.name
-            )
+            for name, feed in methods.feeds(config).items():
+                if "image" in feed.fields:
+                    fields = self.sources.fed[name].fields
+                    self._crops = data.host_crops(self.method.policies, fields, config.method.name)
         self.shardings = mesh.state_shardings(self.mesh, abstract)
         self.abstract_state: TrainState = jax.tree.map(
             lambda x, s: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s),
@@ -88,10 +91,10 @@ class Experiment:
         self._steps: dict[int, Step] = {}
 
     def _build(self, known: ConfigDict) -> tuple[Task, Method]:
-        """Builds the method, and what it is told.
+        """Builds the task and the method.
 
-        By its players' updates go the steps of an epoch, and by these their schedules: one of
-        several updates is built anew.
+        How many steps an epoch has depends on the players' updates, so a method of several updates
+        is built twice.
         """
         config, source = self.config, self.source
         whole = next(iter(self.sources.whole.values()))

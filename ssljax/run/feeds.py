@@ -76,6 +76,7 @@ def open_sources(config: ConfigDict, known: ConfigDict) -> Sources:
     """
     feeds = methods.feeds(config)
     whole: dict[str, data.Source] = {}
+    named: dict[str, data.Source] = {}  # With the classes of before, where labels are read.
     fed = {}
     for name, feed in feeds.items():
         keys = section(config, feed)
@@ -86,16 +87,14 @@ def open_sources(config: ConfigDict, known: ConfigDict) -> Sources:
                 data_dir=keys.dir or None,
                 image_key=keys.image_key or None,
                 label_key=keys.label_key or None,
-                parts=data.Parts(
-                    **{part.name: keys[part.name] for part in dataclasses.fields(data.Parts)}
-                ),
+                parts=parts(keys),
             )
             beside = [other for other in feeds.values() if other.data == feed.data]
             if keys.labels or any("label" in other.fields for other in beside):
                 names = () if whole else known.get("class_names", ())
-                opened = _with_labels(config, opened, names)
+                named[feed.data] = _with_labels(config, opened, names)
             whole[feed.data] = opened
-        fed[name] = _seen(config, keys, feed, whole[feed.data])
+        fed[name] = _seen(config, keys, feed, named.get(feed.data, whole[feed.data]))
         for field in feed.fields:
             # A method learns from its task's `num_classes` that there are no labels.
             if field not in (*_shapes(keys, fed[name]), "label"):
@@ -104,6 +103,11 @@ def open_sources(config: ConfigDict, known: ConfigDict) -> Sources:
                     f"{_method(config)} reads: choose another data set in config.{feed.data}.name."
                 )
     return Sources(whole, fed)
+
+
+def parts(keys: ConfigDict) -> data.Parts:
+    """What is read of each record besides its image and its class."""
+    return data.Parts(**{part.name: keys[part.name] for part in dataclasses.fields(data.Parts)})
 
 
 def _seen(config: ConfigDict, keys: ConfigDict, feed: Feed, whole: data.Source) -> data.Source:
@@ -139,7 +143,8 @@ def abstract_batch(
     placed = mesh.batch_sharding(on)
     batch = {}
     for name, feed in methods.feeds(config).items():
-        shapes = _shapes(section(config, feed), sources.fed[name], crops)
+        cut = crops if "image" in feed.fields else ()
+        shapes = _shapes(section(config, feed), sources.fed[name], cut)
         batch[name] = {
             field: jax.ShapeDtypeStruct(
                 (config.batch_size, updates, *shape), dtype, sharding=placed
@@ -155,7 +160,7 @@ def _shapes(
     """Shape and type of each field of one record."""
     frame = data.Frame(keys.image_size, keys.channels, keys.resize, tuple(keys.range) or None)
     fields = {name: (field.shape(frame), field.dtype) for name, field in source.fields.items()}
-    if crops:
+    if crops and "image" in fields:
         del fields["image"]
         cut = data.HostCrops(crops, 0).fields(frame)
         fields |= {name: (shape, np.uint8) for name, shape in cut.items()}
@@ -226,7 +231,8 @@ def _open_part(
             lambda constants, placed: _wanted(feed, data.gather(constants, placed)),
             lambda step: data.index_batches(size, start_step=step, **order),
         )
-    loader = data.Loader(source, prefetch=keys.prefetch, crops=crops, **reading(keys), **order)
+    cut = crops if "image" in feed.fields else ()
+    loader = data.Loader(source, prefetch=keys.prefetch, crops=cut, **reading(keys), **order)
 
     def host(step: int) -> Generator[PyTree, None, None]:
         with contextlib.closing(loader.iterate(step)) as batches:

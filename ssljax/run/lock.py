@@ -16,6 +16,7 @@ import pathlib
 import socket
 import threading
 import time
+import uuid
 from collections.abc import Iterator
 from typing import Any
 
@@ -48,9 +49,11 @@ class Lock:
             "process": os.getpid(),
             "namespace": _namespace(),
             "start": _start_of(os.getpid()),
+            "id": uuid.uuid4().hex,
             "since": time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime()),
         }
-        while not self._create():
+        # A store may have made the file and lost its answer, so that the next try meets its own.
+        while not self._create() and not self._is_ours():
             _wait_until_dead(path)
         self._lost, self._released = False, threading.Event()
         self._thread = threading.Thread(target=self._keep_alive, daemon=True)

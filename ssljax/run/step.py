@@ -80,7 +80,7 @@ def make_step(
             )
             return method.views(jax.random.fold_in(views_key, number), taken), taken
 
-        seen: Callable[[Any], tuple[PyTree, Batch]] = look  # One batch's views lie in memory.
+        seen: Callable[[Any], tuple[PyTree, Batch]] = look  # Made for one batch at a time.
         if accumulate == 1:
             seen = [look(number) for number in range(batches)].__getitem__  # Players share them.
         carried: dict[str, PyTree] = {}

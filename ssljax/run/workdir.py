@@ -33,6 +33,19 @@ _MAY_CHANGE = ("data.dir", "data.cache", "data.threads", "data.prefetch", "data.
 _MAY_CHANGE_UNDER = ("evals.", "samples.", "log.", "checkpoint.", "mesh.", "resume.")
 """What a run that goes on may change: where things run and what is reported, not what is learnt."""
 
+_ADDED: Mapping[str, Any] = {
+    "data.boxes_key": "",
+    "data.crop": "device",
+    "data.frames": 0,
+    "data.mask_classes": 0,
+    "data.mask_key": "",
+    "data.max_boxes": 100,
+    "data.multi_label_key": "",
+    "data.range": [],
+    "data.void": 255,
+}
+"""Keys that older configs lack, at the values that stand for what those runs did."""
+
 Changes = dict[str, tuple[Any, Any]]
 """Values before and now, by key."""
 
@@ -210,6 +223,7 @@ def _plain(config: ConfigDict) -> dict[str, Any]:
 
 
 def _compare(before: Mapping[str, Any], now: Mapping[str, Any]) -> Changes:
+    before = {**_ADDED, **before}
     return {
         key: (before.get(key, "absent"), now.get(key, "absent"))
         for key in sorted(before.keys() | now.keys())

@@ -95,7 +95,7 @@ def test_another_config_is_refused(trained, capsys):
 
 
 def test_a_run_in_a_bucket_is_scored(trained):
-    scored = CHANGES | {"evals__final": "('knn',)", "evals__knn": "((5, 0.1),)"}
+    scored = CHANGES | {"evals__final": "('knn',)", "evals__knn__neighbors": "((5, 0.1),)"}
     assert main.main([*runs.arguments(trained, **scored), "--mode=evaluate"]) == 0
     (name,) = [name for name in paths.children(trained) if name.startswith("scores-digits")][:1]
     sheet = json.loads(paths.read(trained / name))

@@ -107,6 +107,10 @@ def test_images_are_seen_the_right_way_up(kind, options, orientation, channels):
     stored = decode(_encode(pixels, kind, **options), channels=channels, image_size=16)
     seen = decode(_encode(pixels, kind, exif=exif, **options), channels=channels, image_size=16)
     np.testing.assert_array_equal(seen, _VIEWED[orientation](stored))
+    if kind == "JPEG" and channels == 3:  # Numbers that are stored are turned as well.
+        data = _encode(pixels, kind, exif=exif, **options)
+        scaled = decode(data, channels=3, image_size=16, value_range=(0, 255))
+        np.testing.assert_array_equal(scaled, seen)
 
 
 def test_of_an_animation_the_first_picture_is_taken():
@@ -377,3 +381,44 @@ def test_an_array_of_no_image_is_told():
         decode(_npy(np.zeros(3, np.uint8)), channels=1, image_size=8)
     with pytest.raises(Misfit, match="axes"):
         decode(_tifffile(np.zeros((2, 5, 8, 8), np.uint8)), channels=5, image_size=8)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        np.zeros((0, 5), np.uint8),
+        np.full((4, 4), "dark"),
+        np.zeros((4, 4), [("red", np.uint8)]),
+        np.full((4, 4), 1j),
+    ],
+)
+def test_an_array_that_is_no_image_is_refused(values):
+    with pytest.raises(Misfit, match="store real numbers, one pixel or more"):
+        decode(_npy(values), channels=1, image_size=4, value_range=(0, 1))
+
+
+def test_a_damaged_array_is_corrupt_whatever_its_header_says():
+    whole = _npy(np.arange(64, dtype=np.uint8).reshape(8, 8))
+    outcomes = set()
+    for place in range(8, 128):
+        for byte in (0x00, 0x28, 0x39, 0x7B, 0xFF):
+            damaged = whole[:place] + bytes([byte]) + whole[place + 1 :]
+            try:
+                decode(damaged, channels=1, image_size=8)
+                outcomes.add("read")
+            except (CorruptImage, Misfit) as error:
+                outcomes.add(type(error).__name__)
+    assert "CorruptImage" in outcomes
+
+
+def test_the_order_of_bytes_does_not_matter():
+    values = np.arange(64, dtype=np.uint16).reshape(8, 8) * 1000
+    found = [decode(_npy(values.astype(t)), channels=1, image_size=8) for t in ("<u2", ">u2")]
+    np.testing.assert_array_equal(*found)
+
+
+def test_signed_numbers_are_refused_in_every_kind_of_file():
+    values = np.array([[-1000, 0], [1000, 3000]], np.int16)
+    for stored in (_npy(values), _tifffile(values)):
+        with pytest.raises(Misfit, match="int16"):
+            decode(stored, channels=1, image_size=2)

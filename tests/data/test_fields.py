@@ -1,6 +1,8 @@
 """Each kind of field decodes to its shape and type, and refuses what does not belong there."""
 
 import io
+import struct
+import zlib
 
 import cv2
 import numpy as np
@@ -98,6 +100,33 @@ def test_masks_may_be_arrays_and_tiffs(store, dtype):
 def test_a_negative_number_is_no_class():
     with pytest.raises(Misfit, match="mask with the number -3"):
         Mask().decode(_npy(np.full((8, 8), -3)), _FRAME, (8, 8))
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4, 8])
+@pytest.mark.parametrize("palette", [True, False])
+def test_masks_in_png_keep_their_numbers_of_any_depth(bits, palette):
+    numbers = (np.arange(64) % 2**bits).astype(np.uint8).reshape(8, 8)
+    rows = (
+        numbers
+        if bits == 8
+        else np.packbits(
+            np.unpackbits(numbers[..., None], axis=2)[..., -bits:].reshape(8, -1), axis=1
+        )
+    )
+
+    def chunk(name, content):
+        body = name + content
+        return struct.pack(">I", len(content)) + body + struct.pack(">I", zlib.crc32(body))
+
+    kind = 3 if palette else 0
+    png = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", 8, 8, bits, kind, 0, 0, 0))
+    if palette:  # Two colours are the same, and one is transparent.
+        png += chunk(b"PLTE", bytes([0, 0, 0] * 2 + [10, 20, 30] * (2**bits - 2)))
+        png += chunk(b"tRNS", b"\x00")
+    raw = b"".join(b"\x00" + row.tobytes() for row in rows)
+    png += chunk(b"IDAT", zlib.compress(raw)) + chunk(b"IEND", b"")
+    mask = Mask(void=254).decode(png, Frame(8, 1, "none"), None)
+    assert np.array_equal(mask, numbers)
 
 
 def test_a_palette_gives_its_numbers():

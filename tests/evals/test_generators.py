@@ -15,7 +15,7 @@ from ssljax import config as configs
 from ssljax import evaluate, main
 from ssljax.errors import UserError
 from ssljax.evals import Run
-from ssljax.evals.pictures import Pictures
+from ssljax.evals.pictures import Pictures, check_channels
 from ssljax.evals.sampling import interpolate, make_sampler, picture_key
 from ssljax.run.experiment import Experiment
 
@@ -51,6 +51,12 @@ def command(folder, encoder):
         return [*affine.arguments(folder, **(chosen | SCORES | changes)), *options]
 
     return arguments
+
+
+@pytest.mark.parametrize("channels", [2, 4])
+def test_images_that_are_no_pictures_are_refused_before_training(channels):
+    with pytest.raises(UserError, match=f"1 or 3 channels, and these have {channels}: do"):
+        check_channels(channels, "do without")
 
 
 @pytest.fixture(scope="module")

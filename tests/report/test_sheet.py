@@ -5,6 +5,7 @@ import re
 
 import pytest
 
+from ssljax.errors import StoppedError
 from ssljax.report import ScoreSheet, free_path, own_path
 
 ABOUT = {
@@ -52,6 +53,22 @@ def test_a_failure_is_noted_and_what_comes_after_it_is_scored(tmp_path, caplog):
     assert sheet.finished == {"trained network": ["linear"]}
     with pytest.raises(KeyboardInterrupt), sheet.attempt("trained network", "few_label"):
         raise KeyboardInterrupt
+
+
+def test_a_run_that_must_stop_is_no_failed_score(tmp_path):
+    sheet = ScoreSheet(ABOUT, tmp_path / "scores")
+    with pytest.raises(StoppedError), sheet.attempt("trained network", "pictures"):
+        raise StoppedError("Another process has taken the workdir.")
+    assert not sheet.errors
+    assert not (tmp_path / "scores.json").exists()
+
+
+@pytest.mark.parametrize("part", ["scores", "errors", "finished"])
+def test_a_sheet_with_a_part_of_another_kind_is_no_sheet(tmp_path, part):
+    ScoreSheet(ABOUT, tmp_path / "scores").write()
+    file = tmp_path / "scores.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {part: 3}))
+    assert ScoreSheet(ABOUT, tmp_path / "scores").scores == {}
 
 
 def test_what_an_interrupted_attempt_has_found_stays_until_it_is_found_anew(tmp_path):

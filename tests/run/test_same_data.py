@@ -103,6 +103,18 @@ def test_other_changes_are_told(images, begun, tmp_path, change, message):
         go_on(config(images), tmp_path / "run")
 
 
+def test_a_method_that_reads_labels_records_the_classes_that_are_there(images, tmp_path, caplog):
+    probe = {"method.online_probe": True}
+    begin(Experiment(config(images, **probe)), tmp_path / "run")
+    shutil.rmtree(images / "train" / "cat")
+    with caplog.at_level(logging.WARNING, logger="ssljax"):
+        experiment = go_on(config(images, **probe, **ACCEPT), tmp_path / "run")
+    assert "'cat'" in caplog.text
+    sets = json.loads((tmp_path / "run" / "data.json").read_text())["training_set"]
+    assert [each["classes"] for each in sets] == [["ant", "bee", "cat"], ["ant", "bee"]]
+    assert experiment.task.class_names == ("ant", "bee", "cat")
+
+
 def test_an_accepted_change_keeps_the_length_and_is_recorded(images, begun, tmp_path, caplog):
     paint(images / "train", ["bee"], 40, start=16)
     with caplog.at_level(logging.WARNING, logger="ssljax"):

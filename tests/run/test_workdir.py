@@ -58,6 +58,18 @@ def test_a_workdir_remembers_its_config(trained, config, caplog):
     assert _config(trained)["batch_size"] == 256
 
 
+def test_keys_that_an_older_config_lacks_have_the_values_of_what_those_runs_did(trained, config):
+    file = trained / "config.json"
+    older = _config(trained)
+    for key in ("data.crop", "data.range", "data.frames", "data.mask_key", "data.void"):
+        del older[key]
+    file.write_text(json.dumps(older))
+    assert workdir.check_resumed(config, trained) == {}
+    config.data.crop = "host"
+    with pytest.raises(UserError, match=r"data\.crop was 'device' and is 'host'"):
+        workdir.check_resumed(config, trained)
+
+
 def test_other_devices_are_told_where_a_run_goes_on(trained, config, caplog):
     file = trained / "environment.json"
     environment = json.loads(file.read_text())

@@ -11,7 +11,7 @@ from ssljax.data.fields import Clip, Field, Label, Parts
 from ssljax.data.sources.base import SPLIT_KEYS, Record, Source
 from ssljax.data.sources.layout import (
     aside,
-    file_size,
+    file_sizes,
     image_suffixes,
     parse_split,
     path_hash,
@@ -103,7 +103,7 @@ class ClipFolder(Source):
 
     def contents(self) -> Any:
         """Relative paths and sizes of the frames, clip by clip."""
-        return [[(file, file_size(self._root / file)) for file in clip] for clip in self._clips]
+        return [file_sizes(self._root, clip, self._listing) for clip in self._clips]
 
     def summary(self) -> str:
         """Clips, classes and splits that were found, and what was left out."""

@@ -11,7 +11,7 @@ from ssljax.data.sources.base import SPLIT_KEYS, Record, Source
 from ssljax.data.sources.layout import (
     aside,
     class_folders,
-    file_size,
+    file_sizes,
     image_suffixes,
     parse_split,
     path_hash,
@@ -20,7 +20,7 @@ from ssljax.data.sources.layout import (
     split_directory,
     take_part,
 )
-from ssljax.data.sources.listing import list_files
+from ssljax.data.sources.listing import Listing, list_files
 from ssljax.errors import UserError
 
 _IMAGES, _MASKS = "images", "masks"
@@ -75,11 +75,12 @@ class FolderSource(Source):
                 f" or name another directory in config.data.dir{aside(skipped(listing))}."
             )
         self._masks: dict[str, str] = {}
-        self._mask_root = root
+        self._mask_root, self._mask_listing = root, listing
         if above or within:
             images = root if within else top / _IMAGES
             self._mask_root = images.parent / _MASKS / root.relative_to(images)
-            self._masks = _pair(root, files, self._mask_root)
+            self._mask_listing = _list_masks(self._mask_root, root)
+            self._masks = _pair(root, files, self._mask_root, self._mask_listing.images)
         classes = class_folders(root, listing, siblings)
         self._files = take_part(files, start, stop)
         if not self._files:
@@ -127,12 +128,10 @@ class FolderSource(Source):
 
     def contents(self) -> Any:
         """Relative paths and sizes of the files."""
-        files, sizes = sorted(self._files), self._listing.sizes
+        files = sorted(self._files)
         masks = [self._masks[file] for file in files if self._masks]
-        return [
-            *((file, sizes[file] if sizes else file_size(self._root / file)) for file in files),
-            *((file, file_size(self._mask_root / file)) for file in masks),
-        ]
+        images = file_sizes(self._root, files, self._listing)
+        return [*images, *file_sizes(self._mask_root, masks, self._mask_listing)]
 
     def summary(self) -> str:
         """Images, classes and splits that were found, and what was skipped."""
@@ -151,11 +150,16 @@ def _has_masks(directory: paths.Path) -> bool:
     return all((directory / name).is_dir() for name in (_IMAGES, _MASKS))
 
 
-def _pair(root: paths.Path, files: Sequence[str], mask_root: paths.Path) -> dict[str, str]:
-    """The mask of each image, by equal paths without their endings."""
+def _list_masks(mask_root: paths.Path, root: paths.Path) -> Listing:
     if not mask_root.is_dir():
         raise UserError(f"There is no directory {mask_root}: put the masks of {root} there.")
-    masks = list_files(mask_root, image_suffixes()).images
+    return list_files(mask_root, image_suffixes())
+
+
+def _pair(
+    root: paths.Path, files: Sequence[str], mask_root: paths.Path, masks: Sequence[str]
+) -> dict[str, str]:
+    """The mask of each image, by equal paths without their endings."""
     stems = {os.path.splitext(mask)[0]: mask for mask in masks}
     wanted = {os.path.splitext(file)[0]: file for file in files}
     for where, names, found in ((root, files, wanted), (mask_root, masks, stems)):

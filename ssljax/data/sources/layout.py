@@ -172,7 +172,13 @@ def path_hash(path: str) -> bytes:
     return hashlib.blake2b(Path(path).as_posix().encode(errors="surrogateescape")).digest()
 
 
-def file_size(file: paths.Path) -> int:
+def file_sizes(root: paths.Path, files: Sequence[str], listing: Listing) -> list[tuple[str, int]]:
+    """Relative paths with their bytes: as listed in a bucket, or as they are on the disk."""
+    sizes = listing.sizes
+    return [(file, sizes[file] if sizes else _file_size(root / file)) for file in files]
+
+
+def _file_size(file: paths.Path) -> int:
     """Bytes; -1 where the file is gone, which is told when it is read."""
     try:
         return os.path.getsize(file)
