@@ -133,7 +133,9 @@ def test_an_interrupted_evaluation_goes_on_where_it_stopped(tmp_path, monkeypatc
 
 
 def test_images_without_a_label_are_left_out_and_told(tmp_path, monkeypatch, caplog):
-    experiment = opened(tmp_path, evals__final="('knn',)")
+    probes = ("knn", "linear", "few_label")
+    few = {"evals__few_label__labels": "(4.0,)", "evals__few_label__seeds": 2}
+    experiment = opened(tmp_path, evals__final=str(probes), evals__linear__epochs=2, **few)
     rng = np.random.default_rng(0)
     sets = {
         "train[:120]": (rng.integers(0, 256, (90, 8, 8)).astype(np.uint8), np.arange(90) % 3),
@@ -151,9 +153,10 @@ def test_images_without_a_label_are_left_out_and_told(tmp_path, monkeypatch, cap
         monkeypatch.setattr(data, "open_source", fake)
         evaluator = evaluate.Evaluator(experiment)
         evaluator.check()
-        return evaluator.score(experiment.init(), ("knn",)).values
+        return evaluator.score(experiment.init(), probes).values
 
     partly = score(range(10, 20))
+    assert {"knn5", "linear", "labels_4"} < set(partly)
     told = [line for line in caplog.messages if "have no label" in line]
     assert len(told) == 2
     assert "10 images of digits/test[:40] have no label" in told[0]

@@ -307,12 +307,12 @@ class Checkpoints:
         self._manager.reload()
 
 
-@jax.jit
 def checksum(state: PyTree) -> int:
     """The sum of all bytes of a state, modulo 2**32; the same on every mesh."""
     return int(_inspect(state)[0])
 
 
+@jax.jit
 def _inspect(state: PyTree) -> tuple[jax.Array, jax.Array]:
     """The sum of all bytes, modulo 2**32, and for each array whether all of it is finite.
 
