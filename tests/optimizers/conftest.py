@@ -25,7 +25,8 @@ class Given(Method):
         return {"one": self.start}, {}, ()
 
     def views(self, key, batch):
-        leaves = [jnp.mean(batch[str(i)], axis=0) for i in range(len(batch))]
+        parts = batch["gradients"]
+        leaves = [jnp.mean(parts[str(i)], axis=0) for i in range(len(parts))]
         return jax.tree.unflatten(jax.tree.structure(self.start), leaves)
 
     def loss(self, params, turn):
@@ -45,8 +46,8 @@ def trained_by() -> Callable[..., Any]:
         for gradients in steps:
             leaves = zip(*map(jax.tree.leaves, gradients), strict=True)
             # One image a batch.
-            batch = {str(i): jnp.stack(x).astype(jnp.float32)[None] for i, x in enumerate(leaves)}
-            state, values = step(state, batch)
+            parts = {str(i): jnp.stack(x).astype(jnp.float32)[None] for i, x in enumerate(leaves)}
+            state, values = step(state, {"gradients": parts})
             path.append(state.params["one"])
             metrics.append(values)
         return path, metrics

@@ -318,7 +318,7 @@ def test_teacher_drops_no_paths_and_the_student_does(monkeypatch):
     state = TrainState(jnp.int32(0), params, {"online": {}}, {}, memory, jax.random.key(0))
     loss = jax.jit(method.loss)
     (one, aux1), (two, aux2) = (
-        loss(state.params["online"], state, VIEWS, jax.random.key(key), {}) for key in (0, 1)
+        loss(state.params["online"], Turn(state, VIEWS, jax.random.key(key))) for key in (0, 1)
     )
     assert abs(float(one - two)) > 1e-4
     np.testing.assert_array_equal(aux1.carry["logits"], aux2.carry["logits"])
