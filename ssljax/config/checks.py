@@ -192,7 +192,8 @@ def check_whole(config: ConfigDict, where: str) -> None:
         if key not in base:
             if key.startswith(_READ_ELSEWHERE) or (group == "model" and option in _ENCODER_OPTIONS):
                 continue
-            if group == "method" and f"{key.rpartition('.')[0]}.name" in base:  # Of a network.
+            owner = key.rpartition(".")[0]
+            if owner.startswith("method.") and f"{owner}.name" in base:  # A network of the method.
                 continue
             raise UserError(
                 f"{where} has {key}, which the method {method} does not: {nearest(key, base)}."
