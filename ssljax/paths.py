@@ -139,6 +139,7 @@ def _create_object(path: Path, content: bytes) -> None:
     except FileExistsError:
         raise
     except (NotImplementedError, OSError) as error:
+        # Libraries lack the precondition, or a store like S3 answers that it does not know it.
         if not isinstance(error, NotImplementedError) and "not implemented" not in str(error):
             raise
         if store.exists(key):
