@@ -7,6 +7,8 @@ from ssljax.augment.policy import ViewPolicy
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
+CIFAR10_MEAN = (125.3 / 255, 123.0 / 255, 113.9 / 255)
+CIFAR10_STD = (63.0 / 255, 62.1 / 255, 66.7 / 255)
 """Of ImageNet's training images, per channel, in units of [0, 1]."""
 
 

@@ -9,7 +9,6 @@ from flax.traverse_util import flatten_dict
 from ml_collections import ConfigDict
 
 from ssljax import evals, methods, optimizers
-from ssljax.methods.protocols import Generator
 
 
 def base_config(method: str) -> ConfigDict:
@@ -63,7 +62,7 @@ def base_config(method: str) -> ConfigDict:
     config.optimizer = ConfigDict(
         dataclasses.asdict(optimizers.Settings(name="sgd", learning_rate=0.3))
     )
-    config.evals = evals.default_config(issubclass(methods.REGISTRY[method], Generator))
+    config.evals = evals.default_config(methods.REGISTRY[method])
     config.samples = ConfigDict(dict(count=64))  # Images that --mode=sample writes.
     config.mesh = ConfigDict(dict(data=-1, fsdp=1))
     config.log = ConfigDict(dict(every=50, tensorboard=True, wandb=""))

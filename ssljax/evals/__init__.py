@@ -14,6 +14,9 @@ from ssljax.evals.generation import Coverage, Fid, InceptionScore, Kid, Precisio
 from ssljax.evals.knn import Knn
 from ssljax.evals.linear import Linear
 from ssljax.evals.pictures import Pictures
+from ssljax.evals.pretext import Pretext
+from ssljax.methods.contract import Method
+from ssljax.methods.protocols import Generator, PretextSolver
 
 REGISTRY: dict[str, type[Evaluation]] = {
     "knn": Knn,
@@ -26,19 +29,23 @@ REGISTRY: dict[str, type[Evaluation]] = {
     "precision_recall": PrecisionRecall,
     "coverage": Coverage,
     "pictures": Pictures,
+    "pretext": Pretext,
 }
 
 
-def default_config(generates: bool) -> ConfigDict:
+def default_config(method: type[Method]) -> ConfigDict:
     """The keys under `config.evals`: those of all evaluations, and a group for each.
 
     Args:
-      generates: Whether the method draws images: its runs then end with pictures of them.
+      method: What is evaluated: a method that draws images ends with pictures of them, and one
+        with a pretext task with its scores.
     """
+    abilities = {"pictures": Generator, "pretext": PretextSolver}
+    own = (name for name, ability in abilities.items() if issubclass(method, ability))
     config = ConfigDict(
         dict(
             # Which are made at the end, and by --mode=evaluate.
-            final=("knn", "linear", "few_label", *(("pictures",) if generates else ())),
+            final=("knn", "linear", "few_label", *own),
             baselines=True,  # At the end, a random network and raw pixels as well.
             name="",  # Empty: the training set.
             dir="",

@@ -37,7 +37,11 @@ class Extracted(NamedTuple):
 
 
 def stream(
-    outputs: Outputs, batches: Iterable[Mapping[str, np.ndarray]], *, mesh: Mesh
+    outputs: Callable[..., dict[str, Array]],
+    batches: Iterable[Mapping[str, np.ndarray]],
+    *,
+    mesh: Mesh,
+    fields: tuple[str, ...] = ("image",),
 ) -> Iterator[Extracted]:
     """Passes images through a network on all devices, batch by batch.
 
@@ -48,6 +52,7 @@ def stream(
       batches: This process's rows of batches of one size, with "image", "label" and "index"; a row
         of index -1 is padding.
       mesh: The devices; a batch is split over all axes.
+      fields: What of a batch `outputs` is called with.
 
     Yields:
       Of each batch the rows that are not padding.
@@ -59,7 +64,8 @@ def stream(
             name: jax.make_array_from_process_local_data(sharding, rows)
             for name, rows in batch.items()
         }
-        now = outputs(placed["image"]), placed["label"], placed["index"]
+        given = [placed[field] for field in fields]
+        now = outputs(*given), placed["label"], placed["index"]
         if late is not None:
             yield _to_host(late)
         late = now

@@ -6,12 +6,19 @@ import dataclasses
 
 from ml_collections import ConfigDict
 
-from ssljax.methods import adversarial, joint_embedding, probe, reconstruction, transfer
+from ssljax.methods import (
+    adversarial,
+    joint_embedding,
+    pretext,
+    probe,
+    reconstruction,
+    transfer,
+)
 from ssljax.methods.contract import Feed, Method, Task, phase_at
 
 REGISTRY: dict[str, type[Method]] = {
     name: method
-    for family in (joint_embedding, reconstruction, adversarial, transfer)
+    for family in (joint_embedding, pretext, reconstruction, adversarial, transfer)
     for name, method in family.REGISTRY.items()
 }
 

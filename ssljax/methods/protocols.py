@@ -6,6 +6,7 @@ raw: uint8, (batch, height, width, channels).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Protocol, runtime_checkable
 
 from jaxtyping import Array, Float, PRNGKeyArray, UInt8
@@ -33,6 +34,27 @@ class Generator(Protocol):
         Returns:
           Images in [-1, 1].
         """
+
+
+@runtime_checkable
+class PretextSolver(Protocol):
+    """Answers questions about images that the images themselves answer.
+
+    `images` are the fields of a batch, and `key` is of that batch.
+    """
+
+    def chance(self) -> Mapping[str, float]:
+        """Its scores by name, and what a guess without looking has of each. More is better."""
+
+    def solve(
+        self, state: TrainState, images: Mapping[str, Array], key: PRNGKeyArray
+    ) -> dict[str, Float[Array, " batch"]]:
+        """Each of the scores of its answers about each image."""
+
+    def show(
+        self, state: TrainState, images: Mapping[str, Array], key: PRNGKeyArray
+    ) -> UInt8[Array, "batch columns height width channels"]:
+        """Pictures of what is seen of each image, what is said, and what would be right."""
 
 
 @runtime_checkable

@@ -57,3 +57,25 @@ def encoder(config: ConfigDict, *, learning_rate: float = 0.12, weight_decay: fl
         exclude=(),
     )
     config.evals.knn.every = 19500
+
+
+def pretext_on_cpu(config: ConfigDict) -> None:
+    """Sets a thin network on CIFAR-10, for minutes on two CPU cores; all pretext tasks share it.
+
+    Args:
+      config: What `base_config` made of a method with an encoder.
+    """
+    config.batch_size = 128
+    config.steps = 2000
+    data(config)
+    config.model.encoder.update(name="small", widths=(16, 32, 64), convs_per_stage=2)
+    config.optimizer.update(
+        name="adamw",
+        learning_rate=2e-3,
+        scaling="none",
+        schedule="cosine",
+        warmup_epochs=0.25,
+        weight_decay=1e-4,
+        clip_norm=1.0,
+    )
+    config.evals.stages = ("stage1", "stage2", "stage3")

@@ -1,0 +1,118 @@
+"""How well a network answers the questions of its own pretext task."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import numpy as np
+from jaxtyping import Array
+from ml_collections import ConfigDict
+
+from ssljax import data, mesh, report
+from ssljax.errors import UserError
+from ssljax.evals.contract import Evaluation, Rows, Run, Scores, leave_out
+from ssljax.evals.extract import stream
+from ssljax.methods.contract import Method, TrainState
+from ssljax.methods.protocols import PretextSolver
+
+_SHOWN = 8
+"""Images in a picture, a row each."""
+
+
+class Pretext(Evaluation):
+    """The method's own scores on images of the test split, and a picture of some answers.
+
+    Each image is asked about once. The question depends on the seed of the run and on the place of
+    the image in the split, so that all states of a run are asked the same. The row without a
+    network has what a guess has.
+    """
+
+    name = "pretext"
+    rows = Rows("chance", "random network", "trained network")
+
+    @staticmethod
+    def default_config() -> ConfigDict:
+        """Which images are asked about."""
+        return ConfigDict(dict(split=""))  # Empty: that of `config.evals.test_split`.
+
+    def stages(self, run: Run) -> tuple[str, ...]:
+        """None: the whole network answers."""
+        return ()
+
+    def check(self, run: Run) -> tuple[str, ...]:
+        """Raises a `UserError` if the method asks nothing."""
+        solver = _solver(run.experiment.method, run)
+        run.open(_split(run))
+        return tuple(solver.chance())
+
+    def score(self, run: Run, state: TrainState | None) -> Scores:
+        """Scores the answers of a state."""
+        if state is None:
+            return Scores(dict(_solver(run.experiment.method, run).chance()))
+        method = run.method(state)
+        ask = run.once(_asker, method)
+        totals: dict[str, float] = {}
+        count = 0
+        pictures: dict[str, report.Picture] = {}
+        parts = stream(
+            lambda image, index: ask(state, image, index),
+            run.open(_split(run)),
+            mesh=run.mesh,
+            fields=("image", "index"),
+        )
+        for part in parts:
+            if not count and run.experiment.task.image_shape[2] in (1, 3):
+                pictures = {"pretext": _picture(run, method, state, part.places)}
+            count += len(part.places)
+            for name, scores in part.outputs.items():
+                totals[name] = totals.get(name, 0.0) + float(np.sum(scores, dtype=np.float64))
+        return Scores({name: total / count for name, total in totals.items()}, pictures)
+
+
+def _split(run: Run) -> str:
+    split: str = run.config.pretext.split or run.config.test_split
+    return split
+
+
+def _solver(method: Method, run: Run) -> PretextSolver:
+    if not isinstance(method, PretextSolver):
+        raise UserError(
+            f"method.name={run.experiment.config.method.name!r} has no pretext task that could be "
+            f"scored: {leave_out(Pretext.name)}."
+        )
+    return method
+
+
+def _asker(run: Run, method: Method) -> Callable[[TrainState, Array, Array], dict[str, Array]]:
+    """Makes the jitted function that asks about a batch and marks the answers."""
+    solver = _solver(method, run)
+    seed = run.experiment.config.seed
+
+    @jax.jit
+    def ask(state: TrainState, image: Array, index: Array) -> dict[str, Array]:
+        key = jax.random.fold_in(jax.random.key(seed), index[0])
+        return solver.solve(state, {"image": image, "index": index}, key)
+
+    return ask
+
+
+def _picture(run: Run, method: Method, state: TrainState, places: np.ndarray) -> report.Picture:
+    """Shows the answers about the first images, a row each."""
+    first = places[:_SHOWN]
+    source = run.open(_split(run)).source
+    images = {"image": run.experiment.load(data.Subset(source, first))["image"], "index": first}
+    shown = mesh.to_host(run.once(_shower, method)(state, images))
+    count, columns, *shape = shown.shape
+    return report.grid(shown.reshape(count * columns, *shape), columns)
+
+
+def _shower(run: Run, method: Method) -> Callable[[TrainState, dict[str, Any]], Array]:
+    solver = _solver(method, run)
+    key = jax.random.key(run.experiment.config.seed)
+
+    def show(state: TrainState, images: dict[str, Any]) -> Array:
+        return solver.show(state, images, key)
+
+    return jax.jit(show, out_shardings=mesh.replicated(run.mesh))

@@ -1,0 +1,8 @@
+"""Pretext tasks: a network answers questions about images that need no labels."""
+
+from ssljax.methods.contract import Method
+from ssljax.methods.pretext.rotation import Rotation
+
+REGISTRY: dict[str, type[Method]] = {
+    "rotation": Rotation,
+}

@@ -1,0 +1,128 @@
+"""The method of one pretext task: one player, an encoder with the task's head."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PRNGKeyArray, UInt8
+from ml_collections import ConfigDict
+
+from ssljax import metrics, models
+from ssljax.methods import passes
+from ssljax.methods.contract import Aux, Batch, Feed, Method, Task, TrainState, Turn
+from ssljax.methods.pretext_task import EncoderWithTask, Outputs, PretextTask, Question
+
+PyTree = Any
+
+
+class PretextMethod(Method):
+    """One player, "online", that answers the questions of one task.
+
+    A subclass names the task. It is the `protocols.PretextSolver` of evaluations.
+
+    Attributes:
+      task_type: The task.
+      pretext: The task, built.
+      network: The encoder with the task's head.
+    """
+
+    roles: ClassVar = {"encoder": models.ENCODER}
+    task_type: type[PretextTask]
+
+    def __init__(self, config: ConfigDict, task: Task) -> None:
+        encoder = config.model.encoder
+        self.pretext = self.task_type(config.method, task, encoder.dtype)
+        self.policies = self.pretext.policies
+        built = models.encoder_from_config(encoder, **self.pretext.encoder_options)
+        self.network = EncoderWithTask(self.pretext.wrap(built), self.pretext.head)
+        self.image_shape = task.image_shape
+        self.players = (passes.online_player(self.loss, config, task),)
+
+    @classmethod
+    def default_config(cls) -> ConfigDict:
+        """The keys of the task."""
+        return cls.task_type.default_config()
+
+    @classmethod
+    def feeds(cls, config: ConfigDict) -> Mapping[str, Feed]:
+        """Images, and what else the task reads of a record."""
+        return {"images": Feed(cls.task_type.fields)}
+
+    def init(self, key: PRNGKeyArray) -> tuple[dict[str, PyTree], dict[str, PyTree], PyTree]:
+        """Makes the encoder and the head."""
+        inputs = example_inputs(self.pretext, self.image_shape)
+        variables = dict(self.network.init(key, inputs, False))
+        return {"online": variables.pop("params")}, {"online": variables}, ()
+
+    def views(self, key: PRNGKeyArray, batch: Batch) -> Question:
+        """Makes the questions."""
+        return self.pretext.ask(key, batch["images"])
+
+    def loss(self, params: PyTree, turn: Turn) -> tuple[Array, Aux]:
+        """The task's loss, with batch statistics over all that is seen of the batch's images."""
+        outputs, variables = passes.forward(
+            self.network, params, turn.state.variables["online"], turn.views.inputs, turn.key
+        )
+        loss, logged = self.pretext.loss(outputs, turn.views.targets)
+        scores = self.pretext.scores(outputs, turn.views.targets)
+        logged |= {name: jnp.mean(score) for name, score in scores.items()}
+        features = outputs["features"]
+        return loss, Aux(
+            variables=variables,
+            metrics=logged | metrics.collapse_metrics(features),
+            carry={"features": features},
+        )
+
+    def features(self, state: TrainState, images: Array) -> dict[str, Array]:
+        """Every output of the encoder on the whole images."""
+        network = self.network.encoder
+        weights = encoder_weights(state.params["online"], state.variables["online"])
+        return self.pretext.features(lambda x: network.apply(weights, x, False), images)
+
+    def chance(self) -> Mapping[str, float]:
+        """The task's scores by name, for a guess."""
+        return self.pretext.chance
+
+    def solve(
+        self, state: TrainState, images: Mapping[str, Array], key: PRNGKeyArray
+    ) -> dict[str, Float[Array, " batch"]]:
+        """Asks about images and marks the answer about each."""
+        question, outputs = self._answer(state, images, key)
+        return self.pretext.scores(outputs, question.targets)
+
+    def show(
+        self, state: TrainState, images: Mapping[str, Array], key: PRNGKeyArray
+    ) -> UInt8[Array, "batch columns height width channels"]:
+        """Shows what is seen of each image, what is said, and what would be right."""
+        question, outputs = self._answer(state, images, key)
+        picture = self.pretext.picture(outputs, question)
+        return jnp.round(255 * jnp.clip(picture, 0.0, 1.0)).astype(jnp.uint8)
+
+    def _answer(
+        self, state: TrainState, images: Mapping[str, Array], key: PRNGKeyArray
+    ) -> tuple[Question, Outputs]:
+        question = self.pretext.ask(key, images)
+        network = {"params": state.params["online"], **state.variables["online"]}
+        outputs: Any = self.network.apply(network, question.inputs, False)
+        return question, outputs
+
+
+def encoder_weights(params: PyTree, variables: Mapping[str, PyTree]) -> dict[str, PyTree]:
+    """What the encoder of an `EncoderWithTask` is applied with."""
+    collections = {name: part["encoder"] for name, part in variables.items() if "encoder" in part}
+    return {"params": params["encoder"], **collections}
+
+
+def example_inputs(pretext: PretextTask, image_shape: tuple[int, int, int]) -> PyTree:
+    """Zeros of the shape of a question's inputs about one image."""
+
+    def ask(key: PRNGKeyArray, images: Array) -> PyTree:
+        fields = dict.fromkeys(pretext.fields, jnp.zeros((1,), jnp.int32)) | {"image": images}
+        return pretext.ask(key, fields).inputs
+
+    images = jax.ShapeDtypeStruct((1, *image_shape), jnp.uint8)
+    shapes = jax.eval_shape(ask, jax.random.key(0), images)
+    return jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
