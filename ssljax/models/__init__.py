@@ -25,6 +25,7 @@ from ssljax.models.heads.classifier import Classifier
 from ssljax.models.heads.dino import DinoHead
 from ssljax.models.heads.encoder_with_heads import EncoderWithHeads
 from ssljax.models.heads.projection import ProjectionHead
+from ssljax.models.heads.tiles import FullyConnected, TileEmbedding
 from ssljax.models.layers.conditional_norm import ConditionalBatchNorm, SelfModulatedBatchNorm
 from ssljax.models.layers.norm import BatchNorm, NormFactory
 from ssljax.models.layers.patches import patchify, unpatchify
@@ -46,6 +47,7 @@ __all__ = [
     "DCGANGenerator",
     "DinoHead",
     "EncoderWithHeads",
+    "FullyConnected",
     "MLPAutoencoder",
     "MLPGenerator",
     "MaskedAutoencoder",
@@ -57,6 +59,7 @@ __all__ = [
     "Role",
     "SelfModulatedBatchNorm",
     "SmallConvNet",
+    "TileEmbedding",
     "VisionTransformer",
     "build_discriminator",
     "build_encoder",

@@ -1,8 +1,12 @@
 """Pretext tasks: a network answers questions about images that need no labels."""
 
 from ssljax.methods.contract import Method
+from ssljax.methods.pretext.context_prediction import ContextPrediction
+from ssljax.methods.pretext.jigsaw import Jigsaw
 from ssljax.methods.pretext.rotation import Rotation
 
 REGISTRY: dict[str, type[Method]] = {
+    "context_prediction": ContextPrediction,
+    "jigsaw": Jigsaw,
     "rotation": Rotation,
 }
