@@ -16,6 +16,13 @@ from ssljax.augment.aligned import (
 )
 from ssljax.augment.blur import gaussian_blur
 from ssljax.augment.color import color_jitter, random_grayscale, solarize
+from ssljax.augment.corrupt import (
+    center_mask,
+    gaussian_noise,
+    masking_noise,
+    random_region_mask,
+    salt_and_pepper,
+)
 from ssljax.augment.crop import (
     center_crop,
     crop_and_resize,
@@ -37,6 +44,7 @@ __all__ = [
     "affine_matrices",
     "augment_view",
     "center_crop",
+    "center_mask",
     "center_view",
     "check_bytes",
     "color_jitter",
@@ -45,15 +53,19 @@ __all__ = [
     "example_keys",
     "fold_keys",
     "gaussian_blur",
+    "gaussian_noise",
     "make_view",
     "make_views",
+    "masking_noise",
     "normalize",
     "random_affine",
     "random_crop_with_padding",
     "random_flip",
     "random_grayscale",
+    "random_region_mask",
     "random_resized_crop",
     "resize",
+    "salt_and_pepper",
     "sample_affine",
     "sample_crop_boxes",
     "simclr",

@@ -6,6 +6,8 @@ from typing import Any
 
 import flax.linen as nn
 
+from ssljax.models.dense.decoder import DECODERS, Decoder, build_decoder
+from ssljax.models.dense.unet import UNet
 from ssljax.models.encoders.mae import MaskedAutoencoder
 from ssljax.models.encoders.resnet import BasicBlock, Bottleneck, ResNet
 from ssljax.models.encoders.small import SmallConvNet
@@ -29,6 +31,7 @@ from ssljax.models.layers.patches import patchify, unpatchify
 from ssljax.models.registry import build, options_of
 
 __all__ = [
+    "DECODERS",
     "DISCRIMINATORS",
     "ENCODERS",
     "ENCODER_OPTIONS",
@@ -39,6 +42,7 @@ __all__ = [
     "ConditionalBatchNorm",
     "DCGANDiscriminator",
     "DCGANGenerator",
+    "Decoder",
     "DinoHead",
     "EncoderWithHeads",
     "MLPAutoencoder",
@@ -51,7 +55,9 @@ __all__ = [
     "ResNetGenerator",
     "SelfModulatedBatchNorm",
     "SmallConvNet",
+    "UNet",
     "VisionTransformer",
+    "build_decoder",
     "build_discriminator",
     "build_encoder",
     "build_generator",
