@@ -16,6 +16,13 @@ from ssljax.augment.aligned import (
 )
 from ssljax.augment.blur import gaussian_blur
 from ssljax.augment.color import color_jitter, random_grayscale, solarize
+from ssljax.augment.corrupt import (
+    center_mask,
+    gaussian_noise,
+    masking_noise,
+    random_region_mask,
+    salt_and_pepper,
+)
 from ssljax.augment.crop import (
     center_crop,
     crop_and_resize,
@@ -57,6 +64,7 @@ __all__ = [
     "cell_corners",
     "center",
     "center_crop",
+    "center_mask",
     "center_view",
     "check_bytes",
     "color_jitter",
@@ -70,8 +78,10 @@ __all__ = [
     "grid_corners",
     "grid_side",
     "lay_out",
+    "gaussian_noise",
     "make_view",
     "make_views",
+    "masking_noise",
     "normalize",
     "project_colors",
     "random_affine",
@@ -79,8 +89,10 @@ __all__ = [
     "random_down_and_up",
     "random_flip",
     "random_grayscale",
+    "random_region_mask",
     "random_resized_crop",
     "resize",
+    "salt_and_pepper",
     "sample_affine",
     "sample_crop_boxes",
     "sample_grid_boxes",

@@ -7,6 +7,8 @@ from typing import Any
 import flax.linen as nn
 
 from ssljax.models.encoders.alexnet import AlexNet
+from ssljax.models.dense.decoder import DECODERS, Decoder, build_decoder
+from ssljax.models.dense.unet import UNet
 from ssljax.models.encoders.mae import MaskedAutoencoder
 from ssljax.models.encoders.nin import NetworkInNetwork
 from ssljax.models.encoders.resnet import BasicBlock, Bottleneck, ResNet
@@ -35,6 +37,7 @@ from ssljax.models.registry import build, options_of
 from ssljax.models.roles import Role
 
 __all__ = [
+    "DECODERS",
     "DISCRIMINATOR",
     "DISCRIMINATORS",
     "ENCODER",
@@ -48,6 +51,7 @@ __all__ = [
     "ConditionalBatchNorm",
     "DCGANDiscriminator",
     "DCGANGenerator",
+    "Decoder",
     "DinoHead",
     "EncoderWithHeads",
     "FullyConnected",
@@ -65,7 +69,9 @@ __all__ = [
     "SelfModulatedBatchNorm",
     "SmallConvNet",
     "TileEmbedding",
+    "UNet",
     "VisionTransformer",
+    "build_decoder",
     "build_discriminator",
     "build_encoder",
     "build_generator",
