@@ -71,7 +71,8 @@ def read_config(name: str) -> ConfigDict:
     if name == "resnet18":
         config.batch_size, config.data.image_size, config.method.view.size = 32, 32, 32
         with config.unlocked():
-            config.model = ConfigDict({"name": "resnet18", "stem": "cifar", "dtype": "float32"})
+            network = {"name": "resnet18", "stem": "cifar", "dtype": "float32"}
+            config.model = ConfigDict({"encoder": network})
     return config
 
 

@@ -87,8 +87,8 @@ def main() -> None:
     common = (
         f"--config={runs.ROOT / 'configs' / 'simclr' / 'folder.py'}",
         f"--config.data.dir={out / 'trained_on'}",
-        "--config.model.name=small",
-        "--config.model.widths=(8,)",
+        "--config.model.encoder.name=small",
+        "--config.model.encoder.widths=(8,)",
         f"--config.data.image_size={_SIDE}",
         "--config.method.view.size=32",
         "--config.batch_size=16",

@@ -41,7 +41,7 @@ def multi_crop_config(small_crops: int) -> ConfigDict:
 def _experiment(small_crops: int, asked: argparse.Namespace) -> Experiment:
     """That run on the data that the command line names."""
     config = multi_crop_config(small_crops)
-    config.batch_size, config.model.dtype = asked.batch_size, asked.dtype
+    config.batch_size, config.model.encoder.dtype = asked.batch_size, asked.dtype
     config.data.update(name=asked.data, dir=asked.data_dir, cache="none")
     return Experiment(config)
 

@@ -79,7 +79,7 @@ def main() -> None:
                 asked.out / f"{name}_{'sn' if spectral else 'plain'}_{b1}_{b2}_{steps}",
                 where,
                 f"--config.steps={asked.steps}",
-                f"--config.method.discriminator.spectral_norm={spectral}",
+                f"--config.model.discriminator.spectral_norm={spectral}",
                 f"--config.optimizer.b1={b1}",
                 f"--config.optimizer.b2={b2}",
                 f"--config.method.discriminator_steps={steps}",

@@ -149,11 +149,11 @@ def describe(experiment: Experiment) -> str:
     """Says in one line what a run learns from, with which network, and where."""
     source, config = experiment.source, experiment.config
     count = sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(experiment.abstract_state.params))
-    devices = jax.devices()
+    devices, networks = jax.devices(), [network.name for network in config.model.values()]
     images = experiment.task.batch_size * experiment.batches_per_step
     return (
         f"{source.summary()}; {config.method.name}, "
-        f"{config.model.get('name', 'network')}, {count:,} parameters; {len(devices)} "
+        f"{' and '.join(networks) or 'network'}, {count:,} parameters; {len(devices)} "
         f"{devices[0].platform} device(s) in {jax.process_count()} process(es); "
         f"{experiment.task.total_steps:,} steps of {images:,} images"
     )

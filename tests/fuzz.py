@@ -34,9 +34,9 @@ _TUPLES = ("()", "(0.5,)", "0.5,1", "(1, 2)", "(4,8)", "((5, 0.1),)", "x,y", "[0
 _TEXTS = ("", "x", "train", "test", "None", "../x", "a b")
 # Values that take a branch of their own, beside those that the key's type suggests.
 _SPECIAL = {
-    "model.name": ("small", "vit_mini", "resnet", "unet"),
-    "model.widths": ("(4,)", "(4,8)", "(0,)", "4,8,8,8,8,8", "(1000000000,)", "(2.5,)"),
-    "model.patch_size": ("2", "4", "5", "0"),
+    "model.encoder.name": ("small", "vit_mini", "resnet", "unet"),
+    "model.encoder.widths": ("(4,)", "(4,8)", "(0,)", "4,8,8,8,8,8", "(1000000000,)", "(2.5,)"),
+    "model.encoder.patch_size": ("2", "4", "5", "0"),
     "optimizer.name": ("sgd", "lars", "adam", "adamw", "lamb", "rmsprop", "adagrad"),
     "optimizer.schedule": ("cosine", "linear", "constant", "step", "stairs"),
     "optimizer.scaling": ("linear", "sqrt", "none", "cubic"),
@@ -65,8 +65,8 @@ _SPECIAL = {
     "evals.stages": ("features", "stem,features", "stage9"),
     "checkpoint.best": ("", "knn5", "kid", "nothing"),
     "method.loss": ("hinge", "minimax", "non_saturating", "least_squares", "wasserstein", "l3"),
-    "method.generator.norm": ("batch", "none", "conditional", "self_modulated", "group"),
-    "method.discriminator.norm": ("batch", "none", "layer", "group"),
+    "model.generator.norm": ("batch", "none", "conditional", "self_modulated", "group"),
+    "model.discriminator.norm": ("batch", "none", "layer", "group"),
 }
 # Long runs, other machines' services, and directories: a data set or a cache may be made there.
 _LEFT_ALONE = {
@@ -179,10 +179,10 @@ def _tiny(base: dict[str, Any]) -> dict[str, str]:
         "evals.generator.count": "16",
     }
     small = {
-        "model.widths": "(4,8)",
-        "model.convs_per_stage": "1",
-        "method.generator.width": "0.0625",
-        "method.discriminator.width": "0.0625",
+        "model.encoder.widths": "(4,8)",
+        "model.encoder.convs_per_stage": "1",
+        "model.generator.width": "0.0625",
+        "model.discriminator.width": "0.0625",
         "method.discriminator_steps": "1",
         "method.projector_hidden_dim": "16",
         "method.projector_dim": "8",

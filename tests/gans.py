@@ -49,18 +49,19 @@ def _loss(method: Method, name: str, now: TrainState, views: Any) -> Any:
 
 
 def config(kind: type[Method], **changes: Any) -> ConfigDict:
-    """The method's default config with narrow networks, and some of its own keys changed."""
-    method = kind.default_config()
+    """The method's default config with narrow networks, and some of its keys or roles' changed."""
+    method, model = kind.default_config(), ConfigDict()
     method.update(latent_dim=4, generator_batch=1)
-    method.update(WIDTHS)
-    method.update(changes)
+    method.update({key: value for key, value in changes.items() if key not in kind.roles})
+    for role, networks in kind.roles.items():
+        model[role] = dict(networks.options) | WIDTHS[role] | changes.get(role, {})
     settings = optimizers.Settings(
         name="sgd", learning_rate=RATE, schedule="constant", momentum=0.0
     )
     return ConfigDict(
         {
             "method": method,
-            "model": kind.default_model(),
+            "model": model,
             "optimizer": dataclasses.asdict(settings),
         }
     )

@@ -20,7 +20,7 @@ TINY = {
     "steps": 6,
     "data.image_size": 8,
     "method.view.size": 8,
-    "model.widths": "(4,8)",
+    "model.encoder.widths": "(4,8)",
     "optimizer.warmup_epochs": 0.0,
     "log.every": 1,
     "evals.final": "()",

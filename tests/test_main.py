@@ -31,7 +31,7 @@ def _told(command, capsys) -> str:
         ({"data__name": "digitz"}, "digitz"),
         ({"data__split": "validation"}, "validation"),
         ({"data__name": "folder"}, "config.data.dir"),
-        ({"model__name": "resnet19"}, "the nearest is resnet18"),
+        ({"model__encoder__name": "resnet19"}, "the nearest is resnet18"),
         ({"method__view__size": 2, "data__image_size": 2}, "Images of 2x2 pixels do not fit"),
         ({"method__temperature": -1.0}, "temperature"),
         ({"mesh__data": 3}, "do not lay out 8 device(s)"),
@@ -81,7 +81,7 @@ def test_another_config_in_the_same_workdir_shows_the_difference(tmp_path, capsy
 def test_a_checkpoint_of_another_model_is_told(tmp_path, capsys):
     assert main.main(runs.arguments(tmp_path, steps=1)) == 0
     (tmp_path / "config.json").unlink()
-    told = _told(runs.arguments(tmp_path, steps=1, model__widths="(4,16)"), capsys)
+    told = _told(runs.arguments(tmp_path, steps=1, model__encoder__widths="(4,16)"), capsys)
     assert "is of another model" in told
 
 
@@ -106,8 +106,8 @@ def test_after_a_refusal_nothing_is_said_but_the_sentence(tmp_path):
         {"method__view__size": 6},
         {"data__image_size": 10},
         {"data__resize": "short_side"},
-        {"model__dtype": "bfloat16"},
-        {"model__widths": "(4,12)"},
+        {"model__encoder__dtype": "bfloat16"},
+        {"model__encoder__widths": "(4,12)"},
     ],
 )
 def test_what_belongs_to_the_trained_network_cannot_change_when_it_is_scored(
@@ -150,7 +150,7 @@ def test_a_folder_without_labels_trains_and_skips_a_truncated_file(tmp_path, cap
         data__dir=tmp_path / "images",
         data__image_size=24,
         method__view__size=16,
-        model__name="small",
+        model__encoder__name="small",
         steps=12,  # Two epochs: every file is met.
     )
     assert main.main(command) == 0
@@ -169,7 +169,7 @@ def test_too_many_corrupt_files_stop_the_run_with_their_names(tmp_path, capsys):
         data__image_size=24,
         data__max_corrupt=1,
         method__view__size=16,
-        model__name="small",
+        model__encoder__name="small",
         steps=4,
     )
     told = _told(command, capsys)
@@ -185,7 +185,7 @@ def test_a_probe_without_labels_is_told_before_training(tmp_path, capsys):
         data__dir=tmp_path / "images",
         data__image_size=24,
         method__view__size=16,
-        model__name="small",
+        model__encoder__name="small",
         evals__final="('knn',)",
         evals__test_split="train",
     )

@@ -69,7 +69,7 @@ def test_one_device_eight_devices_and_two_processes_give_the_same_losses(tmp_pat
 MOCO = dict(
     config=runs.ROOT / "configs" / "moco" / "fashion_mnist.py",
     data__name="digits",
-    model__convs_per_stage=1,
+    model__encoder__convs_per_stage=1,
     method__queue_size=64,
     method__projector_dim=16,
     optimizer__learning_rate=1e-4,

@@ -33,7 +33,9 @@ def get_config(epochs: Literal["1000", "300", "100", "40"] = "1000") -> ConfigDi
         config, batch_size=4096, epochs=float(epochs), eval_every=31200, save_every=3120
     )
     config.method.momentum = momentum
-    config.model.update(name="resnet50", stem="imagenet", zero_init_residual=True, dtype="bfloat16")
+    config.model.encoder.update(
+        name="resnet50", stem="imagenet", zero_init_residual=True, dtype="bfloat16"
+    )
     config.optimizer.update(
         name="lars",
         learning_rate=learning_rate,

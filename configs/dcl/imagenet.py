@@ -15,7 +15,7 @@ def get_config() -> ConfigDict:
     """
     config = base_config("dcl")
     imagenet.pretraining(config, batch_size=256, epochs=200.0, eval_every=25020, save_every=5004)
-    config.model.update(name="resnet50", stem="imagenet", dtype="bfloat16")
+    config.model.encoder.update(name="resnet50", stem="imagenet", dtype="bfloat16")
     config.optimizer.update(
         name="lars",
         learning_rate=0.075,

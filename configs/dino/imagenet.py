@@ -19,7 +19,7 @@ def get_config() -> ConfigDict:
     """
     config = base_config("dino")
     imagenet.pretraining(config, batch_size=512, epochs=100.0, eval_every=25020, save_every=2502)
-    config.model.update(name="vit_small", patch_size=16, drop_path=0.1, dtype="bfloat16")
+    config.model.encoder.update(name="vit_small", patch_size=16, drop_path=0.1, dtype="bfloat16")
     config.optimizer.update(
         name="adamw",
         learning_rate=5e-4,

@@ -13,11 +13,11 @@ def get_config() -> ConfigDict:
             --config.init.workdir=TEACHER
 
     TEACHER is the workdir of a run of `finetune/fashion_mnist`. For self-distillation add
-    `--config.model.widths=(16,32,64) --config.method.temperature=0.1`.
+    `--config.model.encoder.widths=(16,32,64) --config.method.temperature=0.1`.
     """
     config = base_config("distill")
     fashion_mnist.encoder_on_cpu(config)
-    config.model.widths = (8, 16, 32)
+    config.model.encoder.widths = (8, 16, 32)
     config.method.view.update(brightness=0.0, contrast=0.0, crop_scale=(0.5, 1.0))
     config.evals.update(final=("classifier",), baselines=False)
     return config

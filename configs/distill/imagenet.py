@@ -22,7 +22,9 @@ def get_config() -> ConfigDict:
     config.batch_size = 4096
     config.epochs = 400.0
     imagenet.data(config)
-    config.model.update(name="resnet50", stem="imagenet", zero_init_residual=True, dtype="bfloat16")
+    config.model.encoder.update(
+        name="resnet50", stem="imagenet", zero_init_residual=True, dtype="bfloat16"
+    )
     config.optimizer.update(
         name="lars",
         learning_rate=0.1,  # 6.4 at this batch.

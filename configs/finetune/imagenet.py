@@ -24,7 +24,9 @@ def get_config() -> ConfigDict:
     config.batch_size = 1024
     config.epochs = 60.0
     imagenet.data(config, "imagenet2012_subset/1pct")
-    config.model.update(name="resnet50", stem="imagenet", zero_init_residual=True, dtype="bfloat16")
+    config.model.encoder.update(
+        name="resnet50", stem="imagenet", zero_init_residual=True, dtype="bfloat16"
+    )
     config.optimizer.update(
         name="lars",
         learning_rate=0.005,  # 0.16 at this batch; the paper takes 0.002 for larger networks.

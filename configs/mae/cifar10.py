@@ -17,7 +17,7 @@ def get_config() -> ConfigDict:
     cifar10.data(config)
     config.method.update(decoder_dim=192, decoder_depth=4, decoder_heads=3)
     config.method.view.size = 32
-    config.model.update(name="vit_tiny", patch_size=4, dtype="bfloat16")
+    config.model.encoder.update(name="vit_tiny", patch_size=4, dtype="bfloat16")
     config.optimizer.update(
         name="adamw",
         learning_rate=5e-4,

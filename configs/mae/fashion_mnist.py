@@ -28,7 +28,7 @@ def get_config() -> ConfigDict:
         size=28, crop_scale=(0.5, 1.0), interpolation="bilinear", mean=None, std=None
     )
     # The class token has no loss of its own.
-    config.model.update(name="vit_mini", patch_size=4, pool="mean")
+    config.model.encoder.update(name="vit_mini", patch_size=4, pool="mean")
     config.optimizer.update(
         name="adamw", learning_rate=3e-3, warmup_epochs=0.5, weight_decay=0.05, b2=0.95
     )

@@ -17,7 +17,7 @@ def get_config() -> ConfigDict:
     """
     config = base_config("mae")
     imagenet.pretraining(config, batch_size=4096, epochs=1600.0, eval_every=62400, save_every=3120)
-    config.model.update(name="vit_base", patch_size=16, dtype="bfloat16")
+    config.model.encoder.update(name="vit_base", patch_size=16, dtype="bfloat16")
     config.optimizer.update(
         name="adamw",
         learning_rate=1.5e-4,

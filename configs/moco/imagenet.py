@@ -24,7 +24,7 @@ def get_config(variant: Literal["", "v1"] = "") -> ConfigDict:
     """
     config = base_config("moco")
     imagenet.pretraining(config, batch_size=256, epochs=200.0, eval_every=25020, save_every=5004)
-    config.model.update(name="resnet50", stem="imagenet", dtype="bfloat16")
+    config.model.encoder.update(name="resnet50", stem="imagenet", dtype="bfloat16")
     config.optimizer.update(name="sgd", learning_rate=0.03, weight_decay=1e-4, exclude=())
     if variant == "v1":
         config.method.update(temperature=0.07, projector_layers=1)

@@ -22,7 +22,9 @@ def get_config(variant: Literal["", "vit_small", "vit_base"] = "") -> ConfigDict
     """
     config = base_config("moco_v3")
     imagenet.pretraining(config, batch_size=4096, epochs=100.0, eval_every=15600, save_every=3120)
-    config.model.update(name="resnet50", stem="imagenet", zero_init_residual=True, dtype="bfloat16")
+    config.model.encoder.update(
+        name="resnet50", stem="imagenet", zero_init_residual=True, dtype="bfloat16"
+    )
     config.optimizer.update(
         name="lars",
         learning_rate=0.6,
@@ -36,7 +38,7 @@ def get_config(variant: Literal["", "vit_small", "vit_base"] = "") -> ConfigDict
         config.method.update(temperature=0.2, projector_layers=3, predictor_last_bn=True)
         for view in (config.method.view1, config.method.view2):
             view.crop_scale = (0.08, 1.0)
-        config.model.update(
+        config.model.encoder.update(
             name=variant,
             patch_size=16,
             heads=12,

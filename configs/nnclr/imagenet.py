@@ -15,7 +15,7 @@ def get_config() -> ConfigDict:
     """
     config = base_config("nnclr")
     imagenet.pretraining(config, batch_size=4096, epochs=1000.0, eval_every=31200, save_every=3120)
-    config.model.update(name="resnet50", stem="imagenet", dtype="bfloat16")
+    config.model.encoder.update(name="resnet50", stem="imagenet", dtype="bfloat16")
     config.optimizer.update(
         name="lars",
         learning_rate=0.3,

@@ -17,7 +17,7 @@ def get_config() -> ConfigDict:
     config.batch_size = 64
     config.steps = 20_000
     cifar10.data(config)
-    config.method.discriminator.update(name="dcgan", width=0.125)
+    config.model.discriminator.update(name="dcgan", width=0.125)
     config.optimizer.update(
         name="adam", learning_rate=2e-4, schedule="constant", b1=0.0, b2=0.9, exclude=()
     )

@@ -18,7 +18,7 @@ def get_config() -> ConfigDict:
     config.steps = 9000
     fashion_mnist.data(config)
     config.method.block = 300
-    config.method.discriminator.update(name="dcgan", width=0.125)
+    config.model.discriminator.update(name="dcgan", width=0.125)
     config.optimizer.update(
         name="adam", learning_rate=5e-4, schedule="constant", b1=0.5, b2=0.999, exclude=()
     )

@@ -30,7 +30,7 @@ def get_config(variant: Literal["", "cpu"] = "") -> ConfigDict:
     config.method.view.update(
         size=32, brightness=0.4, contrast=0.4, saturation=0.4, hue=0.1, blur_p=0.0
     )
-    config.model.update(name="resnet18", stem="cifar", dtype="bfloat16")
+    config.model.encoder.update(name="resnet18", stem="cifar", dtype="bfloat16")
     config.optimizer.update(
         name="lars",
         learning_rate=1.0,
@@ -43,7 +43,7 @@ def get_config(variant: Literal["", "cpu"] = "") -> ConfigDict:
         config.batch_size = 256
         config.epochs = 6.0
         config.method.view.contrast_mode = "torchvision"  # As in the figures above.
-        config.model.update(name="small", dtype="float32")
+        config.model.encoder.update(name="small", dtype="float32")
         config.optimizer.update(
             name="adamw",
             learning_rate=2e-3,

@@ -30,7 +30,7 @@ def get_config() -> ConfigDict:
         gray_p=0.0,
         blur_p=0.0,
     )
-    config.model.name = "small"
+    config.model.encoder.name = "small"
     config.optimizer.update(name="adamw", learning_rate=2e-3, warmup_epochs=10.0, weight_decay=1e-4)
     config.evals.few_label.labels = (10.0,)
     return config

@@ -12,7 +12,7 @@ def get_config() -> ConfigDict:
             --config.data.dir=IMAGES
 
     Nothing is evaluated unless asked for: with labelled folders IMAGES/train and IMAGES/test add
-    `--config.evals.final="('knn','linear')"`. On a CPU add `--config.model.name=small`.
+    `--config.evals.final="('knn','linear')"`. On a CPU add `--config.model.encoder.name=small`.
     """
     config = base_config("simclr")
     config.batch_size = 256
@@ -22,7 +22,7 @@ def get_config() -> ConfigDict:
     config.data.max_corrupt = 100
     config.method.temperature = 0.1
     config.method.view.size = 128
-    config.model.update(name="resnet18", stem="imagenet")
+    config.model.encoder.update(name="resnet18", stem="imagenet")
     config.optimizer.update(
         name="lars", learning_rate=0.3, scaling="linear", warmup_epochs=10.0, weight_decay=1e-6
     )

@@ -18,7 +18,9 @@ def get_config() -> ConfigDict:
     config = base_config("simclr")
     imagenet.pretraining(config, batch_size=4096, epochs=1000.0, eval_every=31200, save_every=3120)
     config.method.temperature = 0.1
-    config.model.update(name="resnet50", stem="imagenet", zero_init_residual=True, dtype="bfloat16")
+    config.model.encoder.update(
+        name="resnet50", stem="imagenet", zero_init_residual=True, dtype="bfloat16"
+    )
     config.optimizer.update(
         name="lars",
         learning_rate=0.3,

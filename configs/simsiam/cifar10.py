@@ -20,5 +20,5 @@ def get_config() -> ConfigDict:
     config.optimizer.scaling = "none"
     config.method.projector_layers = 2
     config.method.view.crop_scale = (0.2, 1.0)
-    config.model.zero_init_residual = True
+    config.model.encoder.zero_init_residual = True
     return config

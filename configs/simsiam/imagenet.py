@@ -15,7 +15,9 @@ def get_config() -> ConfigDict:
     """
     config = base_config("simsiam")
     imagenet.pretraining(config, batch_size=512, epochs=100.0, eval_every=25020, save_every=2502)
-    config.model.update(name="resnet50", stem="imagenet", zero_init_residual=True, dtype="bfloat16")
+    config.model.encoder.update(
+        name="resnet50", stem="imagenet", zero_init_residual=True, dtype="bfloat16"
+    )
     config.optimizer.update(
         name="sgd", learning_rate=0.05, scaling="linear", weight_decay=1e-4, exclude=()
     )

@@ -13,7 +13,7 @@ def get_config() -> ConfigDict:
     """
     config = base_config("sngan")
     fashion_mnist.gan_on_cpu(config)
-    config.method.generator.name = "dcgan"
-    config.method.discriminator.name = "dcgan"
+    config.model.generator.name = "dcgan"
+    config.model.discriminator.name = "dcgan"
     config.method.update(discriminator_steps=1, generator_batch=1)
     return config

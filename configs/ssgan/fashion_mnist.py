@@ -13,6 +13,6 @@ def get_config() -> ConfigDict:
     """
     config = base_config("ssgan")
     fashion_mnist.gan_on_cpu(config)
-    config.method.generator.name = "dcgan"
-    config.method.discriminator.name = "dcgan"
+    config.model.generator.name = "dcgan"
+    config.model.discriminator.name = "dcgan"
     return config

@@ -13,8 +13,8 @@ def get_config() -> ConfigDict:
     """
     config = base_config("wgan_gp")
     fashion_mnist.gan_on_cpu(config)
-    config.method.generator.name = "dcgan"
-    config.method.discriminator.name = "dcgan"
+    config.model.generator.name = "dcgan"
+    config.model.discriminator.name = "dcgan"
     config.method.update(discriminator_steps=2, generator_batch=1)
     config.optimizer.update(b1=0.0, b2=0.9)
     return config

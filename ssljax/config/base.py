@@ -58,7 +58,7 @@ def base_config(method: str) -> ConfigDict:
     # Keys that may have changed when a run is resumed; "data": the data set's content.
     config.resume = ConfigDict(dict(accept=()))
     config.method = methods.default_config(method)
-    config.model = methods.REGISTRY[method].default_model()
+    config.model = methods.default_model(method)
     config.optimizer = ConfigDict(
         dataclasses.asdict(optimizers.Settings(name="sgd", learning_rate=0.3))
     )

@@ -9,7 +9,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from ssljax import augment, evals, methods, models, optimizers
+from ssljax import augment, evals, methods, optimizers
 from ssljax.config import rules
 from ssljax.config.base import base_config, flatten
 from ssljax.errors import UserError
@@ -83,11 +83,6 @@ _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "data.threads": (lambda value: 0 <= value <= 1024, "from 0 (one a core) to 1024"),
     "data.prefetch": (lambda value: 0 < value <= 1024, "from 1 to 1024 batches"),
     "data.max_corrupt": (_not_negative, "0 or more images"),
-    "model.widths": (
-        lambda value: all(type(x) is int and x > 0 for x in value),
-        "whole numbers above 0",
-    ),
-    "model.dtype": (_one_of("float32", "bfloat16"), '"float32" or "bfloat16"'),
     "evals.final": (
         lambda value: set(value) <= set(evals.REGISTRY),
         f"some of {', '.join(evals.REGISTRY)}",
@@ -119,12 +114,16 @@ _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "checkpoint.keep": (_positive, "a positive number of checkpoints"),
 }
 
+_NETWORK_RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "widths": (
+        lambda value: all(type(x) is int and x > 0 for x in value),
+        "whole numbers above 0",
+    ),
+    "dtype": (_one_of("float32", "bfloat16"), '"float32" or "bfloat16"'),
+}
+"""Of these options, whichever network has them."""
 
 _READ_ELSEWHERE = ("init.run.", "init.task.")
-_ENCODER_OPTIONS = {
-    option for encoder in models.ENCODERS.values() for option in models.options_of(encoder)
-}
-"""A config file may give a network more options than the command line offers."""
 
 
 def check(config: ConfigDict) -> None:
@@ -134,6 +133,11 @@ def check(config: ConfigDict) -> None:
     for key, (holds, wanted) in _RULES.items():
         if key in values and not _holds(holds, values[key]):
             raise UserError(f"config.{key}={values[key]!r} is impossible: it must be {wanted}.")
+    for key, value in values.items():
+        if key.startswith("model.") and (option := key.rpartition(".")[2]) in _NETWORK_RULES:
+            holds, wanted = _NETWORK_RULES[option]
+            if not _holds(holds, value):
+                raise UserError(f"config.{key}={value!r} is impossible: it must be {wanted}.")
     rules.check_numbers(values)
     for key in values["resume.accept"]:
         if key not in ("data", *values):
@@ -147,8 +151,8 @@ def check(config: ConfigDict) -> None:
             "config.data.crop='host' cuts crops from files, and config.data.cache='device' keeps "
             "none: set one of the two to its default."
         )
-    if "model.name" in values:
-        _check_known("model.name", values, methods.REGISTRY[values["method.name"]].model_names())
+    for role, kind in methods.REGISTRY[values["method.name"]].roles.items():
+        _check_known(f"model.{role}.name", values, kind.networks)
     optimizers.read_settings(config.optimizer.to_dict())
     for name, view in config.method.items():
         if isinstance(view, ConfigDict) and "crop_scale" in view:
@@ -181,27 +185,30 @@ def check_whole(config: ConfigDict, where: str) -> None:
     _check_known("method.name", values, methods.REGISTRY)
     method = values["method.name"]
     base = flatten(base_config(method))
+    # A config file may give a network more options than the command line offers.
+    more = {
+        f"model.{role}.{option}"
+        for role, kind in methods.REGISTRY[method].roles.items()
+        for option in kind.known_options()
+    }
+    for key, value in values.items():
+        if key not in base:
+            if key in more or key.startswith(_READ_ELSEWHERE):
+                continue
+            raise UserError(
+                f"{where} has {key}, which the method {method} does not: "
+                f"{nearest(key, base.keys() | more)}."
+            )
+        # Fields of a view may be None, whatever their default is.
+        is_absent = value is None and key.startswith("method.")
+        if rules.is_mistyped(value, base[key]) and not is_absent:
+            raise UserError(f"{where} has {key}={value!r}: it must be {rules.kind(base[key])}.")
     for key in base:
         if key not in values:
             raise UserError(
                 f"{where} lacks {key}: let get_config start from base_config({method!r}) of "
                 "ssljax.config, and change its values."
             )
-    for key, value in values.items():
-        group, _, option = key.partition(".")
-        if key not in base:
-            if key.startswith(_READ_ELSEWHERE) or (group == "model" and option in _ENCODER_OPTIONS):
-                continue
-            owner = key.rpartition(".")[0]
-            if owner.startswith("method.") and f"{owner}.name" in base:  # A network of the method.
-                continue
-            raise UserError(
-                f"{where} has {key}, which the method {method} does not: {nearest(key, base)}."
-            )
-        # Fields of a view may be None, whatever their default is.
-        is_absent = value is None and key.startswith("method.")
-        if rules.is_mistyped(value, base[key]) and not is_absent:
-            raise UserError(f"{where} has {key}={value!r}: it must be {rules.kind(base[key])}.")
 
 
 def _check_known(key: str, values: Mapping[str, Any], names: Collection[str]) -> None:
@@ -224,8 +231,20 @@ def nearest(name: str, names: Iterable[str]) -> str:
         return f"it is a group of them: {', '.join(inside)}"
     if name in _MOVED:
         return _MOVED[name]
+    if roles := _in_roles(name, names):
+        return f"it is {' or '.join(roles)}"
     last = name.rsplit(".", 1)[-1]
     near = difflib.get_close_matches(name, names, 1, 0.6) or [
         key for key in names if key.rsplit(".", 1)[-1] == last
     ]
     return f"the nearest is {near[0]}" if near else f"there are: {', '.join(names)}"
+
+
+def _in_roles(name: str, names: Iterable[str]) -> list[str]:
+    """Where a key of a network is that was sought under `model`, or under `method` by its role."""
+    group, _, rest = name.partition(".")
+    if group not in ("model", "method") or not rest:
+        return []
+    if any(key.startswith(f"model.{rest}.") for key in names):
+        return [f"model.{rest}"]
+    return [key for key in names if key.startswith("model.") and key.endswith(f".{rest}")]

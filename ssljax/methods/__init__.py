@@ -31,6 +31,11 @@ def default_config(name: str) -> ConfigDict:
     return config
 
 
+def default_model(name: str) -> ConfigDict:
+    """The keys under `config.model` of a method: a section for each of its roles."""
+    return ConfigDict({role: dict(kind.options) for role, kind in REGISTRY[name].roles.items()})
+
+
 def feeds(config: ConfigDict) -> dict[str, Feed]:
     """What the method of a config is fed, and the labels that its online probe reads."""
     found = dict(REGISTRY[config.method.name].feeds(config))

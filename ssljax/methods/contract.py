@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Any, Literal
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar, Literal
 
 import optax
 from flax import struct
@@ -205,6 +205,8 @@ class Method:
       task: What is known of data and length.
 
     Attributes:
+      roles: What its networks may be. Each has a section `config.model.<role>`, from which
+        `Role.from_config` makes the network.
       players: In the order of their updates.
       phases: Static schedule of graphs; empty if the graph never changes. For each of them the
         method is built anew, see `Task.phase`.
@@ -215,6 +217,7 @@ class Method:
         without a classifier.
     """
 
+    roles: ClassVar[Mapping[str, models.Role]] = {}
     players: Sequence[Player] = ()
     phases: Sequence[Phase] = ()
     policies: Sequence[tuple[augment.ViewPolicy, int]] = ()
@@ -228,16 +231,6 @@ class Method:
     def default_config() -> ConfigDict:
         """The method's own keys, under `config.method`, at the values of its paper."""
         return ConfigDict()
-
-    @staticmethod
-    def default_model() -> ConfigDict:
-        """The keys under `config.model`: an encoder, and the options of all encoders."""
-        return ConfigDict(models.ENCODER_OPTIONS)
-
-    @staticmethod
-    def model_names() -> Collection[str]:
-        """What `config.model.name` may be."""
-        return models.ENCODERS
 
     @classmethod
     def feeds(cls, config: ConfigDict) -> Mapping[str, Feed]:

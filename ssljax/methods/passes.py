@@ -39,7 +39,7 @@ def online_player(loss: Loss, config: ConfigDict, task: Task, **frozen: Any) -> 
     """
     make = optimizers.build_with_frozen if frozen else optimizers.build
     settings = config.optimizer.to_dict()
-    if _freezes_patch_embedding(config.model):
+    if _freezes_patch_embedding(config.model.get("encoder")):
         # Weight decay would go on without a gradient.
         settings["exclude"] = (*settings["exclude"], "patch_embedding")
     optimizer = make(
@@ -52,9 +52,11 @@ def online_player(loss: Loss, config: ConfigDict, task: Task, **frozen: Any) -> 
     return Player("online", loss, optimizer.tx, optimizer.schedule)
 
 
-def _freezes_patch_embedding(model: ConfigDict) -> bool:
+def _freezes_patch_embedding(encoder: ConfigDict | None) -> bool:
     option = "freeze_patch_embedding"
-    return bool(model.get(option)) and option in models.options_of(models.ENCODERS[model.name])
+    if encoder is None or not encoder.get(option):
+        return False
+    return option in models.options_of(models.ENCODERS[encoder.name])
 
 
 def forward(

@@ -13,7 +13,9 @@ from ssljax.models.encoders.vit import VisionTransformer
 from ssljax.models.gan.autoencoder import AutoencoderDiscriminator, MLPAutoencoder, MLPGenerator
 from ssljax.models.gan.dcgan import DCGANDiscriminator, DCGANGenerator
 from ssljax.models.gan.networks import (
+    DISCRIMINATOR,
     DISCRIMINATORS,
+    GENERATOR,
     GENERATORS,
     build_discriminator,
     build_generator,
@@ -28,11 +30,14 @@ from ssljax.models.layers.conditional_norm import ConditionalBatchNorm, SelfModu
 from ssljax.models.layers.norm import BatchNorm, LayerNorm, NormFactory
 from ssljax.models.layers.patches import patchify, unpatchify
 from ssljax.models.registry import build, options_of
+from ssljax.models.roles import Role
 
 __all__ = [
+    "DISCRIMINATOR",
     "DISCRIMINATORS",
+    "ENCODER",
     "ENCODERS",
-    "ENCODER_OPTIONS",
+    "GENERATOR",
     "GENERATORS",
     "AutoencoderDiscriminator",
     "BatchNorm",
@@ -52,6 +57,7 @@ __all__ = [
     "ResNet",
     "ResNetDiscriminator",
     "ResNetGenerator",
+    "Role",
     "SelfModulatedBatchNorm",
     "SmallConvNet",
     "VisionTransformer",
@@ -79,26 +85,27 @@ ENCODERS: dict[str, Callable[..., nn.Module]] = {
     "vit_mini": partial(VisionTransformer, dim=64, depth=4, heads=2, patch_size=4),
 }
 
-ENCODER_OPTIONS: dict[str, Any] = dict(
-    name="resnet18",
-    width=1,  # Multiplies a ResNet's channels.
-    stem="cifar",  # Of a ResNet: "cifar" (3x3, no pooling) or "imagenet".
-    zero_init_residual=False,
-    widths=(),  # Of the small network's stages.
-    convs_per_stage=1,  # Of the small network.
-    patch_size=0,  # Of a ViT, in pixels.
-    heads=0,  # Of a ViT.
-    positions="",  # Of a ViT: "learned" or "sincos".
-    initializer="",  # Of a ViT: "normal" or "xavier".
-    freeze_patch_embedding=False,
-    pool="",  # What the features of a ViT are: the "class" token or the "mean".
-    drop_path=0.0,  # Probability that a ViT's last block is left out.
-    dtype="float32",  # Compute type; parameters and statistics are float32.
+ENCODER = Role(
+    kind="encoder",
+    networks=ENCODERS,
+    options=dict(
+        name="resnet18",
+        width=1,  # Multiplies a ResNet's channels.
+        stem="cifar",  # Of a ResNet: "cifar" (3x3, no pooling) or "imagenet".
+        zero_init_residual=False,
+        widths=(),  # Of the small network's stages.
+        convs_per_stage=1,  # Of the small network.
+        patch_size=0,  # Of a ViT, in pixels.
+        heads=0,  # Of a ViT.
+        positions="",  # Of a ViT: "learned" or "sincos".
+        initializer="",  # Of a ViT: "normal" or "xavier".
+        freeze_patch_embedding=False,
+        pool="",  # What the features of a ViT are: the "class" token or the "mean".
+        drop_path=0.0,  # Probability that a ViT's last block is left out.
+        dtype="float32",  # Compute type; parameters and statistics are float32.
+    ),
 )
-"""What the command line offers of all encoders, so that another one can be chosen on it.
-
-What is empty, 0 or False stands for the encoder's own.
-"""
+"""An option that is empty or 0 stands for the encoder's own."""
 
 
 def build_encoder(name: str, **options: Any) -> nn.Module:
@@ -122,21 +129,18 @@ def build_encoder(name: str, **options: Any) -> nn.Module:
 
 
 def encoder_from_config(config: Any, **options: Any) -> nn.Module:
-    """Makes the encoder that the `model` part of a config describes.
+    """Makes the encoder that `config.model.encoder` describes; see `Role.from_config`.
 
     Args:
-      config: A `ConfigDict` with `name` and the options of all encoders. Options that this
-        encoder does not have are ignored, so that another one can be chosen on the command line.
-        Empty values, 0 and False are ignored too: they stand for the encoder's default.
-      **options: Attributes that are not in the config, such as `norm`; those that this encoder
-        does not have are ignored as well.
+      config: A `ConfigDict` with `name` and the options of all encoders.
+      **options: Attributes that the method sets, such as `norm`; those that this encoder does not
+        have are ignored.
 
     Returns:
       The module, without parameters.
 
     Raises:
-      ValueError: If the name is unknown.
+      ValueError: If the name is unknown, or the config sets what the method does.
     """
     known = options_of(ENCODERS[config.name]) if config.name in ENCODERS else []
-    chosen = {name: value for name, value in config.items() if value} | options
-    return build_encoder(config.name, **{name: chosen[name] for name in chosen if name in known})
+    return ENCODER.from_config(config, **{name: options[name] for name in options if name in known})

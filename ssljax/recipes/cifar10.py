@@ -48,7 +48,7 @@ def encoder(config: ConfigDict, *, learning_rate: float = 0.12, weight_decay: fl
                 mean=presets.IMAGENET_MEAN,
                 std=presets.IMAGENET_STD,
             )
-    config.model.update(name="resnet18", stem="cifar", dtype="bfloat16")
+    config.model.encoder.update(name="resnet18", stem="cifar", dtype="bfloat16")
     config.optimizer.update(
         name="sgd",
         learning_rate=learning_rate,

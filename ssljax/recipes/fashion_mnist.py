@@ -23,7 +23,7 @@ def encoder_on_cpu(config: ConfigDict) -> None:
     config.batch_size = 128
     config.epochs = 1.5
     data(config)
-    config.model.update(name="small", widths=(8, 16, 32), convs_per_stage=5)
+    config.model.encoder.update(name="small", widths=(8, 16, 32), convs_per_stage=5)
     config.optimizer.update(
         name="adamw", learning_rate=2e-3, warmup_epochs=0.1, weight_decay=1e-4, clip_norm=1.0
     )
@@ -55,8 +55,8 @@ def gan_on_cpu(config: ConfigDict) -> None:
     config.steps = 1000
     data(config)
     config.method.update(latent_dim=64, ema_decay=0.99)
-    config.method.generator.width = 0.25
-    config.method.discriminator.width = 0.25
+    config.model.generator.width = 0.25
+    config.model.discriminator.width = 0.25
     config.optimizer.update(
         name="adam", learning_rate=5e-4, schedule="constant", b1=0.5, b2=0.999, exclude=()
     )

@@ -45,7 +45,7 @@ def swav(config: ConfigDict) -> None:
       config: What `base_config` made.
     """
     pretraining(config, batch_size=4096, epochs=800.0, eval_every=31200, save_every=3120)
-    config.model.update(name="resnet50", stem="imagenet", dtype="bfloat16")
+    config.model.encoder.update(name="resnet50", stem="imagenet", dtype="bfloat16")
     config.optimizer.update(  # LARC without clipping.
         name="lars",
         learning_rate=0.3,
@@ -66,7 +66,9 @@ def barlow_twins(config: ConfigDict) -> None:
       config: What `base_config` made.
     """
     pretraining(config, batch_size=2048, epochs=1000.0, eval_every=62550, save_every=6255)
-    config.model.update(name="resnet50", stem="imagenet", zero_init_residual=True, dtype="bfloat16")
+    config.model.encoder.update(
+        name="resnet50", stem="imagenet", zero_init_residual=True, dtype="bfloat16"
+    )
     config.optimizer.update(
         name="lars",
         learning_rate=0.2,

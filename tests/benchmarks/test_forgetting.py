@@ -43,7 +43,7 @@ def test_a_tiny_run_gives_a_curve(tmp_path):
     config.data.update(name="digits", image_size=16)
     config.update(batch_size=8, steps=6)
     config.method.block = 3
-    config.method.discriminator.width = 0.02
+    config.model.discriminator.width = 0.02
     curve = forgetting.learn(config, 64)
     assert [step for step, _ in curve] == [1, 2, 3, 4, 5, 6]
     assert all(0 <= accuracy <= 1 for _, accuracy in curve)

@@ -29,7 +29,7 @@ def test_without_augmentation_all_else_is_the_same(name):
     }
     assert views["method.view.crop_scale"] == (0.08, 1.0)
     assert plain["method.view.crop_scale"] is None
-    assert (plain["model.dtype"], plain["data.cache"]) == ("bfloat16", "device")
+    assert (plain["model.encoder.dtype"], plain["data.cache"]) == ("bfloat16", "device")
 
 
 def test_programs_measure_in_turns():

@@ -24,7 +24,7 @@ def get_config():
     config = base_config("finetune")
     config.data.update(name="digits", channels=1, resize="exact", cache="device")
     config.method.view.update(size=8, crop_scale=None, interpolation="bilinear", flip_p=0.0)
-    config.model.name = "small"
+    config.model.encoder.name = "small"
     config.optimizer.update(name="adamw", learning_rate=2e-3)
     return config
 """

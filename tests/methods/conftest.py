@@ -55,7 +55,7 @@ class Tiny:
         return ConfigDict(
             {
                 "method": method,
-                "model": {"name": "small", "widths": (8, 16), "dtype": "float32"},
+                "model": {"encoder": {"name": "small", "widths": (8, 16), "dtype": "float32"}},
                 "optimizer": dataclasses.asdict(settings),
             }
         )

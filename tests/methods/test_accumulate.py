@@ -38,7 +38,7 @@ def test_two_batches_of_an_update_are_as_one_of_their_images(kind, tiny, close, 
     encoder = functools.partial(VisionTransformer, dim=8, depth=1, heads=2, patch_size=4)
     monkeypatch.setitem(models.ENCODERS, "tiny_vit", encoder)
     config = tiny.config(kind, **CHANGES[kind])
-    config.model.name = "tiny_vit"
+    config.model.encoder.name = "tiny_vit"
     config.optimizer.learning_rate = 0.5
     whole = kind(config, tiny.task)
     config.optimizer.accumulate = 2

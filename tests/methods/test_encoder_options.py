@@ -17,7 +17,7 @@ from ssljax.methods.contract import Method
 from ssljax.methods.transfer.finetune import Finetune
 from ssljax.run.step import init_state, make_step
 
-TAKES_ENCODERS = [name for name, kind in REGISTRY.items() if "name" in kind.default_model()]
+TAKES_ENCODERS = [name for name, kind in REGISTRY.items() if "encoder" in kind.roles]
 SIDE, BATCH = 16, 16
 SIZES = {"prototypes": 8, "out_dim": 8, "bottleneck_dim": 8, "local_crops": 1, "decoder_heads": 2}
 WEIGHT_DECAY = 0.4  # Where DINO's goes, so that any optimizer may have it.
@@ -50,7 +50,7 @@ def encoders():
 
 @pytest.fixture
 def build(tiny):
-    """Makes the tiny method on an encoder, with some of the keys of `config.model`."""
+    """Makes the tiny method on an encoder, with some of the keys of `config.model.encoder`."""
 
     def make(
         name: str, encoder: str, method: Any = (), optimizer: Any = (), **model: Any
@@ -62,8 +62,8 @@ def build(tiny):
         for key in config.method:
             if "view" in key:
                 config.method[key] = ConfigDict(dataclasses.asdict(ViewPolicy(SIDE, None)))
-        config.model = kind.default_model()
-        config.model.update(name=encoder, **model)
+        config.model = ConfigDict({"encoder": dict(kind.roles["encoder"].options)})
+        config.model.encoder.update(name=encoder, **model)
         config.optimizer.update(**{"name": "adamw", "weight_decay": WEIGHT_DECAY} | dict(optimizer))
         task = dataclasses.replace(tiny.task, image_shape=(SIDE, SIDE, 1), num_images=64)
         if name == "distill":
@@ -88,10 +88,9 @@ def batch(number: int) -> dict[str, jax.Array]:
 
 def test_the_table_of_options_is_whole():
     keys = {key for options in OPTIONS.values() for key in options} | {"name", "dtype"}
-    assert keys == set(Method.default_model())
+    assert keys == set(models.ENCODER.options)
     for encoder, options in OPTIONS.items():
-        default = Method.default_model()
-        default.name = encoder
+        default = ConfigDict(dict(models.ENCODER.options) | {"name": encoder})
         plain = models.encoder_from_config(default)
         assert all(getattr(plain, key) != value for key, value in options.items())
 

@@ -26,9 +26,11 @@ def test_views_are_the_same_wherever_they_are_cut(path):
     assert config.data.crop == "host"
     if path.parent.name in STARTS_FROM_A_RUN:
         return
-    config.model.name = "vit_mini" if config.model.name.startswith("vit") else "small"
-    if config.model.name == "vit_mini":
-        config.model.heads = 2
+    config.model.encoder.name = (
+        "vit_mini" if config.model.encoder.name.startswith("vit") else "small"
+    )
+    if config.model.encoder.name == "vit_mini":
+        config.model.encoder.heads = 2
     side, count = config.data.image_size, 2
     task = Task(
         image_shape=(side, side, 3),

@@ -64,8 +64,13 @@ def tiny_config(name: str, dtype: str = "float32") -> ConfigDict:
         config.update(batch_size=BATCH, steps=2 * STEPS)
         labels = 10.0 if config.data.labels else 0.0
         config.data.update(name="digits", split="train", image_size=SIDE, labels=labels)
-        config.model.update(widths=(4, NARROW), convs_per_stage=1, patch_size=4)
-        config.model.update(dim=NARROW, depth=1, heads=2, dtype=dtype)
+        for role, network in config.model.items():
+            network.dtype = dtype
+            if role == "encoder":
+                network.update(widths=(4, NARROW), convs_per_stage=1, patch_size=4)
+                network.update(dim=NARROW, depth=1, heads=2)
+            else:
+                network.width = 1 / 64
         # Gradients of one size in all methods, beside which rounding can be told by its size.
         config.optimizer.update(name="sgd", learning_rate=0.005, warmup_epochs=0.0, clip_norm=1.0)
         for key, value in config.method.items():
@@ -74,8 +79,6 @@ def tiny_config(name: str, dtype: str = "float32") -> ConfigDict:
             elif "view" in key:
                 view = ViewPolicy(SIDE // 2 if "local" in key else SIDE, crop_scale=(0.5, 1.0))
                 value.update(dataclasses.asdict(view))
-            elif isinstance(value, ConfigDict):
-                value.width = 1 / 64  # A generator or a discriminator.
             elif key.endswith("_dim"):
                 config.method[key] = min(value, NARROW)
             elif key.endswith(("_epoch", "_epochs")):

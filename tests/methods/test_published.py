@@ -9,7 +9,7 @@ import pytest
 from ml_collections.config_flags import config_flags
 
 ROOT = pathlib.Path(__file__).parents[2] / "configs"
-RESNET50 = {"model.name": "resnet50", "model.stem": "imagenet"}
+RESNET50 = {"model.encoder.name": "resnet50", "model.encoder.stem": "imagenet"}
 # By config: the learning rate is that of the whole batch, as it is scaled.
 PUBLISHED = {
     "simclr/imagenet.py": RESNET50
@@ -28,8 +28,8 @@ PUBLISHED = {
         "epochs": 1000.0,
         "method.temperature": 0.5,
         "method.view.blur_p": 0.0,
-        "model.name": "resnet18",
-        "model.stem": "cifar",
+        "model.encoder.name": "resnet18",
+        "model.encoder.stem": "cifar",
         "rate": 2.0,
     },
     "moco/imagenet.py": RESNET50
@@ -83,11 +83,11 @@ PUBLISHED = {
         "rate": 9.6,
     },
     "moco_v3/imagenet.py:vit_base": {
-        "model.name": "vit_base",
-        "model.patch_size": 16,
-        "model.heads": 12,
-        "model.positions": "sincos",
-        "model.freeze_patch_embedding": True,
+        "model.encoder.name": "vit_base",
+        "model.encoder.patch_size": 16,
+        "model.encoder.heads": 12,
+        "model.encoder.positions": "sincos",
+        "model.encoder.freeze_patch_embedding": True,
         "epochs": 300.0,
         "method.temperature": 0.2,
         "method.projector_layers": 3,
@@ -103,7 +103,7 @@ PUBLISHED = {
     "byol/imagenet.py": RESNET50
     | {
         "batch_size": 4096,
-        "model.zero_init_residual": True,
+        "model.encoder.zero_init_residual": True,
         "method.momentum": 0.996,
         "method.projector_hidden_dim": 4096,
         "method.projector_dim": 256,
@@ -138,7 +138,7 @@ PUBLISHED = {
     | {
         "batch_size": 512,
         "epochs": 100.0,
-        "model.zero_init_residual": True,
+        "model.encoder.zero_init_residual": True,
         "method.projector_layers": 3,
         "method.projector_dim": 2048,
         "method.predictor_hidden_dim": 512,
@@ -149,7 +149,7 @@ PUBLISHED = {
         "rate": 0.1,
     },
     "simsiam/cifar10.py": {
-        "model.zero_init_residual": True,
+        "model.encoder.zero_init_residual": True,
         "method.projector_layers": 2,
         "method.view.blur_p": 0.0,
         "optimizer.weight_decay": 5e-4,
@@ -197,8 +197,8 @@ PUBLISHED = {
     "dino/imagenet.py": {
         "batch_size": 512,
         "epochs": 100.0,
-        "model.name": "vit_small",
-        "model.patch_size": 16,
+        "model.encoder.name": "vit_small",
+        "model.encoder.patch_size": 16,
         "method.momentum": 0.996,
         "method.teacher_temperature": 0.04,
         "method.clip_each": 3.0,
@@ -247,7 +247,7 @@ PUBLISHED = {
     "mae/imagenet.py": {
         "batch_size": 4096,
         "epochs": 1600.0,
-        "model.name": "vit_base",
+        "model.encoder.name": "vit_base",
         "method.mask_ratio": 0.75,
         "method.normalize_pixels": True,
         "method.decoder_dim": 512,
@@ -261,8 +261,8 @@ PUBLISHED = {
 CIFAR10 = {
     "batch_size": 128,
     "epochs": 200.0,
-    "model.name": "resnet18",
-    "model.stem": "cifar",
+    "model.encoder.name": "resnet18",
+    "model.encoder.stem": "cifar",
     "optimizer.name": "sgd",
     "optimizer.momentum": 0.9,
     "optimizer.schedule": "cosine",

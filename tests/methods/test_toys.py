@@ -51,7 +51,7 @@ def command(tmp_path, monkeypatch):
         monkeypatch.setitem(REGISTRY, "toy", kind)
         changes |= dict(steps=steps, checkpoint__every=1, checkpoint__keep=steps)
         asked = runs.arguments(tmp_path / "run", file, **changes)
-        return [option for option in asked if "model.widths" not in option]
+        return [option for option in asked if "model.encoder.widths" not in option]
 
     return arguments
 

@@ -63,7 +63,7 @@ def _told(capsys, workdir, config, **changes) -> str:
             "mean and std need one number for each of 1 channels",
         ),
         ("moco/fashion_mnist.py", {"method__queue_size": 1000}, "method.queue_size=1000"),
-        ("mae/fashion_mnist.py", {"model__patch_size": 5}, "patches of 5x5"),
+        ("mae/fashion_mnist.py", {"model__encoder__patch_size": 5}, "patches of 5x5"),
         ("dcgan/fashion_mnist.py", {"data__image_size": 30}, "30x30 pixels do not halve"),
     ],
 )

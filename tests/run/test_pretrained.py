@@ -22,7 +22,7 @@ def get_config():
     config = base_config("{method}")
     config.data.update(name="digits", channels=1, resize="exact", cache="device")
     config.method.view.update(size=8, crop_scale=None, interpolation="bilinear", flip_p=0.0)
-    config.model.name = "small"
+    config.model.encoder.name = "small"
     config.optimizer.update(name="adamw", learning_rate=2e-3)
     return config
 """
@@ -204,7 +204,7 @@ def test_a_student_sees_all_images_and_only_the_labels_that_are_given(command, f
         ("distill", dict(init__workdir="{simclr}"), "A student needs a teacher"),
         (
             "finetune",
-            dict(init__workdir="{simclr}", model__widths="(4,12)"),
+            dict(init__workdir="{simclr}", model__encoder__widths="(4,12)"),
             r"encoder/stage2_conv1/kernel is (3, 3, 4, 8) there and (3, 3, 4, 12) here",
         ),
         (

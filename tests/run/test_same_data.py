@@ -43,7 +43,7 @@ def images(tmp_path):
 def config(images, file=FOLDER, **changes):
     """Of a tiny run on a folder, two epochs of three steps long."""
     settings = {"data.dir": images, "data.name": "folder", "data.channels": 3} | changes
-    settings = {"model.name": "small", "steps": 0, "epochs": 2.0} | settings
+    settings = {"model.encoder.name": "small", "steps": 0, "epochs": 2.0} | settings
     command = [
         "ssljax",
         f"--config={file}",

@@ -6,6 +6,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 from ml_collections import ConfigDict
 
+from ssljax import models
 from ssljax.methods.adversarial.game import Adversarial
 from ssljax.methods.contract import Aux
 
@@ -33,6 +34,7 @@ class Judge(nn.Module):
 class BiGAN(Adversarial):
     """Of the game's two networks it replaces the discriminator, and adds one."""
 
+    roles: ClassVar = {"generator": models.GENERATOR.with_options(width=1 / 64)}
     evaluated = "encoder"
     owned: ClassVar = {"discriminator": ("discriminator",), "generator": ("generator", "encoder")}
 
@@ -40,7 +42,6 @@ class BiGAN(Adversarial):
     def default_config():
         config = Adversarial.default_config()
         config.update(latent_dim=6, view=ConfigDict({"size": 8}))
-        config.generator.width = 1 / 64
         return config
 
     def __init__(self, config, task):

@@ -6,9 +6,11 @@ Miyato and Koyama, cGANs with Projection Discriminator, 2018.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import ClassVar
 
 from ml_collections import ConfigDict
 
+from ssljax import models
 from ssljax.methods.adversarial.game import Adversarial
 from ssljax.methods.contract import Feed, Task
 
@@ -21,14 +23,19 @@ class CGAN(Adversarial):
     uniformly.
     """
 
+    roles: ClassVar = {
+        "generator": models.GENERATOR.with_options(name="sngan", norm="conditional"),
+        "discriminator": models.DISCRIMINATOR.with_options(
+            name="sngan", norm="none", spectral_norm=True
+        ),
+    }
+
     @staticmethod
     def default_config() -> ConfigDict:
         """The authors' values for CIFAR-10."""
         config = Adversarial.default_config()
         config.loss = "hinge"
         config.update(discriminator_steps=5, generator_batch=2)
-        config.generator.update(name="sngan", norm="conditional")
-        config.discriminator.update(name="sngan", norm="none", spectral_norm=True)
         return config
 
     @classmethod

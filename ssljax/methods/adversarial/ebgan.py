@@ -5,13 +5,13 @@ Zhao et al., Energy-based Generative Adversarial Network, 2017.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import jax.numpy as jnp
 from jaxtyping import Array
 from ml_collections import ConfigDict
 
-from ssljax import losses, metrics
+from ssljax import losses, metrics, models
 from ssljax.methods.adversarial.game import Adversarial
 from ssljax.methods.contract import Aux, Task, Turn
 
@@ -25,6 +25,11 @@ class EBGAN(Adversarial):
     the generator's loss alone.
     """
 
+    roles: ClassVar = {
+        "generator": models.GENERATOR,
+        "discriminator": models.DISCRIMINATOR.with_options(name="autoencoder"),
+    }
+
     @staticmethod
     def default_config() -> ConfigDict:
         """The paper's values for MNIST, with its convolutional networks."""
@@ -32,7 +37,6 @@ class EBGAN(Adversarial):
         config.margin = 10.0
         config.pulling_away = 0.0  # 0.1 for EBGAN-PT.
         config.update(latent_dim=100, prior="uniform")
-        config.discriminator.name = "autoencoder"
         return config
 
     def __init__(self, config: ConfigDict, task: Task) -> None:

@@ -8,7 +8,7 @@ leaves the other network's batch statistics and spectral vectors alone.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import flax.linen as nn
 import jax
@@ -37,7 +37,8 @@ class Adversarial(Method):
     """Two players, "discriminator" and "generator", which own the networks of these roles.
 
     A subclass adds its config, and its losses, penalties and updates where they differ. It may have
-    `more_networks`, of which a player owns those that `owned` gives it; the others are frozen.
+    more `roles`, or `more_networks`, of which a player owns those that `owned` gives it; the others
+    are frozen.
 
     Args:
       config: The whole resolved config.
@@ -54,6 +55,10 @@ class Adversarial(Method):
         memory holds, by network, "params" and the other collections.
     """
 
+    roles: ClassVar[Mapping[str, models.Role]] = {
+        "generator": models.GENERATOR,
+        "discriminator": models.DISCRIMINATOR,
+    }
     evaluated = "discriminator"
     owned: Mapping[str, tuple[str, ...]] = {
         "discriminator": ("discriminator",),
@@ -82,19 +87,17 @@ class Adversarial(Method):
         self.generator_batch = method.generator_batch
         self.averages = {"generator": method.ema_decay}
         side, _, channels = task.image_shape
-        dtype = config.model.dtype
         labels: dict[str, Any] = {"num_classes": self.num_classes} if conditional else {}
-        generator = models.build_generator(
-            image_size=side, image_channels=channels, dtype=dtype, **method.generator, **labels
-        )
         projection = {"conditional": "projection"} if conditional else {}
-        discriminator = models.build_discriminator(
-            dtype=dtype, **method.discriminator, **labels, **projection, **heads
-        )
-        self.networks = Networks(
-            by_role={"generator": generator, "discriminator": discriminator} | self.more_networks(),
-            owned=self.owned,
-        )
+        given: dict[str, dict[str, Any]] = {
+            "generator": {"image_size": side, "image_channels": channels, **labels},
+            "discriminator": {**labels, **projection, **heads},
+        }
+        by_role = {
+            role: kind.from_config(config.model[role], **given.get(role, {}))
+            for role, kind in self.roles.items()
+        }
+        self.networks = Networks(by_role=by_role | self.more_networks(), owned=self.owned)
         steps = method.discriminator_steps
         self.players = (
             _player("discriminator", self.discriminator_loss, config, task, steps),
@@ -111,17 +114,8 @@ class Adversarial(Method):
                 discriminator_steps=1,  # Each on fresh data.
                 generator_batch=1,  # Images of the generator's update, as a multiple of the batch.
                 ema_decay=0.0,  # A train step, of the generator that is evaluated; 0: no average.
-                generator=ConfigDict(dict(name="dcgan", width=1.0, norm="batch")),
-                discriminator=ConfigDict(
-                    dict(name="dcgan", width=1.0, norm="batch", spectral_norm=False)
-                ),
             )
         )
-
-    @staticmethod
-    def default_model() -> ConfigDict:
-        """What both networks have in common; the rest stands in the method's own keys."""
-        return ConfigDict(dict(dtype="float32"))
 
     def init(self, key: PRNGKeyArray) -> tuple[dict[str, PyTree], dict[str, PyTree], PyTree]:
         """Makes the networks, and their averages where they start."""
@@ -134,7 +128,7 @@ class Adversarial(Method):
         return params, variables, frozen | jax.tree.map(jnp.copy, averages)
 
     def more_networks(self) -> dict[str, nn.Module]:
-        """Networks beside generator and discriminator or in their place, by role."""
+        """Networks beside those of `roles` or in their place, which no config describes."""
         return {}
 
     def inputs(self, role: str) -> tuple[Any, ...]:

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, PRNGKeyArray
 from ml_collections import ConfigDict
 
-from ssljax import augment, losses
+from ssljax import augment, losses, models
 from ssljax.methods.adversarial.game import Adversarial
 from ssljax.methods.contract import Aux, Batch, Feed, Task, TrainState, Turn
 from ssljax.methods.known_labels import mean_known
@@ -30,6 +30,12 @@ class SGAN(Adversarial):
     labelled images. The average of the discriminator's weights is evaluated.
     """
 
+    roles: ClassVar = {
+        "generator": models.GENERATOR,
+        "discriminator": models.DISCRIMINATOR.with_options(
+            norm="none", dropout=0.5, input_dropout=0.2
+        ),
+    }
     evaluated = "averaged discriminator"
 
     @staticmethod
@@ -37,7 +43,6 @@ class SGAN(Adversarial):
         """The paper's values, with the dropout of its CIFAR-10 discriminator."""
         config = Adversarial.default_config()
         config.update(latent_dim=100, prior="uniform")
-        config.discriminator.update(norm="none", dropout=0.5, input_dropout=0.2)
         config.feature_matching = True  # The generator's loss; False: the plain one.
         config.discriminator_ema_decay = 0.9999
         # The same network on the same labels, without a game: for comparison.

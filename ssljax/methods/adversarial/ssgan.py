@@ -5,12 +5,12 @@ Chen et al., Self-Supervised GANs via Auxiliary Rotation Loss, 2019.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from jaxtyping import Array
 from ml_collections import ConfigDict
 
-from ssljax import losses, metrics
+from ssljax import losses, metrics, models
 from ssljax.methods.adversarial.game import Adversarial
 from ssljax.methods.contract import Aux, Task, Turn
 
@@ -25,6 +25,13 @@ class SSGAN(Adversarial):
     in one call with the upright ones, which the two losses share.
     """
 
+    roles: ClassVar = {
+        "generator": models.GENERATOR.with_options(name="sngan", norm="self_modulated"),
+        "discriminator": models.DISCRIMINATOR.with_options(
+            name="sngan", norm="none", spectral_norm=True
+        ),
+    }
+
     @staticmethod
     def default_config() -> ConfigDict:
         """The paper's values."""
@@ -33,8 +40,6 @@ class SSGAN(Adversarial):
         config.gan_weight = 1.0  # 0 leaves the rotations only, for comparison.
         config.rotation_weight_real = 1.0  # Beta, in the discriminator's loss.
         config.rotation_weight_fake = 0.2  # Alpha, in the generator's.
-        config.generator.update(name="sngan", norm="self_modulated")
-        config.discriminator.update(name="sngan", norm="none", spectral_norm=True)
         return config
 
     def __init__(self, config: ConfigDict, task: Task) -> None:

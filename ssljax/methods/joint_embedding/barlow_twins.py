@@ -52,7 +52,7 @@ class BarlowTwins(TwoView):
             out_dim=method.projector_dim,
             last_batch_norm=False,
             last_bias=False,
-            dtype=config.model.dtype,
+            dtype=config.model.encoder.dtype,
         )
         super().__init__(config, task, projector)
         (player,) = self.players

@@ -54,7 +54,7 @@ class BYOL(TwoView):
             out_dim=method.projector_dim,
             last_batch_norm=False,
             last_bias=False,
-            dtype=config.model.dtype,
+            dtype=config.model.encoder.dtype,
         )
         super().__init__(
             config,

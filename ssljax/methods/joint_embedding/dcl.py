@@ -47,7 +47,7 @@ class DCL(TwoView):
             num_layers=method.projector_layers,
             out_dim=method.projector_dim,
             kernel_init=nn.initializers.normal(0.01),
-            dtype=config.model.dtype,
+            dtype=config.model.encoder.dtype,
         )
         super().__init__(config, task, projector)
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PRNGKeyArray
@@ -26,6 +26,7 @@ PyTree = Any
 class DINO(Method):
     """One player, the student; the teacher and the centre of its logits are memory."""
 
+    roles: ClassVar = {"encoder": models.ENCODER}
     evaluated = "teacher encoder"
 
     @staticmethod
@@ -67,14 +68,14 @@ class DINO(Method):
         ]
         size = method.view1.size
         self.image_shape = (size, size, task.image_shape[-1])
-        encoder = models.encoder_from_config(config.model)
+        encoder = models.encoder_from_config(config.model.encoder)
         head = models.DinoHead(
             num_layers=method.projector_layers,
             hidden_dim=method.projector_hidden_dim,
             bottleneck_dim=method.bottleneck_dim,
             out_dim=method.out_dim,
             batch_norm=method.projector_batch_norm,
-            dtype=config.model.dtype,
+            dtype=config.model.encoder.dtype,
         )
         self.network = models.EncoderWithHeads(encoder, head)
         # Batch norms are in training mode in both.

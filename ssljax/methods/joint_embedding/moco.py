@@ -74,7 +74,7 @@ class MoCo(TwoView):
             out_dim=method.projector_dim,
             batch_norm=False,
             last_batch_norm=False,
-            dtype=config.model.dtype,
+            dtype=config.model.encoder.dtype,
         )
         split: dict[str, Any] = {}
         if self.groups > 1:

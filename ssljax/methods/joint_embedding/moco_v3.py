@@ -58,7 +58,7 @@ class MoCoV3(TwoView):
             hidden_dim=method.projector_hidden_dim,
             out_dim=method.projector_dim,
             last_bn_affine="none",
-            dtype=config.model.dtype,
+            dtype=config.model.encoder.dtype,
         )
         predictor = models.ProjectionHead(
             num_layers=2,
@@ -67,7 +67,7 @@ class MoCoV3(TwoView):
             last_batch_norm=method.predictor_last_bn,
             last_bn_affine="none",
             last_bias=False,
-            dtype=config.model.dtype,
+            dtype=config.model.encoder.dtype,
         )
         # The authors' class token starts at nearly nothing.
         super().__init__(config, task, projector, predictor, class_token_std=1e-6)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import ClassVar
 
 from jaxtyping import Array, PRNGKeyArray
 from ml_collections import ConfigDict
@@ -25,6 +26,8 @@ class MultiCrop(Method):
       image_shape: (height, width, channels) of a large crop.
     """
 
+    roles: ClassVar = {"encoder": models.ENCODER}
+
     @staticmethod
     def default_config() -> ConfigDict:
         """Crops and head of SwAV's paper for ImageNet."""
@@ -46,13 +49,13 @@ class MultiCrop(Method):
         self.policies = [(self._view, 2), (local_view, method.local_crops)]
         self.image_shape = (self._view.size, self._view.size, task.image_shape[-1])
         self.network = models.EncoderWithHeads(
-            encoder=models.encoder_from_config(config.model),
+            encoder=models.encoder_from_config(config.model.encoder),
             projector=models.ProjectionHead(
                 num_layers=2,
                 hidden_dim=method.projector_hidden_dim,
                 out_dim=method.projector_dim,
                 last_batch_norm=False,
-                dtype=config.model.dtype,
+                dtype=config.model.encoder.dtype,
             ),
         )
 

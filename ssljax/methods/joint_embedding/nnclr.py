@@ -57,14 +57,14 @@ class NNCLR(TwoView):
             hidden_dim=method.projector_hidden_dim,
             out_dim=method.projector_dim,
             last_bn_affine="full",
-            dtype=config.model.dtype,
+            dtype=config.model.encoder.dtype,
         )
         predictor = models.ProjectionHead(
             num_layers=2,
             hidden_dim=method.predictor_hidden_dim,
             out_dim=method.projector_dim,
             last_batch_norm=False,
-            dtype=config.model.dtype,
+            dtype=config.model.encoder.dtype,
         )
         super().__init__(config, task, projector, predictor)
 

@@ -46,7 +46,7 @@ class SimCLR(TwoView):
             num_layers=config.method.projector_layers,
             out_dim=config.method.projector_dim,
             kernel_init=nn.initializers.normal(0.01),
-            dtype=config.model.dtype,
+            dtype=config.model.encoder.dtype,
         )
         super().__init__(config, task, projector)
 

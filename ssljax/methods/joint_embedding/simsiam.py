@@ -27,7 +27,7 @@ class SimSiam(TwoView):
 
     @staticmethod
     def default_config() -> ConfigDict:
-        """The paper's values for ImageNet; its encoder has `model.zero_init_residual`."""
+        """The paper's values for ImageNet; its encoder has `zero_init_residual`."""
         return ConfigDict(
             dict(
                 projector_layers=3,  # CIFAR: 2.
@@ -50,14 +50,14 @@ class SimSiam(TwoView):
             hidden_dim=method.projector_hidden_dim,
             out_dim=method.projector_dim,
             last_bn_affine="none",
-            dtype=config.model.dtype,
+            dtype=config.model.encoder.dtype,
         )
         predictor = models.ProjectionHead(
             num_layers=2,
             hidden_dim=method.predictor_hidden_dim,
             out_dim=method.projector_dim,
             last_batch_norm=False,
-            dtype=config.model.dtype,
+            dtype=config.model.encoder.dtype,
         )
         super().__init__(config, task, projector, predictor)
         (player,) = self.players

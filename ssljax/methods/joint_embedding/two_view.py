@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import flax.linen as nn
 from jaxtyping import Array, PRNGKeyArray
@@ -39,6 +39,7 @@ class TwoView(Method):
       image_shape: (height, width, channels) of a view.
     """
 
+    roles: ClassVar = {"encoder": models.ENCODER}
     keeps_target: bool = False
     contrasts_batch: bool = False
 
@@ -62,7 +63,7 @@ class TwoView(Method):
         self._view = views[0]
         size = self._view.size
         self.image_shape = (size, size, task.image_shape[-1])
-        online = models.encoder_from_config(config.model, **encoder)
+        online = models.encoder_from_config(config.model.encoder, **encoder)
         self.network = models.EncoderWithHeads(online, projector, predictor)
         self.target_network = models.EncoderWithHeads(
             target_network.without_drop_path(online), projector

@@ -49,7 +49,7 @@ class VICReg(TwoView):
             out_dim=method.projector_dim,
             last_batch_norm=False,
             last_bias=False,
-            dtype=config.model.dtype,
+            dtype=config.model.encoder.dtype,
         )
         super().__init__(config, task, projector)
 

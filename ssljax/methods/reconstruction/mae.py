@@ -6,7 +6,7 @@ He et al., Masked Autoencoders Are Scalable Vision Learners, 2022.
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -24,6 +24,8 @@ PyTree = Any
 class MAE(Method):
     """One player, the vision transformer with the decoder that evaluations leave out."""
 
+    roles: ClassVar = {"encoder": models.ENCODER}
+
     @staticmethod
     def default_config() -> ConfigDict:
         """The paper's values for ViT-B/16 on ImageNet."""
@@ -40,11 +42,11 @@ class MAE(Method):
 
     def __init__(self, config: ConfigDict, task: Task) -> None:
         method = config.method
-        encoder = models.encoder_from_config(config.model)
+        encoder = models.encoder_from_config(config.model.encoder)
         if not isinstance(encoder, models.VisionTransformer):
             raise ValueError(
-                f"method.name='mae' needs a vision transformer, and model.name="
-                f"{config.model.name!r} is none: choose a ViT."
+                f"method.name='mae' needs a vision transformer, and model.encoder.name="
+                f"{config.model.encoder.name!r} is none: choose a ViT."
             )
         self.normalize_pixels = method.normalize_pixels
         self.view = augment.view_from_config(method.view)
@@ -52,8 +54,8 @@ class MAE(Method):
         self.image_shape = (self.view.size, self.view.size, task.image_shape[-1])
         self.network = models.MaskedAutoencoder(
             encoder=encoder.clone(
-                positions=config.model.get("positions") or "sincos",
-                initializer=config.model.get("initializer") or "xavier",
+                positions=config.model.encoder.get("positions") or "sincos",
+                initializer=config.model.encoder.get("initializer") or "xavier",
             ),
             mask_ratio=method.mask_ratio,
             decoder_dim=method.decoder_dim,

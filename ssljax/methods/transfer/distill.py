@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import jax.numpy as jnp
 import numpy as np
@@ -31,6 +31,7 @@ class Distill(Method):
     Student and teacher see the same view, the teacher in evaluation mode.
     """
 
+    roles: ClassVar = {"encoder": models.ENCODER}
     evaluated = "student"
 
     @staticmethod
@@ -81,7 +82,7 @@ class Distill(Method):
             self.numbers = _numbers(task, teacher)
         self.image_shape = (self.view.size, self.view.size, task.image_shape[-1])
         self.network = models.Classifier(
-            encoder=models.encoder_from_config(config.model), num_classes=self.num_classes
+            encoder=models.encoder_from_config(config.model.encoder), num_classes=self.num_classes
         )
         self.players = (passes.online_player(self.loss, config, task),)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import jax.numpy as jnp
 from flax import traverse_util
@@ -30,6 +30,7 @@ class Finetune(Method):
     supervised network that a fine-tuned one is compared with.
     """
 
+    roles: ClassVar = {"encoder": models.ENCODER}
     evaluated = "fine-tuned network"
 
     @staticmethod
@@ -61,11 +62,11 @@ class Finetune(Method):
         self.policies = [(self.view, 1)]
         self.image_shape = (self.view.size, self.view.size, task.image_shape[-1])
         self.network = models.Classifier(
-            encoder=models.encoder_from_config(config.model),
+            encoder=models.encoder_from_config(config.model.encoder),
             num_classes=self.num_classes,
             head_layers=config.method.from_layer,
             head_dim=config.method.head_dim or None,
-            dtype=config.model.dtype,
+            dtype=config.model.encoder.dtype,
         )
         self.players = (passes.online_player(self.loss, config, task),)
 
@@ -124,7 +125,7 @@ def _take(own: PyTree, source: PyTree) -> PyTree:
         if wanted.get(path) != given.get(path) and not unread:
             raise ValueError(
                 f"{path} is {given.get(path, 'absent')} there and {wanted.get(path, 'absent')} "
-                "here; use that run's config.model, and for its projection head "
+                "here; use that run's config.model.encoder, and for its projection head "
                 "config.method.from_layer and head_dim."
             )
     flat = traverse_util.flatten_dict(dict(source), sep="/")

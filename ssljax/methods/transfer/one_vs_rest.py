@@ -7,7 +7,7 @@ that follow one another, with the rotations of the images as a task that stays, 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import jax.numpy as jnp
 import optax
@@ -34,25 +34,22 @@ class OneVsRest(Method):
       the paper does not say how it is there.
     """
 
+    roles: ClassVar = {
+        "discriminator": models.DISCRIMINATOR.with_options(
+            name="sngan", norm="none", spectral_norm=True
+        )
+    }
     evaluated = "classifier"
 
     @staticmethod
     def default_config() -> ConfigDict:
-        """The paper's values, and the network of its discriminator."""
+        """The paper's values; the network's are those of its discriminator."""
         return ConfigDict(
             dict(
                 block=1000,  # Train steps of one task.
                 rotation_weight=1.0,  # 0: each task alone.
-                discriminator=ConfigDict(
-                    dict(name="sngan", width=1.0, norm="none", spectral_norm=True)
-                ),
             )
         )
-
-    @staticmethod
-    def default_model() -> ConfigDict:
-        """The network stands in the method's own keys."""
-        return ConfigDict(dict(dtype="float32"))
 
     @classmethod
     def feeds(cls, config: ConfigDict) -> Mapping[str, Feed]:
@@ -68,8 +65,8 @@ class OneVsRest(Method):
         self.block, self.num_classes = method.block, task.num_classes
         self.rotation_weight = method.rotation_weight
         self.image_shape = task.image_shape
-        self.network = models.build_discriminator(
-            dtype=config.model.dtype, num_rotations=4, **method.discriminator
+        self.network = self.roles["discriminator"].from_config(
+            config.model.discriminator, num_rotations=4
         )
         self.players = (passes.online_player(self.loss, config, task),)
 

@@ -1,4 +1,4 @@
-"""The tables of generators and discriminators."""
+"""The tables of generators and discriminators, and their roles in a method."""
 
 from collections.abc import Callable
 from functools import partial
@@ -10,6 +10,7 @@ from ssljax.models.gan.autoencoder import AutoencoderDiscriminator, MLPAutoencod
 from ssljax.models.gan.dcgan import DCGANDiscriminator, DCGANGenerator
 from ssljax.models.gan.sngan import ResNetDiscriminator, ResNetGenerator
 from ssljax.models.registry import build
+from ssljax.models.roles import Role
 
 GENERATORS: dict[str, Callable[..., nn.Module]] = {
     "dcgan": DCGANGenerator,
@@ -25,6 +26,18 @@ DISCRIMINATORS: dict[str, Callable[..., nn.Module]] = {
     "autoencoder": AutoencoderDiscriminator,
     "mlp_autoencoder": MLPAutoencoder,
 }
+
+GENERATOR = Role(
+    kind="generator",
+    networks=GENERATORS,
+    options=dict(name="dcgan", width=1.0, norm="batch", dtype="float32"),
+)
+
+DISCRIMINATOR = Role(
+    kind="discriminator",
+    networks=DISCRIMINATORS,
+    options=dict(name="dcgan", width=1.0, norm="batch", spectral_norm=False, dtype="float32"),
+)
 
 
 def build_generator(name: str, **options: Any) -> nn.Module:

@@ -146,5 +146,6 @@ def test_defaults_are_the_papers():
     assert config.feature_matching
     assert config.discriminator_ema_decay == 0.9999
     # With batch norm, all batches would have the same mean features.
-    assert config.discriminator.norm == "none"
-    assert (config.discriminator.dropout, config.discriminator.input_dropout) == (0.5, 0.2)
+    discriminator = SGAN.roles["discriminator"].options
+    assert discriminator["norm"] == "none"
+    assert (discriminator["dropout"], discriminator["input_dropout"]) == (0.5, 0.2)

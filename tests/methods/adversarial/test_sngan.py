@@ -69,5 +69,5 @@ def test_evaluation_leaves_the_vectors_as_they_are(method):
 def test_defaults_are_the_papers():
     config = SNGAN.default_config()
     assert (config.loss, config.discriminator_steps, config.generator_batch) == ("hinge", 5, 2)
-    assert config.discriminator.spectral_norm
-    assert not config.generator.get("spectral_norm", False)
+    assert SNGAN.roles["discriminator"].options["spectral_norm"]
+    assert not SNGAN.roles["generator"].options.get("spectral_norm", False)

@@ -132,8 +132,8 @@ def test_the_rotation_head_has_spectral_norm(state):
 def test_defaults_are_the_papers():
     config = SSGAN.default_config()
     assert (config.rotation_weight_real, config.rotation_weight_fake) == (1.0, 0.2)
-    assert config.generator.norm == "self_modulated"
-    assert config.discriminator.spectral_norm
+    assert SSGAN.roles["generator"].options["norm"] == "self_modulated"
+    assert SSGAN.roles["discriminator"].options["spectral_norm"]
 
 
 def test_a_batch_that_is_no_multiple_of_four_is_told(method, state, views):

@@ -79,4 +79,4 @@ def test_the_penalty_is_differentiated_through_the_slopes(method, state):
 def test_defaults_are_the_papers():
     config = WGANGP.default_config()
     assert (config.penalty_weight, config.discriminator_steps, config.latent_dim) == (10, 5, 128)
-    assert config.discriminator.norm == "none"
+    assert WGANGP.roles["discriminator"].options["norm"] == "none"

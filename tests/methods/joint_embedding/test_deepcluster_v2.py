@@ -37,7 +37,7 @@ def tiny_config(**changes):
     return ConfigDict(
         {
             "method": method,
-            "model": {"name": "small", "widths": (8,), "dtype": "float32"},
+            "model": {"encoder": {"name": "small", "widths": (8,), "dtype": "float32"}},
             "optimizer": dataclasses.asdict(settings),
         }
     )

@@ -37,7 +37,9 @@ def tiny_config(optimizer=(), model=(), **changes):
     return ConfigDict(
         {
             "method": method,
-            "model": {"name": "small", "widths": (WIDTH,), "dtype": "float32"} | dict(model),
+            "model": {
+                "encoder": {"name": "small", "widths": (WIDTH,), "dtype": "float32"} | dict(model)
+            },
             "optimizer": dataclasses.asdict(optimizers.Settings(**settings)),
         }
     )

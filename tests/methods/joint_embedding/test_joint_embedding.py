@@ -157,11 +157,11 @@ def test_every_config_makes_a_state(name):
     configs.check(config)
     assert config.method.name == name.split("/")[0]
     # The encoder's size is of no account here, and takes most of the time.
-    config.model.widths, config.model.convs_per_stage = (8,), 1
-    transformer = config.model.name.startswith("vit")
-    config.model.name = "vit_mini" if transformer else "small"
+    config.model.encoder.widths, config.model.encoder.convs_per_stage = (8,), 1
+    transformer = config.model.encoder.name.startswith("vit")
+    config.model.encoder.name = "vit_mini" if transformer else "small"
     if transformer:
-        config.model.heads = 2
+        config.model.encoder.heads = 2
     task = Task(
         image_shape=(config.data.image_size, config.data.image_size, config.data.channels),
         batch_size=config.batch_size,

@@ -96,7 +96,7 @@ def test_the_patch_embedding_keeps_its_initial_value(tiny, monkeypatch):
     )
     monkeypatch.setitem(models.ENCODERS, "tiny_vit", encoder)
     config = tiny.config(MoCoV3, predictor_last_bn=True)
-    config.model.name = "tiny_vit"
+    config.model.encoder.name = "tiny_vit"
     config.optimizer.update(
         name="adamw", learning_rate=1e-2, weight_decay=0.1, exclude=("patch_embedding",)
     )
@@ -117,7 +117,7 @@ def test_the_class_token_starts_at_nearly_nothing(tiny, monkeypatch):
     monkeypatch.setitem(models.ENCODERS, "vit_test", vit)
     for kind, deviation in ((MoCoV3, 1e-6), (BYOL, 0.02)):
         config = tiny.config(kind)
-        config.model = ConfigDict({"name": "vit_test", "dtype": "float32"})
+        config.model.encoder = ConfigDict({"name": "vit_test", "dtype": "float32"})
         encoder = kind(config, tiny.task).network.encoder
         images = jnp.zeros((1, 8, 8, 1))
         params = tiny.jit(lambda net=encoder, x=images: net.init(jax.random.key(0), x, False))()

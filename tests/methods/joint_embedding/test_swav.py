@@ -43,7 +43,7 @@ def tiny_config(task=TASK, **changes):
     return ConfigDict(
         {
             "method": method,
-            "model": {"name": "small", "widths": (WIDTH,), "dtype": "float32"},
+            "model": {"encoder": {"name": "small", "widths": (WIDTH,), "dtype": "float32"}},
             "optimizer": dataclasses.asdict(settings),
         }
     )

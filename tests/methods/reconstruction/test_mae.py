@@ -31,7 +31,7 @@ def tiny_config(name="vit_test", **changes):
     return ConfigDict(
         {
             "method": method,
-            "model": {"name": name, "dtype": "float32"},
+            "model": {"encoder": {"name": name, "dtype": "float32"}},
             "optimizer": dataclasses.asdict(settings),
         }
     )
@@ -153,7 +153,7 @@ def test_encoder_is_the_papers_unless_the_config_says_otherwise(method):
     assert method.network.encoder.initializer == "xavier"
     assert method.network.mask_ratio == 0.75
     config = tiny_config()
-    config.model.update(positions="learned", initializer="normal")
+    config.model.encoder.update(positions="learned", initializer="normal")
     encoder = MAE(config, TASK).network.encoder
     assert (encoder.positions, encoder.initializer) == ("learned", "normal")
 

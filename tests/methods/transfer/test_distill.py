@@ -36,7 +36,7 @@ def teacher(tiny):
 def build(tiny, teacher):
     def make(source=teacher[0], widths=(8, 16), task=tiny.task, **changes):
         config = tiny.config(Distill, **changes)
-        config.model.widths = widths
+        config.model.encoder.widths = widths
         config.optimizer.update(name="adamw", learning_rate=0.01, schedule="constant")
         return Distill(config, dataclasses.replace(task, source=source))
 

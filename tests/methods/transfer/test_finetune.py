@@ -129,7 +129,7 @@ def test_a_head_that_does_not_fit_is_told(tiny, source, changes, told):
 )
 def test_an_encoder_that_does_not_fit_is_told(tiny, source, widths, told):
     config = tiny.config(Finetune, from_layer=0)
-    config.model.widths = widths
+    config.model.encoder.widths = widths
     method = Finetune(config, tiny.task)
     with pytest.raises(ValueError, match=told):
         method.start_from(tiny.init(method), *source)
@@ -198,7 +198,7 @@ def test_it_learns_classes_that_can_be_told_apart(tiny):
 def test_the_papers_optimizer_leaves_classifier_norms_and_biases_alone(name):
     """LARS with an exclude pattern that matches nothing raises; here each one must match."""
     config = config_file.load(f"{name}/imagenet")
-    config.model.update(name="small", widths=(8, 16))
+    config.model.encoder.update(name="small", widths=(8, 16))
     config.method.view.size = 8
     task = Task((8, 8, 3), config.batch_size, 1000, 50, num_classes=3)
     teacher = methods.REGISTRY["finetune"].default_config()
