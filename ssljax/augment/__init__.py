@@ -32,6 +32,7 @@ from ssljax.augment.crop import (
 )
 from ssljax.augment.geometry import affine_matrices, random_affine, random_flip, sample_affine, warp
 from ssljax.augment.keys import example_keys, fold_keys
+from ssljax.augment.patches import augment_patches, drop_channels
 from ssljax.augment.pixels import check_bytes, normalize, to_float, to_tanh_range
 from ssljax.augment.policy import ViewPolicy, view_from_config
 from ssljax.augment.presets import simclr
@@ -60,6 +61,7 @@ __all__ = [
     "Geometry",
     "ViewPolicy",
     "affine_matrices",
+    "augment_patches",
     "augment_view",
     "cell_corners",
     "center",
@@ -71,14 +73,15 @@ __all__ = [
     "crop_and_resize",
     "cut_boxes",
     "cut_tiles",
+    "drop_channels",
     "drop_colors",
     "example_keys",
     "fold_keys",
     "gaussian_blur",
+    "gaussian_noise",
     "grid_corners",
     "grid_side",
     "lay_out",
-    "gaussian_noise",
     "make_view",
     "make_views",
     "masking_noise",

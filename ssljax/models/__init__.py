@@ -6,9 +6,9 @@ from typing import Any
 
 import flax.linen as nn
 
-from ssljax.models.encoders.alexnet import AlexNet
 from ssljax.models.dense.decoder import DECODERS, Decoder, build_decoder
 from ssljax.models.dense.unet import UNet
+from ssljax.models.encoders.alexnet import AlexNet
 from ssljax.models.encoders.mae import MaskedAutoencoder
 from ssljax.models.encoders.nin import NetworkInNetwork
 from ssljax.models.encoders.resnet import BasicBlock, Bottleneck, ResNet
@@ -28,10 +28,11 @@ from ssljax.models.gan.sngan import ResNetDiscriminator, ResNetGenerator
 from ssljax.models.heads.classifier import Classifier
 from ssljax.models.heads.dino import DinoHead
 from ssljax.models.heads.encoder_with_heads import EncoderWithHeads
+from ssljax.models.heads.masked_context import MaskedContext
 from ssljax.models.heads.projection import ProjectionHead
 from ssljax.models.heads.tiles import FullyConnected, TileEmbedding
 from ssljax.models.layers.conditional_norm import ConditionalBatchNorm, SelfModulatedBatchNorm
-from ssljax.models.layers.norm import BatchNorm, NoNorm, NormFactory
+from ssljax.models.layers.norm import BatchNorm, LayerNorm, NoNorm, NormFactory
 from ssljax.models.layers.patches import patchify, unpatchify
 from ssljax.models.registry import build, options_of
 from ssljax.models.roles import Role
@@ -55,9 +56,11 @@ __all__ = [
     "DinoHead",
     "EncoderWithHeads",
     "FullyConnected",
+    "LayerNorm",
     "MLPAutoencoder",
     "MLPGenerator",
     "MaskedAutoencoder",
+    "MaskedContext",
     "NetworkInNetwork",
     "NoNorm",
     "NormFactory",
