@@ -85,9 +85,7 @@ def test_all_stages_and_probes_share_one_pass_over_the_images(opened, tmp_path, 
 
 
 def test_a_streamed_linear_probe_keeps_no_features_and_finds_the_same(opened, monkeypatch):
-    asked = dict(
-        evals__stages="stage1,stage2", evals__pool_values=36, evals__linear__holdout=True
-    )
+    asked = dict(evals__stages="stage1,stage2", evals__pool_values=36, evals__linear__holdout=True)
     experiment = opened(**asked)
     kept = evaluate.Evaluator(experiment).score(experiment.init(), ("linear",)).values
     scores = ("linear", "linear_holdout")
