@@ -23,7 +23,14 @@ from ssljax.augment.crop import (
     random_resized_crop,
     sample_crop_boxes,
 )
+from ssljax.augment.downsample import FILTERS, halve
 from ssljax.augment.geometry import affine_matrices, random_affine, random_flip, sample_affine, warp
+from ssljax.augment.homography import (
+    at_pixel_centers,
+    corner_homographies,
+    invert,
+    sample_corners,
+)
 from ssljax.augment.keys import example_keys, fold_keys
 from ssljax.augment.pixels import check_bytes, normalize, to_float, to_tanh_range
 from ssljax.augment.policy import ViewPolicy, view_from_config
@@ -32,19 +39,24 @@ from ssljax.augment.resample import resize
 from ssljax.augment.views import augment_view, center_view, make_view, make_views
 
 __all__ = [
+    "FILTERS",
     "Geometry",
     "ViewPolicy",
     "affine_matrices",
+    "at_pixel_centers",
     "augment_view",
     "center_crop",
     "center_view",
     "check_bytes",
     "color_jitter",
+    "corner_homographies",
     "crop_and_resize",
     "cut_boxes",
     "example_keys",
     "fold_keys",
     "gaussian_blur",
+    "halve",
+    "invert",
     "make_view",
     "make_views",
     "normalize",
@@ -55,6 +67,7 @@ __all__ = [
     "random_resized_crop",
     "resize",
     "sample_affine",
+    "sample_corners",
     "sample_crop_boxes",
     "simclr",
     "solarize",
