@@ -6,6 +6,8 @@ from typing import Any
 
 import flax.linen as nn
 
+from ssljax.models.dense.decoder import DECODERS, Decoder, build_decoder
+from ssljax.models.dense.unet import UNet
 from ssljax.models.encoders.alexnet import AlexNet
 from ssljax.models.encoders.mae import MaskedAutoencoder
 from ssljax.models.encoders.nin import NetworkInNetwork
@@ -26,14 +28,17 @@ from ssljax.models.gan.sngan import ResNetDiscriminator, ResNetGenerator
 from ssljax.models.heads.classifier import Classifier
 from ssljax.models.heads.dino import DinoHead
 from ssljax.models.heads.encoder_with_heads import EncoderWithHeads
+from ssljax.models.heads.masked_context import MaskedContext
 from ssljax.models.heads.projection import ProjectionHead
+from ssljax.models.heads.tiles import FullyConnected, TileEmbedding
 from ssljax.models.layers.conditional_norm import ConditionalBatchNorm, SelfModulatedBatchNorm
-from ssljax.models.layers.norm import BatchNorm, NoNorm, NormFactory
+from ssljax.models.layers.norm import BatchNorm, LayerNorm, NoNorm, NormFactory
 from ssljax.models.layers.patches import patchify, unpatchify
 from ssljax.models.registry import build, options_of
 from ssljax.models.roles import Role
 
 __all__ = [
+    "DECODERS",
     "DISCRIMINATOR",
     "DISCRIMINATORS",
     "ENCODER",
@@ -47,11 +52,15 @@ __all__ = [
     "ConditionalBatchNorm",
     "DCGANDiscriminator",
     "DCGANGenerator",
+    "Decoder",
     "DinoHead",
     "EncoderWithHeads",
+    "FullyConnected",
+    "LayerNorm",
     "MLPAutoencoder",
     "MLPGenerator",
     "MaskedAutoencoder",
+    "MaskedContext",
     "NetworkInNetwork",
     "NoNorm",
     "NormFactory",
@@ -62,7 +71,10 @@ __all__ = [
     "Role",
     "SelfModulatedBatchNorm",
     "SmallConvNet",
+    "TileEmbedding",
+    "UNet",
     "VisionTransformer",
+    "build_decoder",
     "build_discriminator",
     "build_encoder",
     "build_generator",
