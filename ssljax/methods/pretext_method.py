@@ -80,7 +80,12 @@ class PretextMethod(Method):
         """Every output of the encoder on the whole images."""
         network = self.network.encoder
         weights = encoder_weights(state.params["online"], state.variables["online"])
-        return self.pretext.features(lambda x: network.apply(weights, x, False), images)
+
+        def encode(images: Array) -> Outputs:
+            outputs: Any = network.apply(weights, images, False)
+            return outputs
+
+        return self.pretext.features(encode, images)
 
     def chance(self) -> Mapping[str, float]:
         """The task's scores by name, for a guess."""
