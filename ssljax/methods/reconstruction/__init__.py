@@ -1,8 +1,11 @@
 """Reconstruction: what is hidden or destroyed of an image is restored."""
 
 from ssljax.methods.contract import Method
+from ssljax.methods.reconstruction.autoencoder import Autoencoder, DenoisingAutoencoder
 from ssljax.methods.reconstruction.mae import MAE
 
 REGISTRY: dict[str, type[Method]] = {
+    "autoencoder": Autoencoder,
+    "denoising_autoencoder": DenoisingAutoencoder,
     "mae": MAE,
 }
