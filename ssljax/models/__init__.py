@@ -8,6 +8,7 @@ import flax.linen as nn
 
 from ssljax.models.dense.decoder import DECODERS, Decoder, build_decoder
 from ssljax.models.dense.unet import UNet
+from ssljax.models.encoders.context_encoder import ContextEncoderNet
 from ssljax.models.encoders.mae import MaskedAutoencoder
 from ssljax.models.encoders.resnet import BasicBlock, Bottleneck, ResNet
 from ssljax.models.encoders.small import SmallConvNet
@@ -30,10 +31,12 @@ from ssljax.models.heads.projection import ProjectionHead
 from ssljax.models.layers.conditional_norm import ConditionalBatchNorm, SelfModulatedBatchNorm
 from ssljax.models.layers.norm import BatchNorm, NormFactory
 from ssljax.models.layers.patches import patchify, unpatchify
+from ssljax.models.layers.spectral_norm import DCGAN_INIT
 from ssljax.models.registry import build, options_of
 from ssljax.models.roles import Role
 
 __all__ = [
+    "DCGAN_INIT",
     "DECODERS",
     "DISCRIMINATOR",
     "DISCRIMINATORS",
@@ -45,6 +48,7 @@ __all__ = [
     "BatchNorm",
     "Classifier",
     "ConditionalBatchNorm",
+    "ContextEncoderNet",
     "DCGANDiscriminator",
     "DCGANGenerator",
     "Decoder",
@@ -81,6 +85,7 @@ ENCODERS: dict[str, Callable[..., nn.Module]] = {
     "resnet152": partial(ResNet, (3, 8, 36, 3), Bottleneck),
     "resnet50x2": partial(ResNet, (3, 4, 6, 3), Bottleneck, 2),
     "small": SmallConvNet,
+    "context_encoder_dcgan": ContextEncoderNet,
     "vit_tiny": partial(VisionTransformer, dim=192, heads=3),
     "vit_small": partial(VisionTransformer, dim=384, heads=6),
     "vit_base": partial(VisionTransformer, dim=768, heads=12),

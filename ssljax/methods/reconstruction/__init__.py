@@ -2,10 +2,12 @@
 
 from ssljax.methods.contract import Method
 from ssljax.methods.reconstruction.autoencoder import Autoencoder, DenoisingAutoencoder
+from ssljax.methods.reconstruction.context_encoder import ContextEncoder
 from ssljax.methods.reconstruction.mae import MAE
 
 REGISTRY: dict[str, type[Method]] = {
     "autoencoder": Autoencoder,
+    "context_encoder": ContextEncoder,
     "denoising_autoencoder": DenoisingAutoencoder,
     "mae": MAE,
 }
