@@ -34,6 +34,7 @@ from ssljax.losses.koleo import koleo
 from ssljax.losses.momentum_contrast import info_nce_batch, info_nce_queue
 from ssljax.losses.nearest_neighbor import nearest_neighbors, nnclr
 from ssljax.losses.pixels import pixel_cross_entropy, pixel_squared_error
+from ssljax.losses.predictive_coding import predictive_coding
 from ssljax.losses.reconstruction import masked_patch_mse
 from ssljax.losses.redundancy import barlow_twins, vicreg, vicreg_terms
 from ssljax.losses.regression import byol, byol_regression, negative_cosine, normalized_std, simsiam
@@ -92,6 +93,7 @@ __all__ = [
     "nt_xent",
     "pixel_cross_entropy",
     "pixel_squared_error",
+    "predictive_coding",
     "prototype_entropy",
     "pulling_away",
     "reconstruction_energy",
