@@ -34,6 +34,7 @@ from ssljax.losses.gradient_penalty import (
 from ssljax.losses.koleo import koleo
 from ssljax.losses.momentum_contrast import info_nce_batch, info_nce_queue
 from ssljax.losses.nearest_neighbor import nearest_neighbors, nnclr
+from ssljax.losses.pixels import pixel_cross_entropy, pixel_squared_error
 from ssljax.losses.predictive_coding import predictive_coding
 from ssljax.losses.reconstruction import masked_patch_mse
 from ssljax.losses.redundancy import barlow_twins, vicreg, vicreg_terms
@@ -94,6 +95,8 @@ __all__ = [
     "non_saturating_generator",
     "normalized_std",
     "nt_xent",
+    "pixel_cross_entropy",
+    "pixel_squared_error",
     "predictive_coding",
     "prototype_entropy",
     "pulling_away",
