@@ -68,11 +68,22 @@ class PretextMethod(Method):
 
     def loss(self, params: PyTree, turn: Turn) -> tuple[Array, Aux]:
         """The task's loss, with batch statistics over all that is seen of the batch's images."""
+        return self.mark(*self.forward(params, turn), turn.views.targets)
+
+    def forward(self, params: PyTree, turn: Turn) -> tuple[Outputs, dict[str, PyTree]]:
+        """The answers in training mode, and the collections that the pass changed."""
+        outputs: Outputs
         outputs, variables = passes.forward(
             self.network, params, turn.state.variables["online"], turn.views.inputs, turn.key
         )
-        loss, logged = self.pretext.loss(outputs, turn.views.targets)
-        scores = self.pretext.scores(outputs, turn.views.targets)
+        return outputs, variables
+
+    def mark(
+        self, outputs: Outputs, variables: dict[str, PyTree], targets: PyTree
+    ) -> tuple[Array, Aux]:
+        """The task's loss of answers, and what is logged and carried of them."""
+        loss, logged = self.pretext.loss(outputs, targets)
+        scores = self.pretext.scores(outputs, targets)
         logged |= {name: jnp.mean(score) for name, score in scores.items()}
         features = outputs["features"]
         return loss, Aux(
@@ -85,7 +96,12 @@ class PretextMethod(Method):
         """Every output of the encoder on the whole images."""
         network = self.network.encoder
         weights = encoder_weights(state.params["online"], state.variables["online"])
-        return self.encode_whole(lambda x: network.apply(weights, x, False), images)
+
+        def encode(images: Array) -> Outputs:
+            outputs: Any = network.apply(weights, images, False)
+            return outputs
+
+        return self.encode_whole(encode, images)
 
     def encode_whole(self, encode: Encode, images: Array) -> Outputs:
         """Encodes whole images as the task has it."""
@@ -101,6 +117,12 @@ class PretextMethod(Method):
         """Asks about images and marks the answer about each."""
         question, outputs = self._answer(state, images, key)
         return self.pretext.scores(outputs, question.targets)
+
+    def guess(
+        self, images: Mapping[str, Array], key: PRNGKeyArray
+    ) -> dict[str, Float[Array, " batch"]]:
+        """Asks about images and marks a guess about each."""
+        return self.pretext.guess(self.pretext.ask(key, images))
 
     def show(
         self, state: TrainState, images: Mapping[str, Array], key: PRNGKeyArray

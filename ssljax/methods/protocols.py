@@ -46,7 +46,15 @@ class PretextSolver(Protocol):
     """
 
     def chance(self) -> Mapping[str, float]:
-        """Its scores by name, and what a guess without looking has of each. More is better."""
+        """Its scores by name, and what a guess without looking has of each. More is better.
+
+        NaN where that depends on the images: then `guess` tells.
+        """
+
+    def guess(
+        self, images: Mapping[str, Array], key: PRNGKeyArray
+    ) -> dict[str, Float[Array, " batch"]]:
+        """Each of the scores of a guess about each image; asked for where `chance` has a NaN."""
 
     def solve(
         self, state: TrainState, images: Mapping[str, Array], key: PRNGKeyArray

@@ -1,8 +1,13 @@
 """Reconstruction: what is hidden or destroyed of an image is restored."""
 
 from ssljax.methods.contract import Method
+from ssljax.methods.reconstruction.autoencoder import Autoencoder, DenoisingAutoencoder
+from ssljax.methods.reconstruction.context_encoder import ContextEncoder
 from ssljax.methods.reconstruction.mae import MAE
 
 REGISTRY: dict[str, type[Method]] = {
+    "autoencoder": Autoencoder,
+    "context_encoder": ContextEncoder,
+    "denoising_autoencoder": DenoisingAutoencoder,
     "mae": MAE,
 }
