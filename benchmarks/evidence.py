@@ -120,8 +120,8 @@ def pretext_table(results: dict[str, list[dict]]) -> str:
         stages and with "linear_holdout" of each.
 
     Returns:
-      A row a method, in per cent: its own scores, trained and of a guess; the best stages of the
-      trained and of the random network; and each probe there.
+      A row a method, in per cent: its own scores (a "psnr" in dB), trained and of a guess; the
+      best stages of the trained and of the random network; and each probe there.
     """
     pixels = next(iter(results.values()))[0]["scores"]["raw pixels"]
     any_stage = pretext_runs.best_stage(pixels)  # Pixels have one stage, under every name.
@@ -152,8 +152,9 @@ def _own_scores(trials: list[dict]) -> str:
     guesses = trials[0]["scores"].get("chance") or {"classifier": None}
     told = []
     for name, guess in guesses.items():
-        values = [run["scores"]["trained network"][name] for run in trials]
-        beside = "" if guess is None else f" ({100 * guess:.1f})"
+        share = 0.01 if name.endswith("psnr") else 1.0  # A level in dB is no share.
+        values = [share * run["scores"]["trained network"][name] for run in trials]
+        beside = "" if guess is None else f" ({100 * share * guess:.1f})"
         told.append(f"{name} {plots.cell(values)}{beside}")
     return "<br>".join(told)
 

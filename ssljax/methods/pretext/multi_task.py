@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
@@ -26,12 +27,17 @@ from ssljax.methods.pretext.jigsaw import JigsawTask
 from ssljax.methods.pretext.rotation import RotationTask
 from ssljax.methods.pretext_method import example_inputs
 from ssljax.methods.pretext_task import Encode, Outputs, PretextTask, Question
+from ssljax.methods.reconstruction.autoencoder import AutoencoderTask, DenoisingAutoencoderTask
+from ssljax.methods.reconstruction.context_encoder import ContextEncoderTask
 
 PyTree = Any
 
 TASKS: dict[str, type[PretextTask]] = {
+    "autoencoder": AutoencoderTask,
+    "context_encoder": ContextEncoderTask,
     "context_prediction": ContextPredictionTask,
     "cpc": CPCTask,
+    "denoising_autoencoder": DenoisingAutoencoderTask,
     "jigsaw": JigsawTask,
     "rotation": RotationTask,
 }
@@ -176,7 +182,7 @@ class MultiTask(Method):
             pretext = self.pretext[name]
             loss, found = pretext.loss(outputs, question.targets)
             found = {"loss": loss} | found | pretext.scores(outputs, question.targets)
-            logged |= {f"{name}/{key}": jnp.mean(value) for key, value in found.items()}
+            logged |= _by_task({name: {key: jnp.mean(value) for key, value in found.items()}})
             means[name] = _running_mean(turn.state.memory["loss_means"][name], loss)
             total += self.weights[name] * (loss / means[name] if self.balance else loss)
         assert features is not None
@@ -206,17 +212,34 @@ class MultiTask(Method):
         return params, variables
 
     def chance(self) -> Mapping[str, float]:
-        """The scores of all tasks by name, for a guess."""
-        return {name: x for pretext in self.pretext.values() for name, x in pretext.chance.items()}
+        """The scores of all tasks, named as "rotation/rotation_accuracy", for a guess."""
+        return _by_task({name: pretext.chance for name, pretext in self.pretext.items()})
+
+    def guess(
+        self, images: Mapping[str, Array], key: PRNGKeyArray
+    ) -> dict[str, Float[Array, " batch"]]:
+        """Asks each task's question about every image, and marks a guess."""
+        marks = {}
+        for name, question in self._questions(images, key).items():
+            pretext, rows = self.pretext[name], images["image"].shape[0]
+            known = not any(map(math.isnan, pretext.chance.values()))
+            marks[name] = (
+                {score: jnp.full((rows,), x, jnp.float32) for score, x in pretext.chance.items()}
+                if known
+                else pretext.guess(question)
+            )
+        return _by_task(marks)
 
     def solve(
         self, state: TrainState, images: Mapping[str, Array], key: PRNGKeyArray
     ) -> dict[str, Float[Array, " batch"]]:
         """Asks each task's question about every image, and marks the answers."""
-        scores: dict[str, Array] = {}
-        for name, (question, outputs) in self._answers(state, images, key).items():
-            scores |= self.pretext[name].scores(outputs, question.targets)
-        return scores
+        return _by_task(
+            {
+                name: self.pretext[name].scores(outputs, question.targets)
+                for name, (question, outputs) in self._answers(state, images, key).items()
+            }
+        )
 
     def show(
         self, state: TrainState, images: Mapping[str, Array], key: PRNGKeyArray
@@ -233,12 +256,17 @@ class MultiTask(Method):
         )
         return jnp.round(255 * jnp.clip(joined, 0.0, 1.0)).astype(jnp.uint8)
 
+    def _questions(self, images: Mapping[str, Array], key: PRNGKeyArray) -> dict[str, Question]:
+        return {
+            name: pretext.ask(jax.random.fold_in(key, number), images)
+            for number, (name, pretext) in enumerate(self.pretext.items())
+        }
+
     def _answers(
         self, state: TrainState, images: Mapping[str, Array], key: PRNGKeyArray
     ) -> dict[str, tuple[Question, Outputs]]:
         answers = {}
-        for number, (name, pretext) in enumerate(self.pretext.items()):
-            question = pretext.ask(jax.random.fold_in(key, number), images)
+        for name, question in self._questions(images, key).items():
             params, variables = _part(name, state.params["online"], state.variables["online"])
             outputs: Any = self.networks[name].apply(
                 {"params": params, **variables}, question.inputs, False
@@ -341,6 +369,11 @@ def _part(
     return own, {
         collection: values[name] for collection, values in variables.items() if name in values
     }
+
+
+def _by_task(found: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """Scores that bear the names of their tasks: two may have some of one name."""
+    return {f"{name}/{score}": x for name, part in found.items() for score, x in part.items()}
 
 
 def _running_mean(mean: Array, loss: Array) -> Array:

@@ -205,7 +205,8 @@ def test_it_answers_the_questions_of_all_tasks_by_their_own_statistics(tiny, bui
     state = state.replace(params=moved(state.params), variables=moved(state.variables))
     fields, key = {"image": images()}, jax.random.key(5)
     found = tiny.jit(method.solve)(state, fields, key)
-    assert found.keys() == method.chance().keys() == {"rotation_accuracy", "mirror_accuracy"}
+    assert found.keys() == method.chance().keys()
+    assert method.chance() == {"rotation/rotation_accuracy": 0.25, "mirror/mirror_accuracy": 0.5}
     for number, name in enumerate(TASKS):
         task = method.pretext[name]
         question = task.ask(jax.random.fold_in(key, number), fields)
@@ -219,11 +220,31 @@ def test_it_answers_the_questions_of_all_tasks_by_their_own_statistics(tiny, bui
         network = EncoderWithTask(method.networks["whole"].encoder, task.head)
         marks = task.scores(network.apply(weights, question.inputs, False), question.targets)
         for score, wanted in marks.items():
-            np.testing.assert_array_equal(found[score], wanted)
+            np.testing.assert_array_equal(found[f"{name}/{score}"], wanted)
     # Eight pictures of the rotations and one of the mirror, of the images' size.
     shown = tiny.jit(method.show)(state, fields, key)
     assert shown.shape == (16, 9, 8, 8, 1)
     np.testing.assert_array_equal(shown[:, 0], fields["image"])
+
+
+class UnsureMirror(MirrorTask):
+    """What a guess has depends on the images: it says that none is mirrored."""
+
+    def __init__(self, config, task, dtype):
+        super().__init__(config, task, dtype)
+        self.chance = {"mirror_accuracy": float("nan")}
+
+    def guess(self, question):
+        return {"mirror_accuracy": 1.0 - question.targets.astype(jnp.float32)}
+
+
+def test_a_guess_is_marked_by_the_tasks_whose_chance_depends_on_the_images(build, monkeypatch):
+    monkeypatch.setitem(multi_task.TASKS, "mirror", UnsureMirror)
+    method, key = build(), jax.random.key(5)
+    found = method.guess({"image": images()}, key)
+    asked = method.pretext["mirror"].ask(jax.random.fold_in(key, 1), {"image": images()})
+    np.testing.assert_array_equal(found["mirror/mirror_accuracy"], 1 - asked.targets.astype(int))
+    np.testing.assert_array_equal(found["rotation/rotation_accuracy"], np.full(16, 0.25))
 
 
 def test_inputs_are_made_alike():
