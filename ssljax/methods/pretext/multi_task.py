@@ -163,7 +163,8 @@ class MultiTask(Method):
 
     def loss(self, params: PyTree, turn: Turn) -> tuple[Array, Aux]:
         """The weighted sum of the tasks' losses, each in units of its running mean."""
-        total, logged = jnp.zeros(()), {}
+        total = jnp.zeros(())
+        logged: dict[str, Array] = {}
         collections: dict[str, dict[str, PyTree]] = {}
         means: dict[str, Array] = {}
         features = None
