@@ -14,6 +14,7 @@ from ssljax.losses.adversarial import (
     wasserstein_generator,
 )
 from ssljax.losses.clustering import prototype_entropy, swapped_prediction
+from ssljax.losses.colorization import color_classification, color_regression
 from ssljax.losses.contrastive import nt_xent
 from ssljax.losses.decoupled import dcl, dclw
 from ssljax.losses.deep_cluster import deep_cluster
@@ -63,6 +64,8 @@ __all__ = [
     "byol",
     "byol_regression",
     "clip_weights",
+    "color_classification",
+    "color_regression",
     "dcl",
     "dclw",
     "deep_cluster",
