@@ -11,6 +11,7 @@ from ssljax.models.dense.unet import UNet
 from ssljax.models.encoders.alexnet import AlexNet
 from ssljax.models.encoders.colorization import ColorizationVGG
 from ssljax.models.encoders.halves import SplitEncoder, half_width
+from ssljax.models.encoders.context_encoder import ContextEncoderNet
 from ssljax.models.encoders.mae import MaskedAutoencoder
 from ssljax.models.encoders.nin import NetworkInNetwork
 from ssljax.models.encoders.resnet import BasicBlock, Bottleneck, ResNet
@@ -37,10 +38,12 @@ from ssljax.models.heads.tiles import FullyConnected, TileEmbedding
 from ssljax.models.layers.conditional_norm import ConditionalBatchNorm, SelfModulatedBatchNorm
 from ssljax.models.layers.norm import BatchNorm, LayerNorm, NoNorm, NormFactory
 from ssljax.models.layers.patches import patchify, unpatchify
+from ssljax.models.layers.spectral_norm import DCGAN_INIT
 from ssljax.models.registry import build, options_of
 from ssljax.models.roles import Role
 
 __all__ = [
+    "DCGAN_INIT",
     "DECODERS",
     "DISCRIMINATOR",
     "DISCRIMINATORS",
@@ -54,6 +57,7 @@ __all__ = [
     "Classifier",
     "ColorizationVGG",
     "ConditionalBatchNorm",
+    "ContextEncoderNet",
     "DCGANDiscriminator",
     "DCGANGenerator",
     "Decoder",
@@ -100,6 +104,7 @@ ENCODERS: dict[str, Callable[..., nn.Module]] = {
     "resnet152": partial(ResNet, (3, 8, 36, 3), Bottleneck),
     "resnet50x2": partial(ResNet, (3, 4, 6, 3), Bottleneck, 2),
     "small": SmallConvNet,
+    "context_encoder_dcgan": ContextEncoderNet,
     "alexnet": AlexNet,
     "colorization_vgg": ColorizationVGG,
     "nin": NetworkInNetwork,
