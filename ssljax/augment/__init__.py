@@ -16,6 +16,13 @@ from ssljax.augment.aligned import (
 )
 from ssljax.augment.blur import gaussian_blur
 from ssljax.augment.color import color_jitter, random_grayscale, solarize
+from ssljax.augment.corrupt import (
+    center_mask,
+    gaussian_noise,
+    masking_noise,
+    random_region_mask,
+    salt_and_pepper,
+)
 from ssljax.augment.crop import (
     center_crop,
     crop_and_resize,
@@ -25,6 +32,7 @@ from ssljax.augment.crop import (
 )
 from ssljax.augment.geometry import affine_matrices, random_affine, random_flip, sample_affine, warp
 from ssljax.augment.keys import example_keys, fold_keys
+from ssljax.augment.patches import augment_patches, drop_channels
 from ssljax.augment.pixels import check_bytes, normalize, to_float, to_tanh_range
 from ssljax.augment.policy import ViewPolicy, view_from_config
 from ssljax.augment.presets import simclr
@@ -53,25 +61,30 @@ __all__ = [
     "Geometry",
     "ViewPolicy",
     "affine_matrices",
+    "augment_patches",
     "augment_view",
     "cell_corners",
     "center",
     "center_crop",
+    "center_mask",
     "center_view",
     "check_bytes",
     "color_jitter",
     "crop_and_resize",
     "cut_boxes",
     "cut_tiles",
+    "drop_channels",
     "drop_colors",
     "example_keys",
     "fold_keys",
     "gaussian_blur",
+    "gaussian_noise",
     "grid_corners",
     "grid_side",
     "lay_out",
     "make_view",
     "make_views",
+    "masking_noise",
     "normalize",
     "project_colors",
     "random_affine",
@@ -79,8 +92,10 @@ __all__ = [
     "random_down_and_up",
     "random_flip",
     "random_grayscale",
+    "random_region_mask",
     "random_resized_crop",
     "resize",
+    "salt_and_pepper",
     "sample_affine",
     "sample_crop_boxes",
     "sample_grid_boxes",

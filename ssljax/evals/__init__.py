@@ -52,6 +52,9 @@ def default_config(method: type[Method]) -> ConfigDict:
             train_split="train",
             test_split="test",
             stages=("features",),  # Layers that are probed, in one pass over the images.
+            pool="average",  # Or "max": what is kept of the places of a layer's map.
+            # How many values of a map are kept at most, on the largest square grid; 0: one place.
+            pool_values=0,
             batch_size=512,
             generator=generation.shared_config(),
         )

@@ -6,7 +6,11 @@ from typing import Any
 
 import flax.linen as nn
 
+from ssljax.models.dense.decoder import DECODERS, Decoder, build_decoder
+from ssljax.models.dense.unet import UNet
+from ssljax.models.encoders.alexnet import AlexNet
 from ssljax.models.encoders.mae import MaskedAutoencoder
+from ssljax.models.encoders.nin import NetworkInNetwork
 from ssljax.models.encoders.resnet import BasicBlock, Bottleneck, ResNet
 from ssljax.models.encoders.small import SmallConvNet
 from ssljax.models.encoders.vit import VisionTransformer
@@ -24,33 +28,41 @@ from ssljax.models.gan.sngan import ResNetDiscriminator, ResNetGenerator
 from ssljax.models.heads.classifier import Classifier
 from ssljax.models.heads.dino import DinoHead
 from ssljax.models.heads.encoder_with_heads import EncoderWithHeads
+from ssljax.models.heads.masked_context import MaskedContext
 from ssljax.models.heads.projection import ProjectionHead
 from ssljax.models.heads.tiles import FullyConnected, TileEmbedding
 from ssljax.models.layers.conditional_norm import ConditionalBatchNorm, SelfModulatedBatchNorm
-from ssljax.models.layers.norm import BatchNorm, NormFactory
+from ssljax.models.layers.norm import BatchNorm, LayerNorm, NoNorm, NormFactory
 from ssljax.models.layers.patches import patchify, unpatchify
 from ssljax.models.registry import build, options_of
 from ssljax.models.roles import Role
 
 __all__ = [
+    "DECODERS",
     "DISCRIMINATOR",
     "DISCRIMINATORS",
     "ENCODER",
     "ENCODERS",
     "GENERATOR",
     "GENERATORS",
+    "AlexNet",
     "AutoencoderDiscriminator",
     "BatchNorm",
     "Classifier",
     "ConditionalBatchNorm",
     "DCGANDiscriminator",
     "DCGANGenerator",
+    "Decoder",
     "DinoHead",
     "EncoderWithHeads",
     "FullyConnected",
+    "LayerNorm",
     "MLPAutoencoder",
     "MLPGenerator",
     "MaskedAutoencoder",
+    "MaskedContext",
+    "NetworkInNetwork",
+    "NoNorm",
     "NormFactory",
     "ProjectionHead",
     "ResNet",
@@ -60,7 +72,9 @@ __all__ = [
     "SelfModulatedBatchNorm",
     "SmallConvNet",
     "TileEmbedding",
+    "UNet",
     "VisionTransformer",
+    "build_decoder",
     "build_discriminator",
     "build_encoder",
     "build_generator",
@@ -78,6 +92,8 @@ ENCODERS: dict[str, Callable[..., nn.Module]] = {
     "resnet152": partial(ResNet, (3, 8, 36, 3), Bottleneck),
     "resnet50x2": partial(ResNet, (3, 4, 6, 3), Bottleneck, 2),
     "small": SmallConvNet,
+    "alexnet": AlexNet,
+    "nin": NetworkInNetwork,
     "vit_tiny": partial(VisionTransformer, dim=192, heads=3),
     "vit_small": partial(VisionTransformer, dim=384, heads=6),
     "vit_base": partial(VisionTransformer, dim=768, heads=12),
@@ -93,7 +109,7 @@ ENCODER = Role(
         width=1,  # Multiplies a ResNet's channels.
         stem="cifar",  # Of a ResNet: "cifar" (3x3, no pooling) or "imagenet".
         zero_init_residual=False,
-        widths=(),  # Of the small network's stages.
+        widths=(),  # Of the small network's stages, and of the layers of AlexNet and NIN.
         convs_per_stage=1,  # Of the small network.
         patch_size=0,  # Of a ViT, in pixels.
         heads=0,  # Of a ViT.
@@ -113,7 +129,8 @@ def build_encoder(name: str, **options: Any) -> nn.Module:
 
     An encoder is called as `encoder(images, train)` and returns a dictionary of named outputs:
     `features` (batch, dim) and, layer by layer, activations (batch, height, width, channels):
-    `stem`, `stage1`, ... of a convolutional network, `block1`, ... of a transformer.
+    `stem`, `stage1`, ... of most convolutional networks, `conv1`, ... of AlexNet, `block1`, ...
+    of a transformer or a network in network.
 
     Args:
       name: A key of `ENCODERS`.

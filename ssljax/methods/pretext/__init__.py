@@ -2,11 +2,13 @@
 
 from ssljax.methods.contract import Method
 from ssljax.methods.pretext.context_prediction import ContextPrediction
+from ssljax.methods.pretext.cpc import CPC
 from ssljax.methods.pretext.jigsaw import Jigsaw
 from ssljax.methods.pretext.rotation import Rotation
 
 REGISTRY: dict[str, type[Method]] = {
     "context_prediction": ContextPrediction,
+    "cpc": CPC,
     "jigsaw": Jigsaw,
     "rotation": Rotation,
 }

@@ -1,4 +1,4 @@
-"""Batch normalisation, over the global batch or over parts of it."""
+"""Norms: over the global batch, over parts of it, over each example alone, and none at all."""
 
 from collections.abc import Callable
 
@@ -101,6 +101,48 @@ class BatchNorm(nn.Module):
         return x.reshape(batch // groups, groups, *rest)
 
 
+class LayerNorm(nn.Module):
+    """Normalises each example by the mean and variance of all its channels and positions.
+
+    Nothing of one example reaches another, in training or in evaluation. It takes the place of
+    `BatchNorm` in any encoder.
+
+    Attributes:
+      epsilon: Added to the variance.
+      use_scale: Whether the channels have learned scales.
+      use_bias: Whether the channels have learned biases.
+      scale_init: Initialiser of the scales.
+      dtype: Type of the output. Statistics and arithmetic are always float32.
+
+    Reference:
+      Ba et al., Layer Normalization (arXiv:1607.06450), 2016.
+    """
+
+    epsilon: float = 1e-5
+    use_scale: bool = True
+    use_bias: bool = True
+    scale_init: nn.initializers.Initializer = nn.initializers.ones
+    dtype: DTypeLike = jnp.float32
+
+    @nn.compact
+    def __call__(
+        self, x: Float[Array, "batch *spatial channels"], train: bool
+    ) -> Float[Array, "batch *spatial channels"]:
+        """Normalises each example; training and evaluation are the same."""
+        axes = tuple(range(1, x.ndim))
+        y = x.astype(jnp.float32)
+        y = y - jnp.mean(y, axis=axes, keepdims=True)
+        y = y * jax.lax.rsqrt(jnp.mean(jnp.square(y), axis=axes, keepdims=True) + self.epsilon)
+        channels = [1] * (x.ndim - 1) + [x.shape[-1]]
+        if self.use_scale:
+            scale = self.param("scale", self.scale_init, (x.shape[-1],), jnp.float32)
+            y = y * scale.reshape(channels)
+        if self.use_bias:
+            bias = self.param("bias", nn.initializers.zeros, (x.shape[-1],), jnp.float32)
+            y = y + bias.reshape(channels)
+        return y.astype(self.dtype)
+
+
 def _mean(x: Float[Array, "rows groups *spatial channels"]) -> Float[Array, "groups channels"]:
     """Mean of each group."""
     if x.size == x.shape[1] * x.shape[-1]:
@@ -110,3 +152,25 @@ def _mean(x: Float[Array, "rows groups *spatial channels"]) -> Float[Array, "gro
             "make batch_size larger."
         )
     return jnp.mean(x, axis=(0, *range(2, x.ndim - 1)))
+
+
+class NoNorm(nn.Module):
+    """Stands where a network has a norm, and changes nothing.
+
+    Attributes:
+      use_scale: Unread, as are the next two: there is nothing to learn.
+      use_bias: Likewise.
+      scale_init: Likewise.
+      dtype: Type of the output.
+    """
+
+    use_scale: bool = True
+    use_bias: bool = True
+    scale_init: nn.initializers.Initializer = nn.initializers.ones
+    dtype: DTypeLike = jnp.float32
+
+    def __call__(
+        self, x: Float[Array, "batch *spatial channels"], train: bool
+    ) -> Float[Array, "batch *spatial channels"]:
+        """Returns the activations, as type `dtype`."""
+        return x.astype(self.dtype)
