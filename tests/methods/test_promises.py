@@ -48,6 +48,7 @@ SIZES = {
     "bn_groups": 4,  # With more, a group would have fewer images than there are devices.
     "local_crops": 1,
     "decoder_depth": 1,
+    "decoder_widths": (4, 4),  # From the 8 pixels of the encoder's last map.
     "discriminator_steps": 2,
     "momentum": 0.5,  # At the published 0.99 a mistake in the order would hide in rounding.
 }
@@ -59,11 +60,14 @@ QUICK = {} if jax.__version_info__ >= (0, 11) else {"xla_cpu_use_fusion_emitters
 def tiny_config(name: str, dtype: str = "float32") -> ConfigDict:
     """The method's config with narrow networks, small views, and nothing that waits for epochs."""
     path = CONFIGS / name / "fashion_mnist.py"
+    if not path.exists():
+        path = f"{CONFIGS / name / 'cifar10.py'}:cpu"
     config = config_flags.ConfigFileFlagParser("config").parse(str(path))
     with config.unlocked():
         config.update(batch_size=BATCH, steps=2 * STEPS)
         labels = 10.0 if config.data.labels else 0.0
         config.data.update(name="digits", split="train", image_size=SIDE, labels=labels)
+        config.data.channels = 1
         for role, network in config.model.items():
             network.dtype = dtype
             if role == "encoder":
@@ -77,8 +81,15 @@ def tiny_config(name: str, dtype: str = "float32") -> ConfigDict:
             if key in SIZES:
                 config.method[key] = SIZES[key]
             elif "view" in key:
-                view = ViewPolicy(SIDE // 2 if "local" in key else SIDE, crop_scale=(0.5, 1.0))
+                view = ViewPolicy(
+                    SIDE // 2 if "local" in key else SIDE,
+                    crop_scale=(0.5, 1.0),
+                    mean=(0.5,),
+                    std=(0.25,),
+                )
                 value.update(dataclasses.asdict(view))
+            elif key == "bottleneck":
+                config.method[key] = min(value, NARROW // 2)
             elif key.endswith("_dim"):
                 config.method[key] = min(value, NARROW)
             elif key.endswith(("_epoch", "_epochs")):
