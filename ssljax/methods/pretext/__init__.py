@@ -6,6 +6,7 @@ from ssljax.methods.pretext.counting import Counting
 from ssljax.methods.pretext.cpc import CPC
 from ssljax.methods.pretext.jigsaw import Jigsaw
 from ssljax.methods.pretext.relative_transformation import RelativeTransformation
+from ssljax.methods.pretext.multi_task import MultiTask
 from ssljax.methods.pretext.rotation import Rotation
 
 REGISTRY: dict[str, type[Method]] = {
@@ -14,5 +15,6 @@ REGISTRY: dict[str, type[Method]] = {
     "cpc": CPC,
     "jigsaw": Jigsaw,
     "relative_transformation": RelativeTransformation,
+    "multi_task": MultiTask,
     "rotation": Rotation,
 }
