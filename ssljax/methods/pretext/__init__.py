@@ -14,7 +14,7 @@ REGISTRY: dict[str, type[Method]] = {
     "counting": Counting,
     "cpc": CPC,
     "jigsaw": Jigsaw,
-    "relative_transformation": RelativeTransformation,
     "multi_task": MultiTask,
+    "relative_transformation": RelativeTransformation,
     "rotation": Rotation,
 }

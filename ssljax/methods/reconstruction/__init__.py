@@ -8,8 +8,8 @@ from ssljax.methods.reconstruction.mae import MAE
 from ssljax.methods.reconstruction.split_brain import SplitBrain
 
 REGISTRY: dict[str, type[Method]] = {
-    "colorization": Colorization,
     "autoencoder": Autoencoder,
+    "colorization": Colorization,
     "context_encoder": ContextEncoder,
     "denoising_autoencoder": DenoisingAutoencoder,
     "mae": MAE,
