@@ -14,6 +14,7 @@ from ssljax.losses.adversarial import (
     wasserstein_generator,
 )
 from ssljax.losses.clustering import prototype_entropy, swapped_prediction
+from ssljax.losses.colorization import color_classification, color_regression
 from ssljax.losses.contrastive import nt_xent
 from ssljax.losses.counting import counting_distances, counting_loss
 from ssljax.losses.decoupled import dcl, dclw
@@ -66,6 +67,8 @@ __all__ = [
     "byol",
     "byol_regression",
     "clip_weights",
+    "color_classification",
+    "color_regression",
     "counting_distances",
     "counting_loss",
     "dcl",

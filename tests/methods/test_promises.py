@@ -48,6 +48,7 @@ SIZES = {
     "bn_groups": 4,  # With more, a group would have fewer images than there are devices.
     "local_crops": 1,
     "decoder_depth": 1,
+    "decoder_widths": (4, 4),  # From the 8 pixels of the encoder's last map.
     "discriminator_steps": 2,
     "momentum": 0.5,  # At the published 0.99 a mistake in the order would hide in rounding.
 }
@@ -93,6 +94,8 @@ def shrink(keys: ConfigDict) -> None:
         elif "view" in key:
             view = ViewPolicy(SIDE // 2 if "local" in key else SIDE, crop_scale=(0.5, 1.0))
             value.update(dataclasses.asdict(view))
+        elif key == "bottleneck":
+            keys[key] = min(value, NARROW // 2)
         elif key.endswith("_dim"):
             keys[key] = min(value, NARROW)
         elif key.endswith(("_epoch", "_epochs")):
