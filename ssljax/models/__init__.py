@@ -10,8 +10,8 @@ from ssljax.models.dense.decoder import DECODERS, Decoder, build_decoder
 from ssljax.models.dense.unet import UNet
 from ssljax.models.encoders.alexnet import AlexNet
 from ssljax.models.encoders.colorization import ColorizationVGG
-from ssljax.models.encoders.halves import SplitEncoder, half_width
 from ssljax.models.encoders.context_encoder import ContextEncoderNet
+from ssljax.models.encoders.halves import SplitEncoder, half_width
 from ssljax.models.encoders.mae import MaskedAutoencoder
 from ssljax.models.encoders.nin import NetworkInNetwork
 from ssljax.models.encoders.resnet import BasicBlock, Bottleneck, ResNet
