@@ -122,6 +122,7 @@ ENCODER = Role(
         name="resnet18",
         width=1,  # Multiplies the channels of a ResNet, or of the network of colorization.
         stem="cifar",  # Of a ResNet: "cifar" (3x3, no pooling) or "imagenet".
+        stem_stride=0,  # Of AlexNet's and the small network's first convolution.
         zero_init_residual=False,
         widths=(),  # Of the small network's stages, and of the layers of AlexNet and NIN.
         convs_per_stage=1,  # Of the small network.
