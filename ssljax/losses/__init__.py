@@ -14,6 +14,7 @@ from ssljax.losses.adversarial import (
     wasserstein_generator,
 )
 from ssljax.losses.clustering import prototype_entropy, swapped_prediction
+from ssljax.losses.colorization import color_classification, color_regression
 from ssljax.losses.contrastive import nt_xent
 from ssljax.losses.counting import counting_distances, counting_loss
 from ssljax.losses.decoupled import dcl, dclw
@@ -34,6 +35,7 @@ from ssljax.losses.gradient_penalty import (
 from ssljax.losses.koleo import koleo
 from ssljax.losses.momentum_contrast import info_nce_batch, info_nce_queue
 from ssljax.losses.nearest_neighbor import nearest_neighbors, nnclr
+from ssljax.losses.pixels import pixel_cross_entropy, pixel_squared_error
 from ssljax.losses.predictive_coding import predictive_coding
 from ssljax.losses.reconstruction import masked_patch_mse
 from ssljax.losses.redundancy import barlow_twins, vicreg, vicreg_terms
@@ -65,6 +67,8 @@ __all__ = [
     "byol",
     "byol_regression",
     "clip_weights",
+    "color_classification",
+    "color_regression",
     "counting_distances",
     "counting_loss",
     "dcl",
@@ -94,6 +98,8 @@ __all__ = [
     "non_saturating_generator",
     "normalized_std",
     "nt_xent",
+    "pixel_cross_entropy",
+    "pixel_squared_error",
     "predictive_coding",
     "prototype_entropy",
     "pulling_away",

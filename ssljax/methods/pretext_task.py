@@ -51,7 +51,8 @@ class PretextTask:
       policies: As in `contract.Method`, where the views of `ask` are crops of one image each.
       head: A module, called as `head(encode, inputs, train)`, that returns named outputs, one row
         an image. Among them is "features" (batch, dim): the encoder's of the image or of one part.
-      chance: Each of the scores, and what a guess without looking has of it. More is better.
+      chance: Each of the scores, and what a guess without looking has of it; NaN where that depends
+        on the images, see `guess`. More is better.
     """
 
     fields: ClassVar[tuple[str, ...]] = ("image",)
@@ -89,6 +90,10 @@ class PretextTask:
     def scores(self, outputs: Outputs, targets: PyTree) -> dict[str, Float[Array, " batch"]]:
         """Marks the answer about each image; the names are those of `chance`."""
         raise TypeError(f"{type(self).__name__} does not define scores")
+
+    def guess(self, question: Question) -> dict[str, Float[Array, " batch"]]:
+        """The marks of a guess without looking, where `chance` has a NaN."""
+        raise TypeError(f"{type(self).__name__} does not define guess")
 
     def picture(
         self, outputs: Outputs, question: Question

@@ -9,6 +9,9 @@ import flax.linen as nn
 from ssljax.models.dense.decoder import DECODERS, Decoder, build_decoder
 from ssljax.models.dense.unet import UNet
 from ssljax.models.encoders.alexnet import AlexNet
+from ssljax.models.encoders.colorization import ColorizationVGG
+from ssljax.models.encoders.context_encoder import ContextEncoderNet
+from ssljax.models.encoders.halves import SplitEncoder, half_width
 from ssljax.models.encoders.mae import MaskedAutoencoder
 from ssljax.models.encoders.nin import NetworkInNetwork
 from ssljax.models.encoders.resnet import BasicBlock, Bottleneck, ResNet
@@ -26,6 +29,7 @@ from ssljax.models.gan.networks import (
 )
 from ssljax.models.gan.sngan import ResNetDiscriminator, ResNetGenerator
 from ssljax.models.heads.classifier import Classifier
+from ssljax.models.heads.dense import DenseHead, last_map
 from ssljax.models.heads.dino import DinoHead
 from ssljax.models.heads.encoder_with_heads import EncoderWithHeads
 from ssljax.models.heads.masked_context import MaskedContext
@@ -34,10 +38,12 @@ from ssljax.models.heads.tiles import FullyConnected, TileEmbedding
 from ssljax.models.layers.conditional_norm import ConditionalBatchNorm, SelfModulatedBatchNorm
 from ssljax.models.layers.norm import BatchNorm, LayerNorm, NoNorm, NormFactory
 from ssljax.models.layers.patches import patchify, unpatchify
+from ssljax.models.layers.spectral_norm import DCGAN_INIT
 from ssljax.models.registry import build, options_of
 from ssljax.models.roles import Role
 
 __all__ = [
+    "DCGAN_INIT",
     "DECODERS",
     "DISCRIMINATOR",
     "DISCRIMINATORS",
@@ -49,10 +55,13 @@ __all__ = [
     "AutoencoderDiscriminator",
     "BatchNorm",
     "Classifier",
+    "ColorizationVGG",
     "ConditionalBatchNorm",
+    "ContextEncoderNet",
     "DCGANDiscriminator",
     "DCGANGenerator",
     "Decoder",
+    "DenseHead",
     "DinoHead",
     "EncoderWithHeads",
     "FullyConnected",
@@ -71,6 +80,7 @@ __all__ = [
     "Role",
     "SelfModulatedBatchNorm",
     "SmallConvNet",
+    "SplitEncoder",
     "TileEmbedding",
     "UNet",
     "VisionTransformer",
@@ -79,6 +89,8 @@ __all__ = [
     "build_encoder",
     "build_generator",
     "encoder_from_config",
+    "half_width",
+    "last_map",
     "options_of",
     "patchify",
     "unpatchify",
@@ -92,7 +104,9 @@ ENCODERS: dict[str, Callable[..., nn.Module]] = {
     "resnet152": partial(ResNet, (3, 8, 36, 3), Bottleneck),
     "resnet50x2": partial(ResNet, (3, 4, 6, 3), Bottleneck, 2),
     "small": SmallConvNet,
+    "context_encoder_dcgan": ContextEncoderNet,
     "alexnet": AlexNet,
+    "colorization_vgg": ColorizationVGG,
     "nin": NetworkInNetwork,
     "vit_tiny": partial(VisionTransformer, dim=192, heads=3),
     "vit_small": partial(VisionTransformer, dim=384, heads=6),
@@ -106,7 +120,7 @@ ENCODER = Role(
     networks=ENCODERS,
     options=dict(
         name="resnet18",
-        width=1,  # Multiplies a ResNet's channels.
+        width=1,  # Multiplies the channels of a ResNet, or of the network of colorization.
         stem="cifar",  # Of a ResNet: "cifar" (3x3, no pooling) or "imagenet".
         zero_init_residual=False,
         widths=(),  # Of the small network's stages, and of the layers of AlexNet and NIN.
