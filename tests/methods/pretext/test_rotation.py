@@ -98,6 +98,18 @@ def test_borders_tell_the_turn_of_padded_images_and_not_of_shifted_ones():
         Rotation(config, TASK)
 
 
+@pytest.mark.parametrize(
+    ("name", "side", "parameters"), [("cifar10", 32, 1_411_140), ("imagenet", 224, 57_030_724)]
+)
+def test_the_published_networks_have_as_many_parameters_as_the_authors(name, side, parameters):
+    """With the classifier; how they are made up is told in the tests of the encoders."""
+    path = ROOT / "configs" / "rotation" / f"{name}.py"
+    config = config_flags.ConfigFileFlagParser("config").parse(str(path))
+    method = Rotation(config, dataclasses.replace(TASK, image_shape=(side, side, 3)))
+    params, _, _ = jax.eval_shape(method.init, jax.random.key(0))
+    assert sum(x.size for x in jax.tree.leaves(params)) == parameters
+
+
 def test_each_image_is_marked_by_its_four_copies_and_turned_back_by_its_guesses():
     task = task_for(flip_p=0.0)
     images = bytes_for(2)
