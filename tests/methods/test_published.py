@@ -10,6 +10,14 @@ from ml_collections.config_flags import config_flags
 
 ROOT = pathlib.Path(__file__).parents[2] / "configs"
 RESNET50 = {"model.encoder.name": "resnet50", "model.encoder.stem": "imagenet"}
+NESTEROV = {
+    "optimizer.name": "sgd",
+    "optimizer.momentum": 0.9,
+    "optimizer.nesterov": True,
+    "optimizer.weight_decay": 5e-4,
+    "optimizer.schedule": "step",
+    "optimizer.exclude": (),
+}
 # By config: the learning rate is that of the whole batch, as it is scaled.
 PUBLISHED = {
     "simclr/imagenet.py": RESNET50
@@ -357,6 +365,70 @@ PUBLISHED = {
         "optimizer.weight_decay": 0.0,
         "optimizer.schedule": "constant",
         "rate": 1e-5,
+    },
+    "rotation/cifar10.py": NESTEROV
+    | {
+        "batch_size": 128,  # 512 copies, for which the rate is not scaled up.
+        "epochs": 200.0,
+        "model.encoder.name": "nin",
+        "optimizer.step_epochs": (60.0, 120.0, 160.0),
+        "optimizer.step_factor": 0.2,
+        "method.view.crop_padding": 4,
+        "method.view.mean": (125.3 / 255, 123.0 / 255, 113.9 / 255),
+        "rate": 0.1,
+    },
+    "rotation/imagenet.py": NESTEROV
+    | {
+        "batch_size": 192,
+        "epochs": 50.0,
+        "model.encoder.name": "alexnet",
+        "model.encoder.fc_widths": (4096, 4096),
+        "optimizer.step_epochs": (15.0, 30.0, 45.0),
+        "optimizer.step_factor": 0.1,
+        "rate": 0.01,
+    },
+    "relative_transformation/cifar10.py": NESTEROV
+    | {
+        "batch_size": 512,
+        "epochs": 1500.0,
+        "model.encoder.name": "nin",
+        "optimizer.step_epochs": (240.0, 480.0, 640.0, 800.0),
+        "optimizer.step_factor": 0.2,
+        "method.transformation": "projective",
+        "method.projective.corner_shift": 4 / 32,
+        "method.projective.scale": (0.8, 1.2),
+        "method.fill": 128 / 255,
+        "method.border": "constant",
+        "method.blur": (),
+        "rate": 0.1,
+    },
+    "relative_transformation/cifar10.py:affine": {
+        "method.transformation": "affine",
+        "method.affine.degrees": 180.0,
+        "method.affine.translate": 0.2,
+        "method.affine.scale": (0.7, 1.3),
+        "method.affine.shear": 30.0,
+    },
+    "relative_transformation/imagenet.py": NESTEROV
+    | {
+        "batch_size": 768,
+        "epochs": 200.0,
+        "model.encoder.name": "alexnet",
+        "optimizer.step_epochs": (100.0, 150.0),
+        "optimizer.step_factor": 0.1,
+        "method.projective.corner_shift": 28 / 224,
+        "rate": 0.01,
+    },
+    "counting/imagenet.py": {
+        "batch_size": 256,
+        "epochs": 250.0,
+        "model.encoder.name": "alexnet",
+        "optimizer.name": "adam",
+        "optimizer.weight_decay": 0.0,
+        "method.units": 1000,
+        "method.margin": 10.0,
+        "method.filters": ("nearest", "area", "bilinear", "bicubic", "lanczos"),
+        "rate": 1e-4,
     },
 }
 CIFAR10 = {
