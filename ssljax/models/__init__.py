@@ -8,12 +8,14 @@ import flax.linen as nn
 
 from ssljax.models.dense.decoder import DECODERS, Decoder, build_decoder
 from ssljax.models.dense.unet import UNet
-from ssljax.models.encoders.context_encoder import ContextEncoderNet
+from ssljax.models.dense.upscaler import Upscaler
 from ssljax.models.encoders.alexnet import AlexNet
+from ssljax.models.encoders.context_encoder import ContextEncoderNet
 from ssljax.models.encoders.mae import MaskedAutoencoder
 from ssljax.models.encoders.nin import NetworkInNetwork
 from ssljax.models.encoders.resnet import BasicBlock, Bottleneck, ResNet
 from ssljax.models.encoders.small import SmallConvNet
+from ssljax.models.encoders.srresnet import SRResNet
 from ssljax.models.encoders.vit import VisionTransformer
 from ssljax.models.gan.autoencoder import AutoencoderDiscriminator, MLPAutoencoder, MLPGenerator
 from ssljax.models.gan.dcgan import DCGANDiscriminator, DCGANGenerator
@@ -73,10 +75,12 @@ __all__ = [
     "ResNetDiscriminator",
     "ResNetGenerator",
     "Role",
+    "SRResNet",
     "SelfModulatedBatchNorm",
     "SmallConvNet",
     "TileEmbedding",
     "UNet",
+    "Upscaler",
     "VisionTransformer",
     "build_decoder",
     "build_discriminator",
@@ -97,6 +101,7 @@ ENCODERS: dict[str, Callable[..., nn.Module]] = {
     "resnet50x2": partial(ResNet, (3, 4, 6, 3), Bottleneck, 2),
     "small": SmallConvNet,
     "context_encoder_dcgan": ContextEncoderNet,
+    "srresnet": SRResNet,
     "alexnet": AlexNet,
     "nin": NetworkInNetwork,
     "vit_tiny": partial(VisionTransformer, dim=192, heads=3),

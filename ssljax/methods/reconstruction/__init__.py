@@ -4,10 +4,12 @@ from ssljax.methods.contract import Method
 from ssljax.methods.reconstruction.autoencoder import Autoencoder, DenoisingAutoencoder
 from ssljax.methods.reconstruction.context_encoder import ContextEncoder
 from ssljax.methods.reconstruction.mae import MAE
+from ssljax.methods.reconstruction.super_resolution import SuperResolution
 
 REGISTRY: dict[str, type[Method]] = {
     "autoencoder": Autoencoder,
     "context_encoder": ContextEncoder,
     "denoising_autoencoder": DenoisingAutoencoder,
     "mae": MAE,
+    "super_resolution": SuperResolution,
 }
