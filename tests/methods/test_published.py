@@ -277,6 +277,16 @@ PUBLISHED = {
         "optimizer.name": "adam",
         "rate": 1e-4,
     },
+    "super_resolution/imagenet.py:srgan": {
+        "steps": 200_000,
+        "method.adversarial_weight": 1e-3,
+        "method.discriminator_rate": 1.0,
+        "method.content": "features",
+        "method.content_scale": 1 / 12.75,
+        "model.discriminator.name": "srgan",
+        "optimizer.step_fractions": (0.5,),
+        "rate": 1e-4,
+    },
     "mae/imagenet.py": {
         "batch_size": 4096,
         "epochs": 1600.0,

@@ -16,10 +16,12 @@ from jaxtyping import Array, Float, Num, PRNGKeyArray
 from ml_collections import ConfigDict
 
 from ssljax import augment, losses, metrics, models
-from ssljax.methods.contract import Task
-from ssljax.methods.pretext_method import PretextMethod
+from ssljax.methods import passes
+from ssljax.methods.contract import Aux, Method, Task, TrainState, Turn
+from ssljax.methods.pretext_method import PretextMethod, encoder_weights
 from ssljax.methods.pretext_task import Encode, Outputs, PretextTask, Question
 from ssljax.methods.reconstruction.decoding import Images, last_map
+from ssljax.methods.reconstruction.judge import Judge
 
 PyTree = Any
 Small = Float[Array, "batch small_height small_width channels"]
@@ -151,7 +153,158 @@ class SuperResolutionTask(PretextTask):
 
 
 class SuperResolution(PretextMethod):
-    """SRResNet: a trunk of residual blocks on the small image, and an end that enlarges."""
+    """SRResNet, and SRGAN, which starts from a run of it in `config.init.workdir`.
 
-    roles: ClassVar = {"encoder": models.ENCODER.with_options(name="srresnet")}
+    With `adversarial_weight` above 0 a discriminator of large images plays along. The content of an
+    image, which it shares with the truth, is then "pixels" or "features" of a frozen encoder: the
+    one that the SRResNet run has carried along from the run in its own `config.init.workdir`. The
+    paper's is a VGG-19 trained with labels.
+    """
+
+    roles: ClassVar = {
+        "encoder": models.ENCODER.with_options(name="srresnet"),
+        "discriminator": models.DISCRIMINATOR.with_options(name="srgan"),
+    }
     task_type = SuperResolutionTask
+    pretext: SuperResolutionTask
+
+    def __init__(self, config: ConfigDict, task: Task) -> None:
+        super().__init__(config, task)
+        method = config.method
+        self.weight, self.layer = method.adversarial_weight, method.content_layer
+        self.scale = method.content_scale
+        if self.weight < 0 or self.scale <= 0:
+            raise ValueError(
+                f"method.adversarial_weight={self.weight} with method.content_scale={self.scale} "
+                "is impossible: the weight must be 0 or more, and the scale above 0."
+            )
+        if method.content not in ("pixels", "features"):
+            raise ValueError(
+                f"method.content is {method.content!r}; it must be 'pixels' or 'features'."
+            )
+        self.extractor = extractor_of(task.source)
+        self.reads_features = method.content == "features"
+        if self.reads_features and self.extractor is None:
+            raise ValueError(
+                "method.content='features' needs an encoder: set config.init.workdir to a run with "
+                "one, or to a run of super_resolution that started from such a run."
+            )
+        if self.weight:
+            if not isinstance(task.source, SuperResolution):
+                raise ValueError(
+                    "SRGAN starts from SRResNet: set config.init.workdir to a run of "
+                    "super_resolution with method.adversarial_weight=0."
+                )
+            self.judge = Judge(
+                self.roles["discriminator"],
+                config,
+                task,
+                self.pretext.view.size,
+                method.discriminator_rate,
+            )
+            judge = self.judge.player(lambda turn: 2.0 * turn.views.targets - 1.0)
+            self.players = (*self.players, judge)
+
+    @classmethod
+    def default_config(cls) -> ConfigDict:
+        """The task's keys, and those of SRGAN."""
+        config = super().default_config()
+        config.update(
+            adversarial_weight=0.0,  # 0.001 for SRGAN.
+            discriminator_rate=1.0,  # Its learning rate, as a multiple of the other player's.
+            content="pixels",  # Or "features", of a frozen encoder.
+            content_layer="stage2",  # Which of that encoder's outputs.
+            content_scale=1 / 12.75,  # A factor on them; the paper's, for VGG-19.
+        )
+        return config
+
+    def init(self, key: PRNGKeyArray) -> tuple[dict[str, PyTree], dict[str, PyTree], PyTree]:
+        """Makes trunk and end, the discriminator, and an encoder for `start_from` to replace."""
+        params, variables, _ = super().init(key)
+        if self.weight:
+            params["discriminator"], variables["discriminator"] = self.judge.init(key)
+        memory: dict[str, PyTree] = {}
+        if self.extractor is not None:
+            shape = (self.pretext.view.size,) * 2 + self.image_shape[-1:]
+            own, others = passes.init(self.extractor.network, key, shape)
+            memory["extractor"] = {"params": own, **others}
+        return params, variables, memory
+
+    def start_from(self, state: TrainState, source: Method, source_state: TrainState) -> TrainState:
+        """Goes on from SRResNet and its extractor; from any other run takes the encoder alone."""
+        if isinstance(source, SuperResolution):
+            params, variables = source.trained_weights(source_state)
+            return state.replace(
+                params=state.params | {"online": params},
+                variables=state.variables | {"online": variables},
+                memory=source_state.memory,
+            )
+        taken = encoder_weights(*source.trained_weights(source_state))
+        return state.replace(memory={"extractor": taken})
+
+    def loss(self, params: PyTree, turn: Turn) -> tuple[Array, Aux]:
+        """The content loss, and how surely the discriminator takes the image for enlarged."""
+        outputs, variables = self.forward(params, turn)
+        loss, aux = self.mark(outputs, variables, turn.views.targets)
+        enlarged = outputs["prediction"]
+        if self.reads_features:
+            loss = self.content_loss(turn.state.memory, enlarged, turn.views.targets)
+        if not self.weight:
+            return loss, aux
+        return self.judge.join(loss, 1.0, self.weight, aux, enlarged, turn)
+
+    def content_loss(self, memory: PyTree, enlarged: Images, truth: Images) -> Float[Array, ""]:
+        """Squared error of the extractor's features.
+
+        Args:
+          memory: That of the state.
+          enlarged: Images in [-1, 1].
+          truth: Images in [0, 1].
+        """
+        assert self.extractor is not None
+        extractor = self.extractor
+
+        def look(images: Images) -> Array:
+            outputs: Any = extractor.network.apply(
+                memory["extractor"], extractor.normalize(images), train=False
+            )
+            if self.layer not in outputs:
+                raise ValueError(
+                    f"method.content_layer is {self.layer!r}; the encoder has "
+                    f"{', '.join(sorted(outputs))}."
+                )
+            return self.scale * outputs[self.layer].astype(jnp.float32)
+
+        return jnp.mean(jnp.square(look((enlarged + 1.0) / 2.0) - look(truth)))
+
+
+@dataclasses.dataclass(frozen=True)
+class Extractor:
+    """A frozen encoder, and how its images are normalised.
+
+    Attributes:
+      network: The encoder.
+      view: Has its mean and deviation.
+    """
+
+    network: nn.Module
+    view: augment.ViewPolicy
+
+    def normalize(self, images: Images) -> Images:
+        """Brings images in [0, 1] to what the encoder was trained on."""
+        if self.view.mean is None or self.view.std is None:
+            return images
+        return augment.normalize(images, self.view.mean, self.view.std)
+
+
+def extractor_of(source: Method | None) -> Extractor | None:
+    """The encoder that a run brings along: its own, or that of the run that it started from."""
+    if isinstance(source, SuperResolution):
+        return source.extractor
+    encoder = getattr(getattr(source, "network", None), "encoder", None)
+    if encoder is None:
+        return None
+    if isinstance(source, PretextMethod):
+        return Extractor(encoder, source.pretext.view)
+    assert source is not None
+    return Extractor(encoder, source.policies[0][0])
