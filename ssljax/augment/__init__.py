@@ -30,7 +30,14 @@ from ssljax.augment.crop import (
     random_resized_crop,
     sample_crop_boxes,
 )
+from ssljax.augment.downsample import FILTERS, halve
 from ssljax.augment.geometry import affine_matrices, random_affine, random_flip, sample_affine, warp
+from ssljax.augment.homography import (
+    at_pixel_centers,
+    corner_homographies,
+    invert,
+    sample_corners,
+)
 from ssljax.augment.keys import example_keys, fold_keys
 from ssljax.augment.patches import augment_patches, drop_channels
 from ssljax.augment.pixels import check_bytes, normalize, to_float, to_tanh_range
@@ -58,9 +65,11 @@ from ssljax.augment.tiles import (
 from ssljax.augment.views import augment_view, center_view, make_view, make_views
 
 __all__ = [
+    "FILTERS",
     "Geometry",
     "ViewPolicy",
     "affine_matrices",
+    "at_pixel_centers",
     "augment_patches",
     "augment_view",
     "cell_corners",
@@ -70,6 +79,7 @@ __all__ = [
     "center_view",
     "check_bytes",
     "color_jitter",
+    "corner_homographies",
     "crop_and_resize",
     "cut_boxes",
     "cut_tiles",
@@ -81,6 +91,8 @@ __all__ = [
     "gaussian_noise",
     "grid_corners",
     "grid_side",
+    "halve",
+    "invert",
     "lay_out",
     "make_view",
     "make_views",
@@ -97,6 +109,7 @@ __all__ = [
     "resize",
     "salt_and_pepper",
     "sample_affine",
+    "sample_corners",
     "sample_crop_boxes",
     "sample_grid_boxes",
     "sample_offsets",

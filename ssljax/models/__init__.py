@@ -11,6 +11,10 @@ from ssljax.models.dense.unet import UNet
 from ssljax.models.dense.upscaler import Upscaler
 from ssljax.models.encoders.alexnet import AlexNet
 from ssljax.models.encoders.context_encoder import ContextEncoderNet
+from ssljax.models.encoders.alexnet import AlexNet
+from ssljax.models.encoders.colorization import ColorizationVGG
+from ssljax.models.encoders.context_encoder import ContextEncoderNet
+from ssljax.models.encoders.halves import SplitEncoder, half_width
 from ssljax.models.encoders.mae import MaskedAutoencoder
 from ssljax.models.encoders.nin import NetworkInNetwork
 from ssljax.models.encoders.resnet import BasicBlock, Bottleneck, ResNet
@@ -29,6 +33,7 @@ from ssljax.models.gan.networks import (
 )
 from ssljax.models.gan.sngan import ResNetDiscriminator, ResNetGenerator
 from ssljax.models.heads.classifier import Classifier
+from ssljax.models.heads.dense import DenseHead, last_map
 from ssljax.models.heads.dino import DinoHead
 from ssljax.models.heads.encoder_with_heads import EncoderWithHeads
 from ssljax.models.heads.masked_context import MaskedContext
@@ -54,11 +59,13 @@ __all__ = [
     "AutoencoderDiscriminator",
     "BatchNorm",
     "Classifier",
+    "ColorizationVGG",
     "ConditionalBatchNorm",
     "ContextEncoderNet",
     "DCGANDiscriminator",
     "DCGANGenerator",
     "Decoder",
+    "DenseHead",
     "DinoHead",
     "EncoderWithHeads",
     "FullyConnected",
@@ -78,6 +85,7 @@ __all__ = [
     "SRResNet",
     "SelfModulatedBatchNorm",
     "SmallConvNet",
+    "SplitEncoder",
     "TileEmbedding",
     "UNet",
     "Upscaler",
@@ -87,6 +95,8 @@ __all__ = [
     "build_encoder",
     "build_generator",
     "encoder_from_config",
+    "half_width",
+    "last_map",
     "options_of",
     "patchify",
     "unpatchify",
@@ -103,6 +113,7 @@ ENCODERS: dict[str, Callable[..., nn.Module]] = {
     "context_encoder_dcgan": ContextEncoderNet,
     "srresnet": SRResNet,
     "alexnet": AlexNet,
+    "colorization_vgg": ColorizationVGG,
     "nin": NetworkInNetwork,
     "vit_tiny": partial(VisionTransformer, dim=192, heads=3),
     "vit_small": partial(VisionTransformer, dim=384, heads=6),
@@ -116,7 +127,7 @@ ENCODER = Role(
     networks=ENCODERS,
     options=dict(
         name="resnet18",
-        width=1,  # Multiplies a ResNet's channels.
+        width=1,  # Multiplies the channels of a ResNet, or of the network of colorization.
         stem="cifar",  # Of a ResNet: "cifar" (3x3, no pooling) or "imagenet".
         zero_init_residual=False,
         widths=(),  # Of the small network's stages, and of the layers of AlexNet and NIN.

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from jax.typing import DTypeLike
-from jaxtyping import Array, Float, Num, PRNGKeyArray
+from jaxtyping import Array, Float, Key, Num, PRNGKeyArray
 from ml_collections import ConfigDict
 
 from ssljax import augment, models
@@ -183,7 +183,7 @@ class ContextPredictionTask(PretextTask):
         return Question(jnp.concatenate(grids, axis=1))
 
     def _grid(
-        self, keys: PRNGKeyArray, pixels: Float[Array, "batch height width channels"]
+        self, keys: Key[Array, " batch"], pixels: Float[Array, "batch height width channels"]
     ) -> Float[Array, "batch patches side side channels"]:
         config = self.config
         area = tuple(config.area) or None

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from jax.typing import DTypeLike
-from jaxtyping import Array, Float, Int, Num, PRNGKeyArray
+from jaxtyping import Array, Float, Int, Key, Num, PRNGKeyArray
 from ml_collections import ConfigDict
 
 from ssljax import augment, models
@@ -228,7 +228,7 @@ class JigsawTask(PretextTask):
         return Question({"tiles": tiles, "orders": orders}, labels)
 
     def _change_colors(
-        self, keys: PRNGKeyArray, tiles: Float[Array, "batch tiles side side channels"]
+        self, keys: Key[Array, " batch"], tiles: Float[Array, "batch tiles side side channels"]
     ) -> Float[Array, "batch tiles side side channels"]:
         """Makes some images grey and projects the colours of some others, all tiles alike."""
         # One above the other, the tiles of an image are one image.
@@ -243,7 +243,9 @@ class JigsawTask(PretextTask):
         columns = augment.random_grayscale(augment.fold_keys(keys, 4), columns, self.config.gray_p)
         return columns.reshape(tiles.shape)
 
-    def _draw(self, keys: PRNGKeyArray, common: PRNGKeyArray) -> Int[Array, "batch puzzles"]:
+    def _draw(
+        self, keys: Key[Array, " batch"], common: PRNGKeyArray
+    ) -> Int[Array, "batch puzzles"]:
         puzzles, most = self.config.puzzles, len(self.permutations)
         if self.config.shared:
             labels = jax.random.permutation(common, most)[:puzzles]
