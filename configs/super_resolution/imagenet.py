@@ -17,8 +17,10 @@ def get_config(variant: Literal["", "srgan"] = "") -> ConfigDict:
             --config.init.workdir=SRRESNET
 
     ENCODER is the workdir of any run with a convolutional encoder, from which SRGAN takes the
-    features that enlarged and true images shall share; the paper's is a VGG-19 that was trained
-    with labels. Without it SRGAN needs `--config.method.content=pixels`.
+    features that enlarged and true images shall share. The paper's is a VGG-19 that was trained
+    with labels, here `--config finetune/imagenet --config.model.encoder.name=vgg19`; for another
+    one, name one of its outputs in `--config.method.content_layer`. Without ENCODER SRGAN needs
+    `--config.method.content=pixels`.
 
     The paper's crops are not resized. Here each has the share of the image that 96 pixels have of a
     photograph of 500x375, which is about its size in ImageNet.
@@ -38,7 +40,7 @@ def get_config(variant: Literal["", "srgan"] = "") -> ConfigDict:
     config.evals.stages = ("stage1", "stage2", "stage3", "stage4")
     if variant == "srgan":
         config.steps = 200_000
-        config.method.update(adversarial_weight=1e-3, content="features")
+        config.method.update(adversarial_weight=1e-3, content="features", content_layer="stage5")
         config.model.discriminator.dtype = "bfloat16"
         config.optimizer.update(schedule="step", step_fractions=(0.5,), step_factor=0.1)
     return config

@@ -10,8 +10,6 @@ from ssljax.models.dense.decoder import DECODERS, Decoder, build_decoder
 from ssljax.models.dense.unet import UNet
 from ssljax.models.dense.upscaler import Upscaler
 from ssljax.models.encoders.alexnet import AlexNet
-from ssljax.models.encoders.context_encoder import ContextEncoderNet
-from ssljax.models.encoders.alexnet import AlexNet
 from ssljax.models.encoders.colorization import ColorizationVGG
 from ssljax.models.encoders.context_encoder import ContextEncoderNet
 from ssljax.models.encoders.halves import SplitEncoder, half_width
@@ -20,6 +18,7 @@ from ssljax.models.encoders.nin import NetworkInNetwork
 from ssljax.models.encoders.resnet import BasicBlock, Bottleneck, ResNet
 from ssljax.models.encoders.small import SmallConvNet
 from ssljax.models.encoders.srresnet import SRResNet
+from ssljax.models.encoders.vgg import VGG19
 from ssljax.models.encoders.vit import VisionTransformer
 from ssljax.models.gan.autoencoder import AutoencoderDiscriminator, MLPAutoencoder, MLPGenerator
 from ssljax.models.gan.dcgan import DCGANDiscriminator, DCGANGenerator
@@ -55,6 +54,7 @@ __all__ = [
     "ENCODERS",
     "GENERATOR",
     "GENERATORS",
+    "VGG19",
     "AlexNet",
     "AutoencoderDiscriminator",
     "BatchNorm",
@@ -112,6 +112,7 @@ ENCODERS: dict[str, Callable[..., nn.Module]] = {
     "small": SmallConvNet,
     "context_encoder_dcgan": ContextEncoderNet,
     "srresnet": SRResNet,
+    "vgg19": VGG19,
     "alexnet": AlexNet,
     "colorization_vgg": ColorizationVGG,
     "nin": NetworkInNetwork,

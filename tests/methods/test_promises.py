@@ -96,6 +96,8 @@ def shrink(keys: ConfigDict) -> None:
             keys[key] = SIZES[key]
         elif "view" in key:
             view = ViewPolicy(SIDE // 2 if "local" in key else SIDE, crop_scale=(0.5, 1.0))
+            if value.mean is not None:  # Some methods measure by the pixels' statistics.
+                view = dataclasses.replace(view, mean=(0.5,), std=(0.25,))
             value.update(dataclasses.asdict(view))
         elif key == "bottleneck":
             keys[key] = min(value, NARROW // 2)

@@ -5,8 +5,8 @@ from ssljax.methods.reconstruction.autoencoder import Autoencoder, DenoisingAuto
 from ssljax.methods.reconstruction.colorization import Colorization
 from ssljax.methods.reconstruction.context_encoder import ContextEncoder
 from ssljax.methods.reconstruction.mae import MAE
-from ssljax.methods.reconstruction.super_resolution import SuperResolution
 from ssljax.methods.reconstruction.split_brain import SplitBrain
+from ssljax.methods.reconstruction.super_resolution import SuperResolution
 
 REGISTRY: dict[str, type[Method]] = {
     "autoencoder": Autoencoder,
@@ -14,6 +14,6 @@ REGISTRY: dict[str, type[Method]] = {
     "context_encoder": ContextEncoder,
     "denoising_autoencoder": DenoisingAutoencoder,
     "mae": MAE,
-    "super_resolution": SuperResolution,
     "split_brain": SplitBrain,
+    "super_resolution": SuperResolution,
 }

@@ -10,6 +10,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
+import jax
 import jax.numpy as jnp
 from flax import traverse_util
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
@@ -119,7 +120,7 @@ class ContextEncoderTask(PretextTask):
         if self.region == "center":
             mask = augment.center_mask(side, self.painted - 2 * self.overlap)
         else:
-            mask_key = augment.fold_keys(key[None], _MASK_KEY)[0]
+            mask_key = jax.random.fold_in(key, _MASK_KEY)
             mask = augment.random_region_mask(mask_key, side, self.resolution)
         hole = jnp.broadcast_to(mask[None], whole.shape[:3])
         seen = augment.normalize(whole, self.view.mean, self.view.std)

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 from ml_collections import ConfigDict
 
-from ssljax import augment, losses, models, optimizers
+from ssljax import losses, models, optimizers
 from ssljax.methods import passes
 from ssljax.methods.contract import Aux, Player, Task, TrainState, Turn
 from ssljax.methods.reconstruction.decoding import Images
@@ -53,7 +54,7 @@ class Judge:
 
     def init(self, key: PRNGKeyArray) -> tuple[PyTree, dict[str, PyTree]]:
         """Its parameters and its other collections."""
-        return passes.init(self.network, augment.fold_keys(key[None], 1)[0], self.image_shape)
+        return passes.init(self.network, jax.random.fold_in(key, 1), self.image_shape)
 
     def player(
         self, originals: Callable[[Turn], Images], project: Callable[[PyTree], PyTree] | None = None

@@ -158,7 +158,7 @@ class SuperResolution(PretextMethod):
     With `adversarial_weight` above 0 a discriminator of large images plays along. The content of an
     image, which it shares with the truth, is then "pixels" or "features" of a frozen encoder: the
     one that the SRResNet run has carried along from the run in its own `config.init.workdir`. The
-    paper's is a VGG-19 trained with labels.
+    paper's is the last map of a VGG-19 trained with labels.
     """
 
     roles: ClassVar = {
