@@ -8,6 +8,7 @@ import flax.linen as nn
 
 from ssljax.models.dense.decoder import DECODERS, Decoder, build_decoder
 from ssljax.models.dense.unet import UNet
+from ssljax.models.dense.upscaler import Upscaler
 from ssljax.models.encoders.alexnet import AlexNet
 from ssljax.models.encoders.colorization import ColorizationVGG
 from ssljax.models.encoders.context_encoder import ContextEncoderNet
@@ -16,6 +17,8 @@ from ssljax.models.encoders.mae import MaskedAutoencoder
 from ssljax.models.encoders.nin import NetworkInNetwork
 from ssljax.models.encoders.resnet import BasicBlock, Bottleneck, ResNet
 from ssljax.models.encoders.small import SmallConvNet
+from ssljax.models.encoders.srresnet import SRResNet
+from ssljax.models.encoders.vgg import VGG19
 from ssljax.models.encoders.vit import VisionTransformer
 from ssljax.models.gan.autoencoder import AutoencoderDiscriminator, MLPAutoencoder, MLPGenerator
 from ssljax.models.gan.dcgan import DCGANDiscriminator, DCGANGenerator
@@ -51,6 +54,7 @@ __all__ = [
     "ENCODERS",
     "GENERATOR",
     "GENERATORS",
+    "VGG19",
     "AlexNet",
     "AutoencoderDiscriminator",
     "BatchNorm",
@@ -78,11 +82,13 @@ __all__ = [
     "ResNetDiscriminator",
     "ResNetGenerator",
     "Role",
+    "SRResNet",
     "SelfModulatedBatchNorm",
     "SmallConvNet",
     "SplitEncoder",
     "TileEmbedding",
     "UNet",
+    "Upscaler",
     "VisionTransformer",
     "build_decoder",
     "build_discriminator",
@@ -105,6 +111,8 @@ ENCODERS: dict[str, Callable[..., nn.Module]] = {
     "resnet50x2": partial(ResNet, (3, 4, 6, 3), Bottleneck, 2),
     "small": SmallConvNet,
     "context_encoder_dcgan": ContextEncoderNet,
+    "srresnet": SRResNet,
+    "vgg19": VGG19,
     "alexnet": AlexNet,
     "colorization_vgg": ColorizationVGG,
     "nin": NetworkInNetwork,
