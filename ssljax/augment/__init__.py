@@ -25,6 +25,7 @@ from ssljax.augment.crop import (
 )
 from ssljax.augment.geometry import affine_matrices, random_affine, random_flip, sample_affine, warp
 from ssljax.augment.keys import example_keys, fold_keys
+from ssljax.augment.patches import augment_patches, drop_channels
 from ssljax.augment.pixels import check_bytes, normalize, to_float, to_tanh_range
 from ssljax.augment.policy import ViewPolicy, view_from_config
 from ssljax.augment.presets import simclr
@@ -35,6 +36,7 @@ __all__ = [
     "Geometry",
     "ViewPolicy",
     "affine_matrices",
+    "augment_patches",
     "augment_view",
     "center_crop",
     "center_view",
@@ -42,6 +44,7 @@ __all__ = [
     "color_jitter",
     "crop_and_resize",
     "cut_boxes",
+    "drop_channels",
     "example_keys",
     "fold_keys",
     "gaussian_blur",

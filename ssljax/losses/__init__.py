@@ -33,6 +33,7 @@ from ssljax.losses.gradient_penalty import (
 from ssljax.losses.koleo import koleo
 from ssljax.losses.momentum_contrast import info_nce_batch, info_nce_queue
 from ssljax.losses.nearest_neighbor import nearest_neighbors, nnclr
+from ssljax.losses.predictive_coding import predictive_coding
 from ssljax.losses.reconstruction import masked_patch_mse
 from ssljax.losses.redundancy import barlow_twins, vicreg, vicreg_terms
 from ssljax.losses.regression import byol, byol_regression, negative_cosine, normalized_std, simsiam
@@ -89,6 +90,7 @@ __all__ = [
     "non_saturating_generator",
     "normalized_std",
     "nt_xent",
+    "predictive_coding",
     "prototype_entropy",
     "pulling_away",
     "reconstruction_energy",

@@ -24,9 +24,10 @@ from ssljax.models.gan.sngan import ResNetDiscriminator, ResNetGenerator
 from ssljax.models.heads.classifier import Classifier
 from ssljax.models.heads.dino import DinoHead
 from ssljax.models.heads.encoder_with_heads import EncoderWithHeads
+from ssljax.models.heads.masked_context import MaskedContext
 from ssljax.models.heads.projection import ProjectionHead
 from ssljax.models.layers.conditional_norm import ConditionalBatchNorm, SelfModulatedBatchNorm
-from ssljax.models.layers.norm import BatchNorm, NormFactory
+from ssljax.models.layers.norm import BatchNorm, LayerNorm, NormFactory
 from ssljax.models.layers.patches import patchify, unpatchify
 from ssljax.models.registry import build, options_of
 from ssljax.models.roles import Role
@@ -46,9 +47,11 @@ __all__ = [
     "DCGANGenerator",
     "DinoHead",
     "EncoderWithHeads",
+    "LayerNorm",
     "MLPAutoencoder",
     "MLPGenerator",
     "MaskedAutoencoder",
+    "MaskedContext",
     "NormFactory",
     "ProjectionHead",
     "ResNet",

@@ -51,6 +51,13 @@ def _mae(a, b, labels, axis):
     return losses.masked_patch_mse(a.reshape(-1, 2, 4), target, hidden, axis_name=axis)
 
 
+def _predictive_coding(a, b, axis):
+    there = b.reshape(-1, 4, 1, 2)
+    said = a.reshape(-1, 4, 1, 2)
+    near = losses.predictive_coding(said[:, :3], there, 1, axis_name=axis)
+    return near + losses.predictive_coding(said[:, :1], there, 3, axis_name=axis)
+
+
 def _adversarial(a, b):
     energies = losses.reconstruction_energy(a, b)
     total = losses.ebgan_discriminator(energies, energies, 1.0) + losses.ebgan_generator(energies)
@@ -76,6 +83,7 @@ GLOBAL: dict[str, Callable[..., Any]] = {
         [a, b], _some(labels), axis_name=axis
     ),
     "mae": lambda a, b, labels, queue, axis: _mae(a, b, labels, axis),
+    "predictive_coding": lambda a, b, labels, queue, axis: _predictive_coding(a, b, axis),
     "sgan": lambda a, b, labels, queue, axis: losses.sgan_supervised(
         a, _some(labels), axis_name=axis
     ),

@@ -49,6 +49,8 @@ SIZES = {
     "local_crops": 1,
     "decoder_depth": 1,
     "discriminator_steps": 2,
+    "patch_stride": 12,  # CPC's grid has three rows and columns, and
+    "target_dim": 2,  # what all devices have of each place is small.
     "momentum": 0.5,  # At the published 0.99 a mistake in the order would hide in rounding.
 }
 # The programs run for microseconds; this halves the time of their compilation. JAX 0.11 knows the

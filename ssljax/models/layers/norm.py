@@ -1,4 +1,4 @@
-"""Batch normalisation, over the global batch or over parts of it."""
+"""Norms: over the global batch, over parts of it, or over each example alone."""
 
 from collections.abc import Callable
 
@@ -99,6 +99,48 @@ class BatchNorm(nn.Module):
         if groups < 1 or batch % groups:
             raise ValueError(f"A batch of {batch} cannot be split into {groups} equal norm groups.")
         return x.reshape(batch // groups, groups, *rest)
+
+
+class LayerNorm(nn.Module):
+    """Normalises each example by the mean and variance of all its channels and positions.
+
+    Nothing of one example reaches another, in training or in evaluation. It takes the place of
+    `BatchNorm` in any encoder.
+
+    Attributes:
+      epsilon: Added to the variance.
+      use_scale: Whether the channels have learned scales.
+      use_bias: Whether the channels have learned biases.
+      scale_init: Initialiser of the scales.
+      dtype: Type of the output. Statistics and arithmetic are always float32.
+
+    Reference:
+      Ba et al., Layer Normalization (arXiv:1607.06450), 2016.
+    """
+
+    epsilon: float = 1e-5
+    use_scale: bool = True
+    use_bias: bool = True
+    scale_init: nn.initializers.Initializer = nn.initializers.ones
+    dtype: DTypeLike = jnp.float32
+
+    @nn.compact
+    def __call__(
+        self, x: Float[Array, "batch *spatial channels"], train: bool
+    ) -> Float[Array, "batch *spatial channels"]:
+        """Normalises each example; training and evaluation are the same."""
+        axes = tuple(range(1, x.ndim))
+        y = x.astype(jnp.float32)
+        y = y - jnp.mean(y, axis=axes, keepdims=True)
+        y = y * jax.lax.rsqrt(jnp.mean(jnp.square(y), axis=axes, keepdims=True) + self.epsilon)
+        channels = [1] * (x.ndim - 1) + [x.shape[-1]]
+        if self.use_scale:
+            scale = self.param("scale", self.scale_init, (x.shape[-1],), jnp.float32)
+            y = y * scale.reshape(channels)
+        if self.use_bias:
+            bias = self.param("bias", nn.initializers.zeros, (x.shape[-1],), jnp.float32)
+            y = y + bias.reshape(channels)
+        return y.astype(self.dtype)
 
 
 def _mean(x: Float[Array, "rows groups *spatial channels"]) -> Float[Array, "groups channels"]:

@@ -1,4 +1,4 @@
-"""Batch norm against float64 NumPy and against Flax, whole and in groups."""
+"""Norms against float64 NumPy and against Flax; batch norm whole and in groups."""
 
 import flax.linen as nn
 import jax
@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
-from ssljax.models import BatchNorm
+from ssljax.models import BatchNorm, LayerNorm, build_encoder
 
 
 def activations(*shape: int) -> np.ndarray:
@@ -198,3 +198,27 @@ def test_a_small_variance_beside_a_large_mean_is_kept(mean, groups):
         np.testing.assert_allclose(updated["mean"], running[0], rtol=1e-6)
         np.testing.assert_allclose(updated["var"], running[1], rtol=1e-4)
         np.testing.assert_allclose(gradient, slope, atol=1e-6 * mean + 1e-5)
+
+
+@pytest.mark.parametrize("shape", [(6, 5), (6, 3, 2, 5)])
+def test_layer_norm_is_of_each_example_alone(shape):
+    x, start = activations(*shape), variables(5)["params"]
+    expected = np.empty(shape)
+    for i, row in enumerate(x.astype(np.float64)):
+        expected[i] = (row - row.mean()) / np.sqrt(row.var() + 1e-5)
+    expected = expected * np.float64(start["scale"]) + np.float64(start["bias"])
+    for train in (True, False):
+        y = LayerNorm().apply({"params": start}, jnp.asarray(x), train)
+        np.testing.assert_allclose(y, expected, rtol=1e-5, atol=1e-6)
+    alone = LayerNorm().apply({"params": start}, jnp.asarray(x[2:3]), True)
+    np.testing.assert_allclose(alone[0], expected[2], rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["small", "resnet18"])
+def test_encoders_take_layer_norm_for_batch_norm(name):
+    narrow = {"widths": (4, 6)} if name == "small" else {"stem": "cifar"}
+    encoder = build_encoder(name, norm=LayerNorm, **narrow)
+    shapes = jax.eval_shape(
+        lambda: encoder.init(jax.random.key(0), jnp.zeros((1, 16, 16, 3)), False)
+    )
+    assert set(shapes) == {"params"}
