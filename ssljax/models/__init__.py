@@ -6,6 +6,7 @@ from typing import Any
 
 import flax.linen as nn
 
+from ssljax.models.encoders.exemplar_cnn import ExemplarCNN
 from ssljax.models.encoders.mae import MaskedAutoencoder
 from ssljax.models.encoders.resnet import BasicBlock, Bottleneck, ResNet
 from ssljax.models.encoders.small import SmallConvNet
@@ -47,6 +48,7 @@ __all__ = [
     "DCGANGenerator",
     "DinoHead",
     "EncoderWithHeads",
+    "ExemplarCNN",
     "LayerNorm",
     "MLPAutoencoder",
     "MLPGenerator",
@@ -78,6 +80,7 @@ ENCODERS: dict[str, Callable[..., nn.Module]] = {
     "resnet152": partial(ResNet, (3, 8, 36, 3), Bottleneck),
     "resnet50x2": partial(ResNet, (3, 4, 6, 3), Bottleneck, 2),
     "small": SmallConvNet,
+    "exemplar_cnn": ExemplarCNN,
     "vit_tiny": partial(VisionTransformer, dim=192, heads=3),
     "vit_small": partial(VisionTransformer, dim=384, heads=6),
     "vit_base": partial(VisionTransformer, dim=768, heads=12),
