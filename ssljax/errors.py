@@ -51,7 +51,7 @@ def refusal(error: Exception, place: PurePath) -> str:
     path: PurePath | str = place
     if isinstance(named, str):
         path = named if is_uri(named) else pathlib.Path(named)
-    reason = getattr(error, "strerror", None) or first_line(error)
+    reason = getattr(error, "strerror", None) or brief(error)
     if is_full(error):
         # What is bound for a bucket is written to the disk first.
         disk = pathlib.Path(tempfile.gettempdir()) if is_uri(path) else pathlib.Path(path)
@@ -75,7 +75,12 @@ def refusal(error: Exception, place: PurePath) -> str:
 
 def first_line(error: Exception) -> str:
     """The first line of what an error says, or its type where it says nothing."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200].rstrip(".")
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+def brief(error: Exception) -> str:
+    """The same, cut to what fits into a sentence."""
+    return first_line(error)[:200].rstrip(".")
 
 
 def is_uri(path: str | PurePath) -> bool:

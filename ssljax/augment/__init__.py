@@ -16,6 +16,13 @@ from ssljax.augment.aligned import (
 )
 from ssljax.augment.blur import gaussian_blur
 from ssljax.augment.color import color_jitter, random_grayscale, solarize
+from ssljax.augment.corrupt import (
+    center_mask,
+    gaussian_noise,
+    masking_noise,
+    random_region_mask,
+    salt_and_pepper,
+)
 from ssljax.augment.crop import (
     center_crop,
     crop_and_resize,
@@ -23,44 +30,95 @@ from ssljax.augment.crop import (
     random_resized_crop,
     sample_crop_boxes,
 )
+from ssljax.augment.downsample import FILTERS, halve
 from ssljax.augment.geometry import affine_matrices, random_affine, random_flip, sample_affine, warp
+from ssljax.augment.homography import (
+    at_pixel_centers,
+    corner_homographies,
+    invert,
+    sample_corners,
+)
 from ssljax.augment.keys import example_keys, fold_keys
 from ssljax.augment.patches import augment_patches, drop_channels
 from ssljax.augment.pixels import check_bytes, normalize, to_float, to_tanh_range
 from ssljax.augment.policy import ViewPolicy, view_from_config
 from ssljax.augment.presets import simclr
 from ssljax.augment.resample import resize
+from ssljax.augment.shortcuts import (
+    center,
+    drop_colors,
+    project_colors,
+    random_down_and_up,
+    scale_to_rms,
+    standardize,
+)
+from ssljax.augment.tiles import (
+    cell_corners,
+    cut_tiles,
+    grid_corners,
+    grid_side,
+    lay_out,
+    sample_grid_boxes,
+    sample_offsets,
+    tile_keys,
+)
 from ssljax.augment.views import augment_view, center_view, make_view, make_views
 
 __all__ = [
+    "FILTERS",
     "Geometry",
     "ViewPolicy",
     "affine_matrices",
+    "at_pixel_centers",
     "augment_patches",
     "augment_view",
+    "cell_corners",
+    "center",
     "center_crop",
+    "center_mask",
     "center_view",
     "check_bytes",
     "color_jitter",
+    "corner_homographies",
     "crop_and_resize",
     "cut_boxes",
     "drop_channels",
+    "cut_tiles",
+    "drop_channels",
+    "drop_colors",
     "example_keys",
     "fold_keys",
     "gaussian_blur",
+    "gaussian_noise",
+    "grid_corners",
+    "grid_side",
+    "halve",
+    "invert",
+    "lay_out",
     "make_view",
     "make_views",
+    "masking_noise",
     "normalize",
+    "project_colors",
     "random_affine",
     "random_crop_with_padding",
+    "random_down_and_up",
     "random_flip",
     "random_grayscale",
+    "random_region_mask",
     "random_resized_crop",
     "resize",
+    "salt_and_pepper",
     "sample_affine",
+    "sample_corners",
     "sample_crop_boxes",
+    "sample_grid_boxes",
+    "sample_offsets",
+    "scale_to_rms",
     "simclr",
     "solarize",
+    "standardize",
+    "tile_keys",
     "to_float",
     "to_tanh_range",
     "view_boxes",

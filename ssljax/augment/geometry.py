@@ -37,6 +37,7 @@ def warp(
     images: Float[Array, "batch height width channels"],
     matrices: Float[Array, "batch 3 3"],
     fill: float = 0.0,
+    border: str = "constant",
 ) -> Float[Array, "batch height width channels"]:
     """Warps each image by an affine map or a homography, with bilinear sampling.
 
@@ -45,19 +46,28 @@ def warp(
       matrices: For each image the map from a pixel (x, y, 1) of the result to the place in the
         image it is read from. Pixel centres lie at whole numbers. The third coordinate must
         not vanish inside the frame.
-      fill: Value of everything outside the image.
+      fill: Value of everything outside the image, where the border is constant.
+      border: "constant", or "reflect": the image goes on as its mirror image, again and again,
+        without its outermost pixels being repeated.
 
     Returns:
       The warped images, of the same size.
+
+    Raises:
+      ValueError: If the border is unknown.
     """
+    if border not in ("constant", "reflect"):
+        raise ValueError(f"border must be 'constant' or 'reflect', got {border!r}.")
     batch, height, width, channels = images.shape
     y, x = np.mgrid[:height, :width].astype(np.float32)
     pixels = jnp.asarray(np.stack([x, y, np.ones_like(x)]))
     # Elementwise rather than a matrix product, whose default precision would shift the pixels.
     mapped = jnp.sum(matrices[:, :, :, None, None] * pixels[None, None], axis=2)
+    source_x, source_y = mapped[:, 0] / mapped[:, 2], mapped[:, 1] / mapped[:, 2]
+    if border == "reflect":
+        source_x, source_y = _reflect(source_x, width), _reflect(source_y, height)
     # All points outside the frame are alike: one pixel outside is safe to convert to integers.
-    source_x = jnp.clip(mapped[:, 0] / mapped[:, 2], -1.0, width)
-    source_y = jnp.clip(mapped[:, 1] / mapped[:, 2], -1.0, height)
+    source_x, source_y = jnp.clip(source_x, -1.0, width), jnp.clip(source_y, -1.0, height)
     left, top = jnp.floor(source_x), jnp.floor(source_y)
     flat = images.reshape(batch, height * width, channels)
 
@@ -74,14 +84,22 @@ def warp(
     return result
 
 
+def _reflect(place: Float[Array, "..."], size: int) -> Float[Array, "..."]:
+    """Folds places on a line into [0, size - 1]."""
+    period = max(2.0 * (size - 1), 1.0)
+    along = jnp.mod(place, period)
+    return jnp.minimum(along, period - along)
+
+
 def affine_matrices(
     degrees: Float[Array, " batch"],
     shift: Float[Array, "batch 2"],
     scale: Float[Array, " batch"],
     height: int,
     width: int,
+    shear: Float[Array, " batch"] | None = None,
 ) -> Float[Array, "batch 3 3"]:
-    """Matrices for `warp` that turn, zoom and then shift an image about its centre.
+    """Matrices for `warp` that shear, turn, zoom and then shift an image about its centre.
 
     Args:
       degrees: Angle, counter-clockwise as seen.
@@ -89,17 +107,22 @@ def affine_matrices(
       scale: Zoom; 2 makes things twice as large.
       height: Height of the images in pixels.
       width: Width of the images in pixels.
+      shear: Angle in degrees, between -90 and 90, by which what stands upright is turned
+        clockwise as seen, at its old length, while what lies level stays; None for no shear.
 
     Returns:
       One matrix per example.
     """
+    shear = jnp.zeros_like(degrees) if shear is None else jnp.deg2rad(shear)
     angle = jnp.deg2rad(degrees)
-    cosine, sine = jnp.cos(angle) / scale, jnp.sin(angle) / scale
+    zoom = scale * jnp.cos(shear)
+    cosine, sine = jnp.cos(angle) / zoom, jnp.sin(angle) / zoom
+    sheared_cosine, sheared_sine = jnp.cos(angle - shear) / zoom, jnp.sin(angle - shear) / zoom
     centre_x, centre_y = (width - 1) / 2, (height - 1) / 2
     x, y = centre_x + shift[:, 0], centre_y + shift[:, 1]
     zero, one = jnp.zeros_like(scale), jnp.ones_like(scale)
     rows = [
-        [cosine, -sine, centre_x - cosine * x + sine * y],
+        [sheared_cosine, -sheared_sine, centre_x - sheared_cosine * x + sheared_sine * y],
         [sine, cosine, centre_y - sine * x - cosine * y],
         [zero, zero, one],
     ]

@@ -99,6 +99,8 @@ _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
         "pairs of a whole number of neighbours and a temperature, both positive, such as "
         "((20, 0.07), (200, 0.1))",
     ),
+    "evals.pool": (_one_of("average", "max"), '"average" or "max"'),
+    "evals.pool_values": (_not_negative, "0 (one place) or more values"),
     "evals.linear.epochs": (_positive, "a positive number of epochs"),
     "evals.few_label.labels": (
         _few_labels,

@@ -8,6 +8,7 @@ from ml_collections import ConfigDict
 from ssljax.evals import generation
 from ssljax.evals.classifier import Classifier
 from ssljax.evals.contract import Evaluation, Run, Scores
+from ssljax.evals.encoder_pictures import EncoderPictures
 from ssljax.evals.extract import Extracted, extract, pool, raw_pixels, stream
 from ssljax.evals.few_label import FewLabel
 from ssljax.evals.generation import Coverage, Fid, InceptionScore, Kid, PrecisionRecall
@@ -29,6 +30,7 @@ REGISTRY: dict[str, type[Evaluation]] = {
     "precision_recall": PrecisionRecall,
     "coverage": Coverage,
     "pictures": Pictures,
+    "encoder_pictures": EncoderPictures,
     "pretext": Pretext,
 }
 
@@ -52,6 +54,9 @@ def default_config(method: type[Method]) -> ConfigDict:
             train_split="train",
             test_split="test",
             stages=("features",),  # Layers that are probed, in one pass over the images.
+            pool="average",  # Or "max": what is kept of the places of a layer's map.
+            # How many values of a map are kept at most, on the largest square grid; 0: one place.
+            pool_values=0,
             batch_size=512,
             generator=generation.shared_config(),
         )

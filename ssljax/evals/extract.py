@@ -13,6 +13,7 @@ from jaxtyping import Array, Float, Int, Num, UInt8
 
 from ssljax.augment import check_bytes
 from ssljax.mesh import batch_sharding, to_host
+from ssljax.ops.pooling import Pooling, adaptive_pool, grid_of
 
 _LARGEST = 32
 """Pixels a side of the images that stand as raw pixels."""
@@ -120,9 +121,24 @@ def _to_host(late: tuple[dict[str, Array], Array, Array]) -> Extracted:
     return Extracted(*jax.tree.map(lambda rows: rows[real], whole))
 
 
-def pool(features: Float[Array, "batch ..."]) -> Float[Array, "batch dim"]:
-    """Averages maps (batch, height, width, channels) over places, in float32; leaves the rest."""
-    return jnp.mean(features.astype(jnp.float32), axis=tuple(range(1, features.ndim - 1)))
+def pool(
+    features: Float[Array, "batch ..."], values: int = 0, how: Pooling = "average"
+) -> Float[Array, "batch dim"]:
+    """Pools maps (batch, height, width, channels) over places, in float32; leaves the rest.
+
+    Args:
+      features: Of one layer.
+      values: How many are kept of an image at most, on the largest square grid; 0: one place.
+      how: Whether a place of the grid keeps the "average" or the "max".
+
+    Returns:
+      The cells of the grid, row by row, as one vector an image.
+    """
+    features = features.astype(jnp.float32)
+    if features.ndim != 4:
+        return jnp.mean(features, axis=tuple(range(1, features.ndim - 1)))
+    grid = grid_of(*features.shape[1:], values=values)
+    return adaptive_pool(features, grid, how).reshape(len(features), -1)
 
 
 @jax.jit

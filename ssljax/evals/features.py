@@ -108,7 +108,8 @@ def _stages(run: Run, method: Method) -> Callable[[TrainState, Array], dict[str,
                     f"The network has no stage {stage!r}: set config.evals.stages to some of "
                     f"{', '.join(found)}."
                 )
-        return {stage: pool(found[stage]) for stage in run.config.stages}
+        values, how = run.config.pool_values, run.config.pool
+        return {stage: pool(found[stage], values, how) for stage in run.config.stages}
 
     return stages
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 import numpy as np
 from jaxtyping import Int, Real
@@ -14,11 +14,11 @@ from ssljax.evals import features, labels
 from ssljax.evals.contract import Evaluation, Run, Scores, leave_out
 from ssljax.evals.extract import Outputs, stream
 from ssljax.methods.contract import TrainState
-from ssljax.metrics.linear import Read, linear_probe, streamed_linear_probe
+from ssljax.metrics.linear import ProbeResult, Read, linear_probe, streamed_linear_probes
 
 
 class Linear(Evaluation):
-    """Accuracy "linear": see `ssljax.metrics.linear_probe`.
+    """Accuracy "linear": see `ssljax.metrics.linear_probe`; "linear_holdout" if it is asked for.
 
     It trains, batch by batch, from the features that all probes share. Where they are more than the
     host's memory holds, `config.evals.linear.stream` makes them anew from the images whenever they
@@ -30,7 +30,14 @@ class Linear(Evaluation):
     @staticmethod
     def default_config() -> ConfigDict:
         """Passes over train of each of two fits; whether images are read anew for each."""
-        return ConfigDict(dict(epochs=20, stream=False))
+        return ConfigDict(
+            dict(
+                epochs=20,
+                stream=False,
+                # Whether that on held-out training images is told too: a stage may be chosen by it.
+                holdout=False,
+            )
+        )
 
     def check(self, run: Run) -> tuple[str, ...]:
         """Raises a `UserError` if no class has an image to learn from and one to hold back."""
@@ -42,7 +49,7 @@ class Linear(Evaluation):
                 f"{run.name_of(train.source.split)} has no class of two labelled images: "
                 f"{leave_out(self.name)}."
             )
-        return features.names(run, ("linear",))
+        return features.names(run, tuple(_scores(run, ProbeResult(0.0, 0.0, 0.0, 0.0))))
 
     def score(self, run: Run, state: TrainState | None) -> Scores:
         """Scores the features of every stage."""
@@ -50,51 +57,53 @@ class Linear(Evaluation):
         if run.config.linear.stream:
             return Scores(features.by_stage(run, _streamed(run, state, epochs)))
         return features.scored(
-            run, state, lambda sets: {"linear": linear_probe(*sets, epochs=epochs).accuracy}
+            run, state, lambda sets: _scores(run, linear_probe(*sets, epochs=epochs))
         )
 
 
 def _streamed(run: Run, state: TrainState | None, epochs: int) -> dict[str, dict[str, float]]:
-    """Scores each stage by itself, and keeps no features."""
+    """Scores all stages as the images pass, and keeps no features."""
     scans = features.train_scan(run), features.test_scan(run)
     # A pass without a network finds out which images can be read and have a label.
     train, test = (features.labelled(run, lambda _: {}, scan) for scan in scans)
     num_classes = scans[0].source.num_classes
     assert num_classes is not None
-    outputs, found = features.outputs(run, state), {}
-    for stage in run.config.stages if state is not None else ("features",):
-        readers = (
-            _reader(run, outputs, stage, scan.source, part.places)
-            for scan, part in zip(scans, (train, test), strict=True)
-        )
-        read_train, read_test = readers
-        result = streamed_linear_probe(
-            read_train, train.labels, read_test, test.labels, num_classes, epochs=epochs
-        )
-        found[stage] = {"linear": result.accuracy}
-    return found
+    outputs = features.outputs(run, state)
+    read_train, read_test = (
+        _reader(run, outputs, scan.source, part.places)
+        for scan, part in zip(scans, (train, test), strict=True)
+    )
+    results = streamed_linear_probes(
+        read_train, train.labels, read_test, test.labels, num_classes, epochs=epochs
+    )
+    return {stage: _scores(run, result) for stage, result in results.items()}
+
+
+def _scores(run: Run, result: ProbeResult) -> dict[str, float]:
+    held_out = {"linear_holdout": result.holdout_accuracy} if run.config.linear.holdout else {}
+    return {"linear": result.accuracy} | held_out
 
 
 def _reader(
-    run: Run, outputs: Outputs, stage: str, source: data.Source, places: Int[np.ndarray, "rows"]
+    run: Run, outputs: Outputs, source: data.Source, places: Int[np.ndarray, "rows"]
 ) -> Read:
     """Reads features of the images at some places."""
 
-    def read(rows: Int[np.ndarray, "rows"], size: int) -> Iterator[np.ndarray]:
+    def read(rows: Int[np.ndarray, "rows"], size: int) -> Iterator[dict[str, np.ndarray]]:
         scan = run.experiment.scan(source, run.config.batch_size, places[rows], may_keep=False)
-        parts = stream(lambda images: {stage: outputs(images)[stage]}, scan, mesh=run.mesh)
-        return regrouped((part.outputs[stage] for part in parts), size)
+        parts = stream(outputs, scan, mesh=run.mesh)
+        return regrouped((part.outputs for part in parts), size)
 
     return read
 
 
 def regrouped(
-    parts: Iterable[Real[np.ndarray, "_ dim"]], size: int
-) -> Iterator[Real[np.ndarray, "_ dim"]]:
+    parts: Iterable[Mapping[str, Real[np.ndarray, "_ _dim"]]], size: int
+) -> Iterator[dict[str, np.ndarray]]:
     """Puts rows that come part by part together anew, `size` of them at a time.
 
     Args:
-      parts: Rows.
+      parts: Rows of each layer.
       size: Of every part that is given but the last.
 
     Yields:
@@ -103,17 +112,20 @@ def regrouped(
     Raises:
       ValueError: If a row is not finite.
     """
-    waiting: list[np.ndarray] = []
+    waiting: dict[str, list[np.ndarray]] = {}
+    count = 0
     for part in parts:
-        if not np.isfinite([part.min(initial=0), part.max(initial=0)]).all():
-            raise ValueError("Features are not finite: a score of them would mean nothing.")
-        waiting.append(part)
-        if sum(map(len, waiting)) >= size:
-            rows = np.concatenate(waiting)
-            whole = len(rows) // size * size
+        for layer, rows in part.items():
+            if not np.isfinite([rows.min(initial=0), rows.max(initial=0)]).all():
+                raise ValueError("Features are not finite: a score of them would mean nothing.")
+            waiting.setdefault(layer, []).append(rows)
+        count += len(next(iter(part.values())))
+        if count >= size:
+            joined = {layer: np.concatenate(rows) for layer, rows in waiting.items()}
+            whole = count // size * size
             for start in range(0, whole, size):
-                yield rows[start : start + size]
-            waiting = [rows[whole:]]
-    rest = np.concatenate(waiting) if waiting else np.zeros((0, 0))
-    if len(rest):
-        yield rest
+                yield {layer: rows[start : start + size] for layer, rows in joined.items()}
+            waiting = {layer: [rows[whole:]] for layer, rows in joined.items()}
+            count -= whole
+    if count:
+        yield {layer: np.concatenate(rows) for layer, rows in waiting.items()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -49,10 +50,11 @@ class Pretext(Evaluation):
 
     def score(self, run: Run, state: TrainState | None) -> Scores:
         """Scores the answers of a state."""
-        if state is None:
-            return Scores(dict(_solver(run.experiment.method, run).chance()))
-        method = run.method(state)
-        ask = run.once(_asker, method)
+        method = run.experiment.method if state is None else run.method(state)
+        chance = _solver(method, run).chance()
+        if state is None and not any(map(math.isnan, chance.values())):
+            return Scores(dict(chance))
+        ask = run.once(_guesser if state is None else _asker, method)
         totals: dict[str, float] = {}
         count = 0
         pictures: dict[str, report.Picture] = {}
@@ -63,7 +65,8 @@ class Pretext(Evaluation):
             fields=("image", "index"),
         )
         for part in parts:
-            if not count and run.experiment.task.image_shape[2] in (1, 3):
+            is_first = not count and run.experiment.task.image_shape[2] in (1, 3)
+            if is_first and state is not None:
                 pictures = {"pretext": _picture(run, method, state, part.places)}
             count += len(part.places)
             for name, scores in part.outputs.items():
@@ -85,17 +88,31 @@ def _solver(method: Method, run: Run) -> PretextSolver:
     return method
 
 
-def _asker(run: Run, method: Method) -> Callable[[TrainState, Array, Array], dict[str, Array]]:
+def _asker(run: Run, method: Method) -> Callable[[Any, Array, Array], dict[str, Array]]:
     """Makes the jitted function that asks about a batch and marks the answers."""
     solver = _solver(method, run)
-    seed = run.experiment.config.seed
 
     @jax.jit
     def ask(state: TrainState, image: Array, index: Array) -> dict[str, Array]:
-        key = jax.random.fold_in(jax.random.key(seed), index[0])
-        return solver.solve(state, {"image": image, "index": index}, key)
+        return solver.solve(state, {"image": image, "index": index}, _key(run, index))
 
     return ask
+
+
+def _guesser(run: Run, method: Method) -> Callable[[Any, Array, Array], dict[str, Array]]:
+    """The same for a guess, which takes no state."""
+    solver = _solver(method, run)
+
+    @jax.jit
+    def ask(state: None, image: Array, index: Array) -> dict[str, Array]:
+        return solver.guess({"image": image, "index": index}, _key(run, index))
+
+    return ask
+
+
+def _key(run: Run, index: Array) -> Array:
+    """The key of a batch, by the place of its first image in the split."""
+    return jax.random.fold_in(jax.random.key(run.experiment.config.seed), index[0])
 
 
 def _picture(run: Run, method: Method, state: TrainState, places: np.ndarray) -> report.Picture:

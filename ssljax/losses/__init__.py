@@ -14,7 +14,9 @@ from ssljax.losses.adversarial import (
     wasserstein_generator,
 )
 from ssljax.losses.clustering import prototype_entropy, swapped_prediction
+from ssljax.losses.colorization import color_classification, color_regression
 from ssljax.losses.contrastive import nt_xent
+from ssljax.losses.counting import counting_distances, counting_loss
 from ssljax.losses.decoupled import dcl, dclw
 from ssljax.losses.deep_cluster import deep_cluster
 from ssljax.losses.distillation import dino_loss, update_center
@@ -33,10 +35,12 @@ from ssljax.losses.gradient_penalty import (
 from ssljax.losses.koleo import koleo
 from ssljax.losses.momentum_contrast import info_nce_batch, info_nce_queue
 from ssljax.losses.nearest_neighbor import nearest_neighbors, nnclr
+from ssljax.losses.pixels import pixel_cross_entropy, pixel_squared_error
 from ssljax.losses.predictive_coding import predictive_coding
 from ssljax.losses.reconstruction import masked_patch_mse
 from ssljax.losses.redundancy import barlow_twins, vicreg, vicreg_terms
 from ssljax.losses.regression import byol, byol_regression, negative_cosine, normalized_std, simsiam
+from ssljax.losses.relative_transformation import transformation_error
 from ssljax.losses.rotation_pretext import (
     in_four_orientations,
     rotation_loss,
@@ -64,6 +68,10 @@ __all__ = [
     "byol",
     "byol_regression",
     "clip_weights",
+    "color_classification",
+    "color_regression",
+    "counting_distances",
+    "counting_loss",
     "dcl",
     "dclw",
     "deep_cluster",
@@ -91,6 +99,8 @@ __all__ = [
     "non_saturating_generator",
     "normalized_std",
     "nt_xent",
+    "pixel_cross_entropy",
+    "pixel_squared_error",
     "predictive_coding",
     "prototype_entropy",
     "pulling_away",
@@ -109,6 +119,7 @@ __all__ = [
     "soft_label_cross_entropy",
     "spherical_kmeans",
     "swapped_prediction",
+    "transformation_error",
     "update_center",
     "upright_only",
     "vicreg",

@@ -9,6 +9,7 @@ from typing import Any
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Num, PRNGKeyArray
 from ml_collections import ConfigDict
 
@@ -21,10 +22,13 @@ Outputs = dict[str, Array]
 
 
 def init(
-    network: nn.Module, key: PRNGKeyArray, image_shape: tuple[int, int, int]
+    network: nn.Module,
+    key: PRNGKeyArray,
+    image_shape: tuple[int, int, int],
+    dtype: DTypeLike = jnp.float32,
 ) -> tuple[PyTree, dict[str, PyTree]]:
-    """Makes the parameters and the other collections of a network of images."""
-    variables = dict(network.init(key, jnp.zeros((1, *image_shape)), train=False))
+    """Makes the parameters and the other collections of a network of images of this type."""
+    variables = dict(network.init(key, jnp.zeros((1, *image_shape), dtype), train=False))
     return variables.pop("params"), variables
 
 

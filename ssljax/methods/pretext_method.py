@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray, UInt8
@@ -13,7 +14,7 @@ from ml_collections import ConfigDict
 from ssljax import metrics, models
 from ssljax.methods import passes
 from ssljax.methods.contract import Aux, Batch, Feed, Method, Task, TrainState, Turn
-from ssljax.methods.pretext_task import EncoderWithTask, Outputs, PretextTask, Question
+from ssljax.methods.pretext_task import Encode, EncoderWithTask, Outputs, PretextTask, Question
 
 PyTree = Any
 
@@ -36,8 +37,7 @@ class PretextMethod(Method):
         encoder = config.model.encoder
         self.pretext = self.task_type(config.method, task, encoder.dtype)
         self.policies = self.pretext.policies
-        built = models.encoder_from_config(encoder, **self.pretext.encoder_options)
-        self.network = EncoderWithTask(self.pretext.wrap(built), self.pretext.head)
+        self.network = EncoderWithTask(self.build_encoder(encoder), self.pretext.head)
         self.image_shape = task.image_shape
         self.players = (passes.online_player(self.loss, config, task),)
 
@@ -57,17 +57,33 @@ class PretextMethod(Method):
         variables = dict(self.network.init(key, inputs, False))
         return {"online": variables.pop("params")}, {"online": variables}, ()
 
+    def build_encoder(self, config: ConfigDict) -> nn.Module:
+        """Makes an encoder as the task needs it, by `config.model.encoder`."""
+        built = models.encoder_from_config(config, **self.pretext.encoder_options)
+        return self.pretext.wrap(built)
+
     def views(self, key: PRNGKeyArray, batch: Batch) -> Question:
         """Makes the questions."""
         return self.pretext.ask(key, batch["images"])
 
     def loss(self, params: PyTree, turn: Turn) -> tuple[Array, Aux]:
         """The task's loss, with batch statistics over all that is seen of the batch's images."""
+        return self.mark(*self.forward(params, turn), turn.views.targets)
+
+    def forward(self, params: PyTree, turn: Turn) -> tuple[Outputs, dict[str, PyTree]]:
+        """The answers in training mode, and the collections that the pass changed."""
+        outputs: Outputs
         outputs, variables = passes.forward(
             self.network, params, turn.state.variables["online"], turn.views.inputs, turn.key
         )
-        loss, logged = self.pretext.loss(outputs, turn.views.targets)
-        scores = self.pretext.scores(outputs, turn.views.targets)
+        return outputs, variables
+
+    def mark(
+        self, outputs: Outputs, variables: dict[str, PyTree], targets: PyTree
+    ) -> tuple[Array, Aux]:
+        """The task's loss of answers, and what is logged and carried of them."""
+        loss, logged = self.pretext.loss(outputs, targets)
+        scores = self.pretext.scores(outputs, targets)
         logged |= {name: jnp.mean(score) for name, score in scores.items()}
         features = outputs["features"]
         return loss, Aux(
@@ -80,7 +96,16 @@ class PretextMethod(Method):
         """Every output of the encoder on the whole images."""
         network = self.network.encoder
         weights = encoder_weights(state.params["online"], state.variables["online"])
-        return self.pretext.features(lambda x: network.apply(weights, x, False), images)
+
+        def encode(images: Array) -> Outputs:
+            outputs: Any = network.apply(weights, images, False)
+            return outputs
+
+        return self.encode_whole(encode, images)
+
+    def encode_whole(self, encode: Encode, images: Array) -> Outputs:
+        """Encodes whole images as the task has it."""
+        return self.pretext.features(encode, images)
 
     def chance(self) -> Mapping[str, float]:
         """The task's scores by name, for a guess."""
@@ -92,6 +117,12 @@ class PretextMethod(Method):
         """Asks about images and marks the answer about each."""
         question, outputs = self._answer(state, images, key)
         return self.pretext.scores(outputs, question.targets)
+
+    def guess(
+        self, images: Mapping[str, Array], key: PRNGKeyArray
+    ) -> dict[str, Float[Array, " batch"]]:
+        """Asks about images and marks a guess about each."""
+        return self.pretext.guess(self.pretext.ask(key, images))
 
     def show(
         self, state: TrainState, images: Mapping[str, Array], key: PRNGKeyArray

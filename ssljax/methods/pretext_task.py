@@ -51,7 +51,8 @@ class PretextTask:
       policies: As in `contract.Method`, where the views of `ask` are crops of one image each.
       head: A module, called as `head(encode, inputs, train)`, that returns named outputs, one row
         an image. Among them is "features" (batch, dim): the encoder's of the image or of one part.
-      chance: Each of the scores, and what a guess without looking has of it. More is better.
+      chance: Each of the scores, and what a guess without looking has of it; NaN where that depends
+        on the images, see `guess`. More is better.
     """
 
     fields: ClassVar[tuple[str, ...]] = ("image",)
@@ -90,6 +91,10 @@ class PretextTask:
         """Marks the answer about each image; the names are those of `chance`."""
         raise TypeError(f"{type(self).__name__} does not define scores")
 
+    def guess(self, question: Question) -> dict[str, Float[Array, " batch"]]:
+        """The marks of a guess without looking, where `chance` has a NaN."""
+        raise TypeError(f"{type(self).__name__} does not define guess")
+
     def picture(
         self, outputs: Outputs, question: Question
     ) -> Float[Array, "batch columns height width channels"]:
@@ -107,7 +112,9 @@ class PretextTask:
     ) -> Float[Array, "*batch height width channels"]:
         """Undoes the view's normalisation, for pictures; what leaves [0, 1] is clipped."""
         if self.view.mean is not None and self.view.std is not None:
-            images = images * jnp.asarray(self.view.std) + jnp.asarray(self.view.mean)
+            shape = [1] * (images.ndim - 1) + [-1]
+            mean, std = (jnp.asarray(x).reshape(shape) for x in (self.view.mean, self.view.std))
+            images = images * std + mean
         return jnp.clip(images, 0.0, 1.0)
 
 

@@ -6,10 +6,12 @@ raw: uint8, (batch, height, width, channels).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol, runtime_checkable
 
+import flax.linen as nn
 from jaxtyping import Array, Float, PRNGKeyArray, UInt8
+from ml_collections import ConfigDict
 
 from ssljax.methods.contract import TrainState
 
@@ -44,7 +46,15 @@ class PretextSolver(Protocol):
     """
 
     def chance(self) -> Mapping[str, float]:
-        """Its scores by name, and what a guess without looking has of each. More is better."""
+        """Its scores by name, and what a guess without looking has of each. More is better.
+
+        NaN where that depends on the images: then `guess` tells.
+        """
+
+    def guess(
+        self, images: Mapping[str, Array], key: PRNGKeyArray
+    ) -> dict[str, Float[Array, " batch"]]:
+        """Each of the scores of a guess about each image; asked for where `chance` has a NaN."""
 
     def solve(
         self, state: TrainState, images: Mapping[str, Array], key: PRNGKeyArray
@@ -55,6 +65,27 @@ class PretextSolver(Protocol):
         self, state: TrainState, images: Mapping[str, Array], key: PRNGKeyArray
     ) -> UInt8[Array, "batch columns height width channels"]:
         """Pictures of what is seen of each image, what is said, and what would be right."""
+
+
+@runtime_checkable
+class GivesOwnInputs(Protocol):
+    """Gives its encoder something else than whole images: one channel of them, their tiles, ..."""
+
+    def build_encoder(self, config: ConfigDict) -> nn.Module:
+        """Makes an untrained encoder of the same form, by `config.model.encoder`."""
+
+    def encode_whole(
+        self, encode: Callable[[Array], dict[str, Array]], images: Images
+    ) -> dict[str, Array]:
+        """Encodes whole images as the method's own features are.
+
+        Args:
+          encode: An encoder that `build_encoder` has made.
+          images: As they are in the data.
+
+        Returns:
+          The encoder's named outputs.
+        """
 
 
 @runtime_checkable

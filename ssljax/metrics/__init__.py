@@ -1,7 +1,8 @@
 """Scores as pure functions of features, logits and labels.
 
 Of frozen features: kNN, linear and few-label probes. Of generated images: FID, KID, Inception
-score, precision and recall, classes covered. Of embeddings: rank and collapse.
+score, precision and recall, classes covered. Of embeddings: rank and collapse. Of restored
+images: peak signal-to-noise ratio and structural similarity.
 """
 
 from ssljax.metrics.collapse import (
@@ -13,6 +14,7 @@ from ssljax.metrics.collapse import (
 from ssljax.metrics.coverage import class_coverage
 from ssljax.metrics.few_label import few_label_probe
 from ssljax.metrics.fid import frechet_distance
+from ssljax.metrics.image_quality import luma, psnr, ssim, without_border
 from ssljax.metrics.inception_score import inception_score
 from ssljax.metrics.kid import kernel_distance, squared_mmd
 from ssljax.metrics.knn import knn_accuracies, knn_accuracy, knn_predict
@@ -36,9 +38,13 @@ __all__ = [
     "knn_predict",
     "labelled",
     "linear_probe",
+    "luma",
     "nearest_rows",
     "precision_recall",
+    "psnr",
     "rankme",
     "squared_mmd",
+    "ssim",
     "standardize",
+    "without_border",
 ]

@@ -7,7 +7,7 @@ regularisation on a held-out part of train; the sweep trains all settings at onc
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int, Real
 
 from ssljax.metrics.labels import labelled
-from ssljax.metrics.scaling import Standardization, standardization_of
+from ssljax.metrics.scaling import Standardization, standardizations_of
 from ssljax.ops.schedules import half_cosine
 
 LEARNING_RATES = (0.003, 0.01, 0.03, 0.1, 0.3)
@@ -44,8 +44,11 @@ class ProbeResult(NamedTuple):
     weight_decay: float
 
 
-Read = Callable[[Int[np.ndarray, "rows"], int], Iterable[Real[np.ndarray, "_ dim"]]]
+Features = Mapping[str, Real[np.ndarray, "_ _dim"]]
+"""Features of the same images by the name of the layer that they are of."""
+Read = Callable[[Int[np.ndarray, "rows"], int], Iterable[Features]]
 """`read(rows, size)` gives the features of these rows, in this order, `size` of them at a time."""
+_Weights = dict[str, dict[str, Array]]
 
 
 def linear_probe(
@@ -64,21 +67,21 @@ def linear_probe(
       test_x: Features to report on.
       test_y: Their classes, likewise.
       num_classes: Number of classes.
-      **options: As for `streamed_linear_probe`.
+      **options: As for `streamed_linear_probes`.
 
     Returns:
       Accuracy and choice.
 
     Raises:
-      ValueError: As `streamed_linear_probe` does.
+      ValueError: As `streamed_linear_probes` does.
     """
     train_x, train_y = labelled(train_x, train_y, num_classes)
     test_x, test_y = labelled(test_x, test_y, num_classes)
     train, test = _reader(train_x), _reader(test_x)
-    return streamed_linear_probe(train, train_y, test, test_y, num_classes, **options)
+    return streamed_linear_probes(train, train_y, test, test_y, num_classes, **options)["x"]
 
 
-def streamed_linear_probe(
+def streamed_linear_probes(
     train: Read,
     train_y: Int[np.ndarray, "train"],
     test: Read,
@@ -91,17 +94,18 @@ def streamed_linear_probe(
     epochs: int = 20,
     batch_size: int = 512,
     holdout: float = 0.1,
-) -> ProbeResult:
-    """Trains and scores a linear classifier of features that are read whenever they are needed.
+) -> dict[str, ProbeResult]:
+    """Trains and scores linear classifiers of features that are read whenever they are needed.
 
-    Features are standardised with the statistics of train. Every pair of learning rate and weight
+    Each layer has a classifier of its own; all of them learn as the features pass. Features are
+    standardised with the statistics of train. Every pair of learning rate and weight
     decay is trained on 1 - `holdout` of train by SGD (momentum 0.9, cosine to 0), all pairs at
     once. The pair that is best on the held-out rest is trained again on all of train, and only that
     classifier is tested. A few batches at a time lie on the device.
 
     Args:
       train: Reads features to learn from: twice for their statistics, once an epoch for each of
-        both fits, and once for the choice.
+        both fits, and once for the choice. The layers have the same names whenever it reads.
       train_y: Their classes in [0, num_classes), each known.
       test: Reads features to report on, once.
       test_y: Their classes, likewise.
@@ -114,7 +118,7 @@ def streamed_linear_probe(
       holdout: Share of each class that is held out, in (0, 1).
 
     Returns:
-      Accuracy and choice.
+      Accuracy and choice of each layer.
 
     Raises:
       ValueError: If `holdout` is not in (0, 1) or leaves a part without rows, or `epochs` is less
@@ -129,7 +133,7 @@ def streamed_linear_probe(
         raise ValueError(f"A holdout of {holdout} leaves nothing to train on or to choose by.")
     pairs = np.array([(lr, wd) for lr in learning_rates for wd in weight_decays], np.float32)
     everything = np.arange(len(train_y))
-    statistics = standardization_of(lambda: train(everything, _ROWS_READ))
+    statistics = standardizations_of(lambda: train(everything, _ROWS_READ))
     fit = functools.partial(
         _fit,
         train,
@@ -141,24 +145,28 @@ def streamed_linear_probe(
         seed=seed,
     )
     chosen_by = np.flatnonzero(held)
-    sweep = fit(np.flatnonzero(~held), pairs)
+    sweep = fit(np.flatnonzero(~held), dict.fromkeys(statistics, pairs))
     scores = _accuracies(sweep, statistics, train(chosen_by, _ROWS_READ), train_y[chosen_by])
-    best = int(np.argmax(scores))
-    final = fit(everything, pairs[best : best + 1])
+    best = {layer: int(np.argmax(found)) for layer, found in scores.items()}
+    final = fit(everything, {layer: pairs[i : i + 1] for layer, i in best.items()})
     reported = test(np.arange(len(test_y)), _ROWS_READ)
-    return ProbeResult(
-        accuracy=float(_accuracies(final, statistics, reported, test_y)[0]),
-        holdout_accuracy=float(scores[best]),
-        learning_rate=float(pairs[best, 0]),
-        weight_decay=float(pairs[best, 1]),
-    )
+    accuracies = _accuracies(final, statistics, reported, test_y)
+    return {
+        layer: ProbeResult(
+            accuracy=float(accuracies[layer][0]),
+            holdout_accuracy=float(scores[layer][i]),
+            learning_rate=float(pairs[i, 0]),
+            weight_decay=float(pairs[i, 1]),
+        )
+        for layer, i in best.items()
+    }
 
 
 def _reader(features: Real[np.ndarray, "rows dim"]) -> Read:
-    """Reads from an array."""
+    """Reads from an array, of one layer."""
 
-    def read(rows: Int[np.ndarray, "rows"], size: int) -> Iterator[np.ndarray]:
-        return (features[rows[start : start + size]] for start in range(0, len(rows), size))
+    def read(rows: Int[np.ndarray, "rows"], size: int) -> Iterator[Features]:
+        return ({"x": features[rows[start : start + size]]} for start in range(0, len(rows), size))
 
     return read
 
@@ -176,25 +184,28 @@ def _held_out(labels: Int[np.ndarray, "rows"], share: float, seed: int) -> np.nd
 def _fit(
     read: Read,
     labels: Int[np.ndarray, "rows"],
-    statistics: Standardization,
+    statistics: Mapping[str, Standardization],
     used: Int[np.ndarray, "used"],
-    pairs: np.ndarray,
+    pairs: Mapping[str, np.ndarray],
     *,
     num_classes: int,
     epochs: int,
     batch_size: int,
     seed: int,
-) -> dict[str, Array]:
-    """Trains one classifier a pair on the rows that are used, all on the same shuffled batches."""
+) -> _Weights:
+    """Trains one classifier a layer and pair on the rows that are used, all on the same batches."""
     batch_size = min(batch_size, len(used))
     steps = len(used) // batch_size  # An incomplete batch is left out.
     epochs = max(epochs, -(-_LEAST_STEPS // steps))
-    settings, dim = len(pairs), len(statistics.mean)
     weights = {
-        "kernel": jnp.zeros((settings, dim, num_classes)),
-        "bias": jnp.zeros((settings, num_classes)),
+        layer: {
+            "kernel": jnp.zeros((len(pairs[layer]), len(scale.mean), num_classes)),
+            "bias": jnp.zeros((len(pairs[layer]), num_classes)),
+        }
+        for layer, scale in statistics.items()
     }
     momentum = jax.tree.map(jnp.zeros_like, weights)
+    dim = sum(len(scale.mean) for scale in statistics.values())
     at_once = batch_size * min(steps, max(1, _DEVICE_BYTES // (4 * dim * batch_size)))
     key, done = jax.random.key(seed), 0
     for epoch in range(epochs):
@@ -202,14 +213,16 @@ def _fit(
         rows = used[np.asarray(order)[: steps * batch_size]]
         parts = zip(range(0, len(rows), at_once), read(rows, at_once), strict=True)
         for start, features in parts:
-            x = statistics.apply(features).reshape(-1, batch_size, dim)
             y = labels[rows[start : start + at_once]].astype(np.int32).reshape(-1, batch_size)
-            progress = (np.arange(done, done + len(x)) / (epochs * steps)).astype(np.float32)
-            jax.block_until_ready(
-                weights
-            )  # However slow the device is, no more than one part waits.
-            weights, momentum = _train(weights, momentum, x, y, pairs, progress)
-            done += len(x)
+            progress = (np.arange(done, done + len(y)) / (epochs * steps)).astype(np.float32)
+            # However slow the device is, no more than one part waits.
+            jax.block_until_ready(weights)
+            for layer, scale in statistics.items():
+                x = scale.apply(features[layer]).reshape(*y.shape, -1)
+                weights[layer], momentum[layer] = _train(
+                    weights[layer], momentum[layer], x, y, pairs[layer], progress
+                )
+            done += len(y)
     return weights
 
 
@@ -248,18 +261,21 @@ def _train(
 
 
 def _accuracies(
-    weights: dict[str, Array],
-    statistics: Standardization,
-    parts: Iterable[Real[np.ndarray, "_ dim"]],
+    weights: _Weights,
+    statistics: Mapping[str, Standardization],
+    parts: Iterable[Features],
     labels: Int[np.ndarray, "rows"],
-) -> np.ndarray:
-    """Top-1 of each classifier."""
-    right, start = np.zeros(len(weights["bias"])), 0
+) -> dict[str, np.ndarray]:
+    """Top-1 of each classifier, by layer."""
+    right = {layer: np.zeros(len(found["bias"])) for layer, found in weights.items()}
+    start = 0
     for part in parts:
-        predicted = np.asarray(_predict(weights, statistics.apply(part)))
-        right += np.sum(predicted == labels[None, start : start + len(part)], axis=1)
-        start += len(part)
-    return right / len(labels)
+        for layer, scale in statistics.items():
+            predicted = np.asarray(_predict(weights[layer], scale.apply(part[layer])))
+            truth = labels[None, start : start + predicted.shape[1]]
+            right[layer] += np.sum(predicted == truth, axis=1)
+        start += predicted.shape[1]
+    return {layer: hits / len(labels) for layer, hits in right.items()}
 
 
 @jax.jit

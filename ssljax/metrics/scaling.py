@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -37,36 +37,49 @@ class Standardization(NamedTuple):
 
 
 def standardization(train: Real[np.ndarray, "rows dim"]) -> Standardization:
-    """Takes the statistics of train, as `standardization_of` does.
+    """Takes the statistics of train, as `standardizations_of` does.
 
     Args:
       train: Features, at least one row.
     """
-    return standardization_of(lambda: (train[part] for part in _parts(train)))
+    return standardizations_of(lambda: ({"x": train[part]} for part in _parts(train)))["x"]
 
 
-def standardization_of(
-    parts: Callable[[], Iterable[Real[np.ndarray, "_ dim"]]],
-) -> Standardization:
-    """Takes the statistics of features that come part by part.
+def standardizations_of(
+    parts: Callable[[], Iterable[Mapping[str, Real[np.ndarray, "_ _dim"]]]],
+) -> dict[str, Standardization]:
+    """Takes the statistics of features, of one layer or of several, that come part by part.
 
     The deviation is found in a second pass, about the mean, in float64. A feature is constant where
     its deviation is no more than the rounding of its own magnitude in float32: neither the unit nor
     the other features matter.
 
     Args:
-      parts: Gives the parts of one pass, at least one row in all; called twice.
+      parts: Gives the parts of one pass by layer, at least one row in all; called twice.
+
+    Returns:
+      The statistics of each layer.
     """
-    rows, total, square = 0, np.zeros(()), np.zeros(())
+    rows: dict[str, int] = {}
+    totals: dict[str, np.ndarray] = {}
     for part in parts():
-        rows += len(part)
-        total = total + np.sum(part, axis=0, dtype=np.float64)
-    mean = total / rows
+        for layer, x in part.items():
+            rows[layer] = rows.get(layer, 0) + len(x)
+            totals[layer] = totals.get(layer, 0.0) + np.sum(x, axis=0, dtype=np.float64)
+    means = {layer: total / rows[layer] for layer, total in totals.items()}
+    squares = {layer: np.zeros(mean.shape) for layer, mean in means.items()}
     for part in parts():
-        square = square + np.sum(np.square(part - mean[None]), axis=0)
-    std = np.sqrt(square / rows)
+        for layer, x in part.items():
+            squares[layer] += np.sum(np.square(x - means[layer][None]), axis=0)
+    return {
+        layer: Standardization(mean, _scale(mean, np.sqrt(squares[layer] / rows[layer])))
+        for layer, mean in means.items()
+    }
+
+
+def _scale(mean: Float[np.ndarray, "dim"], std: Float[np.ndarray, "dim"]) -> np.ndarray:
     varies = std > _ROUNDING * np.abs(mean)
-    return Standardization(mean, np.divide(1.0, std, out=np.zeros(len(std)), where=varies))
+    return np.divide(1.0, std, out=np.zeros(len(std)), where=varies)
 
 
 def standardize(

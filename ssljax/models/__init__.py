@@ -7,7 +7,14 @@ from typing import Any
 import flax.linen as nn
 
 from ssljax.models.encoders.exemplar_cnn import ExemplarCNN
+from ssljax.models.dense.decoder import DECODERS, Decoder, build_decoder
+from ssljax.models.dense.unet import UNet
+from ssljax.models.encoders.alexnet import AlexNet
+from ssljax.models.encoders.colorization import ColorizationVGG
+from ssljax.models.encoders.context_encoder import ContextEncoderNet
+from ssljax.models.encoders.halves import SplitEncoder, half_width
 from ssljax.models.encoders.mae import MaskedAutoencoder
+from ssljax.models.encoders.nin import NetworkInNetwork
 from ssljax.models.encoders.resnet import BasicBlock, Bottleneck, ResNet
 from ssljax.models.encoders.small import SmallConvNet
 from ssljax.models.encoders.vit import VisionTransformer
@@ -23,37 +30,51 @@ from ssljax.models.gan.networks import (
 )
 from ssljax.models.gan.sngan import ResNetDiscriminator, ResNetGenerator
 from ssljax.models.heads.classifier import Classifier
+from ssljax.models.heads.dense import DenseHead, last_map
 from ssljax.models.heads.dino import DinoHead
 from ssljax.models.heads.encoder_with_heads import EncoderWithHeads
 from ssljax.models.heads.masked_context import MaskedContext
 from ssljax.models.heads.projection import ProjectionHead
+from ssljax.models.heads.tiles import FullyConnected, TileEmbedding
 from ssljax.models.layers.conditional_norm import ConditionalBatchNorm, SelfModulatedBatchNorm
 from ssljax.models.layers.norm import BatchNorm, LayerNorm, NormFactory
+from ssljax.models.layers.norm import BatchNorm, LayerNorm, NoNorm, NormFactory
 from ssljax.models.layers.patches import patchify, unpatchify
+from ssljax.models.layers.spectral_norm import DCGAN_INIT
 from ssljax.models.registry import build, options_of
 from ssljax.models.roles import Role
 
 __all__ = [
+    "DCGAN_INIT",
+    "DECODERS",
     "DISCRIMINATOR",
     "DISCRIMINATORS",
     "ENCODER",
     "ENCODERS",
     "GENERATOR",
     "GENERATORS",
+    "AlexNet",
     "AutoencoderDiscriminator",
     "BatchNorm",
     "Classifier",
+    "ColorizationVGG",
     "ConditionalBatchNorm",
+    "ContextEncoderNet",
     "DCGANDiscriminator",
     "DCGANGenerator",
+    "Decoder",
+    "DenseHead",
     "DinoHead",
     "EncoderWithHeads",
     "ExemplarCNN",
+    "FullyConnected",
     "LayerNorm",
     "MLPAutoencoder",
     "MLPGenerator",
     "MaskedAutoencoder",
     "MaskedContext",
+    "NetworkInNetwork",
+    "NoNorm",
     "NormFactory",
     "ProjectionHead",
     "ResNet",
@@ -62,11 +83,17 @@ __all__ = [
     "Role",
     "SelfModulatedBatchNorm",
     "SmallConvNet",
+    "SplitEncoder",
+    "TileEmbedding",
+    "UNet",
     "VisionTransformer",
+    "build_decoder",
     "build_discriminator",
     "build_encoder",
     "build_generator",
     "encoder_from_config",
+    "half_width",
+    "last_map",
     "options_of",
     "patchify",
     "unpatchify",
@@ -81,6 +108,10 @@ ENCODERS: dict[str, Callable[..., nn.Module]] = {
     "resnet50x2": partial(ResNet, (3, 4, 6, 3), Bottleneck, 2),
     "small": SmallConvNet,
     "exemplar_cnn": ExemplarCNN,
+    "context_encoder_dcgan": ContextEncoderNet,
+    "alexnet": AlexNet,
+    "colorization_vgg": ColorizationVGG,
+    "nin": NetworkInNetwork,
     "vit_tiny": partial(VisionTransformer, dim=192, heads=3),
     "vit_small": partial(VisionTransformer, dim=384, heads=6),
     "vit_base": partial(VisionTransformer, dim=768, heads=12),
@@ -93,10 +124,10 @@ ENCODER = Role(
     networks=ENCODERS,
     options=dict(
         name="resnet18",
-        width=1,  # Multiplies a ResNet's channels.
+        width=1,  # Multiplies the channels of a ResNet, or of the network of colorization.
         stem="cifar",  # Of a ResNet: "cifar" (3x3, no pooling) or "imagenet".
         zero_init_residual=False,
-        widths=(),  # Of the small network's stages.
+        widths=(),  # Of the small network's stages, and of the layers of AlexNet and NIN.
         convs_per_stage=1,  # Of the small network.
         patch_size=0,  # Of a ViT, in pixels.
         heads=0,  # Of a ViT.
@@ -116,7 +147,8 @@ def build_encoder(name: str, **options: Any) -> nn.Module:
 
     An encoder is called as `encoder(images, train)` and returns a dictionary of named outputs:
     `features` (batch, dim) and, layer by layer, activations (batch, height, width, channels):
-    `stem`, `stage1`, ... of a convolutional network, `block1`, ... of a transformer.
+    `stem`, `stage1`, ... of most convolutional networks, `conv1`, ... of AlexNet, `block1`, ...
+    of a transformer or a network in network.
 
     Args:
       name: A key of `ENCODERS`.

@@ -83,7 +83,9 @@ def _rule(settings: Settings, rate: optax.Schedule) -> optax.GradientTransformat
     )
     if settings.name == "sgd":
         return optax.chain(decay, momentum, scale)
-    if settings.name in ("adam", "adamw"):
+    if settings.name == "adam":
+        return optax.chain(decay, adam, scale)
+    if settings.name == "adamw":
         return optax.chain(adam, decay, scale)
     if settings.name == "lamb":
         return optax.chain(adam, decay, optax.masked(optax.scale_by_trust_ratio(), mask), scale)

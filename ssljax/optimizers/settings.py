@@ -40,7 +40,7 @@ class Settings:
       b2: For the same: decay of the squares' average.
       decay: For `rmsprop`: decay of the squares' average.
       eps: For all four: added to the root of the squares' average.
-      weight_decay: Added to the gradient (`sgd`, `lars`) or to the step (`adamw`, `lamb`).
+      weight_decay: Added to the gradient (`sgd`, `lars`, `adam`) or to the step (`adamw`, `lamb`).
       exclude: Regular expressions, searched in the path of each parameter, such as
         `encoder/stage1_block1/norm1/scale`. Parameters that one matches have no weight decay and
         no trust ratio.
@@ -130,10 +130,10 @@ def read(config: Mapping[str, Any]) -> Settings:
         raise UserError(
             "The optimizer's schedule is 'step': give either step_epochs or step_fractions."
         )
-    if settings.name in ("adam", "rmsprop") and settings.weight_decay:
+    if settings.name == "rmsprop" and settings.weight_decay:
         raise UserError(
-            f"The optimizer is {settings.name!r}, which has no weight decay: choose 'adamw', or "
-            "set weight_decay to 0."
+            "The optimizer is 'rmsprop', which has no weight decay: choose 'adamw', or set "
+            "weight_decay to 0."
         )
     return settings
 

@@ -13,7 +13,7 @@ from typing import Any
 import jax
 
 from ssljax import paths
-from ssljax.errors import MissingScores, StoppedError
+from ssljax.errors import MissingScores, StoppedError, first_line
 from ssljax.report.table import figure_table, score_table
 
 _log = logging.getLogger(__name__)
@@ -77,7 +77,7 @@ class ScoreSheet:
         except StoppedError:  # Such as a lock that another process has taken.
             raise
         except Exception as error:
-            told = (str(error).strip().splitlines() or [type(error).__name__])[0]
+            told = first_line(error)
             sentence = f"{name} of the {row} cannot be computed: {told}"
             if jax.process_count() > 1:
                 raise MissingScores(sentence) from error

@@ -20,7 +20,7 @@ from jax.experimental import multihost_utils
 from orbax.checkpoint import checkpoint_managers
 
 from ssljax import paths
-from ssljax.errors import StoppedError, UserError, free_space
+from ssljax.errors import StoppedError, UserError, brief, free_space
 from ssljax.run import staging
 
 PyTree = Any
@@ -369,7 +369,7 @@ def _reason(error: Exception) -> str:
     for number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS, errno.EACCES):
         if os.strerror(number) in said:
             return os.strerror(number)
-    return (said.splitlines() or [type(error).__name__])[0][:200]
+    return brief(error)
 
 
 def _path(path: Sequence[Any]) -> str:

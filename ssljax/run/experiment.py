@@ -16,7 +16,7 @@ from jaxtyping import Array, Int
 from ml_collections import ConfigDict
 
 from ssljax import data, mesh, methods, optimizers
-from ssljax.errors import UserError
+from ssljax.errors import UserError, first_line
 from ssljax.methods.contract import Batch, Method, Task, TrainState, phase_at
 from ssljax.run import feeds, memory, pretrained
 from ssljax.run.step import init_state, make_step
@@ -245,5 +245,4 @@ def _told_as_misfit() -> Iterator[None]:
     try:
         yield
     except (ArithmeticError, TypeError, ValueError) as error:
-        first_line = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise UserError(f"The config does not fit together: {first_line}") from error
+        raise UserError(f"The config does not fit together: {first_line(error)}") from error

@@ -227,7 +227,7 @@ def _open_part(
         arrays = load(keys, source)
         size = len(next(iter(arrays.values())))
         return _Part(
-            data.put_on_devices(on, arrays),
+            data.put_on_devices(on, _wanted(feed, arrays)),
             lambda constants, placed: _wanted(feed, data.gather(constants, placed)),
             lambda step: data.index_batches(size, start_step=step, **order),
         )

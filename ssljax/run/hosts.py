@@ -14,7 +14,7 @@ import numpy as np
 from jax.experimental import multihost_utils
 
 from ssljax import paths
-from ssljax.errors import StoppedError, UserError, first_line, is_full, is_refused, refusal
+from ssljax.errors import StoppedError, UserError, brief, is_full, is_refused, refusal
 
 _log = logging.getLogger(__name__)
 _JOIN_S = 300
@@ -71,11 +71,11 @@ def start(distributed: bool = False) -> None:
                     f"MPI): leave it out, or set {', '.join(names)} instead."
                 ) from error
             address = known.get("coordinator_address", "the address that the cluster gives")
-            raise UserError(_not_joined(address, first_line(error))) from error
+            raise UserError(_not_joined(address, brief(error))) from error
     try:
         jax.devices()
     except (RuntimeError, AssertionError) as error:  # The latter where a plugin is not installed.
-        reason = first_line(error).partition(" (set JAX_PLATFORMS")[0]
+        reason = brief(error).partition(" (set JAX_PLATFORMS")[0]
         raise UserError(
             f"JAX finds no device with JAX_PLATFORMS={os.environ.get('JAX_PLATFORMS', '')!r} "
             f"({reason}): name a platform that is there, such as cpu, or leave it unset."

@@ -74,6 +74,8 @@ def check_state(state: TrainState, on: Mesh) -> None:
 
 def _check(needed: int, there: int, what: str, advice: str) -> None:
     if needed > there:
+        if jax.default_backend() == "cpu" and jax.local_device_count() > 1:
+            advice += ", or leave the memory to one device with config.mesh.data=1"
         raise UserError(
             f"{what} {needed / 2**30:.1f} GiB on each device, which has {there / 2**30:.1f} GiB: "
             f"{advice}."

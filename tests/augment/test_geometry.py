@@ -68,6 +68,41 @@ def test_angle_zoom_and_shift_are_those_of_opencv():
     np.testing.assert_allclose(got[0, :, :, 0], warped, atol=0.01)
 
 
+def test_shear_turns_what_stands_and_keeps_what_lies():
+    one = jnp.ones((1,))
+    angles = np.deg2rad([30.0, 20.0])
+    matrix = affine_matrices(30.0 * one, jnp.zeros((1, 2)), 1.2 * one, 9, 9, 20.0 * one)[0]
+    forward = np.linalg.inv(np.asarray(matrix, np.float64))[:2, :2]
+    # Down is y. Without the turn, (0, 1) goes a step to the left for a clockwise turn.
+    turn = np.array(
+        [[np.cos(angles[0]), np.sin(angles[0])], [-np.sin(angles[0]), np.cos(angles[0])]]
+    )
+    upright = turn @ [-np.sin(angles[1]), np.cos(angles[1])]
+    np.testing.assert_allclose(forward @ [1, 0], 1.2 * turn @ [1, 0], atol=1e-5)
+    np.testing.assert_allclose(forward @ [0, 1], 1.2 * upright, atol=1e-5)
+    np.testing.assert_allclose(matrix @ jnp.array([4.0, 4.0, 1.0]), [4, 4, 1], atol=1e-5)
+
+
+@pytest.mark.parametrize("border", ["constant", "reflect"])
+def test_an_affine_warp_is_that_of_opencv(border):
+    # Smooth, as OpenCV may place its samples on a grid of 1/32 pixel.
+    y, x = np.mgrid[:40, :56]
+    image = (0.5 + 0.4 * np.sin(x / 40) * np.cos(y / 50)).astype(np.float32)
+    half, one = jnp.full((1,), 0.8), jnp.ones((1,))
+    matrix = affine_matrices(-40.0 * one, jnp.array([[3.0, -5.0]]), half, 40, 56, 15.0 * one)
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    mode = {"constant": cv2.BORDER_CONSTANT, "reflect": cv2.BORDER_REFLECT_101}[border]
+    args = {"flags": flags, "borderMode": mode, "borderValue": 0.3}
+    expected = cv2.warpAffine(image, np.asarray(matrix[0, :2], np.float64), (56, 40), **args)
+    got = np.asarray(warp(jnp.asarray(image)[None, :, :, None], matrix, 0.3, border))[0, ..., 0]
+    outside = np.all(np.isclose(expected, 0.3), axis=-1 if expected.ndim == 3 else ())
+    assert (outside.sum() > 100) == (border == "constant")
+    inside = ~ndimage.binary_dilation(outside, iterations=2)
+    np.testing.assert_allclose(got[inside], expected[inside], atol=1e-3)
+    seam = ~inside & ~ndimage.binary_erosion(outside, iterations=2)
+    np.testing.assert_allclose(got[~inside & ~seam], 0.3, atol=1e-6)
+
+
 def test_whole_shifts_and_the_identity_are_exact():
     images = jax.random.uniform(jax.random.key(0), (1, 5, 6, 3))
     still, one = jnp.zeros((1,)), jnp.ones((1,))
@@ -115,3 +150,5 @@ def test_impossible_arguments_are_refused():
         random_affine(keys_for(1), images, -1.0)
     with pytest.raises(ValueError, match="scale"):
         random_affine(keys_for(1), images, 1.0, scale=(0.0, 1.0))
+    with pytest.raises(ValueError, match="border must be"):
+        warp(images, jnp.eye(3)[None], border="wrap")

@@ -8,7 +8,7 @@ import runs
 from ssljax import config as configs
 from ssljax import data, evaluate, main
 from ssljax.errors import UserError
-from ssljax.evals import REGISTRY, linear
+from ssljax.evals import REGISTRY, features, linear
 from ssljax.metrics import linear as probe
 from ssljax.run import memory
 
@@ -85,14 +85,36 @@ def test_all_stages_and_probes_share_one_pass_over_the_images(opened, tmp_path, 
 
 
 def test_a_streamed_linear_probe_keeps_no_features_and_finds_the_same(opened, monkeypatch):
-    experiment = opened()
+    asked = dict(evals__stages="stage1,stage2", evals__pool_values=36, evals__linear__holdout=True)
+    experiment = opened(**asked)
     kept = evaluate.Evaluator(experiment).score(experiment.init(), ("linear",)).values
-    streamed = opened(evals__linear__stream=True)
+    scores = ("linear", "linear_holdout")
+    assert set(kept) == {f"{stage}/{name}" for stage in ("stage1", "stage2") for name in scores}
+    streamed = opened(evals__linear__stream=True, **asked)
     monkeypatch.setattr(linear.features, "scored", None)
-    rows = [part.shape for part in linear.regrouped([np.ones((3, 2))] * 5, 4)]
-    assert rows == [(4, 2), (4, 2), (4, 2), (3, 2)]
+    counted = [{"a": np.full((3, 2), i), "b": np.full((3, 1), i)} for i in range(5)]
+    joined = list(linear.regrouped(counted, 4))
+    assert [part["a"].shape for part in joined] == [(4, 2), (4, 2), (4, 2), (3, 2)]
+    for name in ("a", "b"):
+        found = np.concatenate([part[name][:, 0] for part in joined])
+        np.testing.assert_array_equal(found, np.repeat(np.arange(5), 3))
+    passes = []
+    read = linear.stream
+    monkeypatch.setattr(linear, "stream", lambda *a, **k: passes.append(1) or read(*a, **k))
     found = evaluate.Evaluator(streamed).score(streamed.init(), ("linear",)).values
     assert found == pytest.approx(kept, abs=0.026)  # One of forty images.
+    # Statistics, two fits of 20 steps, the choice, the report: once for both stages.
+    assert len(passes) == 2 + 20 + 20 + 1 + 1
+
+
+def test_a_linear_probe_may_read_more_than_one_place(opened):
+    plain, grid = opened(), opened(evals__pool_values=36, evals__stages="stage1")
+    images = np.zeros((8, 8, 8, 1), np.uint8)
+    run = evaluate.Run(grid)
+    read = features.outputs(run, grid.init())(images)["stage1"]
+    # Four channels of 4x4 places, on the largest grid of at most 36 values.
+    assert read.shape == (8, 3 * 3 * 4)
+    assert features.outputs(evaluate.Run(plain), plain.init())(images)["features"].shape == (8, 8)
 
 
 def test_features_that_are_not_finite_have_no_score(opened, monkeypatch, caplog):

@@ -58,6 +58,13 @@ def _predictive_coding(a, b, axis):
     return near + losses.predictive_coding(said[:, :1], there, 3, axis_name=axis)
 
 
+def _colors(a, b, labels, axis):
+    mask, shape = labels > 1, (-1, 2, 4)  # Some devices have no image that counts.
+    shares = jax.nn.softmax(b.reshape(shape))
+    classes = losses.color_classification(a.reshape(shape), shares, jnp.abs(b[:, :4]), mask, axis)
+    return classes + losses.color_regression(a.reshape(shape), b.reshape(shape), mask, axis)
+
+
 def _adversarial(a, b):
     energies = losses.reconstruction_energy(a, b)
     total = losses.ebgan_discriminator(energies, energies, 1.0) + losses.ebgan_generator(energies)
@@ -84,6 +91,7 @@ GLOBAL: dict[str, Callable[..., Any]] = {
     ),
     "mae": lambda a, b, labels, queue, axis: _mae(a, b, labels, axis),
     "predictive_coding": lambda a, b, labels, queue, axis: _predictive_coding(a, b, axis),
+    "colors": lambda a, b, labels, queue, axis: _colors(a, b, labels, axis),
     "sgan": lambda a, b, labels, queue, axis: losses.sgan_supervised(
         a, _some(labels), axis_name=axis
     ),

@@ -1,7 +1,7 @@
 """What every method of the table promises: one curve anywhere, no trace of a stop, no silence.
 
 A method that is added to the table is tested here as it stands in its Fashion-MNIST config, made
-tiny.
+tiny, or without one in its CIFAR-10 config for a CPU.
 """
 
 import dataclasses
@@ -35,7 +35,7 @@ CONFIGS = pathlib.Path(__file__).parents[2] / "configs"
 SOURCES = {"distill": "finetune"}
 """Methods that start from a run of another one."""
 
-TAUGHT = {"distill", "finetune", "one_vs_rest"}
+TAUGHT = {"distill", "finetune", "one_vs_rest", "supervised"}
 """Methods with labels or a teacher, which say nothing of collapse."""
 
 OWN_RATES = {"barlow_twins", "simsiam"}
@@ -48,6 +48,7 @@ SIZES = {
     "bn_groups": 4,  # With more, a group would have fewer images than there are devices.
     "local_crops": 1,
     "decoder_depth": 1,
+    "decoder_widths": (4, 4),  # From the 8 pixels of the encoder's last map.
     "discriminator_steps": 2,
     "patch_stride": 12,  # CPC's grid has three rows and columns, and
     "target_dim": 2,  # what all devices have of each place is small.
@@ -61,7 +62,8 @@ QUICK = {} if jax.__version_info__ >= (0, 11) else {"xla_cpu_use_fusion_emitters
 def tiny_config(name: str, dtype: str = "float32") -> ConfigDict:
     """The method's config with narrow networks, small views, and nothing that waits for epochs."""
     path = CONFIGS / name / "fashion_mnist.py"
-    config = config_flags.ConfigFileFlagParser("config").parse(str(path))
+    found = str(path) if path.exists() else f"{path.with_name('cifar10.py')}:cpu"
+    config = config_flags.ConfigFileFlagParser("config").parse(found)
     with config.unlocked():
         config.update(batch_size=BATCH, steps=2 * STEPS)
         labels = 10.0 if config.data.labels else 0.0
@@ -75,16 +77,8 @@ def tiny_config(name: str, dtype: str = "float32") -> ConfigDict:
                 network.width = 1 / 64
         # Gradients of one size in all methods, beside which rounding can be told by its size.
         config.optimizer.update(name="sgd", learning_rate=0.005, warmup_epochs=0.0, clip_norm=1.0)
-        for key, value in config.method.items():
-            if key in SIZES:
-                config.method[key] = SIZES[key]
-            elif "view" in key:
-                view = ViewPolicy(SIDE // 2 if "local" in key else SIDE, crop_scale=(0.5, 1.0))
-                value.update(dataclasses.asdict(view))
-            elif key.endswith("_dim"):
-                config.method[key] = min(value, NARROW)
-            elif key.endswith(("_epoch", "_epochs")):
-                config.method[key] = 0.0
+        config.optimizer.nesterov = False  # Its steps are not those of a buffer alone.
+        shrink(config.method)
         if name in SOURCES:
             run = tiny_config(SOURCES[name], dtype)
             task = dataclasses.asdict(Experiment(run).task)
@@ -92,6 +86,24 @@ def tiny_config(name: str, dtype: str = "float32") -> ConfigDict:
             config.init.update(workdir="elsewhere", step=1, run=run, task=task)
     configs.check(config)
     return config
+
+
+def shrink(keys: ConfigDict) -> None:
+    """Makes a method's own keys small, and those of each of its tasks."""
+    for key, value in keys.items():
+        if key in SIZES:
+            keys[key] = SIZES[key]
+        elif "view" in key:
+            view = ViewPolicy(SIDE // 2 if "local" in key else SIDE, crop_scale=(0.5, 1.0))
+            value.update(dataclasses.asdict(view))
+        elif key == "bottleneck":
+            keys[key] = min(value, NARROW // 2)
+        elif key.endswith("_dim"):
+            keys[key] = min(value, NARROW)
+        elif key.endswith(("_epoch", "_epochs")):
+            keys[key] = 0.0
+        elif isinstance(value, ConfigDict):
+            shrink(value)
 
 
 class Steps:
@@ -104,7 +116,8 @@ class Steps:
             self.experiment = Experiment(tiny_config(name, dtype))
         rng = np.random.default_rng(0)
         # Coarse squares: to an untrained network, all fields of noise look alike.
-        coarse = rng.integers(0, 256, (4 * BATCH, 4, 4, 1), dtype=np.uint8)
+        channels = self.experiment.config.data.channels
+        coarse = rng.integers(0, 256, (4 * BATCH, 4, 4, channels), dtype=np.uint8)
         images = np.kron(coarse, np.ones((1, SIDE // 4, SIDE // 4, 1), np.uint8))
         labels = rng.integers(0, 10, 4 * BATCH, dtype=np.int32)
         if methods.feeds(self.experiment.config)["images"].unlabelled == "seen":
@@ -244,9 +257,10 @@ def test_the_step_exports_for_accelerators_that_are_not_here(name):
 
 def test_no_images_travel_between_devices(name, eight, start):
     """Only gradients, statistics and embeddings may cross, and none is as large as a crop."""
-    method = eight.experiment.config.method
+    config = eight.experiment.config
+    method = config.method
     crop = min((method[key].size for key in method if "view" in key), default=SIDE)
-    share_of_a_crop = BATCH // 8 * crop**2
+    share_of_a_crop = BATCH // 8 * crop**2 * config.data.channels
     # EBGAN's generator compares all codes of a batch, of 4x4 places and 4 channels.
     embeddings = BATCH * (64 if name == "ebgan" else 3 * NARROW)
     gradients = max(x.size for _, x in arrays(start.replace(memory=())))
@@ -266,7 +280,8 @@ def zeros(tree):
 def test_scores_are_of_the_network_that_is_named_beside_them(name, one, start):
     method = one.experiment.method
     rng = np.random.default_rng(0)
-    images = jnp.asarray(rng.integers(0, 256, (4, SIDE, SIDE, 1), dtype=np.uint8))
+    shape = (4, *one.experiment.task.image_shape)
+    images = jnp.asarray(rng.integers(0, 256, shape, dtype=np.uint8))
     outputs = jax.jit(lambda state: method.features(state, images), compiler_options=QUICK)
     whole = outputs(start)
     parts = {"memory": start.replace(memory=zeros(start.memory))} | {
@@ -290,7 +305,7 @@ def test_scores_are_of_the_network_that_is_named_beside_them(name, one, start):
 def test_images_that_are_not_bytes_are_refused_and_not_taken_for_black(one):
     experiment = one.experiment
     for dtype in (np.float32, np.int32):
-        images = jax.ShapeDtypeStruct((2, SIDE, SIDE, 1), dtype)
+        images = jax.ShapeDtypeStruct((2, *experiment.task.image_shape), dtype)
         with pytest.raises(ValueError, match=f"uint8.*{np.dtype(dtype)}"):
             jax.eval_shape(experiment.method.features, experiment.abstract_state, images)
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ssljax.metrics import linear
-from ssljax.metrics.linear import _held_out, linear_probe, streamed_linear_probe
+from ssljax.metrics.linear import _held_out, linear_probe, streamed_linear_probes
 
 
 def _separable(rows, seed, dim=6, classes=3):
@@ -67,21 +67,29 @@ def test_no_epochs_are_refused():
 
 
 def test_what_is_streamed_is_learnt_as_from_memory_a_few_batches_at_a_time(monkeypatch):
+    """Two layers learn side by side what each learns alone."""
     (x, y), (test_x, test_y) = _separable(600, 0), _separable(100, 1)
-    wanted = linear_probe(x, y, test_x, test_y, 3, batch_size=50, epochs=2)
+    layers = {"all": slice(None), "some": slice(2, 5)}
+    wanted = {
+        name: linear_probe(x[:, part], y, test_x[:, part], test_y, 3, batch_size=50, epochs=2)
+        for name, part in layers.items()
+    }
     sizes = []
 
     def read(features):
         def parts(rows, size):
             for start in range(0, len(rows), size):
                 sizes.append(len(rows[start : start + size]))
-                yield features[rows[start : start + size]]
+                read_now = features[rows[start : start + size]]
+                yield {name: read_now[:, part] for name, part in layers.items()}
 
         return parts
 
-    monkeypatch.setattr(linear, "_DEVICE_BYTES", 4 * x.shape[1] * 120)
+    monkeypatch.setattr(linear, "_DEVICE_BYTES", 4 * (6 + 3) * 120)
     monkeypatch.setattr(linear, "_ROWS_READ", 70)
-    found = streamed_linear_probe(read(x), y, read(test_x), test_y, 3, batch_size=50, epochs=2)
-    assert found[1:] == wanted[1:]
-    assert found.accuracy == pytest.approx(wanted.accuracy, abs=0.011)
+    found = streamed_linear_probes(read(x), y, read(test_x), test_y, 3, batch_size=50, epochs=2)
+    for name in layers:
+        assert found[name][1:] == wanted[name][1:]
+        assert found[name].accuracy == pytest.approx(wanted[name].accuracy, abs=0.011)
+    assert found["all"].accuracy > found["some"].accuracy + 0.1
     assert max(sizes) == 100

@@ -10,6 +10,7 @@ from jax.sharding import AxisType, Mesh
 from ml_collections import ConfigDict
 
 from ssljax import main, mesh, train
+from ssljax.config import base_config
 from ssljax.config import file as config_file
 from ssljax.run.experiment import Experiment
 from ssljax.run.step import make_step
@@ -171,3 +172,12 @@ def test_beside_each_batch_stands_one_of_labelled_images(cache, labels, images):
     assert len(classes) == images or labels == 0
     # A set smaller than a batch fills it by repetition; all of a small set is met soon.
     assert len(seen) == min(images, 8 * 16)
+
+
+def test_what_a_feed_does_not_read_does_not_lie_on_the_devices():
+    config = base_config("simclr")
+    config.data.update(name="digits", image_size=8, channels=1, cache="device")
+    config.method.view.size = 8
+    config.model.encoder.update(name="small", widths=(4,))
+    stream = Experiment(config).stream()
+    assert set(stream.constants["images"]) == {"image"}

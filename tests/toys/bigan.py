@@ -10,6 +10,8 @@ from ssljax import models
 from ssljax.methods.adversarial.game import Adversarial
 from ssljax.methods.contract import Aux
 
+DIM = 6
+
 
 class Encoder(nn.Module):
     """A code of each image."""
@@ -24,31 +26,34 @@ class Encoder(nn.Module):
 class Judge(nn.Module):
     """A logit of each pair of image and code."""
 
+    hidden: int
+
     @nn.compact
     def __call__(self, pair, train, labels=None):
         images, codes = pair
         joined = jnp.concatenate([images.reshape(len(images), -1), codes], axis=1)
-        return nn.Dense(1)(nn.relu(nn.Dense(16)(joined)))[:, 0]
+        return nn.Dense(1)(nn.relu(nn.Dense(self.hidden)(joined)))[:, 0]
 
 
 class BiGAN(Adversarial):
-    """Of the game's two networks it replaces the discriminator, and adds one."""
+    """Of the game's two roles it replaces the discriminator, and adds one."""
 
-    roles: ClassVar = {"generator": models.GENERATOR.with_options(width=1 / 64)}
+    roles: ClassVar = {
+        "generator": models.GENERATOR.with_options(width=1 / 64),
+        "encoder": models.Role("encoder", {"dense": Encoder}, {"name": "dense", "dim": DIM}),
+        "discriminator": models.Role("judge", {"dense": Judge}, {"name": "dense", "hidden": 16}),
+    }
     evaluated = "encoder"
     owned: ClassVar = {"discriminator": ("discriminator",), "generator": ("generator", "encoder")}
 
     @staticmethod
     def default_config():
         config = Adversarial.default_config()
-        config.update(latent_dim=6, view=ConfigDict({"size": 8}))
+        config.update(latent_dim=DIM, view=ConfigDict({"size": 8}))
         return config
 
     def __init__(self, config, task):
         super().__init__(config, task, "minimax")
-
-    def more_networks(self):
-        return {"encoder": Encoder(self.latent_dim), "discriminator": Judge()}
 
     def inputs(self, role):
         images, _ = super().inputs("encoder")

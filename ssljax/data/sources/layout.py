@@ -16,7 +16,7 @@ import numpy as np
 from ssljax import paths
 from ssljax.data.sources.base import SPLIT_KEYS
 from ssljax.data.sources.listing import Listing, list_files
-from ssljax.errors import UserError, first_line, is_refused
+from ssljax.errors import UserError, brief, is_refused
 
 _SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".npy")
 _GIF = base64.b64decode("R0lGODlhAQABAIAAAAAAAP///ywAAAAAAQABAAACAUwAOw==")
@@ -98,7 +98,7 @@ def read_file(file: paths.Path) -> bytes:
     except Exception as error:
         if not is_refused(error):
             raise
-        reason = getattr(error, "strerror", None) or first_line(error)
+        reason = getattr(error, "strerror", None) or brief(error)
         raise UserError(
             f"{file} cannot be read ({reason}): restore it, or remove it and start again."
         ) from error

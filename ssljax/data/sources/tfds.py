@@ -19,7 +19,7 @@ from ssljax.data.sources.tfds_features import (
     single_features,
     skip_images,
 )
-from ssljax.errors import UserError, first_line, is_uri
+from ssljax.errors import UserError, brief, is_uri
 
 
 class TfdsSource(Source):
@@ -166,7 +166,7 @@ def open_builder(
         raise UserError(_unknown_name(name, root)) from error
     except (ValueError, AssertionError, ImportError) as error:
         raise UserError(
-            f"TFDS cannot open the data set {name!r} in {root} ({first_line(error)}): see"
+            f"TFDS cannot open the data set {name!r} in {root} ({brief(error)}): see"
             " https://www.tensorflow.org/datasets/catalog for its name, configs and versions."
         ) from error
     if not is_prepared(builder):
@@ -194,7 +194,7 @@ def _open_split(builder: tfds.core.DatasetBuilder, split: str, decoders: dict) -
     except ValueError as error:
         splits = ", ".join(f"{k} ({v.num_examples})" for k, v in builder.info.splits.items())
         raise UserError(
-            f"The split {split!r} of {builder.info.name} cannot be read ({first_line(error)}):"
+            f"The split {split!r} of {builder.info.name} cannot be read ({brief(error)}):"
             f" choose one of {splits}, or a part such as 'train[:90%]', in {SPLIT_KEYS}."
         ) from error
 

@@ -82,7 +82,7 @@ class RotationTask(PretextTask):
 
     def scores(self, outputs: Outputs, targets: Any) -> dict[str, Float[Array, " batch"]]:
         """The share of the copies whose turns are told."""
-        right = jnp.argmax(outputs["logits"], axis=-1) == jnp.arange(_TURNS)
+        right = jnp.argmax(outputs["logits"], axis=-1) == jnp.arange(_TURNS)[None]
         return {"rotation_accuracy": jnp.mean(right.astype(jnp.float32), axis=1)}
 
     def picture(

@@ -1,8 +1,17 @@
 """Reconstruction: what is hidden or destroyed of an image is restored."""
 
 from ssljax.methods.contract import Method
+from ssljax.methods.reconstruction.autoencoder import Autoencoder, DenoisingAutoencoder
+from ssljax.methods.reconstruction.colorization import Colorization
+from ssljax.methods.reconstruction.context_encoder import ContextEncoder
 from ssljax.methods.reconstruction.mae import MAE
+from ssljax.methods.reconstruction.split_brain import SplitBrain
 
 REGISTRY: dict[str, type[Method]] = {
+    "autoencoder": Autoencoder,
+    "colorization": Colorization,
+    "context_encoder": ContextEncoder,
+    "denoising_autoencoder": DenoisingAutoencoder,
     "mae": MAE,
+    "split_brain": SplitBrain,
 }

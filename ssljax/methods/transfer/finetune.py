@@ -7,8 +7,7 @@ section 2; `run.py` of google-research/simclr with `train_mode=finetune`.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any
 
 import jax.numpy as jnp
 from flax import traverse_util
@@ -17,20 +16,23 @@ from ml_collections import ConfigDict
 
 from ssljax import augment, models
 from ssljax.methods import passes
-from ssljax.methods.contract import Aux, Batch, Feed, Method, Task, TrainState, Turn
-from ssljax.methods.known_labels import classify
+from ssljax.methods.contract import Batch, Method, Task, TrainState
+from ssljax.methods.protocols import GivesOwnInputs
+from ssljax.methods.transfer.supervised import Supervised
 
 PyTree = Any
 
 
-class Finetune(Method):
+class Finetune(Supervised):
     """One player, encoder with part of the head and a linear classifier; all of it learns.
 
     It starts from the run in `config.init.workdir`, or untrained where that is empty: the
     supervised network that a fine-tuned one is compared with.
+
+    An encoder that a pretext task gives something else than images, such as one channel of them or
+    their tiles, is given the same of each view. How a view is normalised is then up to the task.
     """
 
-    roles: ClassVar = {"encoder": models.ENCODER}
     evaluated = "fine-tuned network"
 
     @staticmethod
@@ -49,30 +51,28 @@ class Finetune(Method):
             )
         )
 
-    @classmethod
-    def feeds(cls, config: ConfigDict) -> Mapping[str, Feed]:
-        """Images with the labels that are known."""
-        return {"images": Feed(("image", "label"))}
-
     def __init__(self, config: ConfigDict, task: Task) -> None:
-        if task.num_classes is None:
-            raise ValueError("Fine-tuning needs a data set with labels: choose another data.name.")
-        self.num_classes, self.class_names = task.num_classes, task.class_names
-        self.view = augment.view_from_config(config.method.view)
-        self.policies = [(self.view, 1)]
-        self.image_shape = (self.view.size, self.view.size, task.image_shape[-1])
-        self.network = models.Classifier(
-            encoder=models.encoder_from_config(config.model.encoder),
+        self.own_inputs = task.source if isinstance(task.source, GivesOwnInputs) else None
+        super().__init__(config, task)
+
+    def classifier(self, config: ConfigDict) -> models.Classifier:
+        """Builds the network, with what the source's encoder is given of an image."""
+        build, encode = models.encoder_from_config, None
+        if self.own_inputs is not None:
+            build, encode = self.own_inputs.build_encoder, self.own_inputs.encode_whole
+        return models.Classifier(
+            encoder=build(config.model.encoder),
             num_classes=self.num_classes,
             head_layers=config.method.from_layer,
             head_dim=config.method.head_dim or None,
             dtype=config.model.encoder.dtype,
+            encode=encode,
         )
-        self.players = (passes.online_player(self.loss, config, task),)
 
     def init(self, key: PRNGKeyArray) -> tuple[dict[str, PyTree], dict[str, PyTree], PyTree]:
         """Makes encoder, head and classifier."""
-        params, variables = passes.init(self.network, key, self.image_shape)
+        kind = jnp.float32 if self.own_inputs is None else jnp.uint8
+        params, variables = passes.init(self.network, key, self.image_shape, kind)
         return {"online": params}, {"online": variables}, ()
 
     def start_from(self, state: TrainState, source: Method, source_state: TrainState) -> TrainState:
@@ -91,24 +91,21 @@ class Finetune(Method):
 
     def views(self, key: PRNGKeyArray, batch: Batch) -> PyTree:
         """Makes one view of every image, and adds the labels."""
-        view = augment.make_view(self.view, key, batch["images"])
-        return {"image": view, "label": batch["images"]["label"]}
-
-    def loss(self, params: PyTree, turn: Turn) -> tuple[Array, Aux]:
-        """Cross-entropy of the labels that are known, with batch statistics of all images."""
-        outputs, variables = passes.forward(
-            self.network, params, turn.state.variables["online"], turn.views["image"], turn.key
-        )
-        loss, metrics = classify(outputs["logits"], turn.views["label"])
-        return loss, Aux(
-            variables=variables, metrics=metrics, carry={"features": outputs["features"]}
-        )
+        if self.own_inputs is None:
+            return super().views(key, batch)
+        plain = dataclasses.replace(self.view, mean=None, std=None)
+        view = augment.make_view(plain, key, batch["images"])
+        # A task makes its inputs from images as they are in the data.
+        pixels = jnp.round(255 * jnp.clip(view, 0.0, 1.0)).astype(jnp.uint8)
+        return {"image": pixels, "label": batch["images"]["label"]}
 
     def features(self, state: TrainState, images: Array) -> dict[str, Array]:
         """Every output of the network on the whole images; "logits" are the classes' scores."""
-        return passes.features(
-            self.network, state.params["online"], state.variables["online"], self.view, images
-        )
+        if self.own_inputs is None:
+            return super().features(state, images)
+        weights = {"params": state.params["online"], **state.variables["online"]}
+        outputs: Any = self.network.apply(weights, images, train=False)
+        return outputs
 
 
 def _take(own: PyTree, source: PyTree) -> PyTree:

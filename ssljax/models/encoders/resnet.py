@@ -102,7 +102,7 @@ class ResNet(nn.Module):
 
     stage_sizes: tuple[int, int, int, int]
     block: type[BasicBlock] | type[Bottleneck]
-    width: int = 1
+    width: float = 1
     stem: str = "imagenet"
     zero_init_residual: bool = False
     norm: NormFactory = BatchNorm
@@ -132,7 +132,7 @@ class ResNet(nn.Module):
         advice = "enlarge them" if small else "enlarge them or choose stem='cifar'"
         check_image_fits(x.shape, 8 if small else 32, advice)
 
-        channels = 64 * self.width
+        channels = round(64 * self.width)
         kernel, stride = (3, 1) if small else (7, 2)
         x = conv(channels, kernel, stride, self.dtype, "stem_conv")(x)
         x = nn.relu(self.norm(dtype=self.dtype, name="stem_norm")(x, train))

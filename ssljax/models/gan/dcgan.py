@@ -113,6 +113,7 @@ class DCGANDiscriminator(nn.Module):
       dropout: Share of the activations that is dropped in training, after every convolution; if it
         is not 0, training needs the key "dropout".
       input_dropout: The same for the input images.
+      kernel: Side of the convolutions' kernels; 4 in the authors' code.
       dtype: Type of activations and arithmetic. Parameters, statistics, features and logits are
         always float32.
 
@@ -129,6 +130,7 @@ class DCGANDiscriminator(nn.Module):
     out_dim: int | None = None
     dropout: float = 0.0
     input_dropout: float = 0.0
+    kernel: int = KERNEL
     dtype: DTypeLike = jnp.float32
 
     @nn.compact
@@ -161,7 +163,7 @@ class DCGANDiscriminator(nn.Module):
                 scaled(BASE_CHANNELS * 2**stage, self.width)
                 for stage in range(halvings(images.shape[1])[1])
             ],
-            size=KERNEL,
+            size=self.kernel,
             norm=self.norm,
             spectral_norm=self.spectral_norm,
             dropout=self.dropout,

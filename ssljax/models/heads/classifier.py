@@ -1,9 +1,11 @@
 """An encoder that classifies: for fine-tuning, and for the student of a distillation."""
 
+from collections.abc import Callable
+
 import flax.linen as nn
 import jax.numpy as jnp
 from jax.typing import DTypeLike
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Num
 
 from ssljax.models.heads.projection import ProjectionHead
 
@@ -20,6 +22,8 @@ class Classifier(nn.Module):
       head_layers: Hidden layers of the projection head that lie between the two; 0 for none.
       head_dim: Their width; `None` for that of the features.
       dtype: Type of the head's arithmetic; logits are always float32.
+      encode: `encode(encoder, images)` gives the encoder's outputs for whole images where the
+        encoder is not given the images themselves; None where it is.
 
     Reference:
       Chen et al., SimCLR v2 (arXiv:2006.10029), 2020, section 2: with one layer of the head, the
@@ -31,21 +35,25 @@ class Classifier(nn.Module):
     head_layers: int = 0
     head_dim: int | None = None
     dtype: DTypeLike = jnp.float32
+    encode: Callable[[Callable[[Array], dict[str, Array]], Array], dict[str, Array]] | None = None
 
     @nn.compact
     def __call__(
-        self, images: Float[Array, "batch height width channels"], train: bool
+        self, images: Num[Array, "batch height width channels"], train: bool
     ) -> dict[str, Float[Array, "batch ..."]]:
         """Computes the encoder's outputs and the classes.
 
         Args:
-          images: Normalised images.
+          images: Normalised images, or what `encode` takes.
           train: Whether norms use and update batch statistics.
 
         Returns:
           The encoder's outputs by name; "projector1", ... for each layer of the head; "logits".
         """
-        outputs = dict(self.encoder(images, train))
+        if self.encode is None:
+            outputs = dict(self.encoder(images, train))
+        else:
+            outputs = dict(self.encode(lambda x: self.encoder(x, train), images))
         x = outputs["features"]
         if self.head_layers:
             # A head's last layer has no ReLU; here it is one of its hidden ones.

@@ -1,4 +1,4 @@
-"""Norms: over the global batch, over parts of it, or over each example alone."""
+"""Norms: over the global batch, over parts of it, over each example alone, and none at all."""
 
 from collections.abc import Callable
 
@@ -152,3 +152,25 @@ def _mean(x: Float[Array, "rows groups *spatial channels"]) -> Float[Array, "gro
             "make batch_size larger."
         )
     return jnp.mean(x, axis=(0, *range(2, x.ndim - 1)))
+
+
+class NoNorm(nn.Module):
+    """Stands where a network has a norm, and changes nothing.
+
+    Attributes:
+      use_scale: Unread, as are the next two: there is nothing to learn.
+      use_bias: Likewise.
+      scale_init: Likewise.
+      dtype: Type of the output.
+    """
+
+    use_scale: bool = True
+    use_bias: bool = True
+    scale_init: nn.initializers.Initializer = nn.initializers.ones
+    dtype: DTypeLike = jnp.float32
+
+    def __call__(
+        self, x: Float[Array, "batch *spatial channels"], train: bool
+    ) -> Float[Array, "batch *spatial channels"]:
+        """Returns the activations, as type `dtype`."""
+        return x.astype(self.dtype)

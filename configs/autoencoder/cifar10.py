@@ -1,0 +1,32 @@
+"""The autoencoder on CIFAR-10."""
+
+from typing import Literal
+
+from ml_collections import ConfigDict
+
+from ssljax.config.base import base_config
+from ssljax.recipes import cifar10
+
+
+def get_config(variant: Literal["", "cpu"] = "") -> ConfigDict:
+    """A ResNet-18 and a decoder that mirrors it, or thin networks for a CPU.
+
+        python -m ssljax.main --config autoencoder/cifar10 --workdir DIR
+        python -m ssljax.main --config autoencoder/cifar10:cpu --workdir DIR
+
+    Args:
+      variant: "" for 200 epochs on accelerators; "cpu" for thin networks and minutes on two cores.
+    """
+    config = base_config("autoencoder")
+    config.batch_size = 128
+    config.epochs = 200.0
+    cifar10.data(config)
+    config.model.encoder.update(name="resnet18", stem="cifar", dtype="bfloat16")
+    config.optimizer.update(
+        name="adamw", learning_rate=1e-3, scaling="none", warmup_epochs=5.0, weight_decay=1e-4
+    )
+    config.evals.stages = ("stage1", "stage2", "stage3", "stage4")
+    if variant == "cpu":
+        cifar10.pretext_on_cpu(config)
+        config.method.decoder_widths = (64, 32, 16)
+    return config

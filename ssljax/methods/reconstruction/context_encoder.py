@@ -1,0 +1,295 @@
+"""The context encoder: what is cut out of an image is painted in from what lies around it.
+
+Pathak et al., Context Encoders: Feature Learning by Inpainting, 2016; `train.lua` and
+`train_random.lua` of pathak22/context-encoder.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import jax.numpy as jnp
+from flax import traverse_util
+from jaxtyping import Array, Bool, Float, PRNGKeyArray
+from ml_collections import ConfigDict
+
+from ssljax import augment, losses, models, optimizers
+from ssljax.augment import presets
+from ssljax.methods import passes
+from ssljax.methods.contract import Aux, Player, Task, Turn
+from ssljax.methods.pretext_method import PretextMethod
+from ssljax.methods.pretext_task import Outputs, PretextTask, Question
+from ssljax.methods.reconstruction.decoding import (
+    Images,
+    check_statistics,
+    mark,
+    mean_colour,
+    reconstruction_head,
+)
+
+PyTree = Any
+_GAME = losses.GAN_LOSSES["non_saturating"]
+_MASK_KEY = 6  # Beyond the keys of a view's own operations.
+
+
+class ContextEncoderTask(PretextTask):
+    """The hole is filled with the mean colour, and the decoder paints by the squared error alone.
+
+    With the region "center" it paints the middle half of each side. The hole is smaller by
+    `overlap` pixels on every side, so that the border of what is painted is seen, and errors there
+    weigh more. With "random" it paints the whole image, around one mask for the whole batch.
+
+    The views' mean and deviation are those of the data set's pixels, so that what the network is
+    given is 0 in the hole. In the authors' code inputs are in [-1, 1], and the mean colour's red
+    and blue are not where they should be: (117, 104, 123) of red, green and blue.
+    """
+
+    def __init__(self, config: ConfigDict, task: Task, dtype: str) -> None:
+        if config.region not in ("center", "random"):
+            raise ValueError(
+                f"method.region is {config.region!r}; it must be 'center' or 'random'."
+            )
+        self.view = augment.view_from_config(config.view)
+        check_statistics(self.view)
+        self.pixel_view = dataclasses.replace(self.view, mean=None, std=None)
+        self.policies = [(self.pixel_view, 1)]
+        self.region, self.resolution = config.region, config.region_resolution
+        self.overlap, self.overlap_weight = config.overlap, config.overlap_weight
+        side = self.view.size
+        if config.region == "center" and side % 4:
+            raise ValueError(
+                f"method.view.size is {side}: the middle half of each side lies between pixels "
+                "only where it is a multiple of 4."
+            )
+        if not 0 <= config.overlap < side // 4 or config.overlap_weight <= 0:
+            raise ValueError(
+                f"method.overlap={config.overlap} with method.overlap_weight="
+                f"{config.overlap_weight} is impossible: an overlap is from 0 to {side // 4 - 1} "
+                "pixels, and its weight is above 0."
+            )
+        self.head = reconstruction_head(
+            config,
+            self.painted,
+            task.image_shape[-1],
+            dtype,
+            tanh=True,
+            kernel_init=models.DCGAN_INIT,
+        )
+        self.chance = {"variance_explained": jnp.nan, "psnr": jnp.nan}
+
+    @staticmethod
+    def default_config() -> ConfigDict:
+        """The authors' values for ImageNet at 128 pixels."""
+        view = augment.ViewPolicy(
+            128,
+            crop_scale=None,
+            mean=presets.IMAGENET_MEAN,
+            std=presets.IMAGENET_STD,
+        )
+        return ConfigDict(
+            dict(
+                region="center",  # Or "random".
+                region_resolution=0.06,  # Of random regions; see `augment.random_region_mask`.
+                overlap=4,  # Pixels of what is painted that are seen as well, on every side.
+                overlap_weight=10.0,  # Of the squared error there.
+                bottleneck=4000,  # Units; 0: the decoder is given the encoder's last map.
+                decoder="transposed",  # Or "resized".
+                decoder_widths=(512, 256, 128, 64),  # A doubling each.
+                view=ConfigDict(dataclasses.asdict(view)),
+            )
+        )
+
+    @property
+    def painted(self) -> int:
+        """The side of what the decoder paints."""
+        return self.view.size // 2 if self.region == "center" else self.view.size
+
+    def cut(self, x: Array) -> Array:
+        """Of whole images or masks, what the decoder paints."""
+        margin = (self.view.size - self.painted) // 2
+        return x[:, margin : margin + self.painted, margin : margin + self.painted]
+
+    def ask(self, key: PRNGKeyArray, images: Mapping[str, Array]) -> Question:
+        """Cuts the hole; keeps the images in [0, 1], and the masks, which are True in the hole."""
+        assert self.view.mean is not None
+        assert self.view.std is not None
+        whole = augment.make_view(self.pixel_view, key, images)
+        side = self.view.size
+        if self.region == "center":
+            mask = augment.center_mask(side, self.painted - 2 * self.overlap)
+        else:
+            mask_key = augment.fold_keys(key[None], _MASK_KEY)[0]
+            mask = augment.random_region_mask(mask_key, side, self.resolution)
+        hole = jnp.broadcast_to(mask[None], whole.shape[:3])
+        seen = augment.normalize(whole, self.view.mean, self.view.std)
+        return Question(jnp.where(hole[..., None], 0.0, seen), {"image": whole, "hole": hole})
+
+    def loss(self, outputs: Outputs, targets: PyTree) -> tuple[Float[Array, ""], dict[str, Array]]:
+        """Squared error of all that is painted, in [-1, 1]."""
+        weight = None
+        if self.overlap:
+            weight = jnp.where(self.cut(targets["hole"]), 1.0, self.overlap_weight)
+        error = losses.pixel_squared_error(outputs["prediction"], self.truth(targets), weight)
+        return error, {}
+
+    def truth(self, targets: PyTree) -> Images:
+        """What should be painted, in [-1, 1]."""
+        return 2.0 * self.cut(targets["image"]) - 1.0
+
+    def scores(self, outputs: Outputs, targets: PyTree) -> dict[str, Float[Array, " batch"]]:
+        """Share of variance explained and signal-to-noise ratio inside the hole."""
+        return self._mark((outputs["prediction"] + 1.0) / 2.0, targets)
+
+    def guess(self, question: Question) -> dict[str, Float[Array, " batch"]]:
+        """The marks of the mean colour, with which the hole is filled."""
+        filled = mean_colour(self.view, self.cut(question.targets["image"]))
+        return self._mark(filled, question.targets)
+
+    def picture(
+        self, outputs: Outputs, question: Question
+    ) -> Float[Array, "batch columns height width channels"]:
+        """What is seen, the hole painted in, and the truth."""
+        truth, hole = question.targets["image"], question.targets["hole"]
+        margin = (self.view.size - self.painted) // 2
+        edge = (margin, margin)
+        painted = jnp.pad((outputs["prediction"] + 1.0) / 2.0, ((0, 0), edge, edge, (0, 0)))
+        filled = jnp.where(hole[..., None], painted, truth)
+        return jnp.stack([self.to_pixels(question.inputs), filled, truth], axis=1)
+
+    def _mark(self, painted: Images, targets: PyTree) -> dict[str, Float[Array, " batch"]]:
+        hole: Bool[Array, "batch h w"] = self.cut(targets["hole"])
+        return mark(painted, self.cut(targets["image"]), self.view, hole)
+
+
+class ContextEncoder(PretextMethod):
+    """Two players: the encoder with its decoder, and a discriminator of what is painted.
+
+    The discriminator judges the painted patch or its original alone, never what lies around: it
+    would win by the seam. Both players learn from one pass of the decoder, as in the authors' code,
+    and the first learns against the discriminator as it was before this step. Without a weight on
+    the adversarial loss there is no discriminator.
+    """
+
+    roles: ClassVar = {
+        "encoder": models.ENCODER,
+        "discriminator": models.DISCRIMINATOR.with_options(width=0.5, kernel=4),
+    }
+    task_type = ContextEncoderTask
+    pretext: ContextEncoderTask
+
+    def __init__(self, config: ConfigDict, task: Task) -> None:
+        super().__init__(config, task)
+        method = config.method
+        self.weight = method.adversarial_weight
+        if not 0 <= self.weight < 1:
+            raise ValueError(
+                f"method.adversarial_weight is {self.weight}; it must be in [0, 1): the squared "
+                "error has the rest."
+            )
+        if method.discriminator_rate <= 0:
+            raise ValueError(
+                f"method.discriminator_rate is {method.discriminator_rate}; it must be above 0."
+            )
+        project = without_biases if method.reset_biases else None
+        (online,) = self.players
+        self.players = (dataclasses.replace(online, project=project),)
+        if self.weight:
+            self.discriminator = self.roles["discriminator"].from_config(config.model.discriminator)
+            self.patch_shape = (*(self.pretext.painted,) * 2, task.image_shape[-1])
+            settings = config.optimizer.to_dict()
+            settings["learning_rate"] *= method.discriminator_rate
+            settings["end_value"] *= method.discriminator_rate
+            optimizer = optimizers.build(
+                settings,
+                total_steps=task.total_steps,
+                steps_per_epoch=task.steps_per_epoch,
+                batch_size=task.batch_size,
+            )
+            judge = Player(
+                "discriminator",
+                self.discriminator_loss,
+                optimizer.tx,
+                optimizer.schedule,
+                beside="painted",
+                project=project,
+            )
+            self.players = (*self.players, judge)
+
+    @classmethod
+    def default_config(cls) -> ConfigDict:
+        """The task's keys, and those of the game."""
+        config = super().default_config()
+        config.update(
+            adversarial_weight=0.001,  # The squared error has the rest; 0: no discriminator.
+            discriminator_rate=0.1,  # Its learning rate, as a multiple of the other player's.
+            reset_biases=True,  # Of convolutions and linear layers, to 0 before every step.
+        )
+        return config
+
+    def init(self, key: PRNGKeyArray) -> tuple[dict[str, PyTree], dict[str, PyTree], PyTree]:
+        """Makes the encoder, the decoder and the discriminator."""
+        params, variables, memory = super().init(key)
+        if self.weight:
+            own = passes.init(
+                self.discriminator, augment.fold_keys(key[None], 1)[0], self.patch_shape
+            )
+            params["discriminator"], variables["discriminator"] = own
+        return params, variables, memory
+
+    def loss(self, params: PyTree, turn: Turn) -> tuple[Array, Aux]:
+        """The squared error, and how surely the discriminator takes the painted for painted."""
+        outputs, variables = self.forward(params, turn)
+        squared_error, aux = self.mark(outputs, variables, turn.views.targets)
+        if not self.weight:
+            return squared_error, aux
+        painted = outputs["prediction"]
+        state = turn.state
+        judged, _ = self._judge(
+            state.params["discriminator"], state.variables["discriminator"], painted, turn
+        )
+        adversarial = _GAME.generator(judged["logits"])
+        loss = (1.0 - self.weight) * squared_error + self.weight * adversarial
+        logged = {"squared_error": squared_error, "adversarial": adversarial}
+        return loss, aux.replace(
+            metrics=aux.metrics | logged, carry=aux.carry | {"painted": painted}
+        )
+
+    def discriminator_loss(self, params: PyTree, turn: Turn) -> tuple[Array, Aux]:
+        """Tells the originals from what is painted, which are passed separately."""
+        own = turn.state.variables["discriminator"]
+        truth = self.pretext.truth(turn.views.targets)
+        real, variables = self._judge(params, own, truth, turn, held=())
+        fake, _ = self._judge(params, own | variables, turn.carried["painted"], turn)
+        loss = _GAME.discriminator(real["logits"], fake["logits"])
+        logged = {
+            "accuracy_real": jnp.mean((real["logits"] > 0).astype(jnp.float32)),
+            "accuracy_fake": jnp.mean((fake["logits"] < 0).astype(jnp.float32)),
+        }
+        return loss, Aux(variables=variables, metrics=logged)
+
+    def _judge(
+        self,
+        params: PyTree,
+        variables: Mapping[str, PyTree],
+        patches: Images,
+        turn: Turn,
+        held: tuple[str, ...] = ("spectral",),
+    ) -> tuple[Outputs, dict[str, PyTree]]:
+        outputs: Outputs
+        outputs, changed = passes.forward(
+            self.discriminator, params, variables, patches, turn.key, held
+        )
+        return outputs, changed
+
+
+def without_biases(params: PyTree) -> PyTree:
+    """Sets the biases of all layers that have a kernel to 0; those of norms stay."""
+    flat = traverse_util.flatten_dict(params)
+    return traverse_util.unflatten_dict(
+        {
+            path: jnp.zeros_like(x) if path[-1] == "bias" and (*path[:-1], "kernel") in flat else x
+            for path, x in flat.items()
+        }
+    )
