@@ -6,6 +6,7 @@ from typing import Any
 
 import flax.linen as nn
 
+from ssljax.models.encoders.exemplar_cnn import ExemplarCNN
 from ssljax.models.dense.decoder import DECODERS, Decoder, build_decoder
 from ssljax.models.dense.unet import UNet
 from ssljax.models.dense.upscaler import Upscaler
@@ -39,6 +40,7 @@ from ssljax.models.heads.masked_context import MaskedContext
 from ssljax.models.heads.projection import ProjectionHead
 from ssljax.models.heads.tiles import FullyConnected, TileEmbedding
 from ssljax.models.layers.conditional_norm import ConditionalBatchNorm, SelfModulatedBatchNorm
+from ssljax.models.layers.norm import BatchNorm, LayerNorm, NormFactory
 from ssljax.models.layers.norm import BatchNorm, LayerNorm, NoNorm, NormFactory
 from ssljax.models.layers.patches import patchify, unpatchify
 from ssljax.models.layers.spectral_norm import DCGAN_INIT
@@ -68,6 +70,7 @@ __all__ = [
     "DenseHead",
     "DinoHead",
     "EncoderWithHeads",
+    "ExemplarCNN",
     "FullyConnected",
     "LayerNorm",
     "MLPAutoencoder",
@@ -110,6 +113,7 @@ ENCODERS: dict[str, Callable[..., nn.Module]] = {
     "resnet152": partial(ResNet, (3, 8, 36, 3), Bottleneck),
     "resnet50x2": partial(ResNet, (3, 4, 6, 3), Bottleneck, 2),
     "small": SmallConvNet,
+    "exemplar_cnn": ExemplarCNN,
     "context_encoder_dcgan": ContextEncoderNet,
     "srresnet": SRResNet,
     "vgg19": VGG19,
