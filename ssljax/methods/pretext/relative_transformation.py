@@ -7,7 +7,6 @@ Transformations rather than Data, 2019.
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -90,11 +89,7 @@ class RelativeTransformationTask(PretextTask):
                 f"method.border must be 'constant' or 'reflect', got {config.border!r}."
             )
         self.blur = tuple(config.blur)
-        if self.blur and not (len(self.blur) == 2 and 0.0 < self.blur[0] <= self.blur[1]):
-            raise ValueError(
-                "method.blur must be empty or the range of the standard deviation in pixels, "
-                f"0 < low <= high, got {self.blur}."
-            )
+        augment.check_sigma_range(self.blur)
         self.view = augment.view_from_config(config.view)
         self.plain = dataclasses.replace(self.view, mean=None, std=None)
         self.policies = [(self.plain, 1)]
@@ -146,8 +141,13 @@ class RelativeTransformationTask(PretextTask):
         parameters = self.transformation.sample(keys)
         matrices = self.transformation.matrices(parameters)
         warped = augment.warp(image, matrices, self.fill, self.border)
-        both = [self._blur(augment.fold_keys(keys, i), x) for i, x in enumerate((image, warped))]
-        inputs = jnp.stack([self._normalize(x) for x in both], axis=1)
+        both = augment.equalize_sharpness(
+            augment.tile_keys(keys, 2), jnp.stack([image, warped], axis=1), self.blur
+        )
+        inputs = both.reshape(-1, *both.shape[2:])
+        if self.view.mean is not None and self.view.std is not None:
+            inputs = augment.normalize(inputs, self.view.mean, self.view.std)
+        inputs = inputs.reshape(both.shape)
         return Question(inputs, parameters)
 
     def loss(self, outputs: Outputs, targets: Any) -> tuple[Float[Array, ""], dict[str, Array]]:
@@ -167,17 +167,6 @@ class RelativeTransformationTask(PretextTask):
         told = self.transformation.matrices(outputs["parameters"])
         back = augment.warp(seen[:, 1], augment.invert(told), self.fill)
         return jnp.concatenate([seen, back[:, None]], axis=1)
-
-    def _blur(self, keys: Array, images: Array) -> Array:
-        if not self.blur:
-            return images
-        kernel = 2 * math.ceil(3 * self.blur[1]) + 1
-        return augment.gaussian_blur(keys, images, kernel, self.blur, 1.0)
-
-    def _normalize(self, images: Array) -> Array:
-        if self.view.mean is None or self.view.std is None:
-            return images
-        return augment.normalize(images, self.view.mean, self.view.std)
 
 
 class RelativeTransformation(PretextMethod):
