@@ -14,15 +14,13 @@ from __future__ import annotations
 import json
 import pathlib
 
-import matplotlib
-
-from benchmarks import runs
+from benchmarks import plots, runs
 from benchmarks.stability import VARIANTS
 
 SCORE = "linear"
 
 
-def curve(workdir: pathlib.Path, score: str = SCORE) -> dict[int, float]:
+def curve(workdir: pathlib.Path, score: str = SCORE) -> dict[float | str, list[float]]:
     """Reads a run's score by train step.
 
     Args:
@@ -30,43 +28,15 @@ def curve(workdir: pathlib.Path, score: str = SCORE) -> dict[int, float]:
       score: Name of the score.
 
     Returns:
-      The score by train step; at 0 that of the untrained network.
+      The score by train step, one seed's; at 0 that of the untrained network.
     """
     final = json.loads((workdir / "scores.json").read_text())["scores"]
-    found = {0: final["random network"][score]}
+    found: dict[float | str, list[float]] = {0: [final["random network"][score]]}
     for line in (workdir / "metrics.jsonl").read_text().splitlines():
         values = json.loads(line)
         if f"eval/{score}" in values:
-            found[values["step"]] = values[f"eval/{score}"]
+            found[values["step"]] = [values[f"eval/{score}"]]
     return found
-
-
-def plot(curves: dict[str, dict[int, float]], path: pathlib.Path) -> None:
-    """Draws the scores over train steps."""
-    matplotlib.use("agg")
-    from matplotlib import pyplot  # After the choice of a backend without a display.
-
-    figure, axes = pyplot.subplots(figsize=(5, 3.2), layout="constrained")
-    for name, scores in curves.items():
-        axes.plot(list(scores), [100 * score for score in scores.values()], "o-", label=name)
-    axes.set_xlabel("train step")
-    axes.set_ylabel("linear probe (%)")
-    axes.legend()
-    figure.savefig(path, dpi=110)
-    pyplot.close(figure)
-
-
-def table(curves: dict[str, dict[int, float]]) -> str:
-    """Lays the scores out as Markdown: a row a network, a column a train step, per cent."""
-    steps = list(next(iter(curves.values())))
-    lines = [
-        "| train step | " + " | ".join(map(str, steps)) + " |",
-        "|---|" + "---:|" * len(steps),
-    ]
-    for name, scores in curves.items():
-        cells = " | ".join(f"{100 * scores[step]:.1f}" for step in steps)
-        lines.append(f"| {name} | {cells} |")
-    return "\n".join(lines)
 
 
 def main() -> None:
@@ -87,10 +57,10 @@ def main() -> None:
             *changes,
         )
         curves[name] = curve(asked.out / name)
-    plot(curves, asked.out / "discriminator_probe.png")
+    plots.curves(curves, asked.out / "discriminator_probe.png", "train step", "linear probe")
     text = (
         f"ssgan/{asked.config}, one seed, {runs.circumstances()}: {SCORE} probe of the "
-        f"discriminator, per cent.\n\n{table(curves)}\n"
+        f"discriminator, per cent.\n\n{plots.table(curves, 'train step')}\n"
     )
     (asked.out / "discriminator_probe.md").write_text(text)
     print(text)

@@ -3,21 +3,29 @@
     python -m benchmarks.evidence --family joint --data_dir DIR [--methods simclr,byol] [--seeds 1]
         [--jobs 2]
     python -m benchmarks.evidence --family adversarial --data_dir DIR
+    python -m benchmarks.evidence --family pretext --data_dir DIR [--data_name NAME]
+    python -m benchmarks.evidence --family multi_task --data_dir DIR [--data_name NAME]
 
 Every run is the command line of its config, in a process of its own; a run that is already in the
 output directory is not repeated. All scores are those of the last step. An encoder stands beside
 the same network with random weights and the raw pixels; a generator beside one with random weights
 and held-out real images, all compared by the features of one encoder, which is trained first.
+
+Every pretext task has the same encoder, images, batch and steps. Beside its own score, with that of
+a guess, stand probes of the best layer of the trained and of the random network: for each, the one
+whose linear probe is best on images of train that this probe did not learn from. `multi_task`
+compares the tasks over one encoder with each task alone, for as many steps in all.
 """
 
 from __future__ import annotations
 
 import functools
 import statistics
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any
 
-from benchmarks import runs
+from benchmarks import plots, pretext_runs, runs
+from ssljax.config import file as config_file
 
 FAMILIES = {
     "joint": (
@@ -26,13 +34,11 @@ FAMILIES = {
     ),
     "adversarial": ("dcgan", "wgan", "wgan_gp", "sngan", "ebgan", "cgan", "sgan", "ssgan"),
 }  # fmt: skip
+PRETEXT = ("pretext", "multi_task")
+"""Families whose methods depend on the registries, or on a config."""
+PROBES = {"kNN": "knn20", "linear": "linear", "10 labels a class": "labels_10"}
 EXTRACTOR = "simclr"
 """Method of the encoder by whose features generators are compared."""
-
-
-def _cell(values: list[float]) -> str:
-    spread = f" ± {100 * statistics.stdev(values):.1f}" if len(values) > 1 else ""
-    return f"{100 * statistics.mean(values):.1f}{spread}"
 
 
 def table(results: dict[str, list[dict]]) -> str:
@@ -46,7 +52,7 @@ def table(results: dict[str, list[dict]]) -> str:
     """
     first = next(iter(results.values()))[0]["scores"]
     columns = [name for name in first["trained network"] if not name.endswith("_std")]
-    pixels = [_cell([first["raw pixels"][column]]) for column in columns]
+    pixels = [plots.cell([first["raw pixels"][column]]) for column in columns]
     lines = [
         "| method | " + " | ".join(columns) + " | kNN gain | seeds | minutes |",
         "|---|" + "---:|" * (len(columns) + 3),
@@ -55,15 +61,15 @@ def table(results: dict[str, list[dict]]) -> str:
     for method, trials in results.items():
         cells = []
         for column in columns:
-            trained = _cell([run["scores"]["trained network"][column] for run in trials])
-            chance = _cell([run["scores"]["random network"][column] for run in trials])
+            trained = plots.cell([run["scores"]["trained network"][column] for run in trials])
+            chance = plots.cell([run["scores"]["random network"][column] for run in trials])
             cells.append(f"**{trained}** / {chance}")
         gain = [
             run["scores"]["trained network"]["knn20"] - run["scores"]["random network"]["knn20"]
             for run in trials
         ]
         minutes = statistics.mean(run["seconds"] for run in trials) / 60
-        cells += [f"+{_cell(gain)}", str(len(trials)), f"{minutes:.1f}"]
+        cells += [f"+{plots.cell(gain)}", str(len(trials)), f"{minutes:.1f}"]
         lines.append(f"| {method} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
@@ -106,22 +112,85 @@ def generator_table(results: dict[str, list[dict]]) -> str:
     return "\n".join([*lines, "", f"Scores: `{names[0]}`, `{names[1]}`."])
 
 
+def pretext_table(results: dict[str, list[dict]]) -> str:
+    """Lays the results of pretext tasks out as Markdown.
+
+    Args:
+      results: By method, the contents of `scores.json` of each seed, with "seconds", of several
+        stages and with "linear_holdout" of each.
+
+    Returns:
+      A row a method, in per cent: its own scores (a "psnr" in dB), trained and of a guess; the
+      best stages of the trained and of the random network; and each probe there.
+    """
+    pixels = next(iter(results.values()))[0]["scores"]["raw pixels"]
+    any_stage = pretext_runs.best_stage(pixels)  # Pixels have one stage, under every name.
+    beside = [plots.cell([pixels[f"{any_stage}/{name}"]]) for name in PROBES.values()]
+    lines = [
+        "| method | own score (a guess) | stage | " + " | ".join(PROBES) + " | seeds | minutes |",
+        "|---|---|---|" + "---:|" * (len(PROBES) + 2),
+        "| raw pixels | | | " + " | ".join(beside) + " | | |",
+    ]
+    for method, trials in results.items():
+        stages, cells = [], {name: [] for name in PROBES}
+        for network in ("trained network", "random network"):
+            found = [run["scores"][network] for run in trials]
+            best = [pretext_runs.best_stage(scores) for scores in found]
+            stages.append(", ".join(dict.fromkeys(best)))
+            for name, probe in PROBES.items():
+                values = [scores[f"{s}/{probe}"] for s, scores in zip(best, found, strict=True)]
+                cells[name].append(plots.cell(values))
+        both = [f"**{trained}** / {random}" for trained, random in cells.values()]
+        minutes = statistics.mean(run["seconds"] for run in trials) / 60
+        row = [method, _own_scores(trials), " / ".join(stages), *both]
+        lines.append(f"| {' | '.join(row)} | {len(trials)} | {minutes:.1f} |")
+    return "\n".join(lines)
+
+
+def _own_scores(trials: list[dict]) -> str:
+    """Each score of a task, or the accuracy of a classifier."""
+    guesses = trials[0]["scores"].get("chance") or {"classifier": None}
+    told = []
+    for name, guess in guesses.items():
+        share = 0.01 if name.endswith("psnr") else 1.0  # A level in dB is no share.
+        values = [share * run["scores"]["trained network"][name] for run in trials]
+        beside = "" if guess is None else f" ({100 * share * guess:.1f})"
+        told.append(f"{name} {plots.cell(values)}{beside}")
+    return "<br>".join(told)
+
+
+def methods_of(family: str, config: str) -> tuple[str, ...]:
+    """The methods of a family, by the config of each."""
+    if family == "pretext":
+        return (*pretext_runs.solvers(), pretext_runs.SUPERVISED)
+    if family == "multi_task":
+        return ("multi_task", *config_file.load(f"multi_task/{config}").method.tasks)
+    return FAMILIES[family]
+
+
 def main() -> None:
     """Runs what is missing and writes the table."""
-    parser = runs.parser(__doc__, "runs/evidence")
-    parser.add_argument("--family", choices=list(FAMILIES), required=True, help="which methods")
+    parser = pretext_runs.parser(__doc__, "runs/evidence")
+    parser.set_defaults(config="")
+    parser.add_argument(
+        "--family", choices=[*FAMILIES, *PRETEXT], required=True, help="which methods"
+    )
     parser.add_argument("--methods", default="", help="only these of the family, with commas")
     parser.add_argument("--seeds", type=int, default=3, help="runs of each method, from seed 0")
     parser.add_argument("--jobs", type=int, default=1, help="runs at a time, with a share of cores")
     asked = parser.parse_args()
+    asked.config = asked.config or ("cifar10:cpu" if asked.family in PRETEXT else "fashion_mnist")
+    asked.runs = asked.out
     changes: list[str] = []
 
     def run(method: str, seed: int, cores: Collection[int] | None = None) -> dict[str, Any]:
+        if asked.family in PRETEXT:
+            return pretext_runs.train(asked, method, seed, cores)
         return runs.run(
             f"{method}/{asked.config}",
             asked.out / asked.config / f"{method}_{seed}",
             f"--config.seed={seed}",
-            f"--config.data.dir={asked.data_dir}",
+            *pretext_runs.data_changes(asked),
             *changes,
             cores=cores,
         )
@@ -133,15 +202,19 @@ def main() -> None:
             "--config.evals.final=('fid', 'kid', 'pictures')",
             "--config.evals.baselines=True",
         ]
-    methods = asked.methods.split(",") if asked.methods else FAMILIES[asked.family]
+    methods: Sequence[str] = methods_of(asked.family, asked.config)
+    methods = asked.methods.split(",") if asked.methods else methods
     trials = [(method, seed) for method in methods for seed in range(asked.seeds)]
     made = runs.side_by_side([functools.partial(run, *trial) for trial in trials], asked.jobs)
     results: dict[str, list[dict]] = {method: [] for method in methods}
     for (method, _), result in zip(trials, made, strict=True):
         results[method].append(result)
-    text = f"{asked.config}, {runs.circumstances(asked.jobs)}; at the last step.\n\n"
+    data = pretext_runs.data_of(asked)
+    text = f"{data}, {runs.circumstances(asked.jobs)}; at the last step.\n\n"
     if asked.family == "adversarial":
         text += generator_table(results) + "\n"
+    elif asked.family in PRETEXT:
+        text += "Trained / random network, per cent.\n\n" + pretext_table(results) + "\n"
     else:
         text += "Trained / random network, per cent.\n\n" + table(results) + "\n"
     (asked.out / f"{asked.family}.md").write_text(text)

@@ -57,7 +57,46 @@ def run(
       subprocess.CalledProcessError: If the run fails.
       ValueError: If the workdir holds a run of other arguments, another commit or other cores.
     """
-    result = workdir / "evidence.json"
+    command = ["--workdir", str(workdir), "--config", config, *changes]
+    return _made(workdir / "evidence.json", config, changes, command, "scores.json", cores)
+
+
+def evaluate(
+    config: str,
+    workdir: pathlib.Path,
+    name: str,
+    *changes: str,
+    cores: Collection[int] | None = None,
+) -> dict[str, Any]:
+    """Scores the checkpoint of a run anew, unless that very evaluation has been made already.
+
+    Args:
+      config: That of the run.
+      workdir: Where the run is.
+      name: Of the evaluation; its result is kept in the workdir.
+      *changes: Further arguments of the command line.
+      cores: The cores that it may use; all by default.
+
+    Returns:
+      What is in the new file of scores, and "seconds".
+
+    Raises:
+      subprocess.CalledProcessError: If it fails.
+      ValueError: If the workdir holds one of that name of other arguments, commit or cores.
+    """
+    command = ["--mode=evaluate", "--workdir", str(workdir), "--config", config, *changes]
+    return _made(workdir / f"{name}.json", config, changes, command, "scores-*.json", cores)
+
+
+def _made(
+    result: pathlib.Path,
+    config: str,
+    changes: Sequence[str],
+    arguments: Sequence[str],
+    written: str,
+    cores: Collection[int] | None,
+) -> dict[str, Any]:
+    """Runs the command line once, and keeps the scores that it writes with what they are of."""
     made = {
         "arguments": [config, *changes],
         "commit": commit(),
@@ -68,21 +107,20 @@ def run(
         differing = [key for key in made if scores.get(key) != made[key]]
         if differing:
             raise ValueError(
-                f"{workdir} holds a run that differs in {' and '.join(differing)}: delete it, or "
-                "give another --out."
+                f"{result.parent} holds a run that differs in {' and '.join(differing)}: delete "
+                "it, or give another --out."
             )
-    else:
-        start = time.perf_counter()
-        command = [sys.executable, "-m", "ssljax.main", "--workdir", str(workdir)]
-        command += ["--config", config, *changes]
-        with subprocess.Popen(command, cwd=ROOT) as process:
-            if cores is not None:
-                os.sched_setaffinity(process.pid, cores)
-        if process.returncode:
-            raise subprocess.CalledProcessError(process.returncode, process.args)
-        scores = json.loads((workdir / "scores.json").read_text())
-        scores |= made | {"seconds": time.perf_counter() - start}
-        result.write_text(json.dumps(scores, indent=2) + "\n")
+        return scores
+    start = time.perf_counter()
+    command = [sys.executable, "-m", "ssljax.main", *arguments]
+    with subprocess.Popen(command, cwd=ROOT) as process:
+        if cores is not None:
+            os.sched_setaffinity(process.pid, cores)
+    if process.returncode:
+        raise subprocess.CalledProcessError(process.returncode, process.args)
+    newest = max(result.parent.glob(written), key=lambda path: path.stat().st_mtime)
+    scores = json.loads(newest.read_text()) | made | {"seconds": time.perf_counter() - start}
+    result.write_text(json.dumps(scores, indent=2) + "\n")
     return scores
 
 

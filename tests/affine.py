@@ -1,6 +1,7 @@
 """A method that generates, small enough to work out by hand: a mean and a spread for each class."""
 
 import contextlib
+from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -9,7 +10,7 @@ import pytest
 import runs
 from ml_collections import ConfigDict
 
-from ssljax import methods
+from ssljax import methods, models
 from ssljax.methods.contract import Aux, Feed, Method, Player
 
 CONFIG = """
@@ -26,6 +27,7 @@ def get_config():
 class Affine(Method):
     """G(noise, class) = mean[class] + spread[class] * noise, learnt from labelled images."""
 
+    roles: ClassVar = {"encoder": models.ENCODER}  # Unread; the command line sets its widths.
     evaluated = "pixels"
 
     def __init__(self, config, task):

@@ -27,8 +27,8 @@ def _check_colours(tiles: Float[Array, "rows height width channels"]) -> None:
 
 
 def drop_colors(
-    keys: Key[Array, " rows"], tiles: Float[Array, "rows height width 3"]
-) -> Float[Array, "rows height width 3"]:
+    keys: Key[Array, " rows"], tiles: Float[Array, "rows height width channels"]
+) -> Float[Array, "rows height width channels"]:
     """Keeps one random channel of each tile, and puts noise in the places of the others.
 
     The kept channel loses its mean. The noise is uniform over one level of 256, far weaker than
@@ -56,8 +56,8 @@ def drop_colors(
 
 
 def project_colors(
-    tiles: Float[Array, "rows height width 3"],
-) -> Float[Array, "rows height width 3"]:
+    tiles: Float[Array, "rows height width channels"],
+) -> Float[Array, "rows height width channels"]:
     """Takes the difference between green and magenta out of each pixel.
 
     Args:

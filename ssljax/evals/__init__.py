@@ -8,6 +8,7 @@ from ml_collections import ConfigDict
 from ssljax.evals import generation
 from ssljax.evals.classifier import Classifier
 from ssljax.evals.contract import Evaluation, Run, Scores
+from ssljax.evals.encoder_pictures import EncoderPictures
 from ssljax.evals.extract import Extracted, extract, pool, raw_pixels, stream
 from ssljax.evals.few_label import FewLabel
 from ssljax.evals.generation import Coverage, Fid, InceptionScore, Kid, PrecisionRecall
@@ -29,6 +30,7 @@ REGISTRY: dict[str, type[Evaluation]] = {
     "precision_recall": PrecisionRecall,
     "coverage": Coverage,
     "pictures": Pictures,
+    "encoder_pictures": EncoderPictures,
     "pretext": Pretext,
 }
 

@@ -12,13 +12,12 @@ from ml_collections import ConfigDict
 
 from ssljax import data, mesh, metrics, report
 from ssljax.errors import UserError
-from ssljax.evals import generation, sampling
+from ssljax.evals import gallery, generation, sampling
 from ssljax.evals.contract import GENERATOR, Evaluation, Run, Scores, leave_out
 from ssljax.evals.extract import Extracted, extract, stream
 from ssljax.methods.contract import TrainState
 from ssljax.methods.protocols import Generator
 
-Images = UInt8[np.ndarray, "count height width channels"]
 _SIDE = 8
 """A picture shows 8x8 samples, 8 interpolations of 8 images, the neighbours of 8 samples."""
 
@@ -57,7 +56,7 @@ class Pictures(Evaluation):
         found = np.concatenate([first[:, None], nearest], axis=1)
         half = samples[: _SIDE * _SIDE // 2]
         drawn = np.random.default_rng(run.experiment.config.seed).permutation(places)
-        reals = _real(run, drawn[: len(half)])
+        reals = gallery.read(run, run.experiment.source, drawn[: len(half)])
         return Scores(
             pictures={
                 "samples": report.grid(samples, _SIDE),
@@ -103,17 +102,11 @@ def _shower(run: Run, method: Generator) -> Callable[[TrainState], tuple[Array, 
 
 
 def _training(run: Run) -> data.Scan:
-    """Training images, among which neighbours are sought."""
-    source, most = run.experiment.source, run.config.pictures.neighbors
-    order = np.arange(len(source))
-    if len(source) > most:
-        rng = np.random.default_rng(run.experiment.config.seed)
-        order = np.sort(rng.choice(len(source), most, replace=False))
-    return run.experiment.scan(source, run.config.batch_size, order)
+    return gallery.training(run, run.config.pictures.neighbors)
 
 
 def _training_features(run: Run) -> Extracted:
-    extractor, training = run.once(generation.open_extractor), run.once(_training)
+    extractor, training = run.once(generation.open_extractor), _training(run)
     return extract(
         lambda images: {"features": extractor.features(images)},
         training,
@@ -123,13 +116,13 @@ def _training_features(run: Run) -> Extracted:
 
 
 def _nearest(
-    run: Run, images: Images
+    run: Run, images: gallery.Images
 ) -> tuple[UInt8[np.ndarray, "images near height width channels"], Int[np.ndarray, "training"]]:
     """The training images that each image is nearest to; and the places of all of them."""
     places: list[np.ndarray] = []
 
     def pixels() -> Iterator[np.ndarray]:
-        for part in stream(_every_pixel, run.once(_training), mesh=run.mesh):
+        for part in stream(_every_pixel, _training(run), mesh=run.mesh):
             places.append(part.places)
             yield part.outputs["features"]
 
@@ -145,16 +138,10 @@ def _nearest(
         queries, parts = images.reshape(len(images), -1), pixels()
     rows = metrics.nearest_rows(queries, parts, _SIDE - 1)
     every = np.concatenate(places)
-    found = _real(run, every[rows.ravel()])
+    found = gallery.read(run, run.experiment.source, every[rows.ravel()])
     return found.reshape(*rows.shape, *images.shape[1:]), every
 
 
 @jax.jit
 def _every_pixel(images: Array) -> dict[str, Array]:
     return {"features": images.reshape(images.shape[0], -1)}
-
-
-def _real(run: Run, places: Int[np.ndarray, "images"]) -> Images:
-    """Reads some training images."""
-    order, back = np.unique(places, return_inverse=True)
-    return run.experiment.load(data.Subset(run.experiment.source, order))["image"][back]

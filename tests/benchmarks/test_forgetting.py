@@ -77,8 +77,4 @@ def test_probes_are_read_by_train_step(tmp_path):
         '{"step": 20, "eval/linear": 0.75}\n'
     )
     curve = discriminator_probe.curve(tmp_path)
-    assert curve == {0: 0.25, 10: 0.5, 20: 0.75}
-    assert "| GAN | 25.0 | 50.0 | 75.0 |" in discriminator_probe.table({"GAN": curve})
-    path = tmp_path / "plot.png"
-    discriminator_probe.plot({"GAN": curve}, path)
-    assert path.read_bytes().startswith(b"\x89PNG")
+    assert curve == {0: [0.25], 10: [0.5], 20: [0.75]}

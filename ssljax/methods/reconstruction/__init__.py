@@ -6,12 +6,14 @@ from ssljax.methods.reconstruction.colorization import Colorization
 from ssljax.methods.reconstruction.context_encoder import ContextEncoder
 from ssljax.methods.reconstruction.mae import MAE
 from ssljax.methods.reconstruction.split_brain import SplitBrain
+from ssljax.methods.reconstruction.super_resolution import SuperResolution
 
 REGISTRY: dict[str, type[Method]] = {
-    "colorization": Colorization,
     "autoencoder": Autoencoder,
+    "colorization": Colorization,
     "context_encoder": ContextEncoder,
     "denoising_autoencoder": DenoisingAutoencoder,
     "mae": MAE,
     "split_brain": SplitBrain,
+    "super_resolution": SuperResolution,
 }

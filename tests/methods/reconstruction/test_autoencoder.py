@@ -116,5 +116,5 @@ def test_impossible_keys_are_told(changes, told):
 def test_without_statistics_no_score_could_be_made():
     config = AutoencoderTask.default_config()
     config.view.update(mean=None, std=None)
-    with pytest.raises(ValueError, match="method.view.std are needed"):
+    with pytest.raises(ValueError, match=r"method\.view\.std are needed"):
         AutoencoderTask(config, TASK, "float32")

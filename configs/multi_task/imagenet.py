@@ -1,0 +1,26 @@
+"""Several pretext tasks over one ResNet-101 on ImageNet."""
+
+from ml_collections import ConfigDict
+
+from ssljax.config.base import base_config
+from ssljax.recipes import imagenet
+
+
+def get_config() -> ConfigDict:
+    """Relative patches, colorization and exemplars, with harmonised inputs.
+
+        python -m ssljax.main --config multi_task/imagenet --workdir DIR
+
+    The tasks, the ResNet-101, RMSProp and grey inputs with noise are the paper's. Its network ends
+    with the third stage, ours is whole, and the third is probed; its fourth task, motion
+    segmentation, is left out; each task has workers of its own there, and a third of every batch
+    here. Learning rate, batch, length and noise are ours. This config has not been run to its end.
+    """
+    config = base_config("multi_task")
+    imagenet.pretraining(config, batch_size=384, epochs=100.0, eval_every=33360, save_every=3336)
+    config.data.crop = "device"  # Each task cuts its own parts.
+    config.method.update(harmonize=True, noise=0.01)
+    config.model.encoder.update(name="resnet101", stem="imagenet", dtype="bfloat16")
+    config.optimizer.update(name="rmsprop", learning_rate=1e-3, weight_decay=0.0)
+    config.evals.stages = ("stage3",)
+    return config

@@ -1,0 +1,425 @@
+"""Several pretext tasks over one encoder.
+
+Doersch and Zisserman, Multi-task Self-Supervised Visual Learning (arXiv:1708.07860), 2017.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PRNGKeyArray, UInt8
+from ml_collections import ConfigDict
+
+from ssljax import augment, metrics, models
+from ssljax.augment import presets
+from ssljax.methods import passes
+from ssljax.methods.contract import Aux, Batch, Feed, Method, Task, TrainState, Turn
+from ssljax.methods.pretext.context_prediction import ContextPredictionTask
+from ssljax.methods.pretext.counting import CountingTask
+from ssljax.methods.pretext.cpc import CPCTask
+from ssljax.methods.pretext.jigsaw import JigsawTask
+from ssljax.methods.pretext.relative_transformation import RelativeTransformationTask
+from ssljax.methods.pretext.rotation import RotationTask
+from ssljax.methods.pretext_method import example_inputs
+from ssljax.methods.pretext_task import Encode, Outputs, PretextTask, Question
+from ssljax.methods.reconstruction.autoencoder import AutoencoderTask, DenoisingAutoencoderTask
+from ssljax.methods.reconstruction.colorization import ColorizationTask
+from ssljax.methods.reconstruction.context_encoder import ContextEncoderTask
+
+PyTree = Any
+
+TASKS: dict[str, type[PretextTask]] = {
+    "autoencoder": AutoencoderTask,
+    "colorization": ColorizationTask,
+    "context_encoder": ContextEncoderTask,
+    "context_prediction": ContextPredictionTask,
+    "counting": CountingTask,
+    "cpc": CPCTask,
+    "denoising_autoencoder": DenoisingAutoencoderTask,
+    "jigsaw": JigsawTask,
+    "relative_transformation": RelativeTransformationTask,
+    "rotation": RotationTask,
+}
+"""The tasks that may share an encoder. Each has its keys under `config.method.<name>`."""
+APART = frozenset({"split_brain"})
+"""Tasks whose encoder has a form of its own."""
+
+_WHOLE = "whole"
+_KEPT = 0.99
+"""Share of the old value in each update of a loss's running mean."""
+
+
+class MultiTask(Method):
+    """One player, "online": an encoder that all tasks share, and a head for each task.
+
+    Every task gets a part of each batch, and the batch norms have statistics for each: its inputs
+    alone, such as tiles or grey images, make the means that they are normalised by. Scales and
+    offsets are shared like all of the encoder's parameters.
+
+    The losses are of unlike scale. Each is divided by its running mean, so that all tasks count
+    alike at any time, and then weighed by `weights`; `balance=False` sums them as they are.
+
+    Evaluations see whole images, which are the input of no task. The batch norms have statistics of
+    them too, from a pass over each batch that teaches nothing: normalised by another input's
+    statistics, no channel would have the mean and the variance that the next layer has learnt with.
+
+    It is the `protocols.PretextSolver` of all its tasks, and each answers by its own statistics.
+    """
+
+    roles: ClassVar = {"encoder": models.ENCODER}
+
+    @staticmethod
+    def default_config() -> ConfigDict:
+        """The paper's tasks but for motion segmentation, and the keys of all tasks."""
+        view = augment.ViewPolicy(224, mean=presets.IMAGENET_MEAN, std=presets.IMAGENET_STD)
+        own = dict(
+            tasks=("context_prediction", "colorization", "exemplar"),
+            weights=(),  # Of the tasks' losses; empty: 1 each.
+            shares=(),  # How many parts of each batch a task gets; empty: 1 each.
+            balance=True,  # Whether each loss is divided by its running mean.
+            harmonize=False,  # Whether all that the encoder sees is grey, on every channel.
+            noise=0.0,  # Added to each channel of what is made grey: its standard deviation.
+            view=ConfigDict(dataclasses.asdict(view)),  # Of whole images.
+        )
+        return ConfigDict(own | {name: kind.default_config() for name, kind in TASKS.items()})
+
+    @classmethod
+    def feeds(cls, config: ConfigDict) -> Mapping[str, Feed]:
+        """Images, and what else the tasks read of a record."""
+        kinds = [TASKS[name] for name in config.method.tasks if name in TASKS]
+        fields = itertools.chain(Feed().fields, *(kind.fields for kind in kinds))
+        return {"images": Feed(tuple(dict.fromkeys(fields)))}
+
+    def __init__(self, config: ConfigDict, task: Task) -> None:
+        method, names = config.method, config.method.tasks
+        _check_tasks(names)
+        self.weights = _for_each("weights", method.weights, names)
+        self.shares = _for_each("shares", method.shares, names)
+        if task.batch_size % sum(self.shares.values()):
+            raise ValueError(
+                f"A batch of {task.batch_size} images cannot be split into the "
+                f"{sum(self.shares.values())} parts of method.shares: change batch_size."
+            )
+        self.balance = method.balance
+        self.image_shape = task.image_shape
+        self.view = augment.view_from_config(method.view)
+        dtype = config.model.encoder.dtype
+        self.pretext = {name: TASKS[name](method[name], task, dtype) for name in names}
+        self.encoder_options = _common_options(self.pretext)
+        self.harmony = Harmony(task.image_shape[-1], method.harmonize, method.noise)
+        encoder = self.build_encoder(config.model.encoder)
+        wholes = {_WHOLE: TrunkWithTask(encoder, _Encoded(), self.harmony)}
+        self.networks = wholes | {
+            name: TrunkWithTask(pretext.wrap(encoder), pretext.head, self.harmony)
+            for name, pretext in self.pretext.items()
+        }
+        self.players = (passes.online_player(self.loss, config, task),)
+
+    def build_encoder(self, config: ConfigDict) -> nn.Module:
+        """Makes an encoder as the tasks need it, by `config.model.encoder`."""
+        return models.encoder_from_config(config, **self.encoder_options)
+
+    def init(self, key: PRNGKeyArray) -> tuple[dict[str, PyTree], dict[str, PyTree], PyTree]:
+        """Makes the encoder, the heads, and the statistics of each task and of whole images.
+
+        Raises:
+          ValueError: If a task does not fit the encoder.
+        """
+        params: dict[str, PyTree] = {}
+        collections: dict[str, dict[str, PyTree]] = {}
+        for number, (name, network) in enumerate(self.networks.items()):
+            made = dict(network.init(jax.random.fold_in(key, number), self._example(name), False))
+            own = made.pop("params")
+            encoder = params.setdefault("encoder", own["encoder"])
+            if jax.tree.map(jnp.shape, encoder) != jax.tree.map(jnp.shape, own["encoder"]):
+                raise ValueError(
+                    f"The task {name} needs an encoder of its own form: take it out of "
+                    "method.tasks."
+                )
+            if "head" in own:
+                params[name] = own["head"]
+            for collection, values in made.items():
+                collections.setdefault(collection, {})[name] = values
+        zeros = {name: jnp.zeros(()) for name in self.pretext}
+        return {"online": params}, {"online": collections}, {"loss_means": zeros}
+
+    def _example(self, name: str) -> PyTree:
+        if name in self.pretext:
+            return example_inputs(self.pretext[name], self.image_shape)
+        return jnp.zeros((1, self.view.size, self.view.size, self.image_shape[-1]))
+
+    def views(self, key: PRNGKeyArray, batch: Batch) -> dict[str, Question]:
+        """Each task's questions about its part of the batch, and the whole images of all parts."""
+        images = batch["images"]
+        count, start = sum(self.shares.values()), 0
+        views = {_WHOLE: Question(augment.center_view(self.view, images["image"]))}
+        for number, (name, pretext) in enumerate(self.pretext.items()):
+            part = slice(start, start + self.shares[name])
+            own = {field: pick(x, count, part) for field, x in images.items()}
+            views[name] = pretext.ask(jax.random.fold_in(key, number), own)
+            start = part.stop
+        return views
+
+    def loss(self, params: PyTree, turn: Turn) -> tuple[Array, Aux]:
+        """The weighted sum of the tasks' losses, each in units of its running mean."""
+        total = jnp.zeros(())
+        logged: dict[str, Array] = {}
+        collections: dict[str, dict[str, PyTree]] = {}
+        means: dict[str, Array] = {}
+        features = None
+        for number, (name, network) in enumerate(self.networks.items()):
+            own, variables = _part(name, params, turn.state.variables["online"])
+            if name == _WHOLE:
+                own = jax.lax.stop_gradient(own)
+            key = jax.random.fold_in(turn.key, number)
+            question = turn.views[name]
+            outputs, changed = passes.forward(network, own, variables, question.inputs, key)
+            for collection, values in changed.items():
+                collections.setdefault(collection, {})[name] = values
+            if name == _WHOLE:
+                features = outputs["features"]
+                continue
+            pretext = self.pretext[name]
+            loss, found = pretext.loss(outputs, question.targets)
+            found = {"loss": loss} | found | pretext.scores(outputs, question.targets)
+            logged |= _by_task({name: {key: jnp.mean(value) for key, value in found.items()}})
+            means[name] = _running_mean(turn.state.memory["loss_means"][name], loss)
+            total += self.weights[name] * (loss / means[name] if self.balance else loss)
+        assert features is not None
+        return total, Aux(
+            variables=collections,
+            metrics=logged | metrics.collapse_metrics(features),
+            carry={"features": features},
+            memory={"loss_means": means},
+        )
+
+    def features(self, state: TrainState, images: Array) -> dict[str, Array]:
+        """Every output of the encoder on the whole images, by the statistics of whole images."""
+        encoder = self.networks[_WHOLE].encoder
+        params, variables = self.trained_weights(state)
+        weights = {"params": params["encoder"]} | {
+            name: part["encoder"] for name, part in variables.items()
+        }
+        return self.encode_whole(lambda x: encoder.apply(weights, x, False), images)
+
+    def encode_whole(self, encode: Encode, images: Array) -> Outputs:
+        """Encodes whole images, made grey where all that the encoder sees is."""
+        return encode(self.harmony(augment.center_view(self.view, images)))
+
+    def trained_weights(self, state: TrainState) -> tuple[PyTree, dict[str, PyTree]]:
+        """The encoder, with the statistics of whole images."""
+        params, variables = _part(_WHOLE, state.params["online"], state.variables["online"])
+        return params, variables
+
+    def chance(self) -> Mapping[str, float]:
+        """The scores of all tasks, named as "rotation/rotation_accuracy", for a guess."""
+        return _by_task({name: pretext.chance for name, pretext in self.pretext.items()})
+
+    def guess(
+        self, images: Mapping[str, Array], key: PRNGKeyArray
+    ) -> dict[str, Float[Array, " batch"]]:
+        """Asks each task's question about every image, and marks a guess."""
+        marks = {}
+        for name, question in self._questions(images, key).items():
+            pretext, rows = self.pretext[name], images["image"].shape[0]
+            known = not any(map(math.isnan, pretext.chance.values()))
+            marks[name] = (
+                {score: jnp.full((rows,), x, jnp.float32) for score, x in pretext.chance.items()}
+                if known
+                else pretext.guess(question)
+            )
+        return _by_task(marks)
+
+    def solve(
+        self, state: TrainState, images: Mapping[str, Array], key: PRNGKeyArray
+    ) -> dict[str, Float[Array, " batch"]]:
+        """Asks each task's question about every image, and marks the answers."""
+        return _by_task(
+            {
+                name: self.pretext[name].scores(outputs, question.targets)
+                for name, (question, outputs) in self._answers(state, images, key).items()
+            }
+        )
+
+    def show(
+        self, state: TrainState, images: Mapping[str, Array], key: PRNGKeyArray
+    ) -> UInt8[Array, "batch columns height width channels"]:
+        """Shows the pictures of all tasks beside one another, brought to the size of the images."""
+        shown = []
+        for name, (question, outputs) in self._answers(state, images, key).items():
+            picture = self.pretext[name].picture(outputs, question)
+            shape = (*picture.shape[:2], *self.image_shape[:2], picture.shape[-1])
+            shown.append(jax.image.resize(picture, shape, "nearest"))
+        channels = max(picture.shape[-1] for picture in shown)
+        joined = jnp.concatenate(
+            [jnp.broadcast_to(x, (*x.shape[:-1], channels)) for x in shown], axis=1
+        )
+        return jnp.round(255 * jnp.clip(joined, 0.0, 1.0)).astype(jnp.uint8)
+
+    def _questions(self, images: Mapping[str, Array], key: PRNGKeyArray) -> dict[str, Question]:
+        return {
+            name: pretext.ask(jax.random.fold_in(key, number), images)
+            for number, (name, pretext) in enumerate(self.pretext.items())
+        }
+
+    def _answers(
+        self, state: TrainState, images: Mapping[str, Array], key: PRNGKeyArray
+    ) -> dict[str, tuple[Question, Outputs]]:
+        answers = {}
+        for name, question in self._questions(images, key).items():
+            params, variables = _part(name, state.params["online"], state.variables["online"])
+            outputs: Any = self.networks[name].apply(
+                {"params": params, **variables}, question.inputs, False
+            )
+            answers[name] = question, outputs
+        return answers
+
+
+@dataclasses.dataclass(frozen=True)
+class Harmony:
+    """What makes the inputs of unlike tasks alike, before they reach the encoder.
+
+    Attributes:
+      channels: That the encoder takes. An image of one channel has it on all of them.
+      grey: Whether an image of several is made grey, the mean of its channels, as well.
+      noise: Standard deviation of what is added to each channel of a grey image, if there is a key:
+        otherwise all channels are the same.
+
+    Reference:
+      Doersch and Zisserman, 2017, section 3: harmonised inputs.
+    """
+
+    channels: int
+    grey: bool = False
+    noise: float = 0.0
+
+    def __call__(
+        self, images: Float[Array, "batch height width _"], key: PRNGKeyArray | None = None
+    ) -> Float[Array, "batch height width {self.channels}"]:
+        """Makes the encoder's input of a task's, with one key for all images or without noise."""
+        if images.shape[-1] == self.channels and not self.grey:
+            return images
+        if images.shape[-1] != 1:
+            images = jnp.mean(images, axis=-1, keepdims=True)
+        images = jnp.repeat(images, self.channels, axis=-1)
+        if key is None or not self.noise:
+            return images
+        keys = augment.example_keys(key, images.shape[0])
+        draw = jax.vmap(lambda key: jax.random.normal(key, images.shape[1:], images.dtype))
+        return images + self.noise * draw(keys)
+
+
+class TrunkWithTask(nn.Module):
+    """The encoder that tasks share, with the head of one of them.
+
+    Attributes:
+      encoder: The same for all.
+      head: See `PretextTask`.
+      harmony: What the encoder is given of the task's inputs.
+    """
+
+    encoder: nn.Module
+    head: nn.Module
+    harmony: Harmony
+
+    def __call__(self, inputs: PyTree, train: bool) -> Outputs:
+        """Answers questions, as `EncoderWithTask` does."""
+        noisy = train and self.has_rng("dropout")
+
+        def encode(images: Array) -> Outputs:
+            key = self.make_rng("dropout") if noisy else None
+            encoded: Outputs = self.encoder(self.harmony(images, key), train)
+            return encoded
+
+        outputs: Outputs = self.head(encode, inputs, train)
+        return outputs
+
+
+class _Encoded(nn.Module):
+    """The head of no task."""
+
+    def __call__(self, encode: Encode, inputs: Array, train: bool) -> Outputs:
+        return encode(inputs)
+
+
+def pick(x: Array, count: int, part: slice) -> Array:
+    """Picks some rows of every `count`: with many devices, each picks of its own rows.
+
+    Args:
+      x: Rows.
+      count: Divides their number.
+      part: Which of every `count` rows.
+
+    Returns:
+      The rows, in their order.
+    """
+    picked = x.reshape(x.shape[0] // count, count, *x.shape[1:])[:, part]
+    return picked.reshape(-1, *x.shape[1:])
+
+
+def _part(
+    name: str, params: PyTree, variables: Mapping[str, PyTree]
+) -> tuple[dict[str, PyTree], dict[str, PyTree]]:
+    """What one of the networks is applied with: the encoder, its own head and its own statistics.
+
+    Returns:
+      Parameters, and the other collections.
+    """
+    own = {"encoder": params["encoder"]} | ({"head": params[name]} if name in params else {})
+    return own, {
+        collection: values[name] for collection, values in variables.items() if name in values
+    }
+
+
+def _by_task(found: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """Scores that bear the names of their tasks: two may have some of one name."""
+    return {f"{name}/{score}": x for name, part in found.items() for score, x in part.items()}
+
+
+def _running_mean(mean: Array, loss: Array) -> Array:
+    """The running mean of a loss's size; it begins with the first."""
+    size = jnp.maximum(jnp.abs(jax.lax.stop_gradient(loss)), 1e-8)
+    return jnp.where(mean == 0, size, _KEPT * mean + (1 - _KEPT) * size)
+
+
+def _check_tasks(names: Sequence[str]) -> None:
+    if not names or len(set(names)) < len(names):
+        raise ValueError(f"method.tasks is {tuple(names)}; it must name tasks, each once.")
+    for name in names:
+        if name not in TASKS:
+            raise ValueError(
+                f"method.tasks names {name!r}, which is no task that can share an encoder: choose "
+                f"of {', '.join(TASKS)}."
+            )
+
+
+def _for_each(key: str, values: Sequence[Any], names: Sequence[str]) -> dict[str, Any]:
+    """The values by task; 1 for each where there are none."""
+    if not values:
+        return dict.fromkeys(names, 1)
+    if len(values) != len(names) or min(values) <= 0:
+        raise ValueError(
+            f"method.{key} is {tuple(values)}; it must have a number above 0 for each of the "
+            f"{len(names)} tasks."
+        )
+    return dict(zip(names, values, strict=True))
+
+
+def _common_options(pretext: Mapping[str, PretextTask]) -> dict[str, Any]:
+    """What the encoder must have for all tasks."""
+    options: dict[str, Any] = {}
+    for name, task in pretext.items():
+        for option, value in task.encoder_options.items():
+            if options.setdefault(option, value) != value:
+                raise ValueError(
+                    f"The task {name} needs another {option} of the encoder than the tasks before "
+                    "it: take one of them out of method.tasks."
+                )
+    return options

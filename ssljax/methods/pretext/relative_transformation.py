@@ -1,0 +1,175 @@
+"""Autoencoding transformations (AET): how has an image been transformed?
+
+Zhang, Qi, Wang and Luo, AET vs. AED: Unsupervised Representation Learning by Auto-Encoding
+Transformations rather than Data, 2019.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jax.typing import DTypeLike
+from jaxtyping import Array, Float, PRNGKeyArray
+from ml_collections import ConfigDict
+
+from ssljax import augment, losses
+from ssljax.augment.parametric import Affine, Projective, Transformation
+from ssljax.methods.contract import Task
+from ssljax.methods.pretext_method import PretextMethod
+from ssljax.methods.pretext_task import Encode, Outputs, PretextTask, Question, encode_each
+
+TRANSFORMATIONS: dict[str, type[Affine] | type[Projective]] = {
+    "affine": Affine,
+    "projective": Projective,
+}
+_DRAWN = 8192
+"""Transformations by which the variance of the parameters is known."""
+
+
+class RelativeTransformationHead(nn.Module):
+    """A linear layer on the features of both images, side by side.
+
+    Attributes:
+      count: Parameters of a transformation.
+      bounded: Whether a tanh keeps them in [-1, 1].
+      dtype: Type of the arithmetic.
+    """
+
+    count: int
+    bounded: bool
+    dtype: DTypeLike
+
+    @nn.compact
+    def __call__(
+        self, encode: Encode, inputs: Float[Array, "batch 2 side side channels"], train: bool
+    ) -> Outputs:
+        """Tells the parameters.
+
+        Args:
+          encode: The encoder.
+          inputs: Each image as it was, and transformed.
+          train: Unread; there is nothing that differs.
+
+        Returns:
+          "parameters" (batch, count); "features" (batch, dim) of the images as they were.
+        """
+        features = encode_each(encode, inputs)["features"]
+        both = features.reshape(features.shape[0], -1)
+        parameters = nn.Dense(self.count, dtype=self.dtype, name="regressor")(both)
+        parameters = parameters.astype(jnp.float32)
+        if self.bounded:
+            parameters = jnp.tanh(parameters)
+        return {"parameters": parameters, "features": features[:, 0]}
+
+
+class RelativeTransformationTask(PretextTask):
+    """An image and its transform, from one crop and flip, go through one encoder.
+
+    Resampling leaves its traces in the transformed image, by which a network can tell the zoom
+    without comparing the two: where `blur` is set, both are blurred at random afterwards, each by
+    itself. Another trace is the outline of the image before what lies around it, of which `border`
+    "reflect" leaves none.
+
+    Both images share their batch statistics; the authors pass them one after the other.
+    """
+
+    def __init__(self, config: ConfigDict, task: Task, dtype: str) -> None:
+        if config.transformation not in TRANSFORMATIONS:
+            raise ValueError(
+                f"method.transformation must be one of {', '.join(TRANSFORMATIONS)}, got "
+                f"{config.transformation!r}."
+            )
+        if config.border not in ("constant", "reflect"):
+            raise ValueError(
+                f"method.border must be 'constant' or 'reflect', got {config.border!r}."
+            )
+        self.blur = tuple(config.blur)
+        augment.check_sigma_range(self.blur)
+        self.view = augment.view_from_config(config.view)
+        self.plain = dataclasses.replace(self.view, mean=None, std=None)
+        self.policies = [(self.plain, 1)]
+        self.border, self.fill = config.border, config.fill
+        kind = TRANSFORMATIONS[config.transformation]
+        ranges = config[config.transformation].to_dict()
+        self.transformation: Transformation = kind(self.view.size, **ranges)
+        count = self.transformation.count
+        self.head = RelativeTransformationHead(count, self.transformation.bounded, dtype)
+        self.chance = {"explained_variance": 0.0}
+        keys = augment.example_keys(jax.random.key(0), _DRAWN)
+        # A range without width has no variance to explain.
+        self.variance = jnp.maximum(jnp.var(self.transformation.sample(keys), axis=0), 1e-6)
+
+    @staticmethod
+    def default_config() -> ConfigDict:
+        """The authors' values for CIFAR-10."""
+        view = augment.ViewPolicy(
+            32,
+            crop_scale=None,
+            crop_padding=4,
+            mean=(0.4914, 0.4822, 0.4465),
+            std=(0.2023, 0.1994, 0.2010),
+        )
+        return ConfigDict(
+            dict(
+                transformation="projective",  # Or "affine".
+                affine=ConfigDict(dict(degrees=180.0, translate=0.2, scale=(0.7, 1.3), shear=30.0)),
+                projective=ConfigDict(
+                    dict(
+                        corner_shift=0.125,
+                        scale=(0.8, 1.2),
+                        quarter_turns=True,
+                        mean=(0.0, 0.0, 16.0, 0.0, 0.0, 16.0, 0.0, 0.0),
+                        std=(1.0, 1.0, 20.0, 1.0, 1.0, 20.0, 0.015, 0.015),
+                    )
+                ),
+                border="constant",  # Around the image: one grey, or "reflect".
+                fill=128 / 255,
+                blur=(),  # Range of a blur of both images, in pixels; empty: none.
+                view=ConfigDict(dataclasses.asdict(view)),
+            )
+        )
+
+    def ask(self, key: PRNGKeyArray, images: Mapping[str, Array]) -> Question:
+        """Transforms each image by parameters of its own."""
+        image = augment.make_view(self.plain, key, images)
+        keys = augment.example_keys(jax.random.fold_in(key, 1), image.shape[0])
+        parameters = self.transformation.sample(keys)
+        matrices = self.transformation.matrices(parameters)
+        warped = augment.warp(image, matrices, self.fill, self.border)
+        both = augment.equalize_sharpness(
+            augment.tile_keys(keys, 2), jnp.stack([image, warped], axis=1), self.blur
+        )
+        inputs = both.reshape(-1, *both.shape[2:])
+        if self.view.mean is not None and self.view.std is not None:
+            inputs = augment.normalize(inputs, self.view.mean, self.view.std)
+        inputs = inputs.reshape(both.shape)
+        return Question(inputs, parameters)
+
+    def loss(self, outputs: Outputs, targets: Any) -> tuple[Float[Array, ""], dict[str, Array]]:
+        """Mean squared error of the parameters."""
+        return losses.transformation_error(outputs["parameters"], targets), {}
+
+    def scores(self, outputs: Outputs, targets: Any) -> dict[str, Float[Array, " batch"]]:
+        """How much of the parameters' variance is explained, in the mean over them; at most 1."""
+        errors = jnp.square(outputs["parameters"] - targets) / self.variance[None]
+        return {"explained_variance": 1.0 - jnp.mean(errors, axis=1)}
+
+    def picture(
+        self, outputs: Outputs, question: Question
+    ) -> Float[Array, "batch columns height width channels"]:
+        """The image, its transform, and that transformed back by what is told."""
+        seen = self.to_pixels(question.inputs)
+        told = self.transformation.matrices(outputs["parameters"])
+        back = augment.warp(seen[:, 1], augment.invert(told), self.fill)
+        return jnp.concatenate([seen, back[:, None]], axis=1)
+
+
+class RelativeTransformation(PretextMethod):
+    """Autoencoding transformations."""
+
+    task_type = RelativeTransformationTask
