@@ -19,11 +19,11 @@ SMALL = dict(
 IMAGES = np.random.default_rng(0).integers(0, 256, (4, 36, 36, 3), dtype=np.uint8)
 
 
-def make(**changes):
+def make(channels=3, **changes):
     config = ContextPredictionTask.default_config()
     config.update(SMALL | changes)
     config.view.size = 36
-    return ContextPredictionTask(config, Task((36, 36, 3), 4, 1, 1.0), "float32")
+    return ContextPredictionTask(config, Task((36, 36, channels), 4, 1, 1.0), "float32")
 
 
 def ask(task, images=IMAGES, seed=0):
@@ -162,6 +162,7 @@ def test_impossible_keys_are_told():
         (dict(color="grey"), "method.color must be one of"),
         (dict(reduction="max"), "method.reduction must be 'sum' or 'mean'"),
         (dict(cells=1), "at least 2 patches a side"),
+        (dict(channels=1, color="drop"), "needs images of 3 channels, and these have 1"),
     ):
         with pytest.raises(ValueError, match=told):
             make(**changes)

@@ -15,11 +15,11 @@ SMALL = dict(
 IMAGES = np.random.default_rng(0).integers(0, 256, (4, 32, 32, 3), dtype=np.uint8)
 
 
-def make(**changes):
+def make(channels=3, **changes):
     config = JigsawTask.default_config()
     config.update(SMALL | changes)
     config.view.size = 32
-    return JigsawTask(config, Task((32, 32, 3), 4, 1, 1.0), "float32")
+    return JigsawTask(config, Task((32, 32, channels), 4, 1, 1.0), "float32")
 
 
 def ask(task, images=IMAGES, seed=0):
@@ -197,6 +197,7 @@ def test_impossible_keys_are_told():
         (dict(permutations=1), "at least 2 permutations"),
         (dict(permutations=25, cells=2, crop=20), "24 permutations, so there is no set of 25"),
         (dict(shared=True, puzzles=21), "21 different permutations cannot be drawn"),
+        (dict(channels=1, projection_p=0.5), "needs images of 3 channels, and these have 1"),
         (dict(crop=33), "A crop of 33 pixels does not fit in 32"),
         (dict(tile=11), "a tile of 11 pixels does not fit in a cell of 10"),
     ):
