@@ -159,12 +159,12 @@ def test_the_picture_shows_the_tiles_where_the_answer_puts_them():
     task = make()
     question = ask(task)
     shown = np.asarray(task.picture(perfect(task, question.targets), question))
-    assert shown.shape == (4, 3, 26, 26, 3)
+    assert shown.shape == (4, 3, 28, 28, 3)
     np.testing.assert_array_equal(shown[:, 1], shown[:, 2])
     tiles = np.clip(0.5 + np.asarray(question.inputs["tiles"]) / 5.0, 0, 1)
-    np.testing.assert_allclose(shown[:, 2, :8, 9:17], tiles[:, 1], atol=1e-6)
+    np.testing.assert_allclose(shown[:, 2, 1:9, 10:18], tiles[:, 1], atol=1e-6)
     first = np.asarray(question.inputs["orders"])[:, 0]
-    np.testing.assert_allclose(shown[:, 0, :8, 9:17], tiles[np.arange(4), first[:, 1]], atol=1e-6)
+    np.testing.assert_allclose(shown[:, 0, 1:9, 10:18], tiles[np.arange(4), first[:, 1]], atol=1e-6)
     wrong = np.asarray(task.picture(perfect(task, (question.targets + 1) % 20), question))
     assert np.abs(wrong[:, 1] - wrong[:, 2]).max(axis=(1, 2, 3)).min() > 0.1
 
