@@ -13,7 +13,7 @@ from ssljax.recipes import cifar10
 
 
 def get_config(variant: Literal["", "cpu"] = "") -> ConfigDict:
-    """Relative patches and rotation over a ResNet-18, or over a thin network for a CPU.
+    """Relative patches and colorization over a ResNet-18, or over a thin network for a CPU.
 
         python -m ssljax.main --config multi_task/cifar10 --workdir DIR
         python -m ssljax.main --config multi_task/cifar10:cpu --workdir DIR
@@ -26,7 +26,7 @@ def get_config(variant: Literal["", "cpu"] = "") -> ConfigDict:
         each task alone has, so that the tasks share as many images as one of them sees alone.
     """
     config = base_config("multi_task")
-    config.method.tasks = ("context_prediction", "rotation")
+    config.method.tasks = ("context_prediction", "colorization")
     for name in multi_task.TASKS:
         if f"{name}/cifar10" not in catalog.files():
             continue

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array, Float, Int, Key
+from jaxtyping import Array, Bool, Float, Int, Key, Shaped
 
 from ssljax.augment.color import color_jitter, random_grayscale
 from ssljax.augment.geometry import warp
@@ -163,7 +163,7 @@ def _tones(
 ) -> Float[Array, "batch height width channels"]:
     """Applies to each patch the one operation on values that is chosen for it, if any."""
 
-    def column(values: Float[Array, " batch"]) -> Float[Array, "batch 1 1 1"]:
+    def column(values: Shaped[Array, " batch"]) -> Shaped[Array, "batch 1 1 1"]:
         return values[:, None, None, None]
 
     def blend(other: Float[Array, "batch #height #width #channels"]) -> Array:
@@ -194,7 +194,7 @@ def _tones(
 
 def _hole(
     keys: Key[Array, " batch"], shape: tuple[int, ...], share: Float[Array, " batch"]
-) -> Array:
+) -> Bool[Array, "batch height width 1"]:
     """Where a square lies of at most `_CUT` of a side, somewhere in the patch; at least a pixel."""
     draws = uniform(keys, 2)
     inside = []

@@ -56,6 +56,7 @@ from ssljax.losses.semi_supervised import (
 )
 from ssljax.losses.soft_labels import labelled_distillation, soft_label_cross_entropy
 from ssljax.losses.transport import sinkhorn_distance, wasserstein_1d
+from ssljax.losses.triplet import semi_hard_triplet
 from ssljax.ops.kmeans import spherical_kmeans
 from ssljax.ops.queue import enqueue
 from ssljax.ops.transport import sinkhorn_knopp, sinkhorn_plan
@@ -106,6 +107,7 @@ __all__ = [
     "reconstruction_energy",
     "rotation_loss",
     "score_drift",
+    "semi_hard_triplet",
     "sgan_generator",
     "sgan_real_logits",
     "sgan_supervised",

@@ -22,10 +22,11 @@ def patches_for(count, side=8, seed=0):
 
 def test_a_patch_depends_on_its_key_and_itself_alone():
     patches = patches_for(16)
-    whole = augment_patches(keys_for(16), patches)
+    change = jax.jit(augment_patches)
+    whole = change(keys_for(16), patches)
     assert whole.shape == patches.shape
     assert 0 <= whole.min() <= whole.max() <= 1
-    part = augment_patches(keys_for(16)[5:9], patches[5:9])
+    part = change(keys_for(16)[5:9], patches[5:9])
     np.testing.assert_allclose(part, whole[5:9], atol=1e-6)
     changed = jnp.max(jnp.abs(whole - patches), axis=(1, 2, 3))
     assert jnp.mean(changed > 0.01) > 0.8
@@ -40,7 +41,8 @@ def test_each_kind_of_change_is_drawn_as_often_as_it_should_be():
     patches = patches_for(2000, side=2)
 
     def share(**kind):
-        found = augment_patches(keys_for(2000), patches, **(NOTHING | kind))
+        change = jax.jit(lambda keys, x: augment_patches(keys, x, **(NOTHING | kind)))
+        found = change(keys_for(2000), patches)
         return float(jnp.mean(jnp.any(jnp.abs(found - patches) > 1e-3, axis=(1, 2, 3))))
 
     assert share(shear_p=0.2) == pytest.approx(0.2, abs=0.04)

@@ -49,7 +49,10 @@ SIZES = {
     "local_crops": 1,
     "decoder_depth": 1,
     "decoder_widths": (4, 4),  # From the 8 pixels of the encoder's last map.
+    "upscaler_channels": NARROW,
     "discriminator_steps": 2,
+    "patch_stride": 12,  # CPC's grid has three rows and columns, and
+    "target_dim": 2,  # what all devices have of each place is small.
     "momentum": 0.5,  # At the published 0.99 a mistake in the order would hide in rounding.
 }
 # The programs run for microseconds; this halves the time of their compilation. JAX 0.11 knows the
@@ -71,6 +74,8 @@ def tiny_config(name: str, dtype: str = "float32") -> ConfigDict:
             if role == "encoder":
                 network.update(widths=(4, NARROW), convs_per_stage=1, patch_size=4)
                 network.update(dim=NARROW, depth=1, heads=2)
+                if network.name == "srresnet":
+                    network.channels = NARROW
             else:
                 network.width = 1 / 64
         # Gradients of one size in all methods, beside which rounding can be told by its size.
@@ -93,6 +98,8 @@ def shrink(keys: ConfigDict) -> None:
             keys[key] = SIZES[key]
         elif "view" in key:
             view = ViewPolicy(SIDE // 2 if "local" in key else SIDE, crop_scale=(0.5, 1.0))
+            if value.mean is not None:  # Some methods measure by the pixels' statistics.
+                view = dataclasses.replace(view, mean=(0.5,), std=(0.25,))
             value.update(dataclasses.asdict(view))
         elif key == "bottleneck":
             keys[key] = min(value, NARROW // 2)

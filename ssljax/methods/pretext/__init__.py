@@ -4,6 +4,7 @@ from ssljax.methods.contract import Method
 from ssljax.methods.pretext.context_prediction import ContextPrediction
 from ssljax.methods.pretext.counting import Counting
 from ssljax.methods.pretext.cpc import CPC
+from ssljax.methods.pretext.exemplar import Exemplar
 from ssljax.methods.pretext.jigsaw import Jigsaw
 from ssljax.methods.pretext.multi_task import MultiTask
 from ssljax.methods.pretext.relative_transformation import RelativeTransformation
@@ -13,6 +14,7 @@ REGISTRY: dict[str, type[Method]] = {
     "context_prediction": ContextPrediction,
     "counting": Counting,
     "cpc": CPC,
+    "exemplar": Exemplar,
     "jigsaw": Jigsaw,
     "multi_task": MultiTask,
     "relative_transformation": RelativeTransformation,

@@ -30,7 +30,9 @@ _TURNS = {1: (0,), 2: (0, 2), 4: (0, 1, 2, 3)}
 
 
 class PatchPrediction(nn.Module):
-    """For each direction a context network, and linear predictors for each of the rows ahead.
+    """Context networks, projections of the patches, and predictors, for each direction its own.
+
+    Projections and predictors are linear; there is a predictor for each of the rows ahead.
 
     Attributes:
       turns: Quarter turns of the grid, one for each direction.
@@ -66,8 +68,8 @@ class PatchPrediction(nn.Module):
 
         Returns:
           "targets" (batch, directions, side, side, dim) of every patch, "predictions" (batch,
-          directions, offsets, side, side, dim) from every place, and "features" (batch, channels),
-          the mean of the patches' features.
+          directions, offsets, side, side, dim) from every place, and "features" (batch, channels)
+          of the patch in the middle.
         """
         batch, side = inputs.shape[:2]
         parts = inputs.reshape(batch, side * side, *inputs.shape[3:])
@@ -86,7 +88,7 @@ class PatchPrediction(nn.Module):
         return {
             "targets": jnp.stack(targets, axis=1),
             "predictions": jnp.stack(predictions, axis=1),
-            "features": jnp.mean(latents, axis=1),
+            "features": grid[:, side // 2, side // 2],
         }
 
     def _project(self, name: str, x: Float[Array, "batch side side channels"]) -> Array:

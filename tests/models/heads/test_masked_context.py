@@ -25,13 +25,11 @@ def test_a_row_is_seen_from_itself_and_from_the_rows_below_alone():
         slopes = np.asarray(reach(row, column))
         assert not slopes[1].any(), "another image"
         seen[row, column] = slopes[0] > 0
-    for (row, column), found in zip(np.ndindex(ROWS, COLUMNS), seen.reshape(-1, ROWS, COLUMNS)):
+    for row, column in np.ndindex(ROWS, COLUMNS):
+        found = seen[row, column]
         assert not found[row + 1 :].any()
-        far = max(0, row - BLOCKS)
-        assert not found[:far].any()
-        left, right = max(0, column - BLOCKS), column + BLOCKS + 1
-        assert not found[:, :left].any()
-        assert not found[:, right:].any()
+        assert not found[: max(0, row - BLOCKS)].any()
+        assert not found[:, : max(0, column - BLOCKS)].any()
+        assert not found[:, column + BLOCKS + 1 :].any()
     # What may be seen is seen, but for places where rectifiers happen to be off for all channels.
-    middle = seen[3, 3, 1:4, 1:6]
-    assert middle.mean() > 0.9
+    assert seen[3, 3, 1:4, 1:6].mean() > 0.9
