@@ -82,7 +82,6 @@ __all__ = [
     "corner_homographies",
     "crop_and_resize",
     "cut_boxes",
-    "drop_channels",
     "cut_tiles",
     "drop_channels",
     "drop_colors",

@@ -6,12 +6,12 @@ from typing import Any
 
 import flax.linen as nn
 
-from ssljax.models.encoders.exemplar_cnn import ExemplarCNN
 from ssljax.models.dense.decoder import DECODERS, Decoder, build_decoder
 from ssljax.models.dense.unet import UNet
 from ssljax.models.encoders.alexnet import AlexNet
 from ssljax.models.encoders.colorization import ColorizationVGG
 from ssljax.models.encoders.context_encoder import ContextEncoderNet
+from ssljax.models.encoders.exemplar_cnn import ExemplarCNN
 from ssljax.models.encoders.halves import SplitEncoder, half_width
 from ssljax.models.encoders.mae import MaskedAutoencoder
 from ssljax.models.encoders.nin import NetworkInNetwork
@@ -37,7 +37,6 @@ from ssljax.models.heads.masked_context import MaskedContext
 from ssljax.models.heads.projection import ProjectionHead
 from ssljax.models.heads.tiles import FullyConnected, TileEmbedding
 from ssljax.models.layers.conditional_norm import ConditionalBatchNorm, SelfModulatedBatchNorm
-from ssljax.models.layers.norm import BatchNorm, LayerNorm, NormFactory
 from ssljax.models.layers.norm import BatchNorm, LayerNorm, NoNorm, NormFactory
 from ssljax.models.layers.patches import patchify, unpatchify
 from ssljax.models.layers.spectral_norm import DCGAN_INIT
