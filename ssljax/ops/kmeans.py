@@ -12,7 +12,7 @@ from jaxtyping import Array, Bool, Float, Float32, Int32, PRNGKeyArray
 from ssljax.ops.axes import AxisName, on_any_mesh, sum_over
 from ssljax.ops.floats import as_float32
 from ssljax.ops.normalize import l2_normalize
-from ssljax.ops.similarity import inner_products
+from ssljax.ops.similarity import inner_products, squared_distances
 
 _BLOCK = 4096
 """Rows whose similarities to all centroids are in memory at one time."""
@@ -125,23 +125,14 @@ def _start(
     def add(number: Array, state: tuple[Array, Array]) -> tuple[Array, Array]:
         centroids, distances = state
         candidates = draw(number, distances)
-        closer = jnp.minimum(distances[:, None], _squares(rows, candidates))
+        closer = jnp.minimum(distances[:, None], squared_distances(rows, candidates))
         best = jnp.argmin(jnp.sum(closer * weights[:, None], axis=0))
         return centroids.at[number].set(candidates[best]), closer[:, best]
 
     first = draw(jnp.int32(0), jnp.ones_like(weights))[0]
     centroids = jnp.zeros((clusters, rows.shape[1])).at[0].set(first)
-    state = centroids, _squares(rows, first[None])[:, 0]
+    state = centroids, squared_distances(rows, first[None])[:, 0]
     return lax.fori_loop(1, clusters, add, state)[0]
-
-
-def _squares(
-    rows: Float32[Array, "size dim"], centroids: Float32[Array, "some dim"]
-) -> Float32[Array, "size some"]:
-    """Squared distances of all rows to all centroids."""
-    lengths = jnp.sum(jnp.square(rows), axis=1)[:, None]
-    own = jnp.sum(jnp.square(centroids), axis=1)[None]
-    return jnp.maximum(lengths + own - 2.0 * inner_products(rows, centroids), 0.0)
 
 
 def _parts(clusters: int) -> list[slice]:
@@ -155,7 +146,7 @@ def _assign(
     nearest = jnp.zeros(rows.shape[0], jnp.int32)
     least = jnp.full(rows.shape[0], jnp.inf)
     for part in _parts(centroids.shape[0]):
-        squares = _squares(rows, centroids[part])
+        squares = squared_distances(rows, centroids[part])
         found = jnp.min(squares, axis=1)
         place = part.start + jnp.argmin(squares, axis=1).astype(jnp.int32)
         nearest, least = jnp.where(found < least, place, nearest), jnp.minimum(found, least)
