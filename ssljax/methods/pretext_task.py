@@ -53,6 +53,7 @@ class PretextTask:
         an image. Among them is "features" (batch, dim): the encoder's of the image or of one part.
       chance: Each of the scores, and what a guess without looking has of it; NaN where that depends
         on the images, see `guess`. More is better.
+      seen_only: Whether only images of the training set can be asked about.
     """
 
     fields: ClassVar[tuple[str, ...]] = ("image",)
@@ -61,6 +62,7 @@ class PretextTask:
     policies: Sequence[tuple[augment.ViewPolicy, int]] = ()
     head: nn.Module
     chance: Mapping[str, float]
+    seen_only: bool = False
 
     def __init__(self, config: ConfigDict, task: Task, dtype: str) -> None:
         """Builds the head."""
@@ -156,3 +158,16 @@ def encode_each(encode: Encode, images: Float[Array, "batch parts h w c"]) -> Ou
     batch, parts, *shape = images.shape
     outputs = encode(images.reshape(batch * parts, *shape))
     return {name: x.reshape(batch, parts, *x.shape[1:]) for name, x in outputs.items()}
+
+
+def output_of(outputs: Outputs, name: str) -> Array:
+    """The encoder's output that a task's key `layer` names.
+
+    Raises:
+      ValueError: If the encoder has no such output.
+    """
+    if name not in outputs:
+        raise ValueError(
+            f"method.layer is {name!r}: it must be one of the encoder's {', '.join(outputs)}."
+        )
+    return outputs[name]

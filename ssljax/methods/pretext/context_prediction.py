@@ -22,7 +22,14 @@ from ml_collections import ConfigDict
 from ssljax import augment, models
 from ssljax.methods.contract import Task
 from ssljax.methods.pretext_method import PretextMethod
-from ssljax.methods.pretext_task import Encode, Outputs, PretextTask, Question, encode_each
+from ssljax.methods.pretext_task import (
+    Encode,
+    Outputs,
+    PretextTask,
+    Question,
+    encode_each,
+    output_of,
+)
 
 POSITIONS = ((-1, -1), (-1, 0), (-1, 1), (0, -1), (0, 1), (1, -1), (1, 0), (1, 1))
 """The answers: (rows down, columns right) from the first patch of a pair to the second."""
@@ -90,7 +97,7 @@ class ContextHead(nn.Module):
         embed = models.TileEmbedding(
             self.embedding_dim, kind, False, self.pool, self.dtype, name="patch"
         )
-        embedded = embed(read(outputs, self.layer), train)
+        embedded = embed(output_of(outputs, self.layer), train)
         batch, patches, dim = embedded.shape
         grids = embedded.reshape(batch, patches // self.cells**2, self.cells**2, dim)
         pairs = neighbor_pairs(self.cells)
@@ -106,15 +113,6 @@ class ContextHead(nn.Module):
         return {"logits": x.astype(jnp.float32), "features": outputs["features"][:, middle]}
 
 
-def read(outputs: Outputs, layer: str) -> Array:
-    """The output of an encoder with that name, or one clear sentence."""
-    if layer not in outputs:
-        raise ValueError(
-            f"method.layer is {layer!r}: it must be one of the encoder's {', '.join(outputs)}."
-        )
-    return outputs[layer]
-
-
 class ContextPredictionTask(PretextTask):
     """Every pair of neighbours of a grid of patches, in both orders, is a question.
 
@@ -127,6 +125,11 @@ class ContextPredictionTask(PretextTask):
             raise ValueError(f"method.color must be one of {COLORS}, got {config.color!r}.")
         if config.reduction not in ("sum", "mean"):
             raise ValueError(f"method.reduction must be 'sum' or 'mean', got {config.reduction!r}.")
+        if config.color != "none" and task.image_shape[2] != 3:
+            raise ValueError(
+                f"method.color={config.color!r} needs images of 3 channels, and these have "
+                f"{task.image_shape[2]}: set it to none."
+            )
         if config.cells < 2 or config.grids < 1:
             raise ValueError(
                 "A grid has at least 2 patches a side, and an image at least one grid, but "

@@ -20,9 +20,15 @@ from ml_collections import ConfigDict
 from ssljax import augment, models
 from ssljax.augment import presets
 from ssljax.methods.contract import Task
-from ssljax.methods.pretext.context_prediction import read
 from ssljax.methods.pretext_method import PretextMethod
-from ssljax.methods.pretext_task import Encode, Outputs, PretextTask, Question, encode_each
+from ssljax.methods.pretext_task import (
+    Encode,
+    Outputs,
+    PretextTask,
+    Question,
+    encode_each,
+    output_of,
+)
 from ssljax.models.heads.tiles import LAYERS
 from ssljax.ops.permutations import permutation_set
 
@@ -73,7 +79,7 @@ class JigsawHead(nn.Module):
         embed = models.TileEmbedding(
             self.embedding_dim, self.embedding, True, self.pool, self.dtype, name="tile"
         )
-        embedded = self._drop(embed(read(outputs, self.layer), train), self.embedding, train)
+        embedded = self._drop(embed(output_of(outputs, self.layer), train), self.embedding, train)
         x = put_in_order(embedded, inputs["orders"])
         x = x.reshape(*x.shape[:2], -1)
         if self.hidden_dim:
@@ -131,6 +137,11 @@ class JigsawTask(PretextTask):
                 "There are at least 2 permutations to tell apart, and a puzzle of each image, but "
                 f"method.permutations is {config.permutations} and method.puzzles is "
                 f"{config.puzzles}."
+            )
+        if config.projection_p and task.image_shape[2] != 3:
+            raise ValueError(
+                f"method.projection_p={config.projection_p} needs images of 3 channels, and these "
+                f"have {task.image_shape[2]}: set it to 0."
             )
         if config.shared and config.puzzles > config.permutations:
             raise ValueError(

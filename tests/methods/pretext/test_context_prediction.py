@@ -19,11 +19,11 @@ SMALL = dict(
 IMAGES = np.random.default_rng(0).integers(0, 256, (4, 36, 36, 3), dtype=np.uint8)
 
 
-def make(**changes):
+def make(channels=3, **changes):
     config = ContextPredictionTask.default_config()
     config.update(SMALL | changes)
     config.view.size = 36
-    return ContextPredictionTask(config, Task((36, 36, 3), 4, 1, 1.0), "float32")
+    return ContextPredictionTask(config, Task((36, 36, channels), 4, 1, 1.0), "float32")
 
 
 def ask(task, images=IMAGES, seed=0):
@@ -138,16 +138,16 @@ def test_the_picture_shows_neighbours_where_they_are_said_to_be():
     pairs = neighbor_pairs(3)
     right = jnp.broadcast_to(10.0 * jnp.eye(8)[pairs[:, 2]], (4, 2, 40, 8))
     shown = np.asarray(task.picture({"logits": right}, question))
-    assert shown.shape == (4, 2, 26, 26, 3)
+    assert shown.shape == (4, 2, 28, 28, 3)
     np.testing.assert_array_equal(shown[:, 0], shown[:, 1])
     np.testing.assert_array_equal(
-        shown[:, 0, 9:17, 9:17], np.clip(0.5 + question.inputs[:, 4] / 5.0, 0, 1)
+        shown[:, 0, 10:18, 10:18], np.clip(0.5 + question.inputs[:, 4] / 5.0, 0, 1)
     )
     # All neighbours are said to lie above left: there is one, and around the middle nothing.
     wrong = jnp.zeros((4, 2, 40, 8)).at[..., 0].set(1.0)
     said = np.asarray(task.picture({"logits": wrong}, question))[:, 1]
-    np.testing.assert_array_equal(said[:, 9:17, 18:], 0.5)
-    assert np.ptp(said[:, :8, :8]) > 0.5
+    np.testing.assert_array_equal(said[:, 10:18, 19:27], 0.5)
+    assert np.ptp(said[:, 1:9, 1:9]) > 0.5
 
 
 def test_whole_images_are_normalised_as_patches_are():
@@ -162,6 +162,7 @@ def test_impossible_keys_are_told():
         (dict(color="grey"), "method.color must be one of"),
         (dict(reduction="max"), "method.reduction must be 'sum' or 'mean'"),
         (dict(cells=1), "at least 2 patches a side"),
+        (dict(channels=1, color="drop"), "needs images of 3 channels, and these have 1"),
     ):
         with pytest.raises(ValueError, match=told):
             make(**changes)

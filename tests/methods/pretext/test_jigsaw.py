@@ -15,11 +15,11 @@ SMALL = dict(
 IMAGES = np.random.default_rng(0).integers(0, 256, (4, 32, 32, 3), dtype=np.uint8)
 
 
-def make(**changes):
+def make(channels=3, **changes):
     config = JigsawTask.default_config()
     config.update(SMALL | changes)
     config.view.size = 32
-    return JigsawTask(config, Task((32, 32, 3), 4, 1, 1.0), "float32")
+    return JigsawTask(config, Task((32, 32, channels), 4, 1, 1.0), "float32")
 
 
 def ask(task, images=IMAGES, seed=0):
@@ -159,12 +159,12 @@ def test_the_picture_shows_the_tiles_where_the_answer_puts_them():
     task = make()
     question = ask(task)
     shown = np.asarray(task.picture(perfect(task, question.targets), question))
-    assert shown.shape == (4, 3, 26, 26, 3)
+    assert shown.shape == (4, 3, 28, 28, 3)
     np.testing.assert_array_equal(shown[:, 1], shown[:, 2])
     tiles = np.clip(0.5 + np.asarray(question.inputs["tiles"]) / 5.0, 0, 1)
-    np.testing.assert_allclose(shown[:, 2, :8, 9:17], tiles[:, 1], atol=1e-6)
+    np.testing.assert_allclose(shown[:, 2, 1:9, 10:18], tiles[:, 1], atol=1e-6)
     first = np.asarray(question.inputs["orders"])[:, 0]
-    np.testing.assert_allclose(shown[:, 0, :8, 9:17], tiles[np.arange(4), first[:, 1]], atol=1e-6)
+    np.testing.assert_allclose(shown[:, 0, 1:9, 10:18], tiles[np.arange(4), first[:, 1]], atol=1e-6)
     wrong = np.asarray(task.picture(perfect(task, (question.targets + 1) % 20), question))
     assert np.abs(wrong[:, 1] - wrong[:, 2]).max(axis=(1, 2, 3)).min() > 0.1
 
@@ -197,6 +197,7 @@ def test_impossible_keys_are_told():
         (dict(permutations=1), "at least 2 permutations"),
         (dict(permutations=25, cells=2, crop=20), "24 permutations, so there is no set of 25"),
         (dict(shared=True, puzzles=21), "21 different permutations cannot be drawn"),
+        (dict(channels=1, projection_p=0.5), "needs images of 3 channels, and these have 1"),
         (dict(crop=33), "A crop of 33 pixels does not fit in 32"),
         (dict(tile=11), "a tile of 11 pixels does not fit in a cell of 10"),
     ):
