@@ -162,7 +162,7 @@ def _cut(
         low, high = half - 0.5, side - half - 0.5
         fits = jnp.clip(centre[:, axis], low, jnp.maximum(low, high))
         places.append(jnp.where(low <= high, fits, (side - 1) / 2)[:, None, None])
-    steps = jnp.arange(policy.size) - (policy.size - 1) / 2
+    steps = jnp.arange(policy.size, dtype=jnp.float32) - (policy.size - 1) / 2
     down, across = steps[None, :, None], steps[None, None, :] * mirror[:, None, None]
     cosine = (jnp.cos(angle) / zoom)[:, None, None]
     sine = (jnp.sin(angle) / zoom)[:, None, None]

@@ -27,7 +27,8 @@ class Pretext(Evaluation):
 
     Each image is asked about once. The question depends on the seed of the run and on the place of
     the image in the split, so that all states of a run are asked the same. The row without a
-    network has what a guess has.
+    network has what a guess has. A method that remembers the images it was trained on, and can be
+    asked about no others, is asked about those.
     """
 
     name = "pretext"
@@ -75,8 +76,19 @@ class Pretext(Evaluation):
 
 
 def _split(run: Run) -> str:
-    split: str = run.config.pretext.split or run.config.test_split
-    return split
+    own: str = run.config.pretext.split
+    config = run.experiment.config
+    if not getattr(run.experiment.method, "seen_only", False):
+        return own or str(run.config.test_split)
+    seen: str = config.data.split
+    elsewhere = run.config.name not in ("", config.data.name)
+    if own not in ("", seen) or elsewhere:
+        raise UserError(
+            f"method.name={config.method.name!r} can be asked about its training set alone, "
+            f"{config.data.name}/{seen}: leave evals.pretext.split empty and evals.name too, or "
+            f"{leave_out(Pretext.name)}."
+        )
+    return seen
 
 
 def _solver(method: Method, run: Run) -> PretextSolver:

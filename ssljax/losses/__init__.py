@@ -13,6 +13,7 @@ from ssljax.losses.adversarial import (
     wasserstein_discriminator,
     wasserstein_generator,
 )
+from ssljax.losses.bag_of_words import bag_of_words
 from ssljax.losses.clustering import prototype_entropy, swapped_prediction
 from ssljax.losses.colorization import color_classification, color_regression
 from ssljax.losses.contrastive import nt_xent
@@ -64,6 +65,7 @@ from ssljax.ops.transport import sinkhorn_knopp, sinkhorn_plan
 __all__ = [
     "GAN_LOSSES",
     "GANLoss",
+    "bag_of_words",
     "barlow_twins",
     "byol",
     "byol_regression",

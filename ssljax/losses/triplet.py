@@ -12,7 +12,9 @@ from ssljax.ops.similarity import inner_products
 
 @on_any_mesh()
 def semi_hard_triplet(
-    embeddings: Float[Array, "batch views dim"], margin: float = 0.5, axis_name: AxisName = None
+    embeddings: Float[Array, "batch views dim"],
+    margin: float | Float[Array, ""] = 0.5,
+    axis_name: AxisName = None,
 ) -> Float32[Array, ""]:
     """Wants every two views of an image nearer to each other than to other images, by a margin.
 

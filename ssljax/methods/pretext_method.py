@@ -107,6 +107,11 @@ class PretextMethod(Method):
         """Encodes whole images as the task has it."""
         return self.pretext.features(encode, images)
 
+    @property
+    def seen_only(self) -> bool:
+        """Whether only images of the training set can be asked about."""
+        return self.pretext.seen_only
+
     def chance(self) -> Mapping[str, float]:
         """The task's scores by name, for a guess."""
         return self.pretext.chance

@@ -53,6 +53,7 @@ class PretextTask:
         an image. Among them is "features" (batch, dim): the encoder's of the image or of one part.
       chance: Each of the scores, and what a guess without looking has of it; NaN where that depends
         on the images, see `guess`. More is better.
+      seen_only: Whether only images of the training set can be asked about.
     """
 
     fields: ClassVar[tuple[str, ...]] = ("image",)
@@ -61,6 +62,7 @@ class PretextTask:
     policies: Sequence[tuple[augment.ViewPolicy, int]] = ()
     head: nn.Module
     chance: Mapping[str, float]
+    seen_only: bool = False
 
     def __init__(self, config: ConfigDict, task: Task, dtype: str) -> None:
         """Builds the head."""

@@ -39,6 +39,7 @@ from ssljax.models.heads.encoder_with_heads import EncoderWithHeads
 from ssljax.models.heads.masked_context import MaskedContext
 from ssljax.models.heads.projection import ProjectionHead
 from ssljax.models.heads.tiles import FullyConnected, TileEmbedding
+from ssljax.models.heads.words import CosineWords, GeneratedWords
 from ssljax.models.layers.conditional_norm import ConditionalBatchNorm, SelfModulatedBatchNorm
 from ssljax.models.layers.norm import BatchNorm, LayerNorm, NoNorm, NormFactory
 from ssljax.models.layers.patches import patchify, unpatchify
@@ -63,6 +64,7 @@ __all__ = [
     "ColorizationVGG",
     "ConditionalBatchNorm",
     "ContextEncoderNet",
+    "CosineWords",
     "DCGANDiscriminator",
     "DCGANGenerator",
     "Decoder",
@@ -71,6 +73,7 @@ __all__ = [
     "EncoderWithHeads",
     "ExemplarCNN",
     "FullyConnected",
+    "GeneratedWords",
     "LayerNorm",
     "MLPAutoencoder",
     "MLPGenerator",

@@ -1,4 +1,4 @@
-"""Inner products and cosines of rows, at the highest precision."""
+"""Inner products, cosines and distances of rows, at the highest precision."""
 
 import jax.numpy as jnp
 from jax import lax
@@ -30,6 +30,29 @@ def inner_products(
       [[3. 8.]]
     """
     return jnp.matmul(left, right.T, precision=lax.Precision.HIGHEST)
+
+
+def squared_distances(
+    left: Float[Array, "left dim"], right: Float[Array, "right dim"]
+) -> Float[Array, "left right"]:
+    """Squared distance of every row of `left` to every row of `right`.
+
+    Args:
+      left: Vectors.
+      right: Vectors of the same dimension.
+
+    Returns:
+      The distances, 0 or more. They come from lengths and inner products, so that what is small
+      beside the lengths is lost to rounding.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> print(squared_distances(jnp.array([[1.0, 2.0]]), jnp.array([[1.0, 0.0], [0.0, 2.0]])))
+      [[4. 1.]]
+    """
+    lengths = jnp.sum(jnp.square(left), axis=1)[:, None]
+    others = jnp.sum(jnp.square(right), axis=1)[None]
+    return jnp.maximum(lengths + others - 2.0 * inner_products(left, right), 0.0)
 
 
 def cosine_similarity_matrix(

@@ -92,6 +92,9 @@ GLOBAL: dict[str, Callable[..., Any]] = {
     "mae": lambda a, b, labels, queue, axis: _mae(a, b, labels, axis),
     "predictive_coding": lambda a, b, labels, queue, axis: _predictive_coding(a, b, axis),
     "colors": lambda a, b, labels, queue, axis: _colors(a, b, labels, axis),
+    "triplet": lambda a, b, labels, queue, axis: losses.semi_hard_triplet(
+        jnp.stack([a, b, a + 0.1 * b], axis=1), axis_name=axis
+    ),
     "sgan": lambda a, b, labels, queue, axis: losses.sgan_supervised(
         a, _some(labels), axis_name=axis
     ),
@@ -119,6 +122,10 @@ MEANS: dict[str, Callable[..., Any]] = {
         a, b, _some(labels)
     ),
     "adversarial": lambda a, b, labels, queue, axis: _adversarial(a, b),
+    "counting": lambda a, b, labels, queue, axis: losses.counting_loss(
+        a, jnp.stack([b, a], axis=1), jnp.tanh(b)
+    ),
+    "transformation": lambda a, b, labels, queue, axis: losses.transformation_error(a, b),
 }
 """Losses that are means over rows."""
 

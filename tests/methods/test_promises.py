@@ -53,6 +53,7 @@ SIZES = {
     "discriminator_steps": 2,
     "patch_stride": 12,  # CPC's grid has three rows and columns, and
     "target_dim": 2,  # what all devices have of each place is small.
+    "seeds": 2 * BATCH,
     "momentum": 0.5,  # At the published 0.99 a mistake in the order would hide in rounding.
 }
 # The programs run for microseconds; this halves the time of their compilation. JAX 0.11 knows the

@@ -159,9 +159,10 @@ def _neighbours(rows: Float[Array, "batch dim"]) -> Float[Array, "batch dim"]:
 def _as_maps(
     counts: Float[Array, "batch parts units"], side: int
 ) -> Float[Array, "batch parts {side} {side}"]:
-    """Lays counts out in squares, row by row."""
-    squares = math.ceil(math.sqrt(counts.shape[-1]))
-    padded = jnp.pad(counts, ((0, 0), (0, 0), (0, squares**2 - counts.shape[-1])))
+    """Lays counts out in squares, row by row, as many as there are pixels for."""
+    shown = counts[..., : side**2]
+    squares = math.ceil(math.sqrt(shown.shape[-1]))
+    padded = jnp.pad(shown, ((0, 0), (0, 0), (0, squares**2 - shown.shape[-1])))
     places = jnp.arange(side) * squares // side
     maps = padded.reshape(*counts.shape[:2], squares, squares)
     return maps[:, :, places][:, :, :, places]

@@ -24,6 +24,7 @@ from ssljax.methods.contract import Aux, Batch, Feed, Method, Task, TrainState, 
 from ssljax.methods.pretext.context_prediction import ContextPredictionTask
 from ssljax.methods.pretext.counting import CountingTask
 from ssljax.methods.pretext.cpc import CPCTask
+from ssljax.methods.pretext.exemplar import ExemplarTask
 from ssljax.methods.pretext.jigsaw import JigsawTask
 from ssljax.methods.pretext.relative_transformation import RelativeTransformationTask
 from ssljax.methods.pretext.rotation import RotationTask
@@ -43,13 +44,14 @@ TASKS: dict[str, type[PretextTask]] = {
     "counting": CountingTask,
     "cpc": CPCTask,
     "denoising_autoencoder": DenoisingAutoencoderTask,
+    "exemplar": ExemplarTask,
     "jigsaw": JigsawTask,
     "relative_transformation": RelativeTransformationTask,
     "rotation": RotationTask,
 }
 """The tasks that may share an encoder. Each has its keys under `config.method.<name>`."""
-APART = frozenset({"split_brain"})
-"""Tasks whose encoder has a form of its own."""
+APART = frozenset({"split_brain", "super_resolution"})
+"""Tasks whose encoder has a form of its own: two halves, or as many places as its images."""
 
 _WHOLE = "whole"
 _KEPT = 0.99

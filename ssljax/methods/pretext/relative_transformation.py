@@ -7,6 +7,7 @@ Transformations rather than Data, 2019.
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Mapping
 from typing import Any
 
@@ -100,9 +101,8 @@ class RelativeTransformationTask(PretextTask):
         count = self.transformation.count
         self.head = RelativeTransformationHead(count, self.transformation.bounded, dtype)
         self.chance = {"explained_variance": 0.0}
-        keys = augment.example_keys(jax.random.key(0), _DRAWN)
         # A range without width has no variance to explain.
-        self.variance = jnp.maximum(jnp.var(self.transformation.sample(keys), axis=0), 1e-6)
+        self.variance = jnp.maximum(_variance(self.transformation), 1e-6)
 
     @staticmethod
     def default_config() -> ConfigDict:
@@ -137,13 +137,14 @@ class RelativeTransformationTask(PretextTask):
     def ask(self, key: PRNGKeyArray, images: Mapping[str, Array]) -> Question:
         """Transforms each image by parameters of its own."""
         image = augment.make_view(self.plain, key, images)
-        keys = augment.example_keys(jax.random.fold_in(key, 1), image.shape[0])
+        batch = image.shape[0]
+        keys = augment.example_keys(jax.random.fold_in(key, 1), batch)
         parameters = self.transformation.sample(keys)
         matrices = self.transformation.matrices(parameters)
         warped = augment.warp(image, matrices, self.fill, self.border)
-        both = augment.equalize_sharpness(
-            augment.tile_keys(keys, 2), jnp.stack([image, warped], axis=1), self.blur
-        )
+        both = jnp.stack([image, warped], axis=1)
+        keys = augment.tile_keys(augment.example_keys(jax.random.fold_in(key, 2), batch), 2)
+        both = augment.equalize_sharpness(keys, both, self.blur)
         inputs = both.reshape(-1, *both.shape[2:])
         if self.view.mean is not None and self.view.std is not None:
             inputs = augment.normalize(inputs, self.view.mean, self.view.std)
@@ -167,6 +168,13 @@ class RelativeTransformationTask(PretextTask):
         told = self.transformation.matrices(outputs["parameters"])
         back = augment.warp(seen[:, 1], augment.invert(told), self.fill)
         return jnp.concatenate([seen, back[:, None]], axis=1)
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _variance(transformation: Transformation) -> Float[Array, " count"]:
+    """Of each of its parameters, by many draws."""
+    keys = augment.example_keys(jax.random.key(0), _DRAWN)
+    return jnp.var(transformation.sample(keys), axis=0)
 
 
 class RelativeTransformation(PretextMethod):

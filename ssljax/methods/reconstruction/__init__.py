@@ -2,6 +2,7 @@
 
 from ssljax.methods.contract import Method
 from ssljax.methods.reconstruction.autoencoder import Autoencoder, DenoisingAutoencoder
+from ssljax.methods.reconstruction.bag_of_words import BagOfWords
 from ssljax.methods.reconstruction.colorization import Colorization
 from ssljax.methods.reconstruction.context_encoder import ContextEncoder
 from ssljax.methods.reconstruction.mae import MAE
@@ -10,6 +11,7 @@ from ssljax.methods.reconstruction.super_resolution import SuperResolution
 
 REGISTRY: dict[str, type[Method]] = {
     "autoencoder": Autoencoder,
+    "bag_of_words": BagOfWords,
     "colorization": Colorization,
     "context_encoder": ContextEncoder,
     "denoising_autoencoder": DenoisingAutoencoder,

@@ -23,7 +23,7 @@ class ExemplarCNN(nn.Module):
 
     Reference:
       Dosovitskiy et al., Discriminative Unsupervised Feature Learning with Exemplar Convolutional
-      Neural Networks (arXiv:1406.6909), 2015; the pools and the dropout as in EricArazo/ExemplarCNN.
+      Neural Networks (arXiv:1406.6909), 2015; pools and dropout as in EricArazo/ExemplarCNN.
     """
 
     widths: tuple[int, ...] = (92, 256, 512)
