@@ -20,7 +20,7 @@ def get_config(variant: Literal["", "cpu"] = "") -> ConfigDict:
     triplets instead, with all images of the set:
 
         python -m ssljax.main --config exemplar/cifar10:cpu --workdir DIR
-            --config.method.form=triplet --config.method.views=2 --config.data.split=train
+            --config.method.form=triplet --config.method.crops=2 --config.data.split=train
 
     Args:
       variant: "" for accelerators; "cpu" for a thin network and minutes on two cores.

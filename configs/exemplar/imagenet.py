@@ -22,7 +22,7 @@ def get_config() -> ConfigDict:
     imagenet.data(config)
     config.batch_size = 64
     config.epochs = 35.0
-    config.method.update(form="triplet", views=8, margin=0.5, embedding_dim=1000)
+    config.method.update(form="triplet", crops=8, margin=0.5, embedding_dim=1000)
     config.method.view.update(
         size=224,
         gray_p=0.66,

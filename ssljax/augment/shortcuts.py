@@ -110,7 +110,7 @@ def standardize(
 
     Reference:
       Noroozi and Favaro, Unsupervised Learning of Visual Representations by Solving Jigsaw Puzzles,
-      2016, section 4.2.
+      2016.
     """
     centred = center(tiles)
     return centred / _or_one(jnp.mean(jnp.square(centred), axis=(1, 2), keepdims=True))

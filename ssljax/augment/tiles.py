@@ -45,7 +45,7 @@ def cell_corners(
 
     Reference:
       Noroozi and Favaro, Unsupervised Learning of Visual Representations by Solving Jigsaw Puzzles,
-      2016, section 4.2.
+      2016.
     """
     slack = cell - tile - room
     if slack < 0:

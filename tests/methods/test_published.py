@@ -343,7 +343,7 @@ PUBLISHED = {
         "batch_size": 64,
         "epochs": 35.0,
         "method.form": "triplet",
-        "method.views": 8,
+        "method.crops": 8,
         "method.margin": 0.5,
         "method.embedding_dim": 1000,
         "method.view.gray_p": 0.66,

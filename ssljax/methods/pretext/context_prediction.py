@@ -125,6 +125,10 @@ class ContextPredictionTask(PretextTask):
             raise ValueError(f"method.color must be one of {COLORS}, got {config.color!r}.")
         if config.reduction not in ("sum", "mean"):
             raise ValueError(f"method.reduction must be 'sum' or 'mean', got {config.reduction!r}.")
+        if len(config.area) not in (0, 2):
+            raise ValueError(
+                f"method.area must be (low, high) in pixels, or empty, got {tuple(config.area)}."
+            )
         if config.color != "none" and task.image_shape[2] != 3:
             raise ValueError(
                 f"method.color={config.color!r} needs images of 3 channels, and these have "

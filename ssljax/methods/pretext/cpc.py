@@ -28,6 +28,9 @@ from ssljax.ops.overlapping import overlapping_patches
 _TURNS = {1: (0,), 2: (0, 2), 4: (0, 1, 2, 3)}
 """Quarter turns of the grid by the number of directions; each is predicted from its top down."""
 
+_ALIKE = 1e-4
+"""Share of the largest inner product by which the right one must exceed the next."""
+
 
 class PatchPrediction(nn.Module):
     """Context networks, projections of the patches, and predictors, for each direction its own.
@@ -204,13 +207,20 @@ class CPCTask(PretextTask):
         return total / (self.config.directions * len(self.offsets)), {}
 
     def scores(self, outputs: Outputs, targets: Any) -> dict[str, Float[Array, " batch"]]:
-        """The share of the predictions that are nearest to the right patch of the image."""
+        """The share of the predictions that are nearest to the right patch of the image.
+
+        Patches that look alike are none of them right: rounding shall not choose.
+        """
         right = []
         for direction in range(self.config.directions):
             for number, offset in enumerate(self.offsets):
-                choice = self._choose(outputs, direction, number)
+                logits = self._compare(outputs, direction, number)
                 places = jnp.arange(self.side**2).reshape(self.side, self.side)[offset:]
-                right.append((choice == places[None]).reshape(choice.shape[0], -1))
+                is_own = places[None, :, :, None] == jnp.arange(self.side**2)[None, None, None]
+                own = jnp.sum(jnp.where(is_own, logits, 0.0), axis=-1)
+                best = jnp.max(jnp.where(is_own, -jnp.inf, logits), axis=-1)
+                least = _ALIKE * jnp.max(jnp.abs(logits), axis=-1)
+                right.append((own - best > least).reshape(own.shape[0], -1))
         shares = jnp.mean(jnp.concatenate(right, axis=1).astype(jnp.float32), axis=1)
         return {"patch_accuracy": shares}
 
@@ -228,7 +238,7 @@ class CPCTask(PretextTask):
         rows = jnp.arange(self.side)[None, :, None, None, None, None]
         hidden = jnp.full_like(clean, 0.5)
         seen = jnp.where(rows <= last, self.to_pixels(question.inputs), hidden)
-        choice = self._choose(outputs, 0, 0)[:, -1]
+        choice = jnp.argmax(self._compare(outputs, 0, 0)[:, -1], axis=-1)
         flat = clean.reshape(clean.shape[0], -1, *clean.shape[3:])
         chosen = jnp.take_along_axis(flat, choice[:, :, None, None, None], axis=1)[:, None]
         said = jnp.where(rows <= last, clean, hidden)
@@ -251,13 +261,12 @@ class CPCTask(PretextTask):
     def _cut(self, images: Float[Array, "batch height width channels"]) -> Array:
         return overlapping_patches(images, self.config.patch_size, self.config.patch_stride)
 
-    def _choose(self, outputs: Outputs, direction: int, number: int) -> Array:
-        """The place in the turned grid of the image's patch that each prediction is nearest to."""
+    def _compare(self, outputs: Outputs, direction: int, number: int) -> Array:
+        """Inner products of predictions, (batch, rows, columns), with all patches of the image."""
         said = outputs["predictions"][:, direction, number, : self.side - self.offsets[number]]
         there = outputs["targets"][:, direction]
         candidates = there.reshape(there.shape[0], -1, there.shape[-1])
-        logits = jnp.einsum("brcd,bnd->brcn", said, candidates, precision=lax.Precision.HIGHEST)
-        return jnp.argmax(logits, axis=-1)
+        return jnp.einsum("brcd,bnd->brcn", said, candidates, precision=lax.Precision.HIGHEST)
 
 
 def side_by_side(

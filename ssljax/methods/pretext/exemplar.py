@@ -82,8 +82,8 @@ class ExemplarTask(PretextTask):
             raise ValueError(f"form is {config.form!r}; it must be one of {', '.join(_FORMS)}.")
         self.classes = self.seen_only = config.form == "classes"
         least = 1 if self.classes else 2
-        if config.views < least:
-            raise ValueError(f"views is {config.views}; the form {config.form!r} needs {least}.")
+        if config.crops < least:
+            raise ValueError(f"crops is {config.crops}; the form {config.form!r} needs {least}.")
         if self.classes:
             if not 0 <= config.seeds <= task.num_images:
                 raise ValueError(
@@ -100,7 +100,7 @@ class ExemplarTask(PretextTask):
         else:
             self.head = ExemplarHead(config.embedding_dim, dtype)
             self.chance = {"triplet_accuracy": 0.5}
-            self.policies = [(self.view, config.views)]
+            self.policies = [(self.view, config.crops)]
 
     @staticmethod
     def default_config() -> ConfigDict:
@@ -111,7 +111,7 @@ class ExemplarTask(PretextTask):
             dict(
                 form="classes",
                 seeds=0,  # 0: all images of the training set.
-                views=1,  # Of each image of a batch; as triplets 8.
+                crops=1,  # Of each image of a batch; as triplets 8.
                 margin=0.5,
                 embedding_dim=1000,  # Of triplets.
                 patch=ConfigDict(patch),  # Of classes.
@@ -174,7 +174,7 @@ class ExemplarTask(PretextTask):
         anchors = sample_anchors(own, pixels)
         keys = augment.example_keys(key, pixels.shape[0])
         views = []
-        for number in range(self.config.views):
+        for number in range(self.config.crops):
             view = exemplar_patches(self.patch, augment.fold_keys(keys, number), pixels, anchors)
             if self.view.mean is not None and self.view.std is not None:
                 view = augment.normalize(view, self.view.mean, self.view.std)
@@ -182,7 +182,7 @@ class ExemplarTask(PretextTask):
         return views
 
     def _crops(self, key: PRNGKeyArray, images: Mapping[str, Array]) -> list[Array]:
-        return list(augment.make_views(key, images, [(self.view, self.config.views)]))
+        return list(augment.make_views(key, images, [(self.view, self.config.crops)]))
 
 
 class Exemplar(PretextMethod):

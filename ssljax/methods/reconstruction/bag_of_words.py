@@ -125,7 +125,7 @@ class BagOfWords(Method):
         )
         return ConfigDict(
             dict(
-                levels=2,  # Last maps of the encoder.
+                levels=2,  # Last stages of the encoder.
                 queue_size=8192,  # Words of each level.
                 inverse_temperature=15.0,  # 10 for ResNet-18.
                 scale=8.0,  # 5 for ResNet-18.
@@ -169,10 +169,12 @@ class BagOfWords(Method):
         outputs: Any = jax.eval_shape(
             lambda x: self.teacher.init_with_output(jax.random.key(0), x, False)[0], images
         )
-        maps = [name for name, x in outputs.items() if x.ndim == 4]
+        # By their numbers: what only has a shape is in the order of the alphabet.
+        maps = [name for name, x in outputs.items() if x.ndim == 4 and name[-1].isdigit()]
+        maps.sort(key=lambda name: int("".join(filter(str.isdigit, name))))
         if not 0 < self.config.levels <= len(maps):
             raise ValueError(
-                f"levels is {self.config.levels}; the encoder has {len(maps)} maps, so that it "
+                f"levels is {self.config.levels}; the encoder has {len(maps)} stages, so that it "
                 f"must be from 1 to {len(maps)}."
             )
         return {name: outputs[name].shape[1:] for name in maps[-self.config.levels :]}

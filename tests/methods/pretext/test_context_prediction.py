@@ -161,6 +161,7 @@ def test_impossible_keys_are_told():
     for changes, told in (
         (dict(color="grey"), "method.color must be one of"),
         (dict(reduction="max"), "method.reduction must be 'sum' or 'mean'"),
+        (dict(area=(9.0,)), "method.area must be"),
         (dict(cells=1), "at least 2 patches a side"),
         (dict(channels=1, color="drop"), "needs images of 3 channels, and these have 1"),
     ):

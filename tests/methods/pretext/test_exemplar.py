@@ -31,7 +31,7 @@ def batch(places, seed=0):
 
 def test_the_class_of_an_image_is_its_place_and_its_views_are_about_one_anchor():
     still = dict(scale=(1.0, 1.0), shift=0.0, degrees=0.0, flip_p=0.0)
-    task = task_for(views=2, **{"patch": ConfigDict(task_for().config.patch.to_dict() | still)})
+    task = task_for(crops=2, **{"patch": ConfigDict(task_for().config.patch.to_dict() | still)})
     places = np.array([3, 0, 4])
     question = task.ask(jax.random.key(0), batch(places))
     assert question.inputs.shape == (3, 2, SIZE, SIZE, 3)
@@ -69,7 +69,7 @@ def test_images_behind_the_last_seed_count_for_nothing():
 
 
 def test_triplets_are_marked_by_how_many_other_images_are_further():
-    task = task_for(form="triplet", views=2)
+    task = task_for(form="triplet", crops=2)
     assert not task.seen_only
     angles = jnp.deg2rad(jnp.array([[0.0, 40.0], [20.0, 25.0], [90.0, 180.0]]))
     logits = jnp.stack([jnp.cos(angles), jnp.sin(angles)], axis=-1)
@@ -93,7 +93,7 @@ def test_pictures_show_what_is_told():
     ("changes", "told"),
     [
         (dict(form="pairs"), "classes, triplet"),
-        (dict(form="triplet", views=1), "needs 2"),
+        (dict(form="triplet", crops=1), "needs 2"),
         (dict(seeds=6), r"\[0, 5\]"),
     ],
 )
