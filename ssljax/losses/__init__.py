@@ -13,7 +13,7 @@ from ssljax.losses.adversarial import (
     wasserstein_discriminator,
     wasserstein_generator,
 )
-from ssljax.losses.bag_of_words import bag_of_words
+from ssljax.losses.bag_of_words import bag_of_words, closer_than_others, word_divergences
 from ssljax.losses.clustering import prototype_entropy, swapped_prediction
 from ssljax.losses.colorization import color_classification, color_regression
 from ssljax.losses.contrastive import nt_xent
@@ -70,6 +70,7 @@ __all__ = [
     "byol",
     "byol_regression",
     "clip_weights",
+    "closer_than_others",
     "color_classification",
     "color_regression",
     "counting_distances",
@@ -130,5 +131,6 @@ __all__ = [
     "wasserstein_discriminator",
     "wasserstein_generator",
     "with_rotations",
+    "word_divergences",
     "zero_centered_penalty",
 ]

@@ -35,7 +35,7 @@ from ssljax.run.step import init_state
 from ssljax.train import compile_step
 
 CONFIGS = pathlib.Path(__file__).parents[2] / "configs"
-SOURCES = {"distill": "finetune"}
+SOURCES = {"bownet": "rotation", "distill": "finetune"}
 """Methods that start from a run of another one."""
 
 TAUGHT = {"distill", "finetune", "one_vs_rest", "supervised"}
@@ -58,6 +58,7 @@ SIZES = {
     "context_width": NARROW,
     "target_dim": 2,  # what all devices have of each place is small.
     "seeds": 2 * BATCH,
+    "words": 12,
     "momentum": 0.5,  # At the published 0.99 a mistake in the order would hide in rounding.
 }
 # The programs run for microseconds; this halves the time of their compilation. JAX 0.11 knows the

@@ -165,19 +165,7 @@ class BagOfWords(Method):
     def _map_shapes(self) -> dict[str, tuple[int, ...]]:
         """Shapes of the maps whose words are predicted, by name."""
         size = self.view.size
-        images = jax.ShapeDtypeStruct((1, size, size, self.channels), jnp.float32)
-        outputs: Any = jax.eval_shape(
-            lambda x: self.teacher.init_with_output(jax.random.key(0), x, False)[0], images
-        )
-        # By their numbers: what only has a shape is in the order of the alphabet.
-        maps = [name for name, x in outputs.items() if x.ndim == 4 and name[-1].isdigit()]
-        maps.sort(key=lambda name: int("".join(filter(str.isdigit, name))))
-        if not 0 < self.config.levels <= len(maps):
-            raise ValueError(
-                f"levels is {self.config.levels}; the encoder has {len(maps)} stages, so that it "
-                f"must be from 1 to {len(maps)}."
-            )
-        return {name: outputs[name].shape[1:] for name in maps[-self.config.levels :]}
+        return last_stages(self.teacher, (size, size, self.channels), self.config.levels)
 
     def init(self, key: PRNGKeyArray) -> tuple[dict[str, PyTree], dict[str, PyTree], PyTree]:
         """Makes the student, the teacher as its copy, and vocabularies of random words."""
@@ -331,9 +319,7 @@ class BagOfWords(Method):
     ) -> dict[str, Float[Array, " batch"]]:
         """For each image the share of the batch's others whose words fit its prediction less."""
         divergences, _ = self._compare(state, images, key)
-        own = jnp.diagonal(divergences)[:, None]
-        others = divergences.shape[0] - 1
-        return {"words_accuracy": jnp.sum((divergences > own).astype(jnp.float32), 1) / others}
+        return {"words_accuracy": losses.closer_than_others(divergences)}
 
     def show(
         self, state: TrainState, images: Mapping[str, Array], key: PRNGKeyArray
@@ -343,12 +329,7 @@ class BagOfWords(Method):
         whole = views["whole"]
         likest = whole[jnp.argmin(divergences, axis=1)]
         crop = jax.image.resize(views["crops"][0][:, 0], whole.shape, "linear")
-        columns = jnp.stack([crop, likest, whole], axis=1)
-        if self.view.mean is not None and self.view.std is not None:
-            shape = (1, 1, 1, 1, -1)
-            mean, std = (jnp.asarray(x).reshape(shape) for x in (self.view.mean, self.view.std))
-            columns = columns * std + mean
-        return jnp.round(255 * jnp.clip(columns, 0.0, 1.0)).astype(jnp.uint8)
+        return to_bytes(self.view, jnp.stack([crop, likest, whole], axis=1))
 
     def _compare(
         self, state: TrainState, images: Mapping[str, Array], key: PRNGKeyArray
@@ -366,6 +347,39 @@ class BagOfWords(Method):
         answers: Any = self.network.apply(student, crops, memory["queues"], False)
         total = jnp.zeros(())
         for logits, target in zip(answers[0]["logits"], targets, strict=True):
-            predicted = jax.nn.log_softmax(logits[:, 0])
-            total = total - predicted @ target.T - jnp.sum(entr(target), axis=1)[None]
+            total += losses.word_divergences(logits[:, 0], target)
         return total / self.config.levels, views
+
+
+def last_stages(
+    encoder: nn.Module, image_shape: tuple[int, int, int], count: int
+) -> dict[str, tuple[int, ...]]:
+    """Shapes (height, width, channels) of an encoder's last maps by name, the last one last.
+
+    Raises:
+      ValueError: If there are not so many, or none is wanted.
+    """
+    images = jax.ShapeDtypeStruct((1, *image_shape), jnp.float32)
+    outputs: Any = jax.eval_shape(
+        lambda x: encoder.init_with_output(jax.random.key(0), x, False)[0], images
+    )
+    # By their numbers: what only has a shape is in the order of the alphabet.
+    maps = [name for name, x in outputs.items() if x.ndim == 4 and name[-1].isdigit()]
+    maps.sort(key=lambda name: int("".join(filter(str.isdigit, name))))
+    if not 0 < count <= len(maps):
+        raise ValueError(
+            f"levels is {count}; the encoder has {len(maps)} stages, so that it must be from 1 to "
+            f"{len(maps)}."
+        )
+    return {name: outputs[name].shape[1:] for name in maps[-count:]}
+
+
+def to_bytes(
+    view: augment.ViewPolicy, images: Float[Array, "batch columns height width channels"]
+) -> UInt8[Array, "batch columns height width channels"]:
+    """Pictures of views, their normalisation undone."""
+    if view.mean is not None and view.std is not None:
+        shape = (1, 1, 1, 1, -1)
+        mean, std = (jnp.asarray(x).reshape(shape) for x in (view.mean, view.std))
+        images = images * std + mean
+    return jnp.round(255 * jnp.clip(images, 0.0, 1.0)).astype(jnp.uint8)
