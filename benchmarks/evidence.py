@@ -205,10 +205,22 @@ def main() -> None:
     methods: Sequence[str] = methods_of(asked.family, asked.config)
     methods = asked.methods.split(",") if asked.methods else methods
     trials = [(method, seed) for method in methods for seed in range(asked.seeds)]
-    made = runs.side_by_side([functools.partial(run, *trial) for trial in trials], asked.jobs)
+    waves = [
+        [trial for trial in trials if (trial[0] in pretext_runs.STARTS_FROM) == second]
+        for second in (False, True)  # What others start from is not made twice at a time.
+    ]
+    made = {
+        trial: result
+        for wave in waves
+        for trial, result in zip(
+            wave,
+            runs.side_by_side([functools.partial(run, *trial) for trial in wave], asked.jobs),
+            strict=True,
+        )
+    }
     results: dict[str, list[dict]] = {method: [] for method in methods}
-    for (method, _), result in zip(trials, made, strict=True):
-        results[method].append(result)
+    for trial in trials:
+        results[trial[0]].append(made[trial])
     data = pretext_runs.data_of(asked)
     text = f"{data}, {runs.circumstances(asked.jobs)}; at the last step.\n\n"
     if asked.family == "adversarial":

@@ -65,6 +65,7 @@ def main() -> None:
             f"layers_{asked.pool}_{asked.values}",
             f"--config.seed={seed}",
             *pretext_runs.data_changes(asked),
+            *pretext_runs.starts(asked, method, seed),
             f"--config.evals.pool={asked.pool}",
             f"--config.evals.pool_values={asked.values}",
             "--config.evals.final=('linear',)",

@@ -16,6 +16,8 @@ from ssljax.methods import pretext, reconstruction
 from ssljax.methods.protocols import PretextSolver
 
 _COPIES = {"cifar10_jpeg75": ", a JPEG copy (quality 75) of CIFAR-10"}
+STARTS_FROM = {"bownet": "rotation"}
+"""Methods that need a trained network, and the method of the run that gives it."""
 SUPERVISED = "supervised"
 """The method that learns the same encoder from all labels."""
 
@@ -60,15 +62,26 @@ def workdir(asked: argparse.Namespace, method: str, seed: int) -> pathlib.Path:
     return found
 
 
+def starts(asked: argparse.Namespace, method: str, seed: int) -> list[str]:
+    """The argument that names the run that a method starts from, if it needs one."""
+    if method not in STARTS_FROM:
+        return []
+    return [f"--config.init.workdir={workdir(asked, STARTS_FROM[method], seed)}"]
+
+
 def train(
     asked: argparse.Namespace, method: str, seed: int, cores: Collection[int] | None = None
 ) -> dict[str, Any]:
     """Trains a method by its config, and probes every stage that the config names.
 
+    What it starts from is trained first.
+
     Returns:
       What `runs.run` does. "linear_holdout", by which a stage may be chosen, is of images of train
       that the linear probe did not learn from.
     """
+    if method in STARTS_FROM:
+        train(asked, STARTS_FROM[method], seed, cores)
     return runs.run(
         f"{method}/{asked.config}",
         workdir(asked, method, seed),
@@ -76,6 +89,7 @@ def train(
         *data_changes(asked),
         "--config.evals.linear.holdout=True",
         "--config.evals.few_label.labels=(10.0,)",
+        *starts(asked, method, seed),
         cores=cores,
     )
 

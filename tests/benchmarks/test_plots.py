@@ -99,6 +99,17 @@ def test_layers_are_probed_of_the_runs_that_the_evidence_makes(made, tmp_path, m
     assert "| rotation | 20.0 | 30.0 |" in (tmp_path / "out" / "layers.md").read_text()
 
 
+def test_what_a_method_starts_from_is_trained_before_it(made, tmp_path, monkeypatch):
+    command(monkeypatch, layers, tmp_path, "--methods=bownet")
+    trained = tmp_path / "runs" / "cifar10_cpu"
+    order = [config for config, *_ in made.values() if not config.startswith("supervised")]
+    assert order == ["rotation/cifar10:cpu", *["bownet/cifar10:cpu"] * 2]
+    start = f"--config.init.workdir={trained / 'rotation_0'}"
+    for workdir in (trained / "bownet_0", trained / "bownet_0" / "layers_average_9600"):
+        assert start in made[workdir]
+    assert start not in made[trained / "rotation_0"]
+
+
 def test_fine_tuning_stands_beside_training_from_scratch(made, tmp_path, monkeypatch):
     command(monkeypatch, fine_tuning, tmp_path, "--labels=10,100", "--seeds=2")
     pretrained = tmp_path / "runs" / "cifar10_cpu" / "rotation_0"
