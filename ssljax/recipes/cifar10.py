@@ -79,4 +79,8 @@ def pretext_on_cpu(config: ConfigDict) -> None:
         clip_norm=1.0,
     )
     config.evals.stages = ("stage1", "stage2", "stage3")
-    config.evals.train_split = "train[:20%]"  # To learn the probes from: all would take longer.
+    # As long as the training would all probes of all images take.
+    config.evals.train_split = "train[:20%]"
+    config.evals.knn.neighbors = ((20, 0.07),)
+    config.evals.linear.epochs = 10
+    config.evals.few_label.labels = (10.0,)
