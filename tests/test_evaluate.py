@@ -12,6 +12,7 @@ from ssljax.data import fields
 from ssljax.errors import MissingScores, UserError
 from ssljax.evals import Scores, linear
 from ssljax.evals.knn import Knn
+from ssljax.metrics.linear import ProbeResult
 from ssljax.run.experiment import Experiment
 
 SMALL = {
@@ -70,14 +71,11 @@ def test_one_failure_leaves_the_other_scores(tmp_path, monkeypatch):
     experiment = opened(tmp_path, evals__baselines=True)
     calls = []
 
-    class Result:
-        accuracy = 0.5
-
     def probe(*sets, epochs):
         calls.append(epochs)
         if len(calls) == 2:
             raise RuntimeError("There is no room.")
-        return Result()
+        return ProbeResult(0.5, 0.5, 0.1, 0.0)
 
     monkeypatch.setattr(linear, "linear_probe", probe)
     evaluator = evaluate.Evaluator(experiment)
@@ -170,13 +168,10 @@ def test_images_without_a_label_are_left_out_and_told(tmp_path, monkeypatch, cap
 
 
 def test_scores_of_a_checkpoint_stand_beside_those_of_the_run(tmp_path, monkeypatch, capsys):
-    class Result:
-        accuracy = 0.5
-
     def probe(*sets, epochs):
         if epochs == 3:
             raise RuntimeError("There is no room.")
-        return Result()
+        return ProbeResult(0.5, 0.5, 0.1, 0.0)
 
     monkeypatch.setattr(linear, "linear_probe", probe)
     command = runs.arguments(tmp_path / "run", **SMALL, steps=2)
