@@ -66,6 +66,7 @@ def main() -> None:
     }
     for (start, labels, _), accuracy in zip(trials, made, strict=True):
         found[start][labels].append(accuracy)
+    asked.out.mkdir(parents=True, exist_ok=True)
     plots.curves(
         found, asked.out / "fine_tuning.png", "labelled images of a class", "accuracy", log=True
     )

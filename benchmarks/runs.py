@@ -84,7 +84,7 @@ def evaluate(
       subprocess.CalledProcessError: If it fails.
       ValueError: If the workdir holds one of that name of other arguments, commit or cores.
     """
-    command = ["--mode=evaluate", "--workdir", str(workdir), "--config", config, *changes]
+    command = ["--workdir", str(workdir), "--config", config, "--mode=evaluate", *changes]
     return _made(workdir / f"{name}.json", config, changes, command, "scores-*.json", cores)
 
 

@@ -54,3 +54,8 @@ def test_it_trains_the_digits_by_name(run, tmp_path):
     metrics = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
     assert max(line["step"] for line in metrics) == 3
     assert (tmp_path / "scores.json").exists()
+
+
+def test_it_holds_the_stored_permutations(run):
+    code = "from ssljax.ops import permutations; print(permutations.stored_permutations().shape)"
+    assert run("-c", code) == "(1000, 9)\n"

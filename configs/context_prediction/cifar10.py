@@ -33,6 +33,7 @@ def get_config(variant: Literal["", "cpu"] = "") -> ConfigDict:
         area=(),
         rms=1.0,
         resample_least=3,
+        encoder_affine=True,
         embedding_dim=256,
         hidden_dim=512,
         reduction="mean",

@@ -4,7 +4,6 @@ from typing import Literal
 
 from ml_collections import ConfigDict
 
-from ssljax import catalog
 from ssljax.augment import presets
 from ssljax.config import file as config_file
 from ssljax.config.base import base_config
@@ -13,31 +12,33 @@ from ssljax.recipes import cifar10
 
 
 def get_config(variant: Literal["", "cpu"] = "") -> ConfigDict:
-    """Relative patches and rotation over a ResNet-18, or over a thin network for a CPU.
+    """The paper's tasks over three stages of a ResNet-18, or over a thin network for a CPU.
 
         python -m ssljax.main --config multi_task/cifar10 --workdir DIR
         python -m ssljax.main --config multi_task/cifar10:cpu --workdir DIR
 
-    `--config.method.tasks=rotation,jigsaw` chooses others. Each has the keys of its own config for
-    CIFAR-10, such as `--config.method.rotation.view.crop_padding=0`.
+    `--config.method.tasks=rotation,jigsaw --config.method.shares=1,1` chooses others. Each has the
+    keys of its own config for CIFAR-10, such as `--config.method.rotation.view.crop_padding=0`;
+    exemplars are compared as triplets.
 
     Args:
       variant: "" for 200 epochs on accelerators; "cpu" for the thin network, batch and steps that
         each task alone has, so that the tasks share as many images as one of them sees alone.
     """
     config = base_config("multi_task")
-    config.method.tasks = ("context_prediction", "rotation")
+    # Relative patches get two parts of four: a batch of 128 has no thirds.
+    config.method.shares = (2, 1, 1)
     for name in multi_task.TASKS:
-        if f"{name}/cifar10" not in catalog.files():
-            continue
         alone = config_file.load(f"{name}/cifar10:{variant}" if variant else f"{name}/cifar10")
         own = config.method[name]
         own.update({key: alone.method[key] for key in own})
+    # As classes the exemplars would be all images of the set.
+    config.method.exemplar.update(form="triplet", views=2)
     config.method.view.update(size=32, mean=presets.CIFAR10_MEAN, std=presets.CIFAR10_STD)
     config.batch_size = 128
     config.epochs = 200.0
     cifar10.data(config)
-    config.model.encoder.update(name="resnet18", stem="cifar", dtype="bfloat16")
+    config.model.encoder.update(name="resnet18", stem="cifar", stages=3, dtype="bfloat16")
     config.optimizer.update(
         name="sgd",
         learning_rate=0.1,
@@ -48,7 +49,7 @@ def get_config(variant: Literal["", "cpu"] = "") -> ConfigDict:
         weight_decay=5e-4,
         exclude=(),
     )
-    config.evals.stages = ("stage1", "stage2", "stage3", "stage4")
+    config.evals.stages = ("stage1", "stage2", "stage3")
     if variant == "cpu":
         cifar10.pretext_on_cpu(config)
     return config

@@ -11,16 +11,19 @@ def get_config() -> ConfigDict:
 
         python -m ssljax.main --config multi_task/imagenet --workdir DIR
 
-    The tasks, the ResNet-101, RMSProp and grey inputs with noise are the paper's. Its network ends
-    with the third stage, ours is whole, and the third is probed; its fourth task, motion
-    segmentation, is left out; each task has workers of its own there, and a third of every batch
-    here. Learning rate, batch, length and noise are ours. This config has not been run to its end.
+    The tasks, the ResNet-101 that ends with its third stage, RMSProp and grey inputs with noise are
+    the paper's. Its fourth task, motion segmentation, is left out; each task has workers of its own
+    there, and a third of every batch here; its blocks begin with a norm, ours end with one.
+    Learning rate, batch, length and noise are ours. This config has not been run to its end.
     """
     config = base_config("multi_task")
     imagenet.pretraining(config, batch_size=384, epochs=100.0, eval_every=33360, save_every=3336)
-    config.data.crop = "device"  # Each task cuts its own parts.
+    config.data.update(crop="device", image_size=512)  # Each task cuts its own parts.
     config.method.update(harmonize=True, noise=0.01)
-    config.model.encoder.update(name="resnet101", stem="imagenet", dtype="bfloat16")
+    config.method.context_prediction.update(grids=1, reduction="mean")
+    config.method.exemplar.update(form="triplet", views=2)
+    config.method.exemplar.view.size = 224
+    config.model.encoder.update(name="resnet101", stem="imagenet", stages=3, dtype="bfloat16")
     config.optimizer.update(name="rmsprop", learning_rate=1e-3, weight_decay=0.0)
     config.evals.stages = ("stage3",)
     return config

@@ -14,7 +14,7 @@ from ssljax.augment.aligned import (
     warp_boxes,
     warp_masks,
 )
-from ssljax.augment.blur import gaussian_blur
+from ssljax.augment.blur import check_sigma_range, equalize_sharpness, gaussian_blur
 from ssljax.augment.color import color_jitter, random_grayscale, solarize
 from ssljax.augment.corrupt import (
     center_mask,
@@ -78,6 +78,7 @@ __all__ = [
     "center_mask",
     "center_view",
     "check_bytes",
+    "check_sigma_range",
     "color_jitter",
     "corner_homographies",
     "crop_and_resize",
@@ -85,6 +86,7 @@ __all__ = [
     "cut_tiles",
     "drop_channels",
     "drop_colors",
+    "equalize_sharpness",
     "example_keys",
     "fold_keys",
     "gaussian_blur",

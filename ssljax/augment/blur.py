@@ -1,5 +1,6 @@
 """Gaussian blur with a separate width for each image."""
 
+import math
 from typing import Literal
 
 import jax.numpy as jnp
@@ -108,3 +109,40 @@ def gaussian_blur(
     rows = jnp.where(blurred, rows, jnp.eye(height, dtype=rows.dtype)[None])
     columns = jnp.where(blurred, columns, jnp.eye(width, dtype=rows.dtype)[None])
     return apply_separable(images, rows, columns)
+
+
+def check_sigma_range(sigma: tuple[float, ...]) -> None:
+    """Raises ValueError unless it is a range of standard deviations, or empty for no blur."""
+    if sigma and not (len(sigma) == 2 and 0.0 < sigma[0] <= sigma[1]):
+        raise ValueError(f"blur must be empty or a range of pixels, 0 < low <= high, got {sigma}.")
+
+
+def equalize_sharpness(
+    keys: Key[Array, "batch parts"],
+    images: Float[Array, "batch parts height width channels"],
+    sigma: tuple[float, ...],
+) -> Float[Array, "batch parts height width channels"]:
+    """Blurs every part of every image at random, so that its sharpness tells less of its origin.
+
+    An image that was resampled is less sharp than one that was not, or has other frequencies. A
+    network that is to tell how it was made would look at that rather than at what it shows.
+
+    Args:
+      keys: One key per part, independent of one another.
+      images: Parts, views or tiles of images, of any range.
+      sigma: Range of the standard deviation in pixels; empty for no blur.
+
+    Returns:
+      The images.
+
+    Raises:
+      ValueError: If the range is impossible, or too wide for the images' size.
+    """
+    check_sigma_range(sigma)
+    if not sigma:
+        return images
+    low, high = sigma
+    batch, parts, *shape = images.shape
+    flat = images.reshape(batch * parts, *shape)
+    blurred = gaussian_blur(keys.reshape(-1), flat, 2 * math.ceil(3 * high) + 1, (low, high), 1.0)
+    return blurred.reshape(images.shape)

@@ -5,7 +5,7 @@ matrices for `warp` are made.
 """
 
 import dataclasses
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
@@ -15,6 +15,7 @@ from ssljax.augment.homography import at_pixel_centers, corner_homographies, sam
 from ssljax.augment.keys import uniform
 
 
+@runtime_checkable
 class Transformation(Protocol):
     """A family of maps of square images.
 

@@ -18,12 +18,9 @@ _GREEN_MAGENTA = np.array([-1.0, 2.0, -1.0])
 _PROJECTION = np.eye(3) - np.outer(_GREEN_MAGENTA, _GREEN_MAGENTA) / 6.0
 
 
-def _check_colours(tiles: Float[Array, "rows height width channels"]) -> None:
+def _check_channels(tiles: Float[Array, "rows height width channels"]) -> None:
     if tiles.shape[-1] != 3:
-        raise ValueError(
-            f"these changes of colours need images of 3 channels, got {tiles.shape[-1]}: set them "
-            "to none."
-        )
+        raise ValueError(f"dropped or projected colours need 3 channels, got {tiles.shape[-1]}.")
 
 
 def drop_colors(
@@ -48,7 +45,7 @@ def drop_colors(
       Doersch, Gupta and Efros, Unsupervised Visual Representation Learning by Context Prediction,
       2015, section 3.1; `prep_image` in `train.py` of cdoersch/deepcontext, for the noise.
     """
-    _check_colours(tiles)
+    _check_channels(tiles)
     kept = jax.vmap(lambda key: jax.random.randint(key, (), 0, 3))(fold_keys(keys, 0))
     noise = jax.vmap(lambda key: jax.random.uniform(key, tiles.shape[1:], jnp.float32, -0.5, 0.5))
     chosen = jax.nn.one_hot(kept, 3, dtype=bool)[:, None, None]
@@ -73,7 +70,7 @@ def project_colors(
       Doersch, Gupta and Efros, Unsupervised Visual Representation Learning by Context Prediction,
       2015, section 3.1.
     """
-    _check_colours(tiles)
+    _check_channels(tiles)
     projection = jnp.asarray(_PROJECTION, tiles.dtype)
     return jnp.matmul(tiles, projection, precision=jax.lax.Precision.HIGHEST)
 
@@ -113,7 +110,7 @@ def standardize(
 
     Reference:
       Noroozi and Favaro, Unsupervised Learning of Visual Representations by Solving Jigsaw Puzzles,
-      2016, section 4.2.
+      2016.
     """
     centred = center(tiles)
     return centred / _or_one(jnp.mean(jnp.square(centred), axis=(1, 2), keepdims=True))

@@ -45,7 +45,7 @@ def cell_corners(
 
     Reference:
       Noroozi and Favaro, Unsupervised Learning of Visual Representations by Solving Jigsaw Puzzles,
-      2016, section 4.2.
+      2016.
     """
     slack = cell - tile - room
     if slack < 0:
@@ -169,23 +169,24 @@ def cut_tiles(
 def lay_out(
     tiles: Float[Array, "batch tiles size size channels"], cells: int, gap: int, fill: float = 1.0
 ) -> Float[Array, "batch side side channels"]:
-    """Puts the tiles of a grid together to a picture.
+    """Puts the tiles of a grid together to a picture, with a border as wide as the gaps.
 
     Args:
       tiles: The cells^2 tiles of each image.
       cells: Tiles a side.
       gap: Pixels between neighbours.
-      fill: Value of the gaps.
+      fill: Value of the gaps and the border.
 
     Returns:
       Pictures.
     """
     batch, _, size, _, channels = tiles.shape
     step = size + gap
-    padded = jnp.pad(tiles, ((0, 0), (0, 0), (0, gap), (0, gap), (0, 0)), constant_values=fill)
+    before = ((0, 0), (0, 0), (gap, 0), (gap, 0), (0, 0))
+    padded = jnp.pad(tiles, before, constant_values=fill)
     grid = padded.reshape(batch, cells, cells, step, step, channels)
     whole = jnp.swapaxes(grid, 2, 3).reshape(batch, cells * step, cells * step, channels)
-    return whole[:, : cells * step - gap, : cells * step - gap]
+    return jnp.pad(whole, ((0, 0), (0, gap), (0, gap), (0, 0)), constant_values=fill)
 
 
 def _lattice(cells: int, step: int) -> Int[Array, "tiles 2"]:

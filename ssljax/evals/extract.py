@@ -137,7 +137,8 @@ def pool(
     features = features.astype(jnp.float32)
     if features.ndim != 4:
         return jnp.mean(features, axis=tuple(range(1, features.ndim - 1)))
-    grid = grid_of(*features.shape[1:], values=values)
+    height, width, channels = features.shape[1:]
+    grid = grid_of(height, width, channels, values)
     return adaptive_pool(features, grid, how).reshape(len(features), -1)
 
 

@@ -8,9 +8,9 @@ from ssljax.ops.floats import as_float32
 
 
 def counting_distances(
-    whole: Float[Array, "batch dim"],
+    whole: Float[Array, "_ _"],
     tiles: Float[Array, "batch tiles dim"],
-    other: Float[Array, "batch dim"],
+    other: Float[Array, "_ _"],
 ) -> tuple[Float32[Array, " batch"], Float32[Array, " batch"]]:
     """How far the counts of the tiles, summed, are from those of two whole images.
 

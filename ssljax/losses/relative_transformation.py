@@ -7,7 +7,7 @@ from ssljax.ops.floats import as_float32
 
 
 def transformation_error(
-    predicted: Float[Array, "batch parameters"], target: Float[Array, "batch parameters"]
+    predicted: Float[Array, "batch parameters"], target: Float[Array, "_ _"]
 ) -> Float32[Array, ""]:
     """Mean squared error of a transformation's parameters.
 

@@ -158,3 +158,16 @@ def encode_each(encode: Encode, images: Float[Array, "batch parts h w c"]) -> Ou
     batch, parts, *shape = images.shape
     outputs = encode(images.reshape(batch * parts, *shape))
     return {name: x.reshape(batch, parts, *x.shape[1:]) for name, x in outputs.items()}
+
+
+def output_of(outputs: Outputs, name: str) -> Array:
+    """The encoder's output that a task's key `layer` names.
+
+    Raises:
+      ValueError: If the encoder has no such output.
+    """
+    if name not in outputs:
+        raise ValueError(
+            f"method.layer is {name!r}: it must be one of the encoder's {', '.join(outputs)}."
+        )
+    return outputs[name]

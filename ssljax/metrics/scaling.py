@@ -65,7 +65,8 @@ def standardizations_of(
     for part in parts():
         for layer, x in part.items():
             rows[layer] = rows.get(layer, 0) + len(x)
-            totals[layer] = totals.get(layer, 0.0) + np.sum(x, axis=0, dtype=np.float64)
+            totals.setdefault(layer, np.zeros(x.shape[1]))
+            totals[layer] += np.sum(x, axis=0, dtype=np.float64)
     means = {layer: total / rows[layer] for layer, total in totals.items()}
     squares = {layer: np.zeros(mean.shape) for layer, mean in means.items()}
     for part in parts():

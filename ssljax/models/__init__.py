@@ -8,6 +8,7 @@ import flax.linen as nn
 
 from ssljax.models.dense.decoder import DECODERS, Decoder, build_decoder
 from ssljax.models.dense.unet import UNet
+from ssljax.models.dense.upscaler import Upscaler
 from ssljax.models.encoders.alexnet import AlexNet
 from ssljax.models.encoders.colorization import ColorizationVGG
 from ssljax.models.encoders.context_encoder import ContextEncoderNet
@@ -17,6 +18,8 @@ from ssljax.models.encoders.mae import MaskedAutoencoder
 from ssljax.models.encoders.nin import NetworkInNetwork
 from ssljax.models.encoders.resnet import BasicBlock, Bottleneck, ResNet
 from ssljax.models.encoders.small import SmallConvNet
+from ssljax.models.encoders.srresnet import SRResNet
+from ssljax.models.encoders.vgg import VGG19
 from ssljax.models.encoders.vit import VisionTransformer
 from ssljax.models.gan.autoencoder import AutoencoderDiscriminator, MLPAutoencoder, MLPGenerator
 from ssljax.models.gan.dcgan import DCGANDiscriminator, DCGANGenerator
@@ -53,6 +56,7 @@ __all__ = [
     "ENCODERS",
     "GENERATOR",
     "GENERATORS",
+    "VGG19",
     "AlexNet",
     "AutoencoderDiscriminator",
     "BatchNorm",
@@ -83,11 +87,13 @@ __all__ = [
     "ResNetDiscriminator",
     "ResNetGenerator",
     "Role",
+    "SRResNet",
     "SelfModulatedBatchNorm",
     "SmallConvNet",
     "SplitEncoder",
     "TileEmbedding",
     "UNet",
+    "Upscaler",
     "VisionTransformer",
     "build_decoder",
     "build_discriminator",
@@ -111,6 +117,8 @@ ENCODERS: dict[str, Callable[..., nn.Module]] = {
     "small": SmallConvNet,
     "exemplar_cnn": ExemplarCNN,
     "context_encoder_dcgan": ContextEncoderNet,
+    "srresnet": SRResNet,
+    "vgg19": VGG19,
     "alexnet": AlexNet,
     "colorization_vgg": ColorizationVGG,
     "nin": NetworkInNetwork,
@@ -128,6 +136,7 @@ ENCODER = Role(
         name="resnet18",
         width=1,  # Multiplies the channels of a ResNet, or of the network of colorization.
         stem="cifar",  # Of a ResNet: "cifar" (3x3, no pooling) or "imagenet".
+        stem_stride=0,  # Of AlexNet's and the small network's first convolution.
         zero_init_residual=False,
         widths=(),  # Of the small network's stages, and of the layers of AlexNet and NIN.
         convs_per_stage=1,  # Of the small network.

@@ -67,12 +67,36 @@ def linear_to_srgb(colors: Float[Array, "*any"]) -> Float[Array, "*any"]:
 
 
 def linear_to_xyz(colors: Colors) -> Colors:
-    """From linear RGB to CIE XYZ, in which white is (0.95, 1, 1.09)."""
+    """From linear RGB to CIE XYZ, in which white is (0.95, 1, 1.09).
+
+    Args:
+      colors: Linear RGB.
+
+    Returns:
+      CIE XYZ.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> [f"{x:.4f}" for x in linear_to_xyz(jnp.ones(3))]
+      ['0.9505', '1.0000', '1.0888']
+    """
     return _mix(colors, _XYZ_OF_RGB)
 
 
 def xyz_to_linear(colors: Colors) -> Colors:
-    """From CIE XYZ to linear RGB, outside [0, 1] for what no screen shows."""
+    """From CIE XYZ to linear RGB.
+
+    Args:
+      colors: CIE XYZ.
+
+    Returns:
+      Linear RGB, outside [0, 1] for what no screen shows.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> [f"{x:.2f}" for x in xyz_to_linear(jnp.array([0.0, 0.5, 0.0]))]
+      ['-0.77', '0.94', '-0.10']
+    """
     return _mix(colors, _RGB_OF_XYZ)
 
 
@@ -84,6 +108,11 @@ def xyz_to_lab(colors: Colors) -> Colors:
 
     Returns:
       Lightness L in [0, 100]; a, from green to red, and b, from blue to yellow, both 0 for greys.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> [f"{abs(x):.1f}" for x in xyz_to_lab(jnp.array([0.95047, 1.0, 1.08883]))]
+      ['100.0', '0.0', '0.0']
     """
     shares = colors / _row(_WHITE, colors)
     rooted = shares > _BEND**3
@@ -94,7 +123,19 @@ def xyz_to_lab(colors: Colors) -> Colors:
 
 
 def lab_to_xyz(colors: Colors) -> Colors:
-    """From CIE Lab to CIE XYZ: the inverse of `xyz_to_lab`."""
+    """From CIE Lab to CIE XYZ: the inverse of `xyz_to_lab`.
+
+    Args:
+      colors: CIE Lab.
+
+    Returns:
+      CIE XYZ.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> [f"{x:.4f}" for x in lab_to_xyz(jnp.array([50.0, 0.0, 0.0]))]
+      ['0.1751', '0.1842', '0.2005']
+    """
     y = (colors[..., 0] + 16.0) / 116.0
     roots = jnp.stack([y + colors[..., 1] / 500.0, y, y - colors[..., 2] / 200.0], axis=-1)
     shares = jnp.where(roots > _BEND, roots**3, (roots - _OFFSET) / _SLOPE)

@@ -63,7 +63,7 @@ def adaptive_pool(
       >>> print(adaptive_pool(jnp.arange(3.0).reshape(1, 1, 3, 1), (1, 2))[0, 0, :, 0])
       [0.5 1.5]
     """
-    reduce = {"average": jnp.mean, "max": jnp.max}[how]
+    reduce = jnp.mean if how == "average" else jnp.max
     for axis, cells in enumerate(grid, start=1):
         places = x.shape[axis]
         if not 1 <= cells <= places:

@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 _STD = "_std"
+_DECIBELS = "psnr"
 
 
 def score_table(scores: Mapping[str, Mapping[str, float]]) -> str:
     """Lays scores out as a Markdown table that reads well as plain text too.
 
     Args:
-      scores: By network, then by score, in [0, 1]; a score "x_std" is shown beside "x".
+      scores: By network, then by score, in [0, 1] but for a "psnr", which is in decibels; a score
+        "x_std" is shown beside "x".
 
     Returns:
-      One row per network, one column per score, in per cent.
+      One row per network, one column per score, in per cent or in decibels.
     """
     names = list(dict.fromkeys(name for row in scores.values() for name in row))
     columns = [name for name in names if not name.endswith(_STD)]
@@ -63,8 +65,8 @@ def _figure(row: Mapping[str, float], name: str) -> str:
 def _cell(row: Mapping[str, float], name: str) -> str:
     if name not in row:
         return ""
-    spread = row.get(name + _STD)
-    return f"{100 * row[name]:.1f}" + ("" if spread is None else f" ± {100 * spread:.1f}")
+    spread, unit = row.get(name + _STD), 1 if name.endswith(_DECIBELS) else 100
+    return f"{unit * row[name]:.1f}" + ("" if spread is None else f" ± {unit * spread:.1f}")
 
 
 def _rule(cell: str, width: int) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from ssljax.augment import gaussian_blur
+from ssljax.augment import equalize_sharpness, gaussian_blur, tile_keys
 
 
 def keys_for(count):
@@ -89,3 +89,22 @@ def test_an_unknown_padding_is_refused():
     # Unwrapped, as the type checker of the tests would be the first to object.
     with pytest.raises(ValueError, match="padding"):
         inspect.unwrap(gaussian_blur)(keys_for(1), jnp.ones((1, 8, 8, 1)), padding="black")
+
+
+def test_every_part_is_blurred_by_a_width_of_its_own():
+    spike = jnp.zeros((100, 3, 13, 13, 1)).at[:, :, 6, 6].set(1.0)
+    keys = tile_keys(keys_for(100), 3)
+    got = np.asarray(jax.jit(equalize_sharpness, static_argnums=2)(keys, spike, (0.1, 1.0)))
+    np.testing.assert_allclose(got.sum((2, 3, 4)), 1.0, rtol=1e-5)
+    # Of a Gaussian that is cut off at three times the widest sigma.
+    ratio = got[:, :, 6, 7, 0] / got[:, :, 6, 6, 0]
+    sigma = np.sqrt(-0.5 / np.log(np.maximum(ratio, 1e-30)))
+    assert stats.kstest(np.maximum(sigma, 0.1).ravel(), "uniform", (0.1, 0.9)).pvalue > 1e-3
+    assert np.abs(np.corrcoef(sigma.T) - np.eye(3)).max() < 0.4
+    assert equalize_sharpness(keys, spike, ()) is spike
+
+
+@pytest.mark.parametrize("sigma", [(1.0,), (0.0, 1.0), (2.0, 1.0)])
+def test_an_impossible_range_is_refused(sigma):
+    with pytest.raises(ValueError, match="0 < low <= high"):
+        equalize_sharpness(tile_keys(keys_for(1), 1), jnp.zeros((1, 1, 8, 8, 1)), sigma)

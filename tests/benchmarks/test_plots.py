@@ -1,9 +1,11 @@
-"""Curves as a picture and as a table."""
+"""Curves as a picture and as a table, and the comparisons that draw them."""
+
+import sys
 
 import numpy as np
 import pytest
 
-from benchmarks import layers, plots, pretext_runs
+from benchmarks import fine_tuning, layers, plots, pretext_runs, runs
 
 
 def test_a_table_has_a_row_a_line_and_a_column_a_place():
@@ -52,3 +54,63 @@ def test_layers_are_read_by_network_and_depth():
 def test_a_stage_is_chosen_by_held_out_training_images():
     scores = {"a/linear": 0.9, "a/linear_holdout": 0.5, "b/linear": 0.1, "b/linear_holdout": 0.6}
     assert pretext_runs.best_stage(scores) == "b"
+
+
+@pytest.fixture
+def made(monkeypatch):
+    """Runs that are not made: their arguments, by config and workdir."""
+    made = {}
+
+    def run(config, workdir, *changes, cores=None):
+        made[workdir] = (config, *changes)
+        change = dict(change.split("=", 1) for change in changes)
+        labels = float(change.get("--config.data.labels", 0.0))
+        accuracy = 0.2 + labels / 1000 + 0.1 * ("--config.init.workdir" in change)
+        return {"scores": {"trained network": {"classifier": accuracy}}}
+
+    def evaluate(config, workdir, name, *changes, cores=None):
+        made[workdir / name] = (config, *changes)
+        scores = {"a/linear": 0.2, "b/linear": 0.3}
+        rows = ("raw pixels", "random network", "trained network")
+        return {"scores": dict.fromkeys(rows, scores)}
+
+    monkeypatch.setattr(runs, "run", run)
+    monkeypatch.setattr(runs, "evaluate", evaluate)
+    return made
+
+
+def command(monkeypatch, module, tmp_path, *options):
+    where = (f"--out={tmp_path / 'out'}", f"--runs={tmp_path / 'runs'}", "--data_name=images")
+    monkeypatch.setattr(sys, "argv", [module.__name__, *where, "--data_dir=/data", *options])
+    module.main()
+
+
+def test_layers_are_probed_of_the_runs_that_the_evidence_makes(made, tmp_path, monkeypatch):
+    command(monkeypatch, layers, tmp_path, "--methods=rotation", "--values=36", "--pool=max")
+    trained = tmp_path / "runs" / "cifar10_cpu"
+    for method in ("supervised", "rotation"):
+        config, *changes = made[trained / f"{method}_0"]
+        assert config == f"{method}/cifar10:cpu"
+        assert {"--config.data.name=images", "--config.data.dir=/data"} < set(changes)
+        _, *changes = made[trained / f"{method}_0" / "layers_max_36"]
+        assert {"--config.evals.pool=max", "--config.evals.pool_values=36"} < set(changes)
+        assert "--config.data.name=images" in changes
+    assert (tmp_path / "out" / "layers.png").exists()
+    assert "| rotation | 20.0 | 30.0 |" in (tmp_path / "out" / "layers.md").read_text()
+
+
+def test_fine_tuning_stands_beside_training_from_scratch(made, tmp_path, monkeypatch):
+    command(monkeypatch, fine_tuning, tmp_path, "--labels=10,100", "--seeds=2")
+    pretrained = tmp_path / "runs" / "cifar10_cpu" / "rotation_0"
+    assert made[pretrained][0] == "rotation/cifar10:cpu"
+    for seed in range(2):
+        scratch = made[tmp_path / "out" / f"from_scratch_10_{seed}"]
+        tuned = made[tmp_path / "out" / f"rotation_10_{seed}"]
+        assert set(tuned) - set(scratch) == {f"--config.init.workdir={pretrained}"}
+        assert set(scratch) < set(tuned)
+        assert f"--config.data.labels_seed={seed}" in scratch
+    text = (tmp_path / "out" / "fine_tuning.md").read_text()
+    assert "| starts from | 10 | 100 |" in text
+    assert "| from scratch | 21.0 ± 0.0 | 30.0 ± 0.0 |" in text
+    assert "| rotation | 31.0 ± 0.0 | 40.0 ± 0.0 |" in text
+    assert (tmp_path / "out" / "fine_tuning.png").exists()

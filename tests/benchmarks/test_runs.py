@@ -37,9 +37,11 @@ def fake_program(monkeypatch, tmp_path):
         "workdir, change = pathlib.Path(sys.argv[4]), sys.argv[-1]\n"
         "if change == '--fail':\n"
         "    sys.exit(3)\n"
-        "workdir.mkdir()\n"
+        "again = '--mode=evaluate' in sys.argv\n"
+        "workdir.mkdir(exist_ok=again)\n"
         "scores = {'change': change, 'affinity': sorted(os.sched_getaffinity(0))}\n"
-        "(workdir / 'scores.json').write_text(json.dumps(scores))\n"
+        "name = f'scores-{change}.json' if again else 'scores.json'\n"
+        "(workdir / name).write_text(json.dumps(scores))\n"
     )
     # Git is asked for the commit by a process too, which is not to be the fake one.
     monkeypatch.setattr(runs, "commit", lambda: "this")
@@ -59,6 +61,21 @@ def test_a_run_is_made_once_on_its_cores(fake_program):
     assert first["seconds"] > 0.1
     (fake_program / "run" / "scores.json").unlink()
     assert runs.run("config", fake_program / "run", "--one", cores=[core]) == first
+
+
+def test_a_checkpoint_is_scored_anew_once_and_beside_the_runs_own_scores(fake_program):
+    workdir = fake_program / "run"
+    trained = runs.run("config", workdir, "--one")
+    found = {
+        name: runs.evaluate("config", workdir, name, f"--{name}") for name in ("layers", "others")
+    }
+    assert [found[name]["change"] for name in found] == ["--layers", "--others"]
+    for written in workdir.glob("scores-*.json"):
+        written.unlink()
+    assert runs.evaluate("config", workdir, "layers", "--layers") == found["layers"]
+    with pytest.raises(ValueError, match="differs in arguments"):
+        runs.evaluate("config", workdir, "layers", "--others")
+    assert runs.run("config", workdir, "--one") == trained
 
 
 def test_another_run_in_its_place_is_told(fake_program, monkeypatch):

@@ -122,6 +122,10 @@ MEANS: dict[str, Callable[..., Any]] = {
         a, b, _some(labels)
     ),
     "adversarial": lambda a, b, labels, queue, axis: _adversarial(a, b),
+    "counting": lambda a, b, labels, queue, axis: losses.counting_loss(
+        a, jnp.stack([b, a], axis=1), jnp.tanh(b)
+    ),
+    "transformation": lambda a, b, labels, queue, axis: losses.transformation_error(a, b),
 }
 """Losses that are means over rows."""
 

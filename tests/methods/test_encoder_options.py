@@ -14,17 +14,23 @@ from ssljax import models
 from ssljax.augment import ViewPolicy
 from ssljax.methods import REGISTRY
 from ssljax.methods.contract import Method
+from ssljax.methods.protocols import PretextSolver
 from ssljax.methods.transfer.finetune import Finetune
 from ssljax.run.step import init_state, make_step
 
-TAKES_ENCODERS = [name for name, kind in REGISTRY.items() if "encoder" in kind.roles]
+# Pretext tasks build their encoders in one place, for which rotation stands.
+TAKES_ENCODERS = [
+    name
+    for name, kind in REGISTRY.items()
+    if "encoder" in kind.roles and (name == "rotation" or not issubclass(kind, PretextSolver))
+]
 SIDE, BATCH = 16, 16
 SIZES = {"prototypes": 8, "out_dim": 8, "bottleneck_dim": 8, "local_crops": 1, "decoder_heads": 2}
 WEIGHT_DECAY = 0.4  # Where DINO's goes, so that any optimizer may have it.
 WAITS = {"freeze_prototypes_epochs": 0.0, "freeze_last_layer_epochs": 0.0, "clustering_epochs": 0.5}
 OPTIONS = {
     "resnet_test": {"width": 2, "stem": "imagenet", "zero_init_residual": True},
-    "small": {"widths": (4, 8), "convs_per_stage": 2},
+    "small": {"widths": (4, 8), "convs_per_stage": 2, "stem_stride": 1},
     "vit_test": {
         "patch_size": 8,
         "heads": 4,

@@ -23,12 +23,15 @@ from sharded import collective_sizes
 from ssljax import config as configs
 from ssljax import data, mesh, methods
 from ssljax.augment import ViewPolicy
+from ssljax.config import file as config_file
 from ssljax.errors import UserError
 from ssljax.methods import REGISTRY
 from ssljax.methods.contract import Batch, TrainState
+from ssljax.methods.protocols import PretextSolver
 from ssljax.run.checkpoint import Checkpoints
 from ssljax.run.experiment import Experiment
 from ssljax.run.feeds import Stream
+from ssljax.run.step import init_state
 from ssljax.train import compile_step
 
 CONFIGS = pathlib.Path(__file__).parents[2] / "configs"
@@ -49,6 +52,7 @@ SIZES = {
     "local_crops": 1,
     "decoder_depth": 1,
     "decoder_widths": (4, 4),  # From the 8 pixels of the encoder's last map.
+    "upscaler_channels": NARROW,
     "discriminator_steps": 2,
     "patch_stride": 12,  # CPC's grid has three rows and columns, and
     "context_width": NARROW,
@@ -76,6 +80,8 @@ def tiny_config(name: str, dtype: str = "float32") -> ConfigDict:
             if role == "encoder":
                 network.update(widths=(4, NARROW), convs_per_stage=1, patch_size=4)
                 network.update(dim=NARROW, depth=1, heads=2)
+                if network.name == "srresnet":
+                    network.channels = NARROW
             else:
                 network.width = 1 / 64
         # Gradients of one size in all methods, beside which rounding can be told by its size.
@@ -96,8 +102,10 @@ def shrink(keys: ConfigDict) -> None:
     for key, value in keys.items():
         if key in SIZES:
             keys[key] = SIZES[key]
-        elif "view" in key:
+        elif isinstance(value, ConfigDict) and "view" in key:
             view = ViewPolicy(SIDE // 2 if "local" in key else SIDE, crop_scale=(0.5, 1.0))
+            if value.mean is not None:  # Some methods measure by the pixels' statistics.
+                view = dataclasses.replace(view, mean=(0.5,), std=(0.25,))
             value.update(dataclasses.asdict(view))
         elif key == "bottleneck":
             keys[key] = min(value, NARROW // 2)
@@ -303,6 +311,30 @@ def test_scores_are_of_the_network_that_is_named_beside_them(name, one, start):
     }
     assert read == [named.get(method.evaluated, "online")]
     assert {"stage1", "block1"} & set(whole), "no features layer by layer"
+
+
+def test_a_pretext_network_is_fine_tuned_on_what_it_was_given(name, one, start):
+    """The channels, the tiles or the halves of images that its own features are of."""
+    source = one.experiment.method
+    if not issubclass(REGISTRY[name], PretextSolver):
+        pytest.skip("it asks nothing")
+    config = config_file.load("finetune/cifar10:cpu")
+    config.model.encoder = one.experiment.config.model.encoder
+    config.method.view.update(size=SIDE, mean=None, std=None)
+    task = dataclasses.replace(one.experiment.task, source=source, num_classes=10)
+    method = REGISTRY["finetune"](config, task)
+    rng = np.random.default_rng(0)
+    images = jnp.asarray(rng.integers(0, 256, (4, *task.image_shape), dtype=np.uint8))
+
+    def both(state):
+        fresh = init_state(method, jax.random.key(0))
+        started = method.start_from(fresh, source, state)
+        return method.features(started, images), source.features(state, images)
+
+    tuned, wanted = jax.jit(both, compiler_options=QUICK)(start)
+    assert set(tuned) == {*wanted, "logits"}
+    for layer, x in wanted.items():
+        np.testing.assert_allclose(tuned[layer], x, rtol=1e-5, atol=1e-6, err_msg=layer)
 
 
 def test_images_that_are_not_bytes_are_refused_and_not_taken_for_black(one):

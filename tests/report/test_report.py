@@ -213,3 +213,8 @@ def test_a_table_of_scores_in_per_cent():
         "| raw pixels      |  90.0 | 50.0 ± 1.0 |",
         "| trained network |  95.5 |            |",
     ]
+
+
+def test_levels_in_decibels_are_no_shares():
+    table = report.score_table({"chance": {"psnr": 21.25, "ssim": 0.5}})
+    assert table.splitlines()[-1] == "| chance  | 21.2 | 50.0 |"

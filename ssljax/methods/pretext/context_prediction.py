@@ -6,6 +6,7 @@ Doersch, Gupta and Efros, Unsupervised Visual Representation Learning by Context
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Mapping
 from typing import Any
 
@@ -21,7 +22,14 @@ from ml_collections import ConfigDict
 from ssljax import augment, models
 from ssljax.methods.contract import Task
 from ssljax.methods.pretext_method import PretextMethod
-from ssljax.methods.pretext_task import Encode, Outputs, PretextTask, Question, encode_each
+from ssljax.methods.pretext_task import (
+    Encode,
+    Outputs,
+    PretextTask,
+    Question,
+    encode_each,
+    output_of,
+)
 
 POSITIONS = ((-1, -1), (-1, 0), (-1, 1), (0, -1), (0, 1), (1, -1), (1, 0), (1, 1))
 """The answers: (rows down, columns right) from the first patch of a pair to the second."""
@@ -86,27 +94,23 @@ class ContextHead(nn.Module):
         """
         outputs = encode_each(encode, inputs)
         kind = "bn_relu" if self.norm else "relu"
-        embed = models.TileEmbedding(self.embedding_dim, kind, self.pool, self.dtype, name="patch")
-        embedded = embed(read(outputs, self.layer), train)
+        embed = models.TileEmbedding(
+            self.embedding_dim, kind, False, self.pool, self.dtype, name="patch"
+        )
+        embedded = embed(output_of(outputs, self.layer), train)
         batch, patches, dim = embedded.shape
         grids = embedded.reshape(batch, patches // self.cells**2, self.cells**2, dim)
         pairs = neighbor_pairs(self.cells)
         both = [grids[:, :, pairs[:, place]] for place in range(2)]
         x = jnp.concatenate(both, axis=-1)
-        x = models.FullyConnected(self.hidden_dim, kind, self.dtype, name="fc7")(x, train)
-        x = models.FullyConnected(self.hidden_dim, "relu", self.dtype, name="fc8")(x, train)
-        x = models.FullyConnected(len(POSITIONS), "linear", self.dtype, name="classifier")(x, train)
+        for width, layer, name in (
+            (self.hidden_dim, kind, "fc7"),
+            (self.hidden_dim, "relu", "fc8"),
+            (len(POSITIONS), "linear", "classifier"),
+        ):
+            x = models.FullyConnected(width, layer, False, self.dtype, name=name)(x, train)
         middle = self.cells**2 // 2
         return {"logits": x.astype(jnp.float32), "features": outputs["features"][:, middle]}
-
-
-def read(outputs: Outputs, layer: str) -> Array:
-    """The output of an encoder with that name, or one clear sentence."""
-    if layer not in outputs:
-        raise ValueError(
-            f"method.layer is {layer!r}: it must be one of the encoder's {', '.join(outputs)}."
-        )
-    return outputs[layer]
 
 
 class ContextPredictionTask(PretextTask):
@@ -121,6 +125,15 @@ class ContextPredictionTask(PretextTask):
             raise ValueError(f"method.color must be one of {COLORS}, got {config.color!r}.")
         if config.reduction not in ("sum", "mean"):
             raise ValueError(f"method.reduction must be 'sum' or 'mean', got {config.reduction!r}.")
+        if len(config.area) not in (0, 2):
+            raise ValueError(
+                f"method.area must be (low, high) in pixels, or empty, got {tuple(config.area)}."
+            )
+        if config.color != "none" and task.image_shape[2] != 3:
+            raise ValueError(
+                f"method.color={config.color!r} needs images of 3 channels, and these have "
+                f"{task.image_shape[2]}: set it to none."
+            )
         if config.cells < 2 or config.grids < 1:
             raise ValueError(
                 "A grid has at least 2 patches a side, and an image at least one grid, but "
@@ -129,6 +142,9 @@ class ContextPredictionTask(PretextTask):
         self.config = config
         self.side = augment.grid_side(config.cells, config.patch, config.gap, config.jitter)
         self.view = dataclasses.replace(augment.view_from_config(config.view), mean=None, std=None)
+        if not config.encoder_affine:
+            plain = functools.partial(models.BatchNorm, use_scale=False, use_bias=False)
+            self.encoder_options = {"norm": plain}
         self.head = ContextHead(
             config.cells,
             config.layer,
@@ -160,6 +176,7 @@ class ContextPredictionTask(PretextTask):
                 rms=50.0,  # Of each patch, once it is centred.
                 resample_p=1 / 3,  # Share of the patches that lose their fine detail.
                 resample_least=10,  # The smallest side that one is brought to, in pixels.
+                encoder_affine=False,  # Whether the encoder's norms have scales and biases.
                 layer="features",  # The encoder's output that the head reads.
                 pool=False,  # Whether that is a map that is pooled first.
                 embedding_dim=4096,  # Units of fc6.

@@ -61,7 +61,7 @@ class CountingTask(PretextTask):
 
     The other image is the neighbour in the batch, so that each is the other one of its neighbour.
     A small image is made by a random one of several filters: by a single one, a network could tell
-    it from a tile.
+    it from a tile. Where `blur` is set, all of them are blurred at random as well, each by itself.
     """
 
     encoder_options: Mapping[str, Any] = {"norm": models.NoNorm}
@@ -84,7 +84,8 @@ class CountingTask(PretextTask):
                 "method.margin and method.units must be positive, got "
                 f"{config.margin} and {config.units}."
             )
-        self.margin = config.margin
+        self.margin, self.blur = config.margin, tuple(config.blur)
+        augment.check_sigma_range(self.blur)
         self.policies = [(self.view, 1)]
         self.head = CountingHead(config.units, dtype)
         self.chance = {"counts_own_image": 0.5}
@@ -98,6 +99,7 @@ class CountingTask(PretextTask):
                 units=1000,
                 margin=10.0,  # A squared distance.
                 filters=augment.FILTERS,
+                blur=(),  # Range of a blur of small images and tiles, in pixels; empty: none.
                 view=ConfigDict(dataclasses.asdict(view)),
             )
         )
@@ -107,12 +109,15 @@ class CountingTask(PretextTask):
         whole = augment.make_view(self.view, key, images)
         batch, side, _, channels = whole.shape
         keys = augment.example_keys(jax.random.fold_in(key, 1), batch)
-        choice = jax.vmap(lambda key: jax.random.randint(key, (), 0, len(self.filters)))(keys)
+        draw = jax.vmap(lambda key: jax.random.randint(key, (), 0, len(self.filters)))
+        choice = draw(augment.fold_keys(keys, 0))
         small = augment.halve(whole, choice, self.filters)
         half = side // 2
         tiles = whole.reshape(batch, 2, half, 2, half, channels).swapaxes(2, 3)
         tiles = tiles.reshape(batch, _TILES, half, half, channels)
-        return Question(jnp.concatenate([small[:, None], tiles], axis=1))
+        parts = jnp.concatenate([small[:, None], tiles], axis=1)
+        keys = augment.tile_keys(augment.fold_keys(keys, 1), 1 + _TILES)
+        return Question(augment.equalize_sharpness(keys, parts, self.blur))
 
     def loss(self, outputs: Outputs, targets: Any) -> tuple[Float[Array, ""], dict[str, Array]]:
         """The mean over both directions, in which either image of a pair is the other one."""
@@ -154,9 +159,10 @@ def _neighbours(rows: Float[Array, "batch dim"]) -> Float[Array, "batch dim"]:
 def _as_maps(
     counts: Float[Array, "batch parts units"], side: int
 ) -> Float[Array, "batch parts {side} {side}"]:
-    """Lays counts out in squares, row by row."""
-    squares = math.ceil(math.sqrt(counts.shape[-1]))
-    padded = jnp.pad(counts, ((0, 0), (0, 0), (0, squares**2 - counts.shape[-1])))
+    """Lays counts out in squares, row by row, as many as there are pixels for."""
+    shown = counts[..., : side**2]
+    squares = math.ceil(math.sqrt(shown.shape[-1]))
+    padded = jnp.pad(shown, ((0, 0), (0, 0), (0, squares**2 - shown.shape[-1])))
     places = jnp.arange(side) * squares // side
     maps = padded.reshape(*counts.shape[:2], squares, squares)
     return maps[:, :, places][:, :, :, places]

@@ -20,9 +20,15 @@ from ml_collections import ConfigDict
 from ssljax import augment, models
 from ssljax.augment import presets
 from ssljax.methods.contract import Task
-from ssljax.methods.pretext.context_prediction import read
 from ssljax.methods.pretext_method import PretextMethod
-from ssljax.methods.pretext_task import Encode, Outputs, PretextTask, Question, encode_each
+from ssljax.methods.pretext_task import (
+    Encode,
+    Outputs,
+    PretextTask,
+    Question,
+    encode_each,
+    output_of,
+)
 from ssljax.models.heads.tiles import LAYERS
 from ssljax.ops.permutations import permutation_set
 
@@ -71,15 +77,19 @@ class JigsawHead(nn.Module):
         """
         outputs = encode_each(encode, inputs["tiles"])
         embed = models.TileEmbedding(
-            self.embedding_dim, self.embedding, self.pool, self.dtype, name="tile"
+            self.embedding_dim, self.embedding, True, self.pool, self.dtype, name="tile"
         )
-        embedded = self._drop(embed(read(outputs, self.layer), train), self.embedding, train)
+        embedded = self._drop(embed(output_of(outputs, self.layer), train), self.embedding, train)
         x = put_in_order(embedded, inputs["orders"])
         x = x.reshape(*x.shape[:2], -1)
         if self.hidden_dim:
-            hidden = models.FullyConnected(self.hidden_dim, self.hidden, self.dtype, name="fc7")
+            hidden = models.FullyConnected(
+                self.hidden_dim, self.hidden, dtype=self.dtype, name="fc7"
+            )
             x = self._drop(hidden(x, train), self.hidden, train)
-        classify = models.FullyConnected(self.permutations, "linear", self.dtype, name="classifier")
+        classify = models.FullyConnected(
+            self.permutations, "linear", dtype=self.dtype, name="classifier"
+        )
         middle = outputs["features"].shape[1] // 2
         return {
             "logits": classify(x, train).astype(jnp.float32),
@@ -128,6 +138,11 @@ class JigsawTask(PretextTask):
                 f"method.permutations is {config.permutations} and method.puzzles is "
                 f"{config.puzzles}."
             )
+        if config.projection_p and task.image_shape[2] != 3:
+            raise ValueError(
+                f"method.projection_p={config.projection_p} needs images of 3 channels, and these "
+                f"have {task.image_shape[2]}: set it to 0."
+            )
         if config.shared and config.puzzles > config.permutations:
             raise ValueError(
                 f"method.puzzles={config.puzzles} different permutations cannot be drawn of "
@@ -146,6 +161,7 @@ class JigsawTask(PretextTask):
         if config.normalization == "tile":
             view = dataclasses.replace(view, mean=None, std=None)
         self.view = view
+        self.encoder_options = {} if config.encoder_norm else {"norm": models.NoNorm}
         self.permutations = permutation_set(config.permutations, config.cells**2)
         self.head = JigsawHead(
             config.permutations,
@@ -185,10 +201,12 @@ class JigsawTask(PretextTask):
                 permutations=100,
                 puzzles=1,  # Of each image, from one encoding of its tiles.
                 shared=False,  # Whether all images of a batch have the same permutations.
+                flip_p=0.0,  # Share of the images that are mirrored.
                 gray_p=0.66,  # Share of the images that are made grey.
                 projection_p=0.0,  # Share of the others that lose green against magenta.
                 channel_shift=0,  # Most pixels by which each channel of a tile is shifted.
                 normalization="tile",  # "tile": each on its own; "view": by the view's mean, std.
+                encoder_norm=True,  # Whether the encoder has its norms.
                 layer="features",  # The encoder's output that the head reads.
                 pool=False,  # Whether that is a map that is pooled first.
                 embedding_dim=1024,  # Units of fc6, on each tile.
@@ -210,6 +228,7 @@ class JigsawTask(PretextTask):
         batch, channels = pixels.shape[0], pixels.shape[3]
         own, common = jax.random.split(key)
         keys = augment.example_keys(own, batch)
+        pixels = augment.random_flip(augment.fold_keys(keys, 6), pixels, config.flip_p)
         crops = augment.sample_offsets(augment.fold_keys(keys, 0), 1, config.size - config.crop)
         corners = crops + augment.cell_corners(
             augment.fold_keys(keys, 1), config.cells, self.cell, config.tile, config.channel_shift

@@ -22,28 +22,36 @@ from ssljax.augment import presets
 from ssljax.methods import passes
 from ssljax.methods.contract import Aux, Batch, Feed, Method, Task, TrainState, Turn
 from ssljax.methods.pretext.context_prediction import ContextPredictionTask
+from ssljax.methods.pretext.counting import CountingTask
 from ssljax.methods.pretext.cpc import CPCTask
+from ssljax.methods.pretext.exemplar import ExemplarTask
 from ssljax.methods.pretext.jigsaw import JigsawTask
+from ssljax.methods.pretext.relative_transformation import RelativeTransformationTask
 from ssljax.methods.pretext.rotation import RotationTask
 from ssljax.methods.pretext_method import example_inputs
 from ssljax.methods.pretext_task import Encode, Outputs, PretextTask, Question
 from ssljax.methods.reconstruction.autoencoder import AutoencoderTask, DenoisingAutoencoderTask
+from ssljax.methods.reconstruction.colorization import ColorizationTask
 from ssljax.methods.reconstruction.context_encoder import ContextEncoderTask
 
 PyTree = Any
 
 TASKS: dict[str, type[PretextTask]] = {
     "autoencoder": AutoencoderTask,
+    "colorization": ColorizationTask,
     "context_encoder": ContextEncoderTask,
     "context_prediction": ContextPredictionTask,
+    "counting": CountingTask,
     "cpc": CPCTask,
     "denoising_autoencoder": DenoisingAutoencoderTask,
+    "exemplar": ExemplarTask,
     "jigsaw": JigsawTask,
+    "relative_transformation": RelativeTransformationTask,
     "rotation": RotationTask,
 }
 """The tasks that may share an encoder. Each has its keys under `config.method.<name>`."""
-APART: frozenset[str] = frozenset()
-"""Tasks whose encoder has a form of its own, or that are more than one player."""
+APART = frozenset({"split_brain", "super_resolution"})
+"""Tasks whose encoder has a form of its own: two halves, or as many places as its images."""
 
 _WHOLE = "whole"
 _KEPT = 0.99
@@ -163,7 +171,8 @@ class MultiTask(Method):
 
     def loss(self, params: PyTree, turn: Turn) -> tuple[Array, Aux]:
         """The weighted sum of the tasks' losses, each in units of its running mean."""
-        total, logged = jnp.zeros(()), {}
+        total = jnp.zeros(())
+        logged: dict[str, Array] = {}
         collections: dict[str, dict[str, PyTree]] = {}
         means: dict[str, Array] = {}
         features = None

@@ -7,7 +7,7 @@ Transformations rather than Data, 2019.
 from __future__ import annotations
 
 import dataclasses
-import math
+import functools
 from collections.abc import Mapping
 from typing import Any
 
@@ -90,11 +90,7 @@ class RelativeTransformationTask(PretextTask):
                 f"method.border must be 'constant' or 'reflect', got {config.border!r}."
             )
         self.blur = tuple(config.blur)
-        if self.blur and not (len(self.blur) == 2 and 0.0 < self.blur[0] <= self.blur[1]):
-            raise ValueError(
-                "method.blur must be empty or the range of the standard deviation in pixels, "
-                f"0 < low <= high, got {self.blur}."
-            )
+        augment.check_sigma_range(self.blur)
         self.view = augment.view_from_config(config.view)
         self.plain = dataclasses.replace(self.view, mean=None, std=None)
         self.policies = [(self.plain, 1)]
@@ -105,9 +101,8 @@ class RelativeTransformationTask(PretextTask):
         count = self.transformation.count
         self.head = RelativeTransformationHead(count, self.transformation.bounded, dtype)
         self.chance = {"explained_variance": 0.0}
-        keys = augment.example_keys(jax.random.key(0), _DRAWN)
         # A range without width has no variance to explain.
-        self.variance = jnp.maximum(jnp.var(self.transformation.sample(keys), axis=0), 1e-6)
+        self.variance = jnp.maximum(_variance(self.transformation), 1e-6)
 
     @staticmethod
     def default_config() -> ConfigDict:
@@ -142,12 +137,18 @@ class RelativeTransformationTask(PretextTask):
     def ask(self, key: PRNGKeyArray, images: Mapping[str, Array]) -> Question:
         """Transforms each image by parameters of its own."""
         image = augment.make_view(self.plain, key, images)
-        keys = augment.example_keys(jax.random.fold_in(key, 1), image.shape[0])
+        batch = image.shape[0]
+        keys = augment.example_keys(jax.random.fold_in(key, 1), batch)
         parameters = self.transformation.sample(keys)
         matrices = self.transformation.matrices(parameters)
         warped = augment.warp(image, matrices, self.fill, self.border)
-        both = [self._blur(augment.fold_keys(keys, i), x) for i, x in enumerate((image, warped))]
-        inputs = jnp.stack([self._normalize(x) for x in both], axis=1)
+        both = jnp.stack([image, warped], axis=1)
+        keys = augment.tile_keys(augment.example_keys(jax.random.fold_in(key, 2), batch), 2)
+        both = augment.equalize_sharpness(keys, both, self.blur)
+        inputs = both.reshape(-1, *both.shape[2:])
+        if self.view.mean is not None and self.view.std is not None:
+            inputs = augment.normalize(inputs, self.view.mean, self.view.std)
+        inputs = inputs.reshape(both.shape)
         return Question(inputs, parameters)
 
     def loss(self, outputs: Outputs, targets: Any) -> tuple[Float[Array, ""], dict[str, Array]]:
@@ -168,16 +169,12 @@ class RelativeTransformationTask(PretextTask):
         back = augment.warp(seen[:, 1], augment.invert(told), self.fill)
         return jnp.concatenate([seen, back[:, None]], axis=1)
 
-    def _blur(self, keys: Array, images: Array) -> Array:
-        if not self.blur:
-            return images
-        kernel = 2 * math.ceil(3 * self.blur[1]) + 1
-        return augment.gaussian_blur(keys, images, kernel, self.blur, 1.0)
 
-    def _normalize(self, images: Array) -> Array:
-        if self.view.mean is None or self.view.std is None:
-            return images
-        return augment.normalize(images, self.view.mean, self.view.std)
+@functools.partial(jax.jit, static_argnums=0)
+def _variance(transformation: Transformation) -> Float[Array, " count"]:
+    """Of each of its parameters, by many draws."""
+    keys = augment.example_keys(jax.random.key(0), _DRAWN)
+    return jnp.var(transformation.sample(keys), axis=0)
 
 
 class RelativeTransformation(PretextMethod):

@@ -54,7 +54,11 @@ class RotationHead(nn.Module):
 
 
 class RotationTask(PretextTask):
-    """All four copies of an image are in the batch, made by flips and transposes."""
+    """All four copies of an image are in the batch, made by flips and transposes.
+
+    As in the authors' code, an image is cropped and mirrored once and then turned. The crop reaches
+    as far beyond the image on all sides, so that what lies there does not tell the turn.
+    """
 
     def __init__(self, config: ConfigDict, task: Task, dtype: str) -> None:
         self.view = augment.view_from_config(config.view)
@@ -100,3 +104,11 @@ class Rotation(PretextMethod):
     """Rotation prediction."""
 
     task_type = RotationTask
+
+    def __init__(self, config: ConfigDict, task: Task) -> None:
+        if config.data.resize == "pad":
+            raise ValueError(
+                "Bars around an image would tell how it was turned: choose data.resize other than "
+                "'pad'."
+            )
+        super().__init__(config, task)

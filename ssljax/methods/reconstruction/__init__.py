@@ -8,6 +8,7 @@ from ssljax.methods.reconstruction.colorization import Colorization
 from ssljax.methods.reconstruction.context_encoder import ContextEncoder
 from ssljax.methods.reconstruction.mae import MAE
 from ssljax.methods.reconstruction.split_brain import SplitBrain
+from ssljax.methods.reconstruction.super_resolution import SuperResolution
 
 REGISTRY: dict[str, type[Method]] = {
     "autoencoder": Autoencoder,
@@ -18,4 +19,5 @@ REGISTRY: dict[str, type[Method]] = {
     "denoising_autoencoder": DenoisingAutoencoder,
     "mae": MAE,
     "split_brain": SplitBrain,
+    "super_resolution": SuperResolution,
 }

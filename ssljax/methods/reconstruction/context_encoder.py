@@ -10,15 +10,15 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
+import jax
 import jax.numpy as jnp
 from flax import traverse_util
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 from ml_collections import ConfigDict
 
-from ssljax import augment, losses, models, optimizers
+from ssljax import augment, losses, models
 from ssljax.augment import presets
-from ssljax.methods import passes
-from ssljax.methods.contract import Aux, Player, Task, Turn
+from ssljax.methods.contract import Aux, Task, Turn
 from ssljax.methods.pretext_method import PretextMethod
 from ssljax.methods.pretext_task import Outputs, PretextTask, Question
 from ssljax.methods.reconstruction.decoding import (
@@ -28,9 +28,9 @@ from ssljax.methods.reconstruction.decoding import (
     mean_colour,
     reconstruction_head,
 )
+from ssljax.methods.reconstruction.judge import Judge
 
 PyTree = Any
-_GAME = losses.GAN_LOSSES["non_saturating"]
 _MASK_KEY = 6  # Beyond the keys of a view's own operations.
 
 
@@ -120,7 +120,7 @@ class ContextEncoderTask(PretextTask):
         if self.region == "center":
             mask = augment.center_mask(side, self.painted - 2 * self.overlap)
         else:
-            mask_key = augment.fold_keys(key[None], _MASK_KEY)[0]
+            mask_key = jax.random.fold_in(key, _MASK_KEY)
             mask = augment.random_region_mask(mask_key, side, self.resolution)
         hole = jnp.broadcast_to(mask[None], whole.shape[:3])
         seen = augment.normalize(whole, self.view.mean, self.view.std)
@@ -167,9 +167,8 @@ class ContextEncoder(PretextMethod):
     """Two players: the encoder with its decoder, and a discriminator of what is painted.
 
     The discriminator judges the painted patch or its original alone, never what lies around: it
-    would win by the seam. Both players learn from one pass of the decoder, as in the authors' code,
-    and the first learns against the discriminator as it was before this step. Without a weight on
-    the adversarial loss there is no discriminator.
+    would win by the seam. Both players learn from one pass of the decoder, as in the authors' code.
+    Without a weight on the adversarial loss there is no discriminator.
     """
 
     roles: ClassVar = {
@@ -188,33 +187,18 @@ class ContextEncoder(PretextMethod):
                 f"method.adversarial_weight is {self.weight}; it must be in [0, 1): the squared "
                 "error has the rest."
             )
-        if method.discriminator_rate <= 0:
-            raise ValueError(
-                f"method.discriminator_rate is {method.discriminator_rate}; it must be above 0."
-            )
         project = without_biases if method.reset_biases else None
         (online,) = self.players
         self.players = (dataclasses.replace(online, project=project),)
         if self.weight:
-            self.discriminator = self.roles["discriminator"].from_config(config.model.discriminator)
-            self.patch_shape = (*(self.pretext.painted,) * 2, task.image_shape[-1])
-            settings = config.optimizer.to_dict()
-            settings["learning_rate"] *= method.discriminator_rate
-            settings["end_value"] *= method.discriminator_rate
-            optimizer = optimizers.build(
-                settings,
-                total_steps=task.total_steps,
-                steps_per_epoch=task.steps_per_epoch,
-                batch_size=task.batch_size,
+            self.judge = Judge(
+                self.roles["discriminator"],
+                config,
+                task,
+                self.pretext.painted,
+                method.discriminator_rate,
             )
-            judge = Player(
-                "discriminator",
-                self.discriminator_loss,
-                optimizer.tx,
-                optimizer.schedule,
-                beside="painted",
-                project=project,
-            )
+            judge = self.judge.player(lambda turn: self.pretext.truth(turn.views.targets), project)
             self.players = (*self.players, judge)
 
     @classmethod
@@ -232,56 +216,17 @@ class ContextEncoder(PretextMethod):
         """Makes the encoder, the decoder and the discriminator."""
         params, variables, memory = super().init(key)
         if self.weight:
-            own = passes.init(
-                self.discriminator, augment.fold_keys(key[None], 1)[0], self.patch_shape
-            )
-            params["discriminator"], variables["discriminator"] = own
+            params["discriminator"], variables["discriminator"] = self.judge.init(key)
         return params, variables, memory
 
     def loss(self, params: PyTree, turn: Turn) -> tuple[Array, Aux]:
         """The squared error, and how surely the discriminator takes the painted for painted."""
         outputs, variables = self.forward(params, turn)
-        squared_error, aux = self.mark(outputs, variables, turn.views.targets)
+        loss, aux = self.mark(outputs, variables, turn.views.targets)
         if not self.weight:
-            return squared_error, aux
+            return loss, aux
         painted = outputs["prediction"]
-        state = turn.state
-        judged, _ = self._judge(
-            state.params["discriminator"], state.variables["discriminator"], painted, turn
-        )
-        adversarial = _GAME.generator(judged["logits"])
-        loss = (1.0 - self.weight) * squared_error + self.weight * adversarial
-        logged = {"squared_error": squared_error, "adversarial": adversarial}
-        return loss, aux.replace(
-            metrics=aux.metrics | logged, carry=aux.carry | {"painted": painted}
-        )
-
-    def discriminator_loss(self, params: PyTree, turn: Turn) -> tuple[Array, Aux]:
-        """Tells the originals from what is painted, which are passed separately."""
-        own = turn.state.variables["discriminator"]
-        truth = self.pretext.truth(turn.views.targets)
-        real, variables = self._judge(params, own, truth, turn, held=())
-        fake, _ = self._judge(params, own | variables, turn.carried["painted"], turn)
-        loss = _GAME.discriminator(real["logits"], fake["logits"])
-        logged = {
-            "accuracy_real": jnp.mean((real["logits"] > 0).astype(jnp.float32)),
-            "accuracy_fake": jnp.mean((fake["logits"] < 0).astype(jnp.float32)),
-        }
-        return loss, Aux(variables=variables, metrics=logged)
-
-    def _judge(
-        self,
-        params: PyTree,
-        variables: Mapping[str, PyTree],
-        patches: Images,
-        turn: Turn,
-        held: tuple[str, ...] = ("spectral",),
-    ) -> tuple[Outputs, dict[str, PyTree]]:
-        outputs: Outputs
-        outputs, changed = passes.forward(
-            self.discriminator, params, variables, patches, turn.key, held
-        )
-        return outputs, changed
+        return self.judge.join(loss, 1.0 - self.weight, self.weight, aux, painted, turn)
 
 
 def without_biases(params: PyTree) -> PyTree:

@@ -66,7 +66,7 @@ def half_width(encoder: nn.Module) -> nn.Module:
     return encoder.clone(**halves)
 
 
-_SIZES = ("width", "widths", "fc_widths", "dim", "heads")
+_SIZES = ("width", "widths", "fc_widths", "dim")
 
 
 def _half(size: float | tuple[int, ...]) -> float | tuple[int, ...] | None:

@@ -90,6 +90,7 @@ class ResNet(nn.Module):
       width: Factor on the channels of every layer.
       stem: `"imagenet"`: 7x7 convolution of stride 2, then 3x3 max-pool of stride 2; total stride
         of the network 32. `"cifar"`: 3x3 convolution of stride 1, no pool; total stride 8.
+      stages: How many of the four there are; what comes after them is left out.
       zero_init_residual: Whether every block starts as its shortcut alone.
       norm: Makes the norms; `functools.partial(BatchNorm, groups=8)` splits the batch.
       dtype: Type of activations and arithmetic. Parameters, statistics and `features` are always
@@ -104,6 +105,7 @@ class ResNet(nn.Module):
     block: type[BasicBlock] | type[Bottleneck]
     width: float = 1
     stem: str = "imagenet"
+    stages: int = 4
     zero_init_residual: bool = False
     norm: NormFactory = BatchNorm
     dtype: DTypeLike = jnp.float32
@@ -120,17 +122,19 @@ class ResNet(nn.Module):
 
         Returns:
           `stem`, `stage1` ... `stage4`: activations (batch, height, width, channels) of type
-          `dtype`; `features`: (batch, dim) in float32, the average of `stage4` over
+          `dtype`; `features`: (batch, dim) in float32, the average of the last stage over
           positions.
 
         Raises:
-          ValueError: If the stem is unknown or the images are too small.
+          ValueError: If the stem is unknown, the images are too small or there are no such stages.
         """
         if self.stem not in ("imagenet", "cifar"):
             raise ValueError(f"The stem is {self.stem!r}; it must be 'imagenet' or 'cifar'.")
+        if not 1 <= self.stages <= len(self.stage_sizes):
+            raise ValueError(f"A ResNet has 1 to 4 stages, not {self.stages}.")
         small = self.stem == "cifar"
         advice = "enlarge them" if small else "enlarge them or choose stem='cifar'"
-        check_image_fits(x.shape, 8 if small else 32, advice)
+        check_image_fits(x.shape, (1 if small else 4) * 2 ** (self.stages - 1), advice)
 
         channels = round(64 * self.width)
         kernel, stride = (3, 1) if small else (7, 2)
@@ -139,7 +143,7 @@ class ResNet(nn.Module):
         if not small:
             x = nn.max_pool(x, (3, 3), strides=(2, 2), padding=((1, 1), (1, 1)))
         outputs = {"stem": x}
-        for stage, blocks in enumerate(self.stage_sizes, start=1):
+        for stage, blocks in enumerate(self.stage_sizes[: self.stages], start=1):
             for index in range(1, blocks + 1):
                 x = self.block(
                     width=channels * 2 ** (stage - 1),

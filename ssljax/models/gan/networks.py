@@ -9,6 +9,7 @@ import flax.linen as nn
 from ssljax.models.gan.autoencoder import AutoencoderDiscriminator, MLPAutoencoder, MLPGenerator
 from ssljax.models.gan.dcgan import DCGANDiscriminator, DCGANGenerator
 from ssljax.models.gan.sngan import ResNetDiscriminator, ResNetGenerator
+from ssljax.models.gan.srgan import SRGANDiscriminator
 from ssljax.models.registry import build
 from ssljax.models.roles import Role
 
@@ -23,6 +24,7 @@ DISCRIMINATORS: dict[str, Callable[..., nn.Module]] = {
     "dcgan": DCGANDiscriminator,
     "sngan": partial(ResNetDiscriminator, pool="sum", spectral_norm=True),
     "wgan_gp": partial(ResNetDiscriminator, pool="mean"),
+    "srgan": SRGANDiscriminator,
     "autoencoder": AutoencoderDiscriminator,
     "mlp_autoencoder": MLPAutoencoder,
 }

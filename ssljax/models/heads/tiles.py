@@ -16,12 +16,14 @@ class FullyConnected(nn.Module):
 
     Attributes:
       width: Units.
-      kind: One of `LAYERS`. The norm has neither scale nor bias.
+      kind: One of `LAYERS`. A layer that a norm follows has no bias, which the norm would cancel.
+      affine: Whether the norm has scales and biases.
       dtype: Type of the arithmetic.
     """
 
     width: int
     kind: str
+    affine: bool = True
     dtype: DTypeLike = jnp.float32
 
     @nn.compact
@@ -43,13 +45,15 @@ class FullyConnected(nn.Module):
         # Uniform with a variance of 1 / inputs: what Caffe calls Xavier.
         x = nn.Dense(
             self.width,
+            use_bias=self.kind != "bn_relu",
             kernel_init=nn.initializers.lecun_uniform(),
             dtype=self.dtype,
             name="linear",
         )(x)
         if self.kind == "bn_relu":
-            norm = BatchNorm(use_scale=False, use_bias=False, dtype=self.dtype, name="norm")
-            x = norm(x, train)
+            x = BatchNorm(
+                use_scale=self.affine, use_bias=self.affine, dtype=self.dtype, name="norm"
+            )(x, train)
         return x if self.kind == "linear" else nn.relu(x)
 
 
@@ -59,13 +63,15 @@ class TileEmbedding(nn.Module):
     Attributes:
       width: Units of the layer.
       kind: As in `FullyConnected`.
+      affine: Likewise.
       pool: Whether a feature map first goes through a max-pool of 3x3 with stride 2, as that of
         AlexNet's last convolution.
       dtype: Type of the arithmetic.
     """
 
     width: int
-    kind: str = "relu"
+    kind: str
+    affine: bool = True
     pool: bool = False
     dtype: DTypeLike = jnp.float32
 
@@ -94,4 +100,4 @@ class TileEmbedding(nn.Module):
                 )
             x = nn.max_pool(x.reshape(batch * tiles, *shape), (3, 3), strides=(2, 2))
         x = x.reshape(batch, tiles, -1)
-        return FullyConnected(self.width, self.kind, self.dtype, name="fc6")(x, train)
+        return FullyConnected(self.width, self.kind, self.affine, self.dtype, name="fc6")(x, train)

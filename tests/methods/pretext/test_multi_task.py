@@ -11,12 +11,14 @@ from ml_collections import ConfigDict
 
 from ssljax import augment, methods
 from ssljax.augment import ViewPolicy
+from ssljax.config import file as config_file
 from ssljax.methods import passes, pretext
-from ssljax.methods.contract import Turn
+from ssljax.methods.contract import Task, Turn
 from ssljax.methods.pretext import multi_task
 from ssljax.methods.pretext.multi_task import Harmony, MultiTask, pick
 from ssljax.methods.pretext_method import PretextMethod
 from ssljax.methods.pretext_task import EncoderWithTask, PretextTask, Question
+from ssljax.run.step import init_state
 
 VIEW = dataclasses.asdict(ViewPolicy(8, crop_scale=None, flip_p=0.0))
 
@@ -305,3 +307,27 @@ def test_what_does_not_fit_together_is_told(tiny, build, monkeypatch):
         build(tasks=("odd", "odder"))
     with pytest.raises(ValueError, match="wider needs an encoder of its own form"):
         tiny.init(build(tasks=("rotation", "wider")))
+
+
+def test_the_published_tasks_fit_one_encoder():
+    config = config_file.load("multi_task/imagenet")
+    assert config.method.tasks == ("context_prediction", "colorization", "exemplar")
+    config.model.encoder.update(name="small", widths=(4, 8))
+    side = config.data.image_size
+    task = Task((side, side, 3), config.batch_size, 1000, 100, num_images=1000)
+    method = MultiTask(config, task)
+    state = jax.eval_shape(lambda: init_state(method, jax.random.key(0)))
+
+    def loss(state, batch):
+        views = method.views(jax.random.key(0), {"images": batch})
+        return method.loss(state.params["online"], Turn(state, views, jax.random.key(1)))
+
+    rows = {
+        "image": jax.ShapeDtypeStruct((6, side, side, 3), jnp.uint8),
+        "index": jax.ShapeDtypeStruct((6,), jnp.int32),
+    }
+    value, aux = jax.eval_shape(loss, state, rows)
+    assert value.shape == ()
+    assert {f"{name}/loss" for name in config.method.tasks} <= set(aux.metrics)
+    # Everything that the encoder is given has the noise that is asked for, and no colour.
+    assert method.harmony == Harmony(3, grey=True, noise=0.01)

@@ -101,13 +101,13 @@ def losses_of(method, state, images):
     turn = Turn(state, views, jax.random.key(1))
     total, aux = method.loss(state.params["online"], turn)
     turn = turn.replace(carried=aux.carry)
-    judged, _ = method.discriminator_loss(state.params["discriminator"], turn)
+    judged, _ = method.players[1].loss(state.params["discriminator"], turn)
     return total, aux.metrics, judged
 
 
 def test_the_loss_is_nearly_all_squared_error(method, start):
     total, metrics, _ = jax.jit(functools.partial(losses_of, method))(start, IMAGES)
-    expected = 0.999 * metrics["squared_error"] + 0.001 * metrics["adversarial"]
+    expected = 0.999 * metrics["content"] + 0.001 * metrics["adversarial"]
     np.testing.assert_allclose(total, expected, rtol=1e-6)
     # An untrained discriminator cannot tell.
     np.testing.assert_allclose(metrics["adversarial"], np.log(2), rtol=0.3)
@@ -123,9 +123,9 @@ def test_the_discriminator_sees_the_patch_alone(method, start):
             start,
             views._replace(targets=targets),
             jax.random.key(1),
-            carried={"painted": painted},
+            carried={"restored": painted},
         )
-        return method.discriminator_loss(start.params["discriminator"], turn)[0]
+        return method.players[1].loss(start.params["discriminator"], turn)[0]
 
     slope = np.array(jax.jit(jax.grad(judge))(views.targets["image"]))
     assert np.all(np.any(slope[:, 8:24, 8:24], axis=(1, 2, 3)))
@@ -158,7 +158,7 @@ def test_without_its_weight_there_is_no_discriminator_and_the_task_is_the_same(s
     assert float(loss) == pytest.approx(
         float(alone.pretext.loss(outputs, views.targets)[0]), rel=1e-5
     )
-    assert "painted" not in aux.carry
+    assert "restored" not in aux.carry
 
 
 def test_biases_of_layers_are_reset_and_those_of_norms_are_not(method):

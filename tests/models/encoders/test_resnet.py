@@ -215,3 +215,15 @@ def test_images_smaller_than_the_total_stride_are_refused(stem, least):
 def test_an_unknown_stem_is_refused():
     with pytest.raises(ValueError, match="stem is 'mnist'"):
         shapes(build_encoder("resnet18", stem="mnist"))
+
+
+def test_a_network_may_end_with_an_earlier_stage():
+    whole, variables = shapes(build_encoder("resnet50"))
+    outputs, fewer = shapes(build_encoder("resnet50", stages=3), 16)
+    assert outputs.keys() == whole.keys() - {"stage4"}
+    assert outputs["features"].shape == (2, 1024)
+    kept = {path for path in variables["params"] if not path.startswith("stage4")}
+    assert fewer["params"].keys() == kept
+    for stages in (0, 5):
+        with pytest.raises(ValueError, match=f"1 to 4 stages, not {stages}"):
+            shapes(build_encoder("resnet50", stages=stages))

@@ -16,6 +16,7 @@ THIN = {
     "dcgan": {"width": 1 / 32},
     "sngan": {"width": 1 / 32},
     "wgan_gp": {"width": 1 / 32},
+    "srgan": {"width": 1 / 32},
     "autoencoder": {"width": 1 / 16},
     "mlp": {"hidden": 8, "layers": 3},
     "mlp_autoencoder": {"hidden": 8},

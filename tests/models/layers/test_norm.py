@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
-from ssljax.models import BatchNorm, LayerNorm, build_encoder
+from ssljax.models import BatchNorm, LayerNorm, NoNorm, build_encoder
 
 
 def activations(*shape: int) -> np.ndarray:
@@ -222,3 +222,19 @@ def test_encoders_take_layer_norm_for_batch_norm(name):
         lambda: encoder.init(jax.random.key(0), jnp.zeros((1, 16, 16, 3)), False)
     )
     assert set(shapes) == {"params"}
+
+
+@pytest.mark.parametrize("name", ["small", "resnet18"])
+def test_encoders_take_no_norm_for_batch_norm(name):
+    images = jax.ShapeDtypeStruct((2, 32, 32, 3), jnp.float32)
+    encoder = build_encoder(name, norm=NoNorm)
+    variables = jax.eval_shape(lambda x: encoder.init(jax.random.key(0), x, train=True), images)
+    assert set(variables) == {"params"}
+    assert all(set(layer) == {"kernel"} for layer in _layers(variables["params"]))
+
+
+def _layers(params):
+    """Those that hold arrays themselves."""
+    if any(not isinstance(x, dict) for x in params.values()):
+        return [params]
+    return [layer for part in params.values() for layer in _layers(part)]

@@ -1,0 +1,142 @@
+"""AET: what is asked, how answers are marked, and what tells a transformation without a look."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from ml_collections import ConfigDict
+from natural import natural_noise, sharpness
+from sklearn.linear_model import Ridge
+
+from ssljax import augment
+from ssljax.augment import ViewPolicy
+from ssljax.methods.contract import Task
+from ssljax.methods.pretext.relative_transformation import RelativeTransformationTask
+
+SIDE = 32
+TASK = Task(image_shape=(SIDE, SIDE, 3), batch_size=4, total_steps=1, steps_per_epoch=1)
+
+
+PLAIN = ViewPolicy(SIDE, None, flip_p=0.0)
+
+
+def task_for(transformation="projective", view=PLAIN, **changes):
+    config = RelativeTransformationTask.default_config()
+    config.view = ConfigDict(dataclasses.asdict(view))
+    config.update(transformation=transformation, **changes)
+    return RelativeTransformationTask(config, TASK, "float32")
+
+
+def ask(task, images, key=3):
+    asked = jax.jit(lambda images: task.ask(jax.random.key(key), {"image": images}))
+    return asked(jnp.asarray(images))
+
+
+def bytes_for(batch, channels=3):
+    smooth = natural_noise(batch * channels, SIDE).reshape(batch, channels, SIDE, SIDE)
+    return np.rint(255 * np.clip(np.moveaxis(smooth, 1, -1), 0, 1)).astype(np.uint8)
+
+
+def explained(seen, truth):
+    """The share of each parameter's variance that a linear model explains on unseen halves."""
+    seen = (seen - seen.mean(0)) / (seen.std(0) + 1e-6)
+    half = len(seen) // 2
+    error = Ridge(10.0).fit(seen[:half], truth[:half]).predict(seen[half:]) - truth[half:]
+    return 1 - np.mean(error**2, axis=0) / np.var(truth[half:], axis=0)
+
+
+STILL = {"degrees": 0.0, "translate": 0.0, "scale": (1.0, 1.0), "shear": 0.0}
+
+
+def test_both_images_have_one_crop_one_flip_and_the_views_colours():
+    view = ViewPolicy(SIDE, None, crop_padding=4, mean=(0.1, 0.2, 0.3), std=(0.5, 0.4, 0.3))
+    images = bytes_for(8)
+    question = ask(task_for("affine", view, affine=STILL), images)
+    np.testing.assert_allclose(question.inputs[:, 1], question.inputs[:, 0], atol=1e-4)
+    expected = augment.augment_view(view, jax.random.key(3), jnp.asarray(images))
+    np.testing.assert_allclose(question.inputs[:, 0], expected, atol=1e-5)
+
+
+@pytest.mark.parametrize(("transformation", "count"), [("affine", 6), ("projective", 8)])
+def test_the_second_image_is_the_first_one_transformed_by_the_targets(transformation, count):
+    task = task_for(transformation)
+    images = bytes_for(6)
+    question = ask(task, images)
+    assert question.targets.shape == (6, count)
+    matrices = task.transformation.matrices(question.targets)
+    expected = augment.warp(question.inputs[:, 0], matrices, 128 / 255)
+    np.testing.assert_allclose(question.inputs[:, 1], expected, atol=1e-3)
+    few = ask(task, images[:2])
+    np.testing.assert_allclose(few.targets, question.targets[:2], atol=1e-5)
+
+
+def test_only_affine_answers_are_bounded():
+    def encode(images):
+        return {"features": 100.0 * jnp.ones((images.shape[0], 3))}
+
+    for transformation, bounded in (("affine", True), ("projective", False)):
+        head = task_for(transformation).head
+        inputs = jnp.zeros((2, 2, SIDE, SIDE, 3))
+        outputs, _ = head.init_with_output(jax.random.key(0), encode, inputs, False)
+        assert (np.max(np.abs(outputs["parameters"])) <= 1) == bounded
+
+
+@pytest.mark.parametrize("transformation", ["affine", "projective"])
+def test_the_mean_explains_nothing_and_the_truth_all(transformation):
+    task = task_for(transformation)
+    truth = jax.jit(task.transformation.sample)(augment.example_keys(jax.random.key(7), 4000))
+    score = jax.jit(lambda told: task.scores({"parameters": told}, truth)["explained_variance"])
+    np.testing.assert_allclose(score(truth), 1.0)
+    mean = jnp.broadcast_to(jnp.mean(truth, axis=0, keepdims=True), truth.shape)
+    assert abs(float(jnp.mean(score(mean)))) < 0.1
+    assert float(jnp.mean(score(0.5 * (truth + mean)))) == pytest.approx(0.75, abs=0.03)
+
+
+def test_traces_of_resampling_tell_the_zoom_unless_both_images_are_blurred():
+    images = np.rint(255 * np.clip(natural_noise(1600, SIDE), 0, 1)).astype(np.uint8)
+
+    def zoom_told(**changes):
+        question = ask(task_for("affine", border="reflect", **changes), images)
+        middle = np.asarray(question.inputs)[:, 1, 8:-8, 8:-8]
+        return explained(sharpness(middle), np.asarray(question.targets))[4]
+
+    assert zoom_told() > 0.4
+    assert zoom_told(blur=(0.1, 1.0)) < 0.12
+
+
+def test_the_outline_tells_the_transformation_unless_the_image_goes_on_as_its_mirror_image():
+    white = np.full((1200, SIDE, SIDE, 1), 255, np.uint8)
+    question = ask(task_for("affine"), white)
+    outline = np.asarray(question.inputs)[:, 1, ::2, ::2].reshape(len(white), -1)
+    shifts = explained(outline, np.asarray(question.targets))[2:4]
+    assert np.min(shifts) > 0.5
+    mirrored = ask(task_for("affine", border="reflect"), white).inputs
+    np.testing.assert_allclose(mirrored, 1.0, atol=1e-5)
+
+
+def test_the_truth_turns_an_image_back():
+    task = task_for("projective", projective={"corner_shift": 0.0, "scale": (0.8, 0.9)})
+    question = ask(task, bytes_for(4))
+    shown = np.asarray(task.picture({"parameters": question.targets}, question))
+    assert shown.shape == (4, 3, SIDE, SIDE, 3)
+    # Smaller and back again, the image has lost some of its sharpness.
+    apart = np.sqrt(np.mean((shown - shown[:, :1])[..., 2:-2, 2:-2, :] ** 2, axis=(2, 3, 4)))
+    assert apart[:, 2].max() < 0.09
+    assert apart[:, 1].min() > 0.12
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"transformation": "rigid"}, "must be one of affine, projective"),
+        ({"border": "wrap"}, "'constant' or 'reflect'"),
+        ({"blur": (1.0, 0.5)}, "0 < low <= high"),
+        ({"blur": (1.0,)}, "0 < low <= high"),
+        ({"projective": {"corner_shift": 0.3}}, "less than a quarter"),
+    ],
+)
+def test_impossible_keys_are_refused(changes, told):
+    with pytest.raises(ValueError, match=told):
+        task_for(**changes)

@@ -1,0 +1,47 @@
+"""Images of noise that look alike at every scale, as photographs do."""
+
+import numpy as np
+from jaxtyping import Float
+
+
+def natural_noise(count: int, side: int, seed: int = 0) -> Float[np.ndarray, "count side side 1"]:
+    """Noise whose amplitudes fall as 1 / frequency, cut from a field that is twice as wide.
+
+    Args:
+      count: Number of images.
+      side: Their side in pixels.
+      seed: Of the noise.
+
+    Returns:
+      Images about 0.5, with a standard deviation near 0.2.
+    """
+    wide = 2 * side
+    axis = np.fft.fftfreq(wide)
+    frequency = np.hypot(axis[:, None], axis[None])
+    frequency[0, 0] = np.inf
+    noise = np.random.default_rng(seed).normal(size=(count, wide, wide))
+    field = np.fft.ifft2(np.fft.fft2(noise) / frequency).real
+    field *= 0.2 / field.std(axis=(1, 2), keepdims=True)
+    return (0.5 + field[:, :side, :side, None]).astype(np.float32)
+
+
+def sharpness(images: Float[np.ndarray, "count side side 1"]) -> Float[np.ndarray, "count 6"]:
+    """What is left of images when all but their highest frequencies are taken away: its energy.
+
+    Args:
+      images: At least 5 pixels wide.
+
+    Returns:
+      The logarithms of the energies of differences, in several directions.
+    """
+    planes = np.asarray(images, np.float64)[..., 0]
+    across, down = np.diff(planes, axis=2), np.diff(planes, axis=1)
+    residues = (
+        across,
+        down,
+        np.diff(across, axis=2),
+        np.diff(down, axis=1),
+        np.diff(across, axis=1),
+        np.diff(across, n=3, axis=2),
+    )
+    return np.stack([np.log(np.mean(x**2, axis=(1, 2)) + 1e-9) for x in residues], axis=1)
