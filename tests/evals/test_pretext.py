@@ -9,6 +9,7 @@ from runs import ROOT, arguments
 
 from ssljax import main
 from ssljax.config import base_config
+from ssljax.config import file as config_file
 from ssljax.errors import UserError
 from ssljax.evals import Run
 from ssljax.evals.pretext import Pretext
@@ -50,4 +51,20 @@ def test_a_method_without_a_task_is_told_so(tmp_path):
     config.method.view.size = 8
     config.model.encoder.update(name="small", widths=(4,))
     with pytest.raises(UserError, match="'simclr' has no pretext task"):
+        Pretext().check(Run(Experiment(config)))
+
+
+def test_what_knows_seen_images_alone_is_asked_about_the_training_set(monkeypatch):
+    config = config_file.load("exemplar/cifar10:cpu")
+    config.data.update(name="digits", split="train", image_size=8, channels=1)
+    config.method.view.update(size=8, mean=None, std=None)
+    config.model.encoder.update(widths=(4,), convs_per_stage=1)
+    run = Run(Experiment(config))
+    opened = []
+    monkeypatch.setattr(run, "open", opened.append)
+    assert Pretext().check(run) == ("exemplar_accuracy",)
+    assert opened == ["train"]
+    assert config.evals.test_split == "test"
+    config.evals.pretext.split = "test"
+    with pytest.raises(UserError, match="training set alone, digits/train"):
         Pretext().check(Run(Experiment(config)))

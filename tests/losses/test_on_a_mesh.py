@@ -113,6 +113,7 @@ GLOBAL: dict[str, Callable[..., Any]] = {
 """Losses, and gauges that one may go up or down, whose terms meet across the batch."""
 
 MEANS: dict[str, Callable[..., Any]] = {
+    "bag_of_words": lambda a, b, labels, queue, axis: losses.bag_of_words(a, jax.nn.softmax(b)),
     "swav": lambda a, b, labels, queue, axis: _swav(a, b, queue, axis),
     "moco": lambda a, b, labels, queue, axis: losses.info_nce_queue(a, b, queue),
     "dino": lambda a, b, labels, queue, axis: losses.dino_loss([a, b], [b], queue[0]),

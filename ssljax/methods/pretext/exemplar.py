@@ -93,7 +93,7 @@ class ExemplarTask(PretextTask):
             self.seeds = config.seeds or task.num_images
             self.head = ExemplarHead(self.seeds, dtype)
             self.chance = {"exemplar_accuracy": 1 / self.seeds}
-            options = {
+            options: dict[str, Any] = {
                 name: tuple(x) if isinstance(x, list) else x for name, x in config.patch.items()
             }
             self.patch = ExemplarPolicy(self.view.size, **options)

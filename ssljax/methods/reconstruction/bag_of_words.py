@@ -24,6 +24,7 @@ from ssljax.methods import passes
 from ssljax.methods.contract import Aux, Batch, Method, Task, TrainState, Turn
 from ssljax.methods.joint_embedding import embedding_queue, target_network
 from ssljax.methods.pretext_method import encoder_weights
+from ssljax.methods.pretext_task import Encode
 from ssljax.metrics import collapse_metrics
 from ssljax.ops.averages import moving_average
 from ssljax.ops.queue import enqueue
@@ -153,7 +154,7 @@ class BagOfWords(Method):
             (augment.view_from_config(method.crop_view), method.crops),
             (augment.view_from_config(method.local_view), method.local_crops),
         ]
-        encoder = models.encoder_from_config(config.model.encoder)
+        encoder = self.build_encoder(config.model.encoder)
         self.teacher = target_network.without_drop_path(encoder)
         self.network = StudentWithWords(
             encoder, method.levels, method.scale, config.model.encoder.dtype
@@ -300,9 +301,20 @@ class BagOfWords(Method):
     def features(self, state: TrainState, images: Array) -> dict[str, Array]:
         """Every output of the student's encoder on the whole images."""
         weights = encoder_weights(state.params["online"], state.variables["online"])
-        whole = augment.center_view(self.view, images)
-        outputs: Any = self.network.encoder.apply(weights, whole, False)
-        return dict(outputs)
+
+        def encode(images: Array) -> dict[str, Array]:
+            outputs: Any = self.network.encoder.apply(weights, images, False)
+            return dict(outputs)
+
+        return self.encode_whole(encode, images)
+
+    def build_encoder(self, config: ConfigDict) -> nn.Module:
+        """Makes an encoder by `config.model.encoder`."""
+        return models.encoder_from_config(config)
+
+    def encode_whole(self, encode: Encode, images: Array) -> dict[str, Array]:
+        """Encodes whole images, at the size and in the range of the teacher's view."""
+        return encode(augment.center_view(self.view, images))
 
     def chance(self) -> Mapping[str, float]:
         """One score: whose words an image's are, of two images'."""
