@@ -14,8 +14,9 @@ def get_config(region: Literal["center", "random"] = "center") -> ConfigDict:
         python -m ssljax.main --config context_encoder/imagenet --workdir DIR
         python -m ssljax.main --config context_encoder/imagenet:random --workdir DIR
 
-    The authors cut crops of 128 pixels from images of 350 a side; here crops have the same share of
-    the image.
+    The authors cut crops of 128 pixels from images whose shorter side is resized to 350. Here crops
+    have the share of the image's area that those have of a square: of a photograph of 4:3 they show
+    a side that is 15 % longer. The method's own scores are of crops of centre squares of 350.
 
     Args:
       region: "center" for the middle of the image with an overlap, "random" for regions of any
@@ -23,6 +24,7 @@ def get_config(region: Literal["center", "random"] = "center") -> ConfigDict:
     """
     config = base_config("context_encoder")
     imagenet.pretraining(config, batch_size=64, epochs=500.0, eval_every=100_000, save_every=20_000)
+    config.data.image_size = 350
     share = (128 / 350) ** 2
     config.method.view.update(crop_scale=(share, share), crop_ratio=(1.0, 1.0))
     config.model.encoder.update(name="context_encoder_dcgan", dtype="bfloat16")

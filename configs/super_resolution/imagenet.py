@@ -23,7 +23,9 @@ def get_config(variant: Literal["", "srgan"] = "") -> ConfigDict:
     `--config.method.content=pixels`.
 
     The paper's crops are not resized. Here each has the share of the image that 96 pixels have of a
-    photograph of 500x375, which is about its size in ImageNet.
+    photograph of 500x375, which is about its size in ImageNet. The method's own scores are of crops
+    of centre squares: as squares of 433 pixels have as many as such a photograph, their crops have
+    96 pixels too.
 
     Args:
       variant: "" for SRResNet and its 1,000,000 steps, "srgan" for the 200,000 that follow.
@@ -31,6 +33,7 @@ def get_config(variant: Literal["", "srgan"] = "") -> ConfigDict:
     config = base_config("super_resolution")
     imagenet.pretraining(config, batch_size=16, epochs=0.0, eval_every=100_000, save_every=20_000)
     config.steps = 1_000_000
+    config.data.image_size = 433
     share = 96**2 / (500 * 375)
     config.method.view.update(crop_scale=(share, share), crop_ratio=(1.0, 1.0))
     config.model.encoder.dtype = "bfloat16"

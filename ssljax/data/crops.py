@@ -38,10 +38,13 @@ def is_crop(field: str) -> bool:
 
 @dataclasses.dataclass(frozen=True)
 class Crop:
-    """How one view is cut: see `ssljax.augment.ViewPolicy`."""
+    """How one view is cut: see `ssljax.augment.ViewPolicy`.
+
+    Without a scale it is the centre square, as on the device.
+    """
 
     size: int
-    scale: tuple[float, float]
+    scale: tuple[float, float] | None
     ratio: tuple[float, float]
     interpolation: Literal["bilinear", "bicubic"]
 
@@ -136,11 +139,14 @@ def sample_box(numbers: Float[np.ndarray, " numbers"], height: int, width: int, 
       crop: Gives the ranges of area and aspect ratio.
 
     Returns:
-      The box.
+      The box; without a range of area the centre square, whatever the numbers.
 
     Reference:
       Szegedy et al., Going Deeper with Convolutions, 2015, section 6.
     """
+    if crop.scale is None:
+        side = min(height, width)
+        return (height - side) // 2, (width - side) // 2, side, side
     draws = numbers.tolist()
     low, high = (math.log(ratio) for ratio in crop.ratio)
     for area_draw, ratio_draw in zip(draws[:_TRIES], draws[_TRIES : 2 * _TRIES], strict=True):
@@ -189,10 +195,11 @@ def host_crops(
         )
     crops = []
     for policy in views:
-        if policy.crop_scale is None:
+        if policy.crop_scale is None and policy.crop_padding:
             raise UserError(
-                "config.data.crop='host' needs views with random resized crops, and one has"
-                " crop_scale=None: give it a range, or set config.data.crop to 'device'."
+                "config.data.crop='host' pads no images, and a view has crop_padding="
+                f"{policy.crop_padding}: set it to 0, give the view a range of crop_scale, or set"
+                " config.data.crop to 'device'."
             )
         crops.append(Crop(policy.size, policy.crop_scale, policy.crop_ratio, policy.interpolation))
     return tuple(crops)

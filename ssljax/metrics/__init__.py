@@ -14,7 +14,7 @@ from ssljax.metrics.collapse import (
 from ssljax.metrics.coverage import class_coverage
 from ssljax.metrics.few_label import few_label_probe
 from ssljax.metrics.fid import frechet_distance
-from ssljax.metrics.image_quality import luma, psnr, ssim, without_border
+from ssljax.metrics.image_quality import decibels, luma, psnr, ssim, without_border
 from ssljax.metrics.inception_score import inception_score
 from ssljax.metrics.kid import kernel_distance, squared_mmd
 from ssljax.metrics.knn import knn_accuracies, knn_accuracy, knn_predict
@@ -27,6 +27,7 @@ from ssljax.metrics.scaling import standardize
 __all__ = [
     "class_coverage",
     "collapse_metrics",
+    "decibels",
     "effective_rank",
     "few_label_probe",
     "frechet_distance",

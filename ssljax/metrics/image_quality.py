@@ -12,6 +12,8 @@ _BLACK = 16 / 255
 _SIGMA = 1.5
 _RADIUS = 5
 _K1, _K2 = 0.01, 0.03
+_LEAST_ERROR = 1e-10
+"""In units of the square of white less black."""
 
 
 def luma(images: Float[Array, "*batch height width 3"]) -> Float[Array, "*batch height width 1"]:
@@ -64,16 +66,35 @@ def psnr(
       data_range: White less black.
 
     Returns:
-      10 log10(data_range² / mean squared error) of each image, in decibels; the mean is over all
-      its pixels and channels. It is infinite for two equal images.
+      That of each image, by `decibels` of the mean squared error over all its pixels and channels.
 
     Example:
       >>> import jax.numpy as jnp
-      >>> print(psnr(jnp.full((1, 4, 4, 1), 0.6), jnp.full((1, 4, 4, 1), 0.5)))
+      >>> print(psnr(jnp.full((1, 4, 4, 1), 0.6), jnp.full((1, 4, 4, 1), 0.5)).round(2))
       [20.]
     """
-    error = jnp.mean(jnp.square(images - truth), axis=(1, 2, 3))
-    return 20.0 * jnp.log10(jnp.float32(data_range)) - 10.0 * jnp.log10(error)
+    return decibels(jnp.mean(jnp.square(images - truth), axis=(1, 2, 3)), data_range)
+
+
+def decibels(error: Float[Array, "*shape"], data_range: float = 1.0) -> Float[Array, "*shape"]:
+    """The peak signal-to-noise ratio of mean squared errors.
+
+    Args:
+      error: Mean squares.
+      data_range: White less black.
+
+    Returns:
+      10 log10(data_range² / error), in decibels and at most 100: two equal images would have an
+      infinite one, and with it the mean over any number of images.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> print(decibels(jnp.array([0.01, 0.0])))
+      [ 20. 100.]
+    """
+    span = jnp.float32(data_range)
+    error = jnp.maximum(error, _LEAST_ERROR * span**2)
+    return 20.0 * jnp.log10(span) - 10.0 * jnp.log10(error)
 
 
 def ssim(

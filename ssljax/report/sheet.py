@@ -6,6 +6,7 @@ import contextlib
 import itertools
 import json
 import logging
+import math
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -93,10 +94,17 @@ class ScoreSheet:
         Args:
           row: The network or generator.
           scores: By name.
+
+        Raises:
+          ValueError: If some are not finite, for which JSON has no numbers; the others are added.
         """
-        if scores:
-            self.scores.setdefault(row, {}).update(scores)
+        finite = {name: value for name, value in scores.items() if math.isfinite(value)}
+        if finite:
+            self.scores.setdefault(row, {}).update(finite)
             self.write()
+        if len(finite) < len(scores):
+            rest = (f"{name} is {scores[name]}" for name in scores.keys() - finite.keys())
+            raise ValueError(f"{', '.join(sorted(rest))}: a score must be a finite number.")
 
     def write(self, complete: bool = False) -> None:
         """Writes the files.

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 from scipy import stats
 
-from ssljax.augment import ViewPolicy, sample_crop_boxes
+from ssljax.augment import ViewPolicy, augment_view, sample_crop_boxes
 from ssljax.data import ArraySource, Crop, HostCrops, Loader, Parts, host_crops, open_source
 from ssljax.data.crops import random_numbers, sample_box
 from ssljax.data.decode import CorruptImage
@@ -205,11 +205,23 @@ def test_each_view_has_its_crop():
     assert crops[2].interpolation == "bicubic"
 
 
+@pytest.mark.parametrize("shape", [(64, 96), (96, 48), (32, 32)])
+def test_a_view_without_random_crops_shows_the_centre_square_as_on_the_device(shape):
+    pixels = _gradient(*shape)
+    policy = ViewPolicy(16, crop_scale=None, flip_p=0.0)
+    cutter = HostCrops(host_crops([(policy, 1)], _FIELDS, "bag_of_words"), 0)
+    cut = cutter.cut(pixels, _FRAME, 0, 0)["crop0"]
+    expected = augment_view(policy, jax.random.key(0), pixels[None])[0]
+    inner = slice(1, -1)  # Beyond the edge either filter has a way of its own.
+    np.testing.assert_allclose((cut / 255)[inner, inner], expected[inner, inner], atol=1.01 / 255)
+    np.testing.assert_array_equal(cutter.cut(pixels, _FRAME, 1, 2)["crop0"], cut)
+
+
 @pytest.mark.parametrize(
     ("policies", "fields", "told"),
     [
         ([], _FIELDS, "method dcgan makes its views otherwise"),
-        ([(ViewPolicy(8, crop_scale=None), 2)], _FIELDS, "one has crop_scale=None"),
+        ([(ViewPolicy(8, crop_scale=None, crop_padding=4), 2)], _FIELDS, "has crop_padding=4"),
         ([(ViewPolicy(8), 2)], {**_FIELDS, "boxes": Boxes(3)}, "these records have boxes"),
         ([(ViewPolicy(8), 2)], {}, "these records have no image"),
     ],

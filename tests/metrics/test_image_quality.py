@@ -6,7 +6,7 @@ import pytest
 from skimage import color
 from skimage import metrics as reference
 
-from ssljax.metrics import luma, psnr, ssim, without_border
+from ssljax.metrics import decibels, luma, psnr, ssim, without_border
 
 
 def pair(seed, channels=3, height=24, width=19, noise=0.1):
@@ -41,6 +41,13 @@ def test_both_are_those_of_scikit_image(channels, data_range):
         found = score(jnp.asarray(images), jnp.asarray(truth), data_range)
         wanted = [expected(x, y) for x, y in zip(images, truth, strict=True)]
         np.testing.assert_allclose(found, wanted, rtol=2e-5)
+
+
+def test_equal_images_have_100_decibels_and_their_mean_stays_finite():
+    images, truth = (jnp.asarray(255 * x) for x in pair(4))
+    assert np.array_equal(psnr(truth, truth, 255.0), [100.0, 100.0])
+    assert np.all(psnr(images, truth, 255.0) < 30)
+    np.testing.assert_allclose(decibels(jnp.array([1e-9, 1e-11])), [90, 100], rtol=1e-6)
 
 
 def test_luma_is_that_of_video():

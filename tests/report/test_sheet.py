@@ -55,6 +55,17 @@ def test_a_failure_is_noted_and_what_comes_after_it_is_scored(tmp_path, caplog):
         raise KeyboardInterrupt
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_score_that_is_no_number_is_noted_as_missing_and_the_others_stay(tmp_path, value):
+    sheet = ScoreSheet(ABOUT, tmp_path / "scores")
+    with sheet.attempt("chance", "pretext"):
+        sheet.add("chance", {"psnr": value, "ssim": 0.5})
+    text = (tmp_path / "scores.json").read_text()
+    assert json.loads(text, parse_constant=pytest.fail)["scores"] == {"chance": {"ssim": 0.5}}
+    assert sheet.errors["chance"]["pretext"].startswith(f"psnr is {value}")
+    assert sheet.finished == {}
+
+
 def test_a_run_that_must_stop_is_no_failed_score(tmp_path):
     sheet = ScoreSheet(ABOUT, tmp_path / "scores")
     with pytest.raises(StoppedError), sheet.attempt("trained network", "pictures"):

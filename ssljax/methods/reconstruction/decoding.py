@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Bool, Float
 
-from ssljax import augment, models
+from ssljax import augment, metrics, models
 from ssljax.methods.pretext_task import Encode, Outputs
 
 Images = Float[Array, "batch height width channels"]
@@ -120,7 +120,7 @@ def mark(
     Returns:
       "variance_explained": 1 - error / variance, where the error of every channel is in units of
       the channel's variance, and averaged over the pixels; over all images of a set it is the share
-      of their variance that is explained. "psnr": of the pixels that count, in decibels.
+      of their variance that is explained. "psnr": of the pixels that count, see `metrics.decibels`.
     """
     weight = where.astype(jnp.float32)[..., None]
     count = jnp.sum(weight, axis=(1, 2, 3)) * truth.shape[-1]
@@ -128,7 +128,7 @@ def mark(
     variance = jnp.square(jnp.broadcast_to(jnp.asarray(view.std, jnp.float32), truth.shape[-1:]))
     share = jnp.sum(square / variance.reshape(1, 1, 1, -1), axis=(1, 2, 3)) / count
     error = jnp.sum(square, axis=(1, 2, 3)) / count
-    return {"variance_explained": 1.0 - share, "psnr": -10.0 * jnp.log10(error)}
+    return {"variance_explained": 1.0 - share, "psnr": metrics.decibels(error)}
 
 
 def mean_colour(view: augment.ViewPolicy, images: Images) -> Images:
