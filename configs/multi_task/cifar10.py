@@ -33,7 +33,7 @@ def get_config(variant: Literal["", "cpu"] = "") -> ConfigDict:
         own = config.method[name]
         own.update({key: alone.method[key] for key in own})
     # As classes the exemplars would be all images of the set.
-    config.method.exemplar.update(form="triplet", views=2)
+    config.method.exemplar.update(form="triplet", crops=2)
     config.method.view.update(size=32, mean=presets.CIFAR10_MEAN, std=presets.CIFAR10_STD)
     config.batch_size = 128
     config.epochs = 200.0

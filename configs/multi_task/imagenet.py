@@ -21,7 +21,7 @@ def get_config() -> ConfigDict:
     config.data.update(crop="device", image_size=512)  # Each task cuts its own parts.
     config.method.update(harmonize=True, noise=0.01)
     config.method.context_prediction.update(grids=1, reduction="mean")
-    config.method.exemplar.update(form="triplet", views=2)
+    config.method.exemplar.update(form="triplet", crops=2)
     config.method.exemplar.view.size = 224
     config.model.encoder.update(name="resnet101", stem="imagenet", stages=3, dtype="bfloat16")
     config.optimizer.update(name="rmsprop", learning_rate=1e-3, weight_decay=0.0)
