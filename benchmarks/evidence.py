@@ -13,8 +13,11 @@ and held-out real images, all compared by the features of one encoder, which is 
 
 Every pretext task has the same encoder, images, batch and steps. Beside its own score, with that of
 a guess, stand probes of the best layer of the trained and of the random network: for each, the one
-whose linear probe is best on images of train that this probe did not learn from. `multi_task`
-compares the tasks over one encoder with each task alone, for as many steps in all.
+whose linear probe is best on images of train that this probe did not learn from. The network that
+has learnt from all labels knows those images' labels too: it is probed at its last layer.
+`multi_task` compares the tasks over one encoder with each task alone, for as many steps in all.
+There, whole images are normalised by their own batch statistics; a single task's network has those
+of its inputs, such as tiles or patches, which makes some layers better and others worse.
 """
 
 from __future__ import annotations
@@ -120,7 +123,7 @@ def pretext_table(results: dict[str, list[dict]]) -> str:
         stages and with "linear_holdout" of each.
 
     Returns:
-      A row a method, in per cent: its own scores (a "psnr" in dB), trained and of a guess; the
+      A row a method, in per cent: its own scores (a "psnr" in dB), trained, random and a guess; the
       best stages of the trained and of the random network; and each probe there.
     """
     pixels = next(iter(results.values()))[0]["scores"]["raw pixels"]
@@ -135,7 +138,9 @@ def pretext_table(results: dict[str, list[dict]]) -> str:
         stages, cells = [], {name: [] for name in PROBES}
         for network in ("trained network", "random network"):
             found = [run["scores"][network] for run in trials]
-            best = [pretext_runs.best_stage(scores) for scores in found]
+            learnt = (method, network) == (pretext_runs.SUPERVISED, "trained network")
+            choose = pretext_runs.last_stage if learnt else pretext_runs.best_stage
+            best = [choose(scores) for scores in found]
             stages.append(", ".join(dict.fromkeys(best)))
             for name, probe in PROBES.items():
                 values = [scores[f"{s}/{probe}"] for s, scores in zip(best, found, strict=True)]
@@ -148,14 +153,17 @@ def pretext_table(results: dict[str, list[dict]]) -> str:
 
 
 def _own_scores(trials: list[dict]) -> str:
-    """Each score of a task, or the accuracy of a classifier."""
+    """Each score of a task, or the accuracy of a classifier, trained / random network."""
     guesses = trials[0]["scores"].get("chance") or {"classifier": None}
     told = []
     for name, guess in guesses.items():
         share = 0.01 if name.endswith("psnr") else 1.0  # A level in dB is no share.
-        values = [share * run["scores"]["trained network"][name] for run in trials]
+        trained, random = (
+            plots.cell([share * run["scores"][f"{network} network"][name] for run in trials])
+            for network in ("trained", "random")
+        )
         beside = "" if guess is None else f" ({100 * share * guess:.1f})"
-        told.append(f"{name} {plots.cell(values)}{beside}")
+        told.append(f"{name} **{trained}** / {random}{beside}")
     return "<br>".join(told)
 
 

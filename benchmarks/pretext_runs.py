@@ -100,9 +100,18 @@ def best_stage(scores: dict[str, float]) -> str:
     Args:
       scores: Of one network, at several stages.
     """
-    held_out = {
+    held_out = _held_out(scores)
+    return max(held_out, key=lambda stage: held_out[stage])
+
+
+def last_stage(scores: dict[str, float]) -> str:
+    """The last stage, for a network that knows the held-out images' labels."""
+    return list(_held_out(scores))[-1]
+
+
+def _held_out(scores: dict[str, float]) -> dict[str, float]:
+    return {
         name.rpartition("/")[0]: value
         for name, value in scores.items()
         if name.endswith("/linear_holdout")
     }
-    return max(held_out, key=lambda stage: held_out[stage])

@@ -26,5 +26,6 @@ def get_config() -> ConfigDict:
         schedule="constant",
         clip_norm=1.0,
     )
+    config.evals.test_split = "validation"
     config.evals.stages = ("stage1", "stage2", "stage3", "stage4")
     return config

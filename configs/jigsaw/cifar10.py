@@ -34,7 +34,6 @@ def get_config(variant: Literal["", "cpu"] = "") -> ConfigDict:
         hidden_dim=1024,
         hidden="bn_relu",
         dropout=0.0,
-        probe_size=28,
     )
     config.method.view.size = 32
     config.model.encoder.update(name="resnet18", stem="cifar", dtype="bfloat16")

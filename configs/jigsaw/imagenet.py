@@ -24,7 +24,8 @@ def get_config(variant: Literal["", "kolesnikov", "goyal"] = "") -> ConfigDict:
     Self-Supervised Visual Representation Learning, 2019, on a ResNet-50 of twice the width, whose
     tiles they standardise over all channels together. "goyal" is that of Goyal et al., Scaling and
     Benchmarking Self-Supervised Visual Representation Learning, 2019, as VISSL has it; its 2000
-    permutations reach 46.73 % top-1 with a linear classifier, by VISSL's MODEL_ZOO.
+    permutations reach 46.73 % top-1 with a linear classifier, by VISSL's MODEL_ZOO. Both leave a
+    third of the images in colour, by whose displacement a network can tell the place of a tile.
 
     Args:
       variant: Whose setting.
@@ -65,6 +66,7 @@ def get_config(variant: Literal["", "kolesnikov", "goyal"] = "") -> ConfigDict:
         config.method.update(
             puzzles=8,
             shared=True,
+            projection_p=0.0,
             embedding_dim=1000,
             embedding="linear",
             hidden="bn_relu",
@@ -79,6 +81,7 @@ def get_config(variant: Literal["", "kolesnikov", "goyal"] = "") -> ConfigDict:
             size=256,
             flip_p=0.5,
             permutations=2000,
+            projection_p=0.0,
             normalization="view",
             embedding_dim=1000,
             embedding="bn_relu",

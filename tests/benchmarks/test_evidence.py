@@ -32,19 +32,22 @@ def test_each_network_is_probed_at_its_own_best_stage():
     supervised = trial(0.9)
     del supervised["scores"]["chance"]
     supervised["scores"]["trained network"]["classifier"] = 0.8
+    supervised["scores"]["random network"]["classifier"] = 0.1
     painter = trial(0.6)
     painter["scores"]["chance"] = {"psnr": 10.0}
     painter["scores"]["trained network"]["psnr"] = 21.5
+    painter["scores"]["random network"]["psnr"] = 9.0
     rows = evidence.pretext_table(
         {"rotation": [trial(0.6), trial(0.8)], "supervised": [supervised], "painter": [painter]}
     ).splitlines()
     assert rows[2] == "| raw pixels | | | 25.0 | 25.0 | 25.0 | | |"
     assert rows[3] == (
-        "| rotation | rotation_accuracy 75.0 ± 0.0 (25.0) | a / b | **50.0 ± 0.0** / 10.0 ± 0.0 | "
-        "**70.0 ± 14.1** / 20.0 ± 0.0 | **30.0 ± 0.0** / 10.0 ± 0.0 | 2 | 2.0 |"
+        "| rotation | rotation_accuracy **75.0 ± 0.0** / 25.0 ± 0.0 (25.0) | a / b | "
+        "**50.0 ± 0.0** / 10.0 ± 0.0 | **70.0 ± 14.1** / 20.0 ± 0.0 | **30.0 ± 0.0** / 10.0 ± 0.0 | 2 | 2.0 |"
     )
-    assert rows[4].startswith("| supervised | classifier 80.0 | a / b | **50.0** / 10.0 | **90.0**")
-    assert rows[5].startswith("| painter | psnr 21.5 (10.0) |")
+    # All labels were learnt from: no stage can be chosen by labels that were held out.
+    assert rows[4].startswith("| supervised | classifier **80.0** / 10.0 | b / b | **40.0** / 10.0")
+    assert rows[5].startswith("| painter | psnr **21.5** / 9.0 (10.0) |")
 
 
 def test_every_pretext_task_is_in_its_table_and_supervised_learning_beside_them():

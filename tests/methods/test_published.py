@@ -4,9 +4,17 @@ import functools
 import math
 import operator
 import pathlib
+import re
 
+import jax
+import jax.numpy as jnp
 import pytest
 from ml_collections.config_flags import config_flags
+
+from ssljax import methods
+from ssljax.methods import pretext, reconstruction
+from ssljax.methods.contract import Task
+from ssljax.run.step import init_state
 
 ROOT = pathlib.Path(__file__).parents[2] / "configs"
 RESNET50 = {"model.encoder.name": "resnet50", "model.encoder.stem": "imagenet"}
@@ -425,6 +433,7 @@ PUBLISHED = {
         "method.size": 292,
         "method.crop": 255,
         "method.gray_p": 0.66,
+        "method.projection_p": 0.0,
         "method.puzzles": 8,
         "method.shared": True,
         "method.embedding_dim": 1000,
@@ -617,3 +626,47 @@ def test_views_of_cifar10_are_simclrs_without_blur(name):
         assert (view.interpolation, view.brightness_mode) == ("bilinear", "multiplicative")
         assert view.contrast_mode == "torchvision"
         assert view.mean == ((0.4914, 0.4822, 0.4465) if name == "moco" else (0.485, 0.456, 0.406))
+
+
+def variants(pattern):
+    """All configs of some files, with each of their variants."""
+    found = []
+    for file in sorted(ROOT.glob(pattern)):
+        named = re.search(r"Literal\[(.*?)\]", file.read_text().split("def get_config")[1])
+        path = str(file.relative_to(ROOT))
+        found += (
+            [f"{path}:{name}" for name in re.findall(r'"(.*?)"', named[1])] if named else [path]
+        )
+    return [path.removesuffix(":") for path in found]
+
+
+@pytest.mark.parametrize("path", variants("*/imagenet.py"))
+def test_imagenet_is_tested_on_images_that_have_labels(path):
+    config = load(path)
+    assert config.data.name.startswith("imagenet2012")
+    assert config.evals.test_split == "validation"
+
+
+NEEDS_A_RUN = "super_resolution/imagenet.py:srgan"
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        path
+        for path in variants("*/imagenet.py") + variants("*/stl10.py")
+        if path.split("/")[0] in pretext.REGISTRY | reconstruction.REGISTRY and path != NEEDS_A_RUN
+    ],
+)
+def test_evaluations_can_show_whole_images_to_the_network(path):
+    config = load(path)
+    shape = (config.data.image_size, config.data.image_size, config.data.channels)
+    task = Task(shape, config.batch_size, 1000, 100.0, num_classes=10, num_images=2_000_000)
+    method = methods.build(config, task)
+
+    def features(images):
+        return method.features(init_state(method, jax.random.key(0)), images)
+
+    found = jax.eval_shape(features, jax.ShapeDtypeStruct((2, *shape), jnp.uint8))
+    assert found.keys() >= {"features", *config.evals.stages}
+    assert {x.shape[0] for x in found.values()} == {2}

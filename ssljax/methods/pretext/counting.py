@@ -14,7 +14,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Float, Num, PRNGKeyArray
 from ml_collections import ConfigDict
 
 from ssljax import augment, losses, models
@@ -143,6 +143,13 @@ class CountingTask(PretextTask):
         maps = _as_maps(counts / jnp.maximum(brightest, 1e-6), seen.shape[2])
         maps = jnp.broadcast_to(maps[..., None], (*maps.shape, seen.shape[-1]))
         return jnp.concatenate([seen, maps], axis=1)
+
+    def features(
+        self, encode: Encode, images: Num[Array, "batch height width channels"]
+    ) -> Outputs:
+        """The encoder's outputs for whole images, made as small as a tile: it has seen no other."""
+        whole = augment.center_view(self.view, images)
+        return encode(augment.halve(whole, jnp.zeros(whole.shape[0], jnp.int32), ("area",)))
 
     def _parts(self, outputs: Outputs) -> tuple[Array, Array, Array]:
         counts = outputs["counts"]

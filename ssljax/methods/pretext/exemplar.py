@@ -144,10 +144,11 @@ class ExemplarTask(PretextTask):
         z = l2_normalize(outputs["logits"])
         others = inner_products(z[:, 0], z[:, 0])
         own = jnp.sum(z[:, 0] * z[:, 1], axis=-1, keepdims=True)
-        batch = z.shape[0]
-        further = (others < own) & ~jnp.eye(batch, dtype=bool)
-        share = jnp.sum(further.astype(jnp.float32), axis=1) / max(batch - 1, 1)
-        return {"triplet_accuracy": share}
+        # A row of index -1 fills a batch up: it is no image.
+        compared = (targets >= 0)[None] & ~jnp.eye(z.shape[0], dtype=bool)
+        further = jnp.sum(((others < own) & compared).astype(jnp.float32), axis=1)
+        count = jnp.sum(compared.astype(jnp.float32), axis=1)
+        return {"triplet_accuracy": further / jnp.maximum(count, 1.0)}
 
     def picture(
         self, outputs: Outputs, question: Question

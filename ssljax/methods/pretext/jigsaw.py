@@ -121,7 +121,13 @@ def put_in_order(
 
 
 class JigsawTask(PretextTask):
-    """The tiles of an image, taken at random places of the cells of a grid, in other orders."""
+    """The tiles of an image, taken at random places of the cells of a grid, in other orders.
+
+    A lens displaces colours, the more the further from its centre, and so tells the place of a
+    tile. No image shows that which is grey or, as all others by default, has lost green against
+    magenta. With the authors' half of the others, even with channels that are shifted, and with
+    none, some of it is left.
+    """
 
     def __init__(self, config: ConfigDict, task: Task, dtype: str) -> None:
         for key, value, known in (
@@ -138,10 +144,15 @@ class JigsawTask(PretextTask):
                 f"method.permutations is {config.permutations} and method.puzzles is "
                 f"{config.puzzles}."
             )
-        if config.projection_p and task.image_shape[2] != 3:
+        if config.projection_p and task.image_shape[2] not in (1, 3):
             raise ValueError(
-                f"method.projection_p={config.projection_p} needs images of 3 channels, and these "
-                f"have {task.image_shape[2]}: set it to 0."
+                f"method.projection_p={config.projection_p} needs images of 1 or 3 channels, and "
+                f"these have {task.image_shape[2]}: set it to 0."
+            )
+        if config.probe == "tiles" and config.probe_size < config.cells * config.tile:
+            raise ValueError(
+                f"{config.cells} tiles of {config.tile} pixels do not fit in "
+                f"method.probe_size={config.probe_size}."
             )
         if config.shared and config.puzzles > config.permutations:
             raise ValueError(
@@ -203,7 +214,7 @@ class JigsawTask(PretextTask):
                 shared=False,  # Whether all images of a batch have the same permutations.
                 flip_p=0.0,  # Share of the images that are mirrored.
                 gray_p=0.66,  # Share of the images that are made grey.
-                projection_p=0.0,  # Share of the others that lose green against magenta.
+                projection_p=1.0,  # Share of the others that lose green against magenta.
                 channel_shift=0,  # Most pixels by which each channel of a tile is shifted.
                 normalization="tile",  # "tile": each on its own; "view": by the view's mean, std.
                 encoder_norm=True,  # Whether the encoder has its norms.
@@ -249,17 +260,18 @@ class JigsawTask(PretextTask):
     def _change_colors(
         self, keys: Key[Array, " batch"], tiles: Float[Array, "batch tiles side side channels"]
     ) -> Float[Array, "batch tiles side side channels"]:
-        """Makes some images grey and projects the colours of some others, all tiles alike."""
+        """Makes some images grey, and projects the colours of some of the rest, all tiles alike."""
         # One above the other, the tiles of an image are one image.
         batch, count, side, _, channels = tiles.shape
         columns = tiles.reshape(batch, count * side, side, channels)
-        if self.config.projection_p:
+        columns = augment.random_grayscale(augment.fold_keys(keys, 4), columns, self.config.gray_p)
+        if self.config.projection_p and channels == 3:
+            # What is grey already is left as it is: it lies in the plane.
             chosen = jax.vmap(lambda key: jax.random.bernoulli(key, self.config.projection_p))(
                 augment.fold_keys(keys, 3)
             )
             projected = augment.project_colors(columns)
             columns = jnp.where(chosen[:, None, None, None], projected, columns)
-        columns = augment.random_grayscale(augment.fold_keys(keys, 4), columns, self.config.gray_p)
         return columns.reshape(tiles.shape)
 
     def _draw(
@@ -334,11 +346,6 @@ class JigsawTask(PretextTask):
             whole = augment.center_view(self.view, images)
             return encode(augment.standardize(whole) if config.normalization == "tile" else whole)
         size, side = config.probe_size, config.cells * config.tile
-        if size < side:
-            raise ValueError(
-                f"{config.cells} tiles of {config.tile} pixels do not fit in "
-                f"method.probe_size={size}."
-            )
         pixels = augment.center_crop(augment.resize(augment.to_float(images), size), side)
         corners = augment.cell_corners(None, config.cells, config.tile, config.tile)
         corners = jnp.broadcast_to(corners, (pixels.shape[0], *corners.shape[1:]))

@@ -220,6 +220,11 @@ class MultiTask(Method):
         params, variables = _part(_WHOLE, state.params["online"], state.variables["online"])
         return params, variables
 
+    @property
+    def seen_only(self) -> bool:
+        """Whether one of the tasks can only be asked about images of the training set."""
+        return any(pretext.seen_only for pretext in self.pretext.values())
+
     def chance(self) -> Mapping[str, float]:
         """The scores of all tasks, named as "rotation/rotation_accuracy", for a guess."""
         return _by_task({name: pretext.chance for name, pretext in self.pretext.items()})

@@ -73,11 +73,17 @@ def test_triplets_are_marked_by_how_many_other_images_are_further():
     assert not task.seen_only
     angles = jnp.deg2rad(jnp.array([[0.0, 40.0], [20.0, 25.0], [90.0, 180.0]]))
     logits = jnp.stack([jnp.cos(angles), jnp.sin(angles)], axis=-1)
-    scores = task.scores({"logits": logits}, None)["triplet_accuracy"]
+    places = jnp.arange(3)
+    scores = task.scores({"logits": logits}, places)["triplet_accuracy"]
     # To the second view: 40, 5 and 90 degrees; to the others' first: 20, 90; 20, 70; 90, 70.
     np.testing.assert_allclose(scores[:2], [0.5, 1.0])
-    same = task.scores({"logits": jnp.ones((3, 2, 2))}, None)["triplet_accuracy"]
+    same = task.scores({"logits": jnp.ones((3, 2, 2))}, places)["triplet_accuracy"]
     np.testing.assert_array_equal(same, 0.0)
+    # What fills a batch up is not compared with.
+    filled = jnp.concatenate([logits, jnp.zeros((5, 2, 2))])
+    places = jnp.array([0, 1, 2, -1, -1, -1, -1, -1])
+    alone = task.scores({"logits": filled}, places)["triplet_accuracy"]
+    np.testing.assert_allclose(alone[:3], scores)
 
 
 def test_pictures_show_what_is_told():

@@ -10,7 +10,6 @@ from ssljax.methods.pretext.jigsaw import JigsawTask, put_in_order
 
 SMALL = dict(
     size=32, crop=30, tile=8, permutations=20, puzzles=3, embedding_dim=6, hidden_dim=7,
-    probe_size=28,
 )  # fmt: skip
 IMAGES = np.random.default_rng(0).integers(0, 256, (4, 32, 32, 3), dtype=np.uint8)
 
@@ -45,7 +44,7 @@ def test_orders_put_tiles_in_their_places():
 
 
 def test_tiles_come_from_their_cells():
-    task = make(normalization="view", gray_p=0.0)
+    task = make(normalization="view", gray_p=0.0, projection_p=0.0)
     task.view = task.view.__class__(32, crop_scale=None)  # Bytes over 255, as they are.
     tiles = np.round(255 * np.asarray(ask(task).inputs["tiles"])).astype(int)
     corners = []
@@ -64,10 +63,13 @@ def test_grey_tiles_are_as_many_as_asked_for_and_whole_images():
     tiles = np.asarray(ask(make(normalization="view"), images).inputs["tiles"])
     view = make().config.view
     mean, std = np.array(view.mean), np.array(view.std)
-    spread = np.ptp(tiles * std + mean, axis=-1).max(axis=(2, 3))
+    pixels = tiles * std + mean
+    spread = np.ptp(pixels, axis=-1).max(axis=(2, 3))
     gray = spread < 1e-5
     np.testing.assert_array_equal(gray.all(axis=1), gray.any(axis=1))
     assert gray[:, 0].mean() == pytest.approx(0.66, abs=0.1)
+    # The rest have lost green against magenta.
+    np.testing.assert_allclose(pixels @ np.array([-1.0, 2.0, -1.0]), 0.0, atol=1e-5)
 
 
 def test_the_answer_is_the_number_of_the_order():
@@ -197,7 +199,8 @@ def test_impossible_keys_are_told():
         (dict(permutations=1), "at least 2 permutations"),
         (dict(permutations=25, cells=2, crop=20), "24 permutations, so there is no set of 25"),
         (dict(shared=True, puzzles=21), "21 different permutations cannot be drawn"),
-        (dict(channels=1, projection_p=0.5), "needs images of 3 channels, and these have 1"),
+        (dict(channels=2, projection_p=0.5), "1 or 3 channels, and these have 2"),
+        (dict(probe="tiles", probe_size=23), "3 tiles of 8 pixels do not fit"),
         (dict(crop=33), "A crop of 33 pixels does not fit in 32"),
         (dict(tile=11), "a tile of 11 pixels does not fit in a cell of 10"),
     ):

@@ -312,7 +312,6 @@ def test_what_does_not_fit_together_is_told(tiny, build, monkeypatch):
 def test_the_published_tasks_fit_one_encoder():
     config = config_file.load("multi_task/imagenet")
     assert config.method.tasks == ("context_prediction", "colorization", "exemplar")
-    config.model.encoder.update(name="small", widths=(4, 8))
     side = config.data.image_size
     task = Task((side, side, 3), config.batch_size, 1000, 100, num_images=1000)
     method = MultiTask(config, task)

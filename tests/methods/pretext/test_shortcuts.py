@@ -115,12 +115,17 @@ def cell_accuracy(**changes):
 
 
 def test_the_lens_gives_the_place_of_tiles_away_while_they_have_colours():
-    colored = cell_accuracy(gray_p=0.0)
+    colored = cell_accuracy(gray_p=0.0, projection_p=0.0)
     assert colored > 6 * GUESS_CELL
     assert cell_accuracy(gray_p=1.0) < GUESS_CELL + NEAR
-    assert cell_accuracy(gray_p=0.0, projection_p=1.0) < GUESS_CELL + NEAR
-    # A shift of every channel hides much of it, and the three together nearly all.
-    assert cell_accuracy(gray_p=0.0, channel_shift=2) < GUESS_CELL + 0.35 * (colored - GUESS_CELL)
+    assert cell_accuracy(gray_p=0.0) < GUESS_CELL + NEAR
+    # By default, which has no colours that would not be projected.
+    assert cell_accuracy() < GUESS_CELL + NEAR
+    # Where grey images alone hide it, some is left.
+    assert cell_accuracy(projection_p=0.0) > 2 * GUESS_CELL
+    # A shift of every channel hides much of it, and the authors' three together nearly all.
+    shifted = cell_accuracy(gray_p=0.0, projection_p=0.0, channel_shift=2)
+    assert shifted < GUESS_CELL + 0.35 * (colored - GUESS_CELL)
     mixed = cell_accuracy(gray_p=0.5, projection_p=0.5, channel_shift=2)
     assert mixed < GUESS_CELL + 0.15 * (colored - GUESS_CELL)
 
@@ -170,7 +175,7 @@ def test_brightness_and_tint_say_nothing_once_tiles_are_standardised():
     images = jnp.asarray(np.round(255 * light * noise), jnp.uint8)
 
     def seen(**changes):
-        tiles = tiles_of(JigsawTask, images, **JIGSAW, gray_p=0.0, **changes)
+        tiles = tiles_of(JigsawTask, images, **JIGSAW, gray_p=0.0, projection_p=0.0, **changes)
         return np.concatenate([tiles.mean(axis=(2, 3)), tiles.std(axis=(2, 3))], axis=-1)
 
     assert accuracy(seen(normalization="view"), CELLS) > 5 * GUESS_CELL
