@@ -4,6 +4,7 @@ from typing import Literal
 
 from ml_collections import ConfigDict
 
+from ssljax.augment import presets
 from ssljax.config.base import base_config
 from ssljax.recipes import cifar10
 
@@ -35,7 +36,7 @@ def get_config(variant: Literal["", "cpu"] = "") -> ConfigDict:
         hidden="bn_relu",
         dropout=0.0,
     )
-    config.method.view.size = 32
+    config.method.view.update(size=32, mean=presets.CIFAR10_MEAN, std=presets.CIFAR10_STD)
     config.model.encoder.update(name="resnet18", stem="cifar", dtype="bfloat16")
     config.optimizer.update(name="sgd", learning_rate=0.1, weight_decay=5e-4, exclude=())
     config.evals.stages = ("stage1", "stage2", "stage3", "stage4")

@@ -168,10 +168,7 @@ class JigsawTask(PretextTask):
         self.cell = config.crop // config.cells
         # Refused here rather than in the first step.
         augment.cell_corners(None, config.cells, self.cell, config.tile, config.channel_shift)
-        view = augment.view_from_config(config.view)
-        if config.normalization == "tile":
-            view = dataclasses.replace(view, mean=None, std=None)
-        self.view = view
+        self.view = augment.view_from_config(config.view)
         self.encoder_options = {} if config.encoder_norm else {"norm": models.NoNorm}
         self.permutations = permutation_set(config.permutations, config.cells**2)
         self.head = JigsawHead(
@@ -339,12 +336,12 @@ class JigsawTask(PretextTask):
     ) -> Outputs:
         """The encoder's outputs for whole images, or averaged over the tiles of a tight grid.
 
-        Both are normalised as the tiles of puzzles are.
+        Whole images are normalised by the view's mean and std, so that they keep their brightness
+        and their tint; tiles are normalised as those of puzzles are.
         """
         config = self.config
         if config.probe == "whole":
-            whole = augment.center_view(self.view, images)
-            return encode(augment.standardize(whole) if config.normalization == "tile" else whole)
+            return encode(augment.center_view(self.view, images))
         size, side = config.probe_size, config.cells * config.tile
         pixels = augment.center_crop(augment.resize(augment.to_float(images), size), side)
         corners = augment.cell_corners(None, config.cells, config.tile, config.tile)
