@@ -66,7 +66,7 @@ def pretext_on_cpu(config: ConfigDict) -> None:
       config: What `base_config` made of a method with an encoder.
     """
     config.batch_size = 128
-    config.steps = 1000
+    config.steps = 600
     data(config)
     config.model.encoder.update(name="small", widths=(16, 32, 64), convs_per_stage=2)
     config.optimizer.update(
