@@ -40,7 +40,15 @@ from ssljax.augment.homography import (
 )
 from ssljax.augment.keys import example_keys, fold_keys
 from ssljax.augment.patches import augment_patches, drop_channels
-from ssljax.augment.pixels import check_bytes, normalize, to_float, to_tanh_range
+from ssljax.augment.pixels import (
+    check_bytes,
+    denormalize,
+    normalize,
+    tanh_range,
+    to_float,
+    to_tanh_range,
+    unit_range,
+)
 from ssljax.augment.policy import ViewPolicy, view_from_config
 from ssljax.augment.presets import simclr
 from ssljax.augment.resample import resize
@@ -84,6 +92,7 @@ __all__ = [
     "crop_and_resize",
     "cut_boxes",
     "cut_tiles",
+    "denormalize",
     "drop_channels",
     "drop_colors",
     "equalize_sharpness",
@@ -119,9 +128,11 @@ __all__ = [
     "simclr",
     "solarize",
     "standardize",
+    "tanh_range",
     "tile_keys",
     "to_float",
     "to_tanh_range",
+    "unit_range",
     "view_boxes",
     "view_from_config",
     "view_geometry",

@@ -48,7 +48,17 @@ def to_tanh_range(
     Raises:
       ValueError: If the images are not bytes.
     """
-    return 2.0 * to_float(images) - 1.0
+    return tanh_range(to_float(images))
+
+
+def tanh_range(images: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
+    """Brings [0, 1] to [-1, 1]."""
+    return 2.0 * images - 1.0
+
+
+def unit_range(images: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
+    """Brings [-1, 1] to [0, 1]; what lies outside stays outside."""
+    return (images + 1.0) / 2.0
 
 
 def normalize(
@@ -81,3 +91,23 @@ def normalize(
     centre = jnp.asarray(mean, images.dtype).reshape(1, 1, 1, channels)
     spread = jnp.asarray(std, images.dtype).reshape(1, 1, 1, channels)
     return (images - centre) / spread
+
+
+def denormalize(
+    images: Float[Array, "*batch height width channels"],
+    mean: Sequence[float],
+    std: Sequence[float],
+) -> Float[Array, "*batch height width channels"]:
+    """Undoes `normalize`, of images that may lie in several rows.
+
+    Args:
+      images: Normalised images.
+      mean: What was subtracted: a number per channel, or one for all.
+      std: What was divided by, likewise.
+
+    Returns:
+      The images in [0, 1], as far as they are images.
+    """
+    shape = [1] * (images.ndim - 1) + [-1]
+    centre, spread = (jnp.asarray(x, images.dtype).reshape(shape) for x in (mean, std))
+    return images * spread + centre

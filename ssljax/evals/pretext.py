@@ -25,8 +25,9 @@ _SHOWN = 8
 class Pretext(Evaluation):
     """The method's own scores on images of the test split, and a picture of some answers.
 
-    Each image is asked about once. The question depends on the seed of the run and on the place of
-    the image in the split, so that all states of a run are asked the same. The row without a
+    Each image is asked about once. The question depends on the seed of the run, on the place of
+    the image in the split and on `config.evals.batch_size`, so that all states of a run are asked
+    the same. The pictures are of the first of these questions. The row without a
     network has what a guess has. A method that remembers the images it was trained on, and can be
     asked about no others, is asked about those.
     """
@@ -139,9 +140,8 @@ def _picture(run: Run, method: Method, state: TrainState, places: np.ndarray) ->
 
 def _shower(run: Run, method: Method) -> Callable[[TrainState, dict[str, Any]], Array]:
     solver = _solver(method, run)
-    key = jax.random.key(run.experiment.config.seed)
 
     def show(state: TrainState, images: dict[str, Any]) -> Array:
-        return solver.show(state, images, key)
+        return solver.show(state, images, _key(run, images["index"]))
 
     return jax.jit(show, out_shardings=mesh.replicated(run.mesh))

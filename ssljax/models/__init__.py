@@ -33,7 +33,7 @@ from ssljax.models.gan.networks import (
 )
 from ssljax.models.gan.sngan import ResNetDiscriminator, ResNetGenerator
 from ssljax.models.heads.classifier import Classifier
-from ssljax.models.heads.dense import DenseHead, last_map
+from ssljax.models.heads.dense import DenseHead
 from ssljax.models.heads.dino import DinoHead
 from ssljax.models.heads.encoder_with_heads import EncoderWithHeads
 from ssljax.models.heads.masked_context import MaskedContext
@@ -44,6 +44,7 @@ from ssljax.models.layers.conditional_norm import ConditionalBatchNorm, SelfModu
 from ssljax.models.layers.norm import BatchNorm, LayerNorm, NoNorm, NormFactory
 from ssljax.models.layers.patches import patchify, unpatchify
 from ssljax.models.layers.spectral_norm import DCGAN_INIT
+from ssljax.models.maps import last_map, map_names
 from ssljax.models.registry import build, options_of
 from ssljax.models.roles import Role
 
@@ -102,6 +103,7 @@ __all__ = [
     "encoder_from_config",
     "half_width",
     "last_map",
+    "map_names",
     "options_of",
     "patchify",
     "unpatchify",

@@ -48,7 +48,9 @@ def kmeans(
     The start takes point after point, each the best of a few that are drawn with a probability that
     goes as the squared distance to those it has. A cluster that no point is nearest to takes the
     point that is furthest from its centroid; several take as many. Under `jit` the points may lie
-    on several devices: nothing crosses them but centroids, sums, and a number for each point.
+    on several devices: nothing crosses them but centroids, sums, and a number for each point. The
+    distances of all points to as many as 1024 centroids are in memory at one time, 4 KiB a point:
+    where that is too much, give it a sample of them.
 
     Args:
       key: Of the start.

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from runs import ROOT, arguments
 
-from ssljax import main
+from ssljax import data, main
 from ssljax.config import base_config
 from ssljax.config import file as config_file
 from ssljax.errors import UserError
@@ -68,3 +68,19 @@ def test_what_knows_seen_images_alone_is_asked_about_the_training_set(monkeypatc
     config.evals.pretext.split = "test"
     with pytest.raises(UserError, match="training set alone, digits/train"):
         Pretext().check(Run(Experiment(config)))
+
+
+def test_where_chance_depends_on_the_images_a_guess_is_scored_without_padding():
+    config = base_config("autoencoder")
+    config.data.update(name="digits", image_size=8, channels=1)
+    config.evals.update(test_split="test[:10]", batch_size=8)  # Six rows of padding.
+    config.method.update(decoder_widths=(4,), bottleneck=4)
+    config.method.view.update(size=8, mean=(0.3,), std=(0.4,))
+    config.model.encoder.update(name="small", widths=(4,))
+    run = Run(Experiment(config))
+    scores = Pretext().score(run, None).values
+    source = run.open("test[:10]").source
+    pixels = run.experiment.load(data.Subset(source, np.arange(10)))["image"] / 255.0
+    errors = np.mean(np.square(pixels - 0.3), axis=(1, 2, 3))
+    assert scores["variance_explained"] == pytest.approx(1 - errors.mean() / 0.16, rel=1e-4)
+    assert scores["psnr"] == pytest.approx(-10 * np.mean(np.log10(errors)), rel=1e-4)

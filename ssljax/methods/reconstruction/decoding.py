@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 import flax.linen as nn
@@ -46,7 +45,7 @@ class ReconstructionHead(nn.Module):
           encoder's.
         """
         outputs = encode(inputs)
-        code = last_map(outputs)
+        code = models.last_map(outputs)
         if self.bottleneck:
             code = nn.Dense(
                 self.bottleneck,
@@ -85,15 +84,6 @@ def reconstruction_head(
     )
     init = options.get("kernel_init", nn.initializers.lecun_normal())
     return ReconstructionHead(decoder, config.bottleneck, init, dtype)
-
-
-def last_map(outputs: Outputs) -> Float[Array, "batch height width channels"]:
-    """The last map of an encoder: that of its last stage or block."""
-    numbered = {int(found[1]): x for name, x in outputs.items() if (found := _MAP.fullmatch(name))}
-    return numbered[max(numbered)]
-
-
-_MAP = re.compile(r"(?:stage|block)(\d+)")
 
 
 def check_statistics(view: augment.ViewPolicy) -> None:

@@ -20,7 +20,7 @@ from ssljax.methods import passes
 from ssljax.methods.contract import Aux, Method, Task, TrainState, Turn
 from ssljax.methods.pretext_method import PretextMethod, encoder_weights
 from ssljax.methods.pretext_task import Encode, Outputs, PretextTask, Question
-from ssljax.methods.reconstruction.decoding import Images, last_map
+from ssljax.methods.reconstruction.decoding import Images
 from ssljax.methods.reconstruction.judge import Judge
 
 PyTree = Any
@@ -52,7 +52,7 @@ class SuperResolutionHead(nn.Module):
           ValueError: If the encoder's last map is smaller than its input.
         """
         outputs = encode(inputs)
-        trunk = last_map(outputs)
+        trunk = models.last_map(outputs)
         if trunk.shape[1:3] != inputs.shape[1:3]:
             raise ValueError(
                 f"Super-resolution needs an encoder that keeps the side of its images, and this "
@@ -113,7 +113,7 @@ class SuperResolutionTask(PretextTask):
 
     def loss(self, outputs: Outputs, targets: Images) -> tuple[Float[Array, ""], dict[str, Array]]:
         """Squared error of the large images in [-1, 1]."""
-        return losses.pixel_squared_error(outputs["prediction"], 2.0 * targets - 1.0), {}
+        return losses.pixel_squared_error(outputs["prediction"], augment.tanh_range(targets)), {}
 
     def scores(self, outputs: Outputs, targets: Images) -> dict[str, Float[Array, " batch"]]:
         """Signal-to-noise ratio and structural similarity."""
@@ -142,7 +142,7 @@ class SuperResolutionTask(PretextTask):
         return augment.resize(small, (side, side), "bicubic")
 
     def _enlarged(self, outputs: Outputs) -> Images:
-        return jnp.clip((outputs["prediction"] + 1.0) / 2.0, 0.0, 1.0)
+        return jnp.clip(augment.unit_range(outputs["prediction"]), 0.0, 1.0)
 
     def _mark(self, enlarged: Images, truth: Images) -> dict[str, Float[Array, " batch"]]:
         pair = [enlarged, truth]
@@ -202,7 +202,7 @@ class SuperResolution(PretextMethod):
                 self.pretext.view.size,
                 method.discriminator_rate,
             )
-            judge = self.judge.player(lambda turn: 2.0 * turn.views.targets - 1.0)
+            judge = self.judge.player(lambda turn: augment.tanh_range(turn.views.targets))
             self.players = (*self.players, judge)
 
     @classmethod
@@ -275,7 +275,7 @@ class SuperResolution(PretextMethod):
                 )
             return self.scale * outputs[self.layer].astype(jnp.float32)
 
-        return jnp.mean(jnp.square(look((enlarged + 1.0) / 2.0) - look(truth)))
+        return jnp.mean(jnp.square(look(augment.unit_range(enlarged)) - look(truth)))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -298,13 +298,23 @@ class Extractor:
 
 
 def extractor_of(source: Method | None) -> Extractor | None:
-    """The encoder that a run brings along: its own, or that of the run that it started from."""
+    """The encoder that a run brings along: its own, or that of the run that it started from.
+
+    Raises:
+      ValueError: If it is given other than whole images, normalised by the view.
+    """
     if isinstance(source, SuperResolution):
         return source.extractor
     encoder = getattr(getattr(source, "network", None), "encoder", None)
     if encoder is None:
         return None
     if isinstance(source, PretextMethod):
+        if type(source.pretext).features is not PretextTask.features:
+            raise ValueError(
+                f"The run in config.init.workdir is of {type(source).__name__}, whose encoder is "
+                "not given whole normalised images as they are: super-resolution can carry along "
+                "encoders of other methods, such as rotation or finetune."
+            )
         return Extractor(encoder, source.pretext.view)
     assert source is not None
     return Extractor(encoder, source.policies[0][0])

@@ -34,7 +34,8 @@ class Decoder(nn.Module):
         leaves no pattern of squares.
       tanh: Whether a tanh brings the image to [-1, 1].
       kernel_init: Initialiser of the kernels.
-      dtype: Type of activations and arithmetic. Parameters, statistics and the image are float32.
+      dtype: Type of activations and arithmetic. Parameters, statistics, the last convolution and
+        the image are float32.
 
     Reference:
       Radford et al., DCGAN (arXiv:1511.06434), 2015. Resizing: Odena et al., Deconvolution and
@@ -93,16 +94,17 @@ class Decoder(nn.Module):
             )
         for number, features in enumerate((*hidden, self.channels), start=1):
             x = nn.relu(BatchNorm(dtype=self.dtype, name=f"norm{number - 1}")(x, train))
-            bias = number == doublings
+            last = number == doublings
+            if last:
+                x, options = x.astype(jnp.float32), options | {"dtype": jnp.float32}
             if self.enlarge == "transposed":
                 layer = ConvTranspose(
-                    features, TRANSPOSED_KERNEL, 2, bias, name=f"up{number}", **options
+                    features, TRANSPOSED_KERNEL, 2, last, name=f"up{number}", **options
                 )
                 x = layer(x, train)
             else:
                 x = jnp.repeat(jnp.repeat(x, 2, axis=1), 2, axis=2)
-                x = Conv(features, RESIZED_KERNEL, 1, bias, name=f"up{number}", **options)(x, train)
-        x = x.astype(jnp.float32)
+                x = Conv(features, RESIZED_KERNEL, 1, last, name=f"up{number}", **options)(x, train)
         return jnp.tanh(x) if self.tanh else x
 
 

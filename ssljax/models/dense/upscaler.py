@@ -17,7 +17,8 @@ class Upscaler(nn.Module):
       factor: By which the sides grow, a power of 2.
       image_channels: Channels of the image.
       channels: Channels of the enlarged maps; the convolutions before have four times as many.
-      dtype: Type of activations and arithmetic. Parameters and images are float32.
+      dtype: Type of activations and arithmetic. Parameters, the last convolution and images are
+        float32.
 
     Reference:
       Ledig et al., Photo-Realistic Single Image Super-Resolution Using a Generative Adversarial
@@ -61,7 +62,6 @@ class Upscaler(nn.Module):
             self.image_channels,
             9,
             kernel_init=nn.initializers.lecun_normal(),
-            dtype=self.dtype,
             name="image",
         )
-        return last(x, train).astype(jnp.float32)
+        return last(x.astype(jnp.float32), train)

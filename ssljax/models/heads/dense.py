@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import flax.linen as nn
 import jax.numpy as jnp
 from jax.typing import DTypeLike
@@ -26,7 +24,8 @@ class DenseHead(nn.Module):
       side: Places along a side of the result.
       values: Predicted at each place, such as the scores of classes.
       width: Channels of the hidden layers.
-      dtype: Type of the arithmetic; parameters and results are float32.
+      dtype: Type of the arithmetic of all layers but the last, which is in float32, as parameters
+        and results are.
 
     Reference:
       Zhang et al., Colorful Image Colorization (arXiv:1603.08511), 2016: the layers conv8 of the
@@ -73,28 +72,16 @@ class DenseHead(nn.Module):
             )
             x = nn.relu(layer(x, train))
         for number in range(1, _CONVS + 1):
-            x = nn.relu(self._conv(self.width, 3, f"conv{number}")(x))
-        return self._conv(self.values, 1, "predictions")(x).astype(jnp.float32)
+            x = nn.relu(self._conv(self.width, 3, f"conv{number}", self.dtype)(x))
+        return self._conv(self.values, 1, "predictions", jnp.float32)(x.astype(jnp.float32))
 
-    def _conv(self, features: int, kernel: int, name: str) -> nn.Conv:
+    def _conv(self, features: int, kernel: int, name: str, dtype: DTypeLike) -> nn.Conv:
         return nn.Conv(
             features,
             (kernel, kernel),
             padding=kernel // 2,
             kernel_init=KAIMING_FAN_OUT,
-            dtype=self.dtype,
+            dtype=dtype,
             name=name,
             conv_general_dilated=conv_general_dilated,
         )
-
-
-def last_map(outputs: Mapping[str, Array]) -> Float[Array, "batch height width channels"]:
-    """The last map that an encoder has computed.
-
-    Args:
-      outputs: Named outputs, in the order of their computation.
-
-    Returns:
-      The last of those that have places.
-    """
-    return [output for output in outputs.values() if output.ndim == 4][-1]

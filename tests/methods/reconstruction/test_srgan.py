@@ -1,5 +1,6 @@
 """SRGAN: from an encoder through SRResNet to a game, and its two losses."""
 
+import copy
 import dataclasses
 import functools
 
@@ -12,6 +13,8 @@ from ml_collections import ConfigDict
 from ssljax import methods, optimizers
 from ssljax.methods.contract import Task, Turn
 from ssljax.methods.reconstruction.autoencoder import Autoencoder
+from ssljax.methods.reconstruction.colorization import ColorizationTask
+from ssljax.methods.reconstruction.split_brain import SplitBrainTask
 from ssljax.methods.reconstruction.super_resolution import SuperResolution
 from ssljax.run.step import init_state, make_step
 
@@ -70,6 +73,14 @@ def test_srgan_goes_on_from_srresnet_which_carries_the_encoder_along(chain):
     for method, state in ((srresnet, second), (srgan, third)):
         wanted = jax.eval_shape(functools.partial(init_state, method), jax.random.key(0))
         assert jax.tree.structure(wanted) == jax.tree.structure(state)
+
+
+@pytest.mark.parametrize("task", [ColorizationTask, SplitBrainTask])
+def test_encoders_that_see_no_normalised_images_are_refused(chain, task):
+    source = copy.copy(chain[0][0])
+    source.pretext = object.__new__(task)
+    with pytest.raises(ValueError, match="is not given whole normalised images"):
+        build("super_resolution", source)
 
 
 def test_the_content_is_what_the_encoder_sees_of_normalised_images(chain):

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from ssljax.models import DenseHead, SmallConvNet, last_map
+from ssljax.models import DenseHead
 
 
 def variables_of(head, *shape):
@@ -32,9 +32,3 @@ def test_the_side_is_doubled_as_often_as_it_takes(side, doublings):
 def test_sides_that_no_doublings_lead_to_are_refused(side, shape):
     with pytest.raises(ValueError, match=f"{shape[0]}x{shape[1]} places, from which no doublings"):
         variables_of(DenseHead(side, 5, 8), 2, *shape, 6)
-
-
-def test_the_last_map_is_the_deepest_stage():
-    net = SmallConvNet(widths=(4, 6))
-    outputs, _ = net.init_with_output(jax.random.key(0), jnp.zeros((1, 8, 8, 3)), train=False)
-    assert last_map(outputs) is outputs["stage2"]
