@@ -57,7 +57,6 @@ SIZES = {
     "patch_stride": 12,  # CPC's grid has three rows and columns, and
     "context_width": NARROW,
     "target_dim": 2,  # what all devices have of each place is small.
-    "seeds": 2 * BATCH,
     "words": 12,
     "momentum": 0.5,  # At the published 0.99 a mistake in the order would hide in rounding.
 }

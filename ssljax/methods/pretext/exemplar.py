@@ -64,9 +64,8 @@ class ExemplarTask(PretextTask):
     """Patches of one image belong together, in one of two forms.
 
     In the form "classes" every image of the training set is a seed, and a class of its own: its
-    place in the set. Choose the seeds by `config.data.split`: only they can be asked about. Where
-    `seeds` is less than the set, the images after the first so many count for nothing. The patches
-    of a seed lie about one place of it, drawn once, where the gradient is large.
+    place in the set. Choose the seeds by `config.data.split`: only they can be asked about. The
+    patches of a seed lie about one place of it, drawn once, where the gradient is large.
 
     In the form "triplet" the views are crops as `config.method.view` makes them, and a view is to
     be nearer to those of its own image than to all others of the batch. Its own score is the share
@@ -85,12 +84,7 @@ class ExemplarTask(PretextTask):
         if config.crops < least:
             raise ValueError(f"crops is {config.crops}; the form {config.form!r} needs {least}.")
         if self.classes:
-            if not 0 <= config.seeds <= task.num_images:
-                raise ValueError(
-                    f"seeds is {config.seeds}; it must be in [0, {task.num_images}], which is the "
-                    "number of images of the training set."
-                )
-            self.seeds = config.seeds or task.num_images
+            self.seeds = task.num_images
             self.head = ExemplarHead(self.seeds, dtype)
             self.chance = {"exemplar_accuracy": 1 / self.seeds}
             options: dict[str, Any] = {
@@ -110,7 +104,6 @@ class ExemplarTask(PretextTask):
         return ConfigDict(
             dict(
                 form="classes",
-                seeds=0,  # 0: all images of the training set.
                 crops=1,  # Of each image of a batch; as triplets 8.
                 margin=0.5,
                 embedding_dim=1000,  # Of triplets.
@@ -129,7 +122,7 @@ class ExemplarTask(PretextTask):
         """Cross-entropy of the views with their image's class, or the triplet loss."""
         if not self.classes:
             return losses.semi_hard_triplet(outputs["logits"], self.config.margin), {}
-        counts = ((targets >= 0) & (targets < self.seeds))[:, None].astype(jnp.float32)
+        counts = (targets >= 0)[:, None].astype(jnp.float32)
         labels = jnp.clip(targets[:, None], 0, self.seeds - 1)
         labels = jnp.broadcast_to(labels, outputs["logits"].shape[:2])
         costs = optax.softmax_cross_entropy_with_integer_labels(outputs["logits"], labels)

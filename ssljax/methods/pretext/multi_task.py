@@ -27,7 +27,7 @@ from ssljax.methods.pretext.cpc import CPCTask
 from ssljax.methods.pretext.exemplar import ExemplarTask
 from ssljax.methods.pretext.jigsaw import JigsawTask
 from ssljax.methods.pretext.relative_transformation import RelativeTransformationTask
-from ssljax.methods.pretext.rotation import RotationTask
+from ssljax.methods.pretext.rotation import RotationTask, refuse_bars
 from ssljax.methods.pretext_method import example_inputs
 from ssljax.methods.pretext_task import Encode, Outputs, PretextTask, Question
 from ssljax.methods.reconstruction.autoencoder import AutoencoderTask, DenoisingAutoencoderTask
@@ -102,6 +102,8 @@ class MultiTask(Method):
     def __init__(self, config: ConfigDict, task: Task) -> None:
         method, names = config.method, config.method.tasks
         _check_tasks(names)
+        if "rotation" in names:
+            refuse_bars(config)
         self.weights = _for_each("weights", method.weights, names)
         self.shares = _for_each("shares", method.shares, names)
         if task.batch_size % sum(self.shares.values()):

@@ -106,9 +106,21 @@ class Rotation(PretextMethod):
     task_type = RotationTask
 
     def __init__(self, config: ConfigDict, task: Task) -> None:
-        if config.data.resize == "pad":
-            raise ValueError(
-                "Bars around an image would tell how it was turned: choose data.resize other than "
-                "'pad'."
-            )
+        refuse_bars(config)
         super().__init__(config, task)
+
+
+def refuse_bars(config: ConfigDict) -> None:
+    """Refuses images with bars around them.
+
+    Args:
+      config: The whole config.
+
+    Raises:
+      ValueError: If the data are padded to squares.
+    """
+    if config.data.resize == "pad":
+        raise ValueError(
+            "Bars around an image would tell how it was turned: choose data.resize other than "
+            "'pad'."
+        )

@@ -71,8 +71,9 @@ TASKS = ("rotation", "mirror")
 
 @pytest.fixture
 def build(tiny):
-    def method(channels=1, tasks=TASKS, **changes):
+    def method(channels=1, tasks=TASKS, resize="short_side", **changes):
         config = tiny.config(MultiTask, tasks=tasks, **changes)
+        config.data.resize = resize
         for name in set(tasks) & set(multi_task.TASKS):
             config.method[name].view.update(VIEW)
         return MultiTask(config, dataclasses.replace(tiny.task, image_shape=(8, 8, channels)))
@@ -249,6 +250,16 @@ def test_a_guess_is_marked_by_the_tasks_whose_chance_depends_on_the_images(build
     np.testing.assert_array_equal(found["rotation/rotation_accuracy"], np.full(16, 0.25))
 
 
+class Seen(MirrorTask):
+    seen_only = True
+
+
+def test_what_one_task_cannot_be_asked_about_none_is(build, monkeypatch):
+    monkeypatch.setitem(multi_task.TASKS, "seen", Seen)
+    assert not build().seen_only
+    assert build(tasks=("rotation", "seen")).seen_only
+
+
 def test_inputs_are_made_alike():
     x = jnp.asarray(np.random.default_rng(0).uniform(size=(4, 2, 2, 3)), jnp.float32)
     grey = np.repeat(np.asarray(x).mean(axis=-1, keepdims=True), 3, axis=-1)
@@ -299,6 +310,8 @@ def test_what_does_not_fit_together_is_told(tiny, build, monkeypatch):
         ValueError, match=r"names 'motion', which is no task .* choose of .*rotation"
     ):
         build(tasks=("rotation", "motion"))
+    with pytest.raises(ValueError, match="Bars around an image would tell how it was turned"):
+        build(resize="pad")
     with pytest.raises(ValueError, match="must name tasks, each once"):
         build(tasks=("rotation", "rotation"))
     with pytest.raises(ValueError, match=r"weights is \(1.0,\); it must have a number above 0"):
