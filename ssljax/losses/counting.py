@@ -24,6 +24,13 @@ def counting_distances(
 
     Raises:
       ValueError: If the shapes do not fit.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> whole, tiles, other = jnp.array([[4.0]]), jnp.ones((1, 4, 1)), jnp.array([[1.0]])
+      >>> own, others = counting_distances(whole, tiles, other)
+      >>> print(own, others)
+      [0.] [9.]
     """
     batch, _, dim = tiles.shape
     if whole.shape != (batch, dim) or other.shape != (batch, dim):

@@ -45,7 +45,12 @@ def permutation_set(count: int, parts: int = 9) -> UInt8[np.ndarray, "{count} {p
 
 
 def stored_permutations() -> UInt8[np.ndarray, "1000 9"]:
-    """The permutations of 9 parts that are stored with the package."""
+    """The permutations of 9 parts that are stored with the package.
+
+    Example:
+      >>> stored_permutations().shape
+      (1000, 9)
+    """
     with importlib.resources.files(__package__).joinpath(_STORED).open("rb") as file:
         stored: np.ndarray = np.load(file, allow_pickle=False)
     return stored
