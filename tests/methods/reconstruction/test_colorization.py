@@ -103,6 +103,27 @@ def test_marks_are_those_of_the_formulas_and_a_guess_is_grey():
     assert float(pretext.guess(question())["color_closeness"][1]) == pytest.approx(1, abs=1e-4)
 
 
+def test_the_gain_is_over_the_best_guess_without_looking():
+    logits, prior, outputs = answers()
+    _, targets = question()
+    shares = np.asarray(targets["shares"], np.float64)
+    p = prior[0]
+    raw = 1 / (0.5 * p + 0.5 / len(p))
+    weights = raw / np.sum(p * raw)
+    of_places = weights[shares.argmax(axis=-1)]
+    logs = logits - np.log(np.sum(np.exp(logits), axis=-1, keepdims=True))
+    looked, blind = (
+        -np.sum(of_places * np.sum(shares * x, axis=-1), axis=(1, 2))
+        for x in (logs, np.log(p * weights))
+    )
+    marks = make().scores(outputs, targets)
+    np.testing.assert_allclose(marks["color_gain"], 1 - looked / blind, rtol=1e-3)
+    guessed = outputs | {"logits": jnp.float32(np.broadcast_to(np.log(p * weights), logits.shape))}
+    np.testing.assert_allclose(make().scores(guessed, targets)["color_gain"], 0, atol=1e-5)
+    unseen = outputs | {"prior": jnp.zeros_like(outputs["prior"])}
+    assert np.all(np.isfinite(make().scores(unseen, targets)["color_gain"]))
+
+
 def test_the_picture_shows_grey_the_colours_that_are_told_and_the_truth():
     pretext = make(temperature=0.01)
     targets = question().targets
