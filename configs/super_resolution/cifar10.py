@@ -31,8 +31,8 @@ def get_config(variant: Literal["", "cpu"] = "") -> ConfigDict:
     config.evals.stages = ("stage1", "stage2", "stage3", "stage4")
     if variant == "cpu":
         cifar10.pretext_on_cpu(config)
-        config.method.upscaler_channels = 16
+        config.method.upscaler_channels = 8
         # The shared encoder shrinks its images, which super-resolution cannot use.
-        config.model.encoder.update(name="srresnet", blocks=4, channels=32, dtype="float32")
+        config.model.encoder.update(name="srresnet", blocks=4, channels=16, dtype="float32")
         config.model.discriminator.update(width=0.125, dtype="float32")
     return config
