@@ -107,7 +107,7 @@ class ColorizationTask(PretextTask):
     shares the encoder may give it more.
 
     The authors start from k-means of data, and others report that training from random weights
-    stalls. With batch norm in the encoder it does not: see the config for CIFAR-10.
+    stalls; here weights are random, and encoders have batch norm.
 
     The scores are the accuracy of the likeliest bin, and the paper's raw accuracy of the annealed
     mean (AuC): the mean of 1 - distance / 150 in ab. Those of a guess are the grey image's.
