@@ -15,7 +15,7 @@ def get_config(variant: Literal["", "cpu"] = "") -> ConfigDict:
         python -m ssljax.main --config context_encoder/cifar10 --workdir DIR
         python -m ssljax.main --config context_encoder/cifar10:cpu --workdir DIR
 
-    Add `--config.method.region=random` for regions of any shape, and
+    Add `--config.method.region=random --config.method.overlap=0` for regions of any shape, and
     `--config.method.adversarial_weight=0` for the squared error alone.
 
     Args:

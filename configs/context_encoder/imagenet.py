@@ -20,7 +20,8 @@ def get_config(region: Literal["center", "random"] = "center") -> ConfigDict:
 
     Args:
       region: "center" for the middle of the image with an overlap, "random" for regions of any
-        shape without one.
+        shape without one. The discriminator of whole images has then layers of 64, 128, 256, 512
+        and 1024 channels, and the authors' of 64, 64, 128, 256 and 512.
     """
     config = base_config("context_encoder")
     imagenet.pretraining(config, batch_size=64, epochs=500.0, eval_every=100_000, save_every=20_000)

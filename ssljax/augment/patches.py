@@ -9,6 +9,7 @@ from jaxtyping import Array, Bool, Float, Int, Key, Shaped
 from ssljax.augment.color import color_jitter, random_grayscale
 from ssljax.augment.geometry import warp
 from ssljax.augment.keys import bernoulli, check_probability, fold_keys, uniform
+from ssljax.augment.shortcuts import one_channel
 
 _WARPS = ("shear_x", "shear_y", "translate_x", "translate_y", "rotate")
 _TONES = (
@@ -120,9 +121,8 @@ def drop_channels(
     channels = patches.shape[-1]
     if p == 0.0 or channels == 1:
         return patches
-    kept = jnp.floor(uniform(fold_keys(keys, 0), 1) * channels).astype(jnp.int32)
     whole = ~bernoulli(fold_keys(keys, 1), p)[:, None]
-    mask = (jnp.arange(channels)[None] == kept) | whole
+    mask = one_channel(fold_keys(keys, 0), channels) | whole
     return jnp.where(mask[:, None, None], patches, 0.0)
 
 

@@ -8,7 +8,7 @@ operation is random, there is a key for each row.
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Bool, Float, Key
 
 from ssljax.augment.keys import bernoulli, check_probability, fold_keys, uniform
 from ssljax.augment.resample import apply_separable
@@ -21,6 +21,12 @@ _PROJECTION = np.eye(3) - np.outer(_GREEN_MAGENTA, _GREEN_MAGENTA) / 6.0
 def _check_channels(tiles: Float[Array, "rows height width channels"]) -> None:
     if tiles.shape[-1] != 3:
         raise ValueError(f"dropped or projected colours need 3 channels, got {tiles.shape[-1]}.")
+
+
+def one_channel(keys: Key[Array, " rows"], channels: int) -> Bool[Array, "rows {channels}"]:
+    """Marks one channel for each row, each as likely."""
+    chosen = jnp.floor(uniform(keys, 1) * channels).astype(jnp.int32)
+    return jnp.arange(channels)[None] == chosen
 
 
 def drop_colors(
@@ -46,9 +52,8 @@ def drop_colors(
       2015, section 3.1; `prep_image` in `train.py` of cdoersch/deepcontext, for the noise.
     """
     _check_channels(tiles)
-    kept = jax.vmap(lambda key: jax.random.randint(key, (), 0, 3))(fold_keys(keys, 0))
     noise = jax.vmap(lambda key: jax.random.uniform(key, tiles.shape[1:], jnp.float32, -0.5, 0.5))
-    chosen = jax.nn.one_hot(kept, 3, dtype=bool)[:, None, None]
+    chosen = one_channel(fold_keys(keys, 0), 3)[:, None, None]
     return jnp.where(chosen, center(tiles), noise(fold_keys(keys, 1)) / 255.0)
 
 

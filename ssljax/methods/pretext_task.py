@@ -114,9 +114,7 @@ class PretextTask:
     ) -> Float[Array, "*batch height width channels"]:
         """Undoes the view's normalisation, for pictures; what leaves [0, 1] is clipped."""
         if self.view.mean is not None and self.view.std is not None:
-            shape = [1] * (images.ndim - 1) + [-1]
-            mean, std = (jnp.asarray(x).reshape(shape) for x in (self.view.mean, self.view.std))
-            images = images * std + mean
+            images = augment.denormalize(images, self.view.mean, self.view.std)
         return jnp.clip(images, 0.0, 1.0)
 
 

@@ -31,7 +31,8 @@ class Coding:
       sigma: Width of the Gaussian by which they share it.
       temperature: Of the annealed mean that decodes.
       reach: Distance of colours from which on an answer is worth nothing.
-      guess: The coordinates that are guessed without looking.
+      guess: The coordinates that are guessed without looking, in the middle.
+      scale: By which coordinates, less the guess, are divided for networks.
     """
 
     bins: np.ndarray
@@ -40,6 +41,7 @@ class Coding:
     temperature: float
     reach: float
     guess: tuple[float, ...]
+    scale: float
 
     def encode(self, values: Float[Array, "*places dim"]) -> Float32[Array, "*places bins"]:
         """The classes' shares of each colour."""
@@ -58,6 +60,14 @@ class Coding:
         return jnp.broadcast_to(
             jnp.asarray(self.guess).reshape((1,) * (truth.ndim - 1) + (-1,)), truth.shape
         )
+
+    def center(self, values: Float[Array, "*places dim"]) -> Float[Array, "*places dim"]:
+        """Coordinates as encoders are given them: see `centered`."""
+        return (values - self.guesses(values)) / self.scale
+
+    def uncenter(self, values: Float[Array, "*places dim"]) -> Float[Array, "*places dim"]:
+        """Undoes `center`."""
+        return values * self.scale + self.guesses(values)
 
     def marks(
         self,
@@ -97,6 +107,7 @@ def ab_coding(method: Any) -> Coding:
         temperature=method.temperature,
         reach=150.0,  # As the paper has it.
         guess=(0.0, 0.0),
+        scale=AB_SCALE,
     )
 
 
@@ -109,6 +120,7 @@ def lightness_coding(method: Any) -> Coding:
         temperature=method.temperature,
         reach=100.0,
         guess=(LIGHTNESS_CENTER,),
+        scale=LIGHTNESS_SCALE,
     )
 
 

@@ -79,7 +79,8 @@ class SplitBrainTask(PretextTask):
 
     The scores are those of colorization, for both ways: accuracy of the likeliest bin, and the mean
     of 1 - distance / 150 for ab and of 1 - distance / 100 for L. Those of a guess are of the middle
-    grey.
+    grey. It is not the best constant for a set whose mean is darker or lighter, and with an even
+    number of bins L = 50 lies on the edge of two, of which the darker counts.
     """
 
     def __init__(self, config: ConfigDict, task: Task, dtype: str) -> None:
@@ -157,7 +158,7 @@ class SplitBrainTask(PretextTask):
                     answers, coding.encode(truth), equal, targets["colored"]
                 )
             else:
-                loss = losses.color_regression(answers, _to_unit(name, truth), targets["colored"])
+                loss = losses.color_regression(answers, coding.center(truth), targets["colored"])
             logged[f"{name}_loss"] = loss
             total += loss
         return total, logged
@@ -212,21 +213,8 @@ class SplitBrainTask(PretextTask):
         self, name: str, answers: Float[Array, "batch n n values"]
     ) -> Float[Array, "batch n n dim"]:
         """The colours that the answers mean."""
-        return self.codings[name].decode(answers) if self.classify else _from_unit(name, answers)
-
-
-def _to_unit(name: str, values: Array) -> Array:
-    """Coordinates as the encoder is given them."""
-    if name == "colors":
-        return values / colors.AB_SCALE
-    return (values - colors.LIGHTNESS_CENTER) / colors.LIGHTNESS_SCALE
-
-
-def _from_unit(name: str, values: Array) -> Array:
-    """Undoes `_to_unit`."""
-    if name == "colors":
-        return values * colors.AB_SCALE
-    return values * colors.LIGHTNESS_SCALE + colors.LIGHTNESS_CENTER
+        coding = self.codings[name]
+        return coding.decode(answers) if self.classify else coding.uncenter(answers)
 
 
 class SplitBrain(PretextMethod):
