@@ -19,6 +19,12 @@ _COPIES = {"cifar10_jpeg75": ", a JPEG copy (quality 75) of CIFAR-10"}
 SUPERVISED = "supervised"
 """The method that learns the same encoder from all labels."""
 
+NORMS = (
+    "Whole images pass the norms of several tasks' network by statistics of whole images, and "
+    "those of a single task's network by statistics of its inputs, such as tiles or patches."
+)
+"""What is to be known where layers of both are compared."""
+
 
 def solvers() -> tuple[str, ...]:
     """Every method of the registries that answers questions of its own."""
