@@ -16,8 +16,6 @@ a guess, stand probes of the best layer of the trained and of the random network
 whose linear probe is best on images of train that this probe did not learn from. The network that
 has learnt from all labels knows those images' labels too: it is probed at its last layer.
 `multi_task` compares the tasks over one encoder with each task alone, for as many steps in all.
-There, whole images are normalised by their own batch statistics; a single task's network has those
-of its inputs, such as tiles or patches, which makes some layers better and others worse.
 """
 
 from __future__ import annotations
@@ -234,7 +232,8 @@ def main() -> None:
     if asked.family == "adversarial":
         text += generator_table(results) + "\n"
     elif asked.family in PRETEXT:
-        text += "Trained / random network, per cent.\n\n" + pretext_table(results) + "\n"
+        note = f"{pretext_runs.NORMS}\n\n" if asked.family == "multi_task" else ""
+        text += f"Trained / random network, per cent.\n\n{note}{pretext_table(results)}\n"
     else:
         text += "Trained / random network, per cent.\n\n" + table(results) + "\n"
     (asked.out / f"{asked.family}.md").write_text(text)

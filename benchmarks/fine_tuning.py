@@ -4,22 +4,44 @@
 
 A network that has learnt a pretext task, and the same network untrained, learn to classify from a
 number of labelled images of each class: all of the network learns, for as many steps in both cases,
-by `configs/finetune`. Each seed draws labelled images of its own, the same for all. Writes a plot
-and a table of test accuracy at the last step. Runs of the tasks are those of `benchmarks.evidence
---family pretext`, trained here if they are not there yet.
+by `configs/finetune`. Where a task has the encoder in another form than others, such as without
+norms, or gives it something else than images, such as tiles or one channel of them, the untrained
+network has that form too, and a curve of its own. Each seed draws labelled images of its own, the
+same for all. Writes a plot and a table of test accuracy at the last step. Runs of the tasks are
+those of `benchmarks.evidence --family pretext`, trained here if they are not there yet.
 
 Reference: Gidaris et al., Unsupervised Representation Learning by Predicting Image Rotations, 2018,
-section 3.2, for the comparison over numbers of labels.
+section 3.2, for the comparison over numbers of labels; there they are each class's first images.
 """
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 from benchmarks import plots, pretext_runs, runs
+from ssljax import methods
+from ssljax.methods.pretext_task import PretextTask
 
 SCRATCH = "from scratch"
+
+
+def has_own_form(method: str) -> bool:
+    """Whether a method's encoder, or what it is given of an image, is not the plain one."""
+    task_type = getattr(methods.REGISTRY[method], "task_type", None)
+    return task_type is None or any(
+        getattr(task_type, name) is not getattr(PretextTask, name)
+        for name in ("encoder_options", "features", "wrap")
+    )
+
+
+def starts_for(names: Sequence[str]) -> dict[str, tuple[str, bool]]:
+    """What networks start from: for each start a method, if any, and whether it is untrained."""
+    starts = {}
+    for name in names:
+        scratch = (f"{name} {SCRATCH}", name) if has_own_form(name) else (SCRATCH, "")
+        starts[scratch[0]] = (scratch[1], True)
+    return starts | {name: (name, False) for name in names}
 
 
 def main() -> None:
@@ -32,13 +54,17 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=1, help="runs of each, from seed 0")
     parser.add_argument("--jobs", type=int, default=1, help="runs at a time, with a share of cores")
     asked = parser.parse_args()
-    starts = (SCRATCH, *asked.methods.split(","))
+    starts = starts_for(asked.methods.split(","))
     numbers = [float(number) for number in asked.labels.split(",")]
 
     def tune(start: str, labels: float, seed: int, cores: Collection[int] | None = None) -> float:
+        method, untrained = starts[start]
         init = []
-        if start != SCRATCH:
-            init = [f"--config.init.workdir={pretext_runs.workdir(asked, start, 0)}"]
+        if method:
+            init = [
+                f"--config.init.workdir={pretext_runs.workdir(asked, method, 0)}",
+                f"--config.method.from_scratch={untrained}",
+            ]
         result = runs.run(
             f"finetune/{asked.config}",
             asked.out / f"{start.replace(' ', '_')}_{labels:g}_{seed}",
@@ -52,7 +78,7 @@ def main() -> None:
         accuracy: float = result["scores"]["trained network"]["classifier"]
         return accuracy
 
-    for method in starts[1:]:
+    for method in asked.methods.split(","):
         pretext_runs.train(asked, method, seed=0)
     trials = [
         (start, labels, seed)

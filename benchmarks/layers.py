@@ -83,7 +83,7 @@ def main() -> None:
     text = (
         f"{pretext_runs.data_of(asked)}, {asked.seeds} seed(s), {runs.circumstances(asked.jobs)}: "
         f"linear probe of each layer, {asked.pool}-pooled to at most {asked.values} values, per "
-        f"cent.\n\n{plots.table(found, 'network')}\n"
+        f"cent. {pretext_runs.NORMS}\n\n{plots.table(found, 'network')}\n"
     )
     (asked.out / "layers.md").write_text(text)
     print(text)

@@ -21,6 +21,12 @@ STARTS_FROM = {"bownet": "rotation"}
 SUPERVISED = "supervised"
 """The method that learns the same encoder from all labels."""
 
+NORMS = (
+    "Whole images pass the norms of several tasks' network by statistics of whole images, and "
+    "those of a single task's network by statistics of its inputs, such as tiles or patches."
+)
+"""What is to be known where layers of both are compared."""
+
 
 def solvers() -> tuple[str, ...]:
     """Every method of the registries that answers questions of its own."""

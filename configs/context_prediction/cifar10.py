@@ -15,7 +15,8 @@ def get_config(variant: Literal["", "cpu"] = "") -> ConfigDict:
         python -m ssljax.main --config context_prediction/cifar10:cpu --workdir DIR
 
     The paper has no CIFAR-10: the steps of its recipe are here at a twelfth of the size, with
-    smaller gaps, as three patches would not fit otherwise.
+    smaller gaps, as three patches would not fit otherwise. The norms have scales and biases as in
+    the other tasks' networks; the paper's have none.
 
     Args:
       variant: "" for 200 epochs, on accelerators; "cpu" for a thin network and minutes on two

@@ -13,8 +13,11 @@ def get_config() -> ConfigDict:
 
     The tasks, the ResNet-101 that ends with its third stage, RMSProp and grey inputs with noise are
     the paper's. Its fourth task, motion segmentation, is left out; each task has workers of its own
-    there, and a third of every batch here; its blocks begin with a norm, ours end with one.
-    Learning rate, batch, length and noise are ours. This config has not been run to its end.
+    there, and a third of every batch here; its blocks begin with a norm, ours end with one. Its
+    lasso, by which each task chooses among the blocks' outputs, is not built. The noise is added to
+    whatever a task shows, so that it is far less beside patches, which are scaled to an RMS of 50,
+    than beside normalised images. Learning rate, batch, length and noise are ours. This config has
+    not been run to its end.
     """
     config = base_config("multi_task")
     imagenet.pretraining(config, batch_size=384, epochs=100.0, eval_every=33360, save_every=3336)

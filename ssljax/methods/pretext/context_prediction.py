@@ -117,7 +117,8 @@ class ContextPredictionTask(PretextTask):
     """Every pair of neighbours of a grid of patches, in both orders, is a question.
 
     Simplified: images are squares, as all of a run are, and a grid has a fixed number of patches,
-    where the authors' has as many as fit.
+    where the authors' has as many as fit. Each grid lies in the image at a size of its own, where
+    the authors' grids of one image share one.
     """
 
     def __init__(self, config: ConfigDict, task: Task, dtype: str) -> None:

@@ -136,14 +136,15 @@ class RelativeTransformationTask(PretextTask):
 
     def ask(self, key: PRNGKeyArray, images: Mapping[str, Array]) -> Question:
         """Transforms each image by parameters of its own."""
-        image = augment.make_view(self.plain, key, images)
+        of_view, drawn, blurred = jax.random.split(key, 3)
+        image = augment.make_view(self.plain, of_view, images)
         batch = image.shape[0]
-        keys = augment.example_keys(jax.random.fold_in(key, 1), batch)
+        keys = augment.example_keys(drawn, batch)
         parameters = self.transformation.sample(keys)
         matrices = self.transformation.matrices(parameters)
         warped = augment.warp(image, matrices, self.fill, self.border)
         both = jnp.stack([image, warped], axis=1)
-        keys = augment.tile_keys(augment.example_keys(jax.random.fold_in(key, 2), batch), 2)
+        keys = augment.tile_keys(augment.example_keys(blurred, batch), 2)
         both = augment.equalize_sharpness(keys, both, self.blur)
         inputs = both.reshape(-1, *both.shape[2:])
         if self.view.mean is not None and self.view.std is not None:

@@ -27,7 +27,8 @@ class Finetune(Supervised):
     """One player, encoder with part of the head and a linear classifier; all of it learns.
 
     It starts from the run in `config.init.workdir`, or untrained where that is empty: the
-    supervised network that a fine-tuned one is compared with.
+    supervised network that a fine-tuned one is compared with. Where `from_scratch` is set, the
+    network has the form and the inputs of that run's, and none of its weights.
 
     An encoder that a pretext task gives something else than images, such as one channel of them or
     their tiles, is given the same of each view. How a view is normalised is then up to the task.
@@ -43,6 +44,7 @@ class Finetune(Supervised):
                 # The classifier reads this layer of the projection head; 0: the features. The paper
                 # takes 0 where all labels are known.
                 from_layer=1,
+                from_scratch=False,  # Whether the run gives the network's form alone.
                 head_dim=0,  # Width of the head's hidden layers; 0: that of the features.
                 # Pretraining's normalisation, with a crop and a flip alone.
                 view=ConfigDict(
@@ -52,6 +54,7 @@ class Finetune(Supervised):
         )
 
     def __init__(self, config: ConfigDict, task: Task) -> None:
+        self.from_scratch = config.method.from_scratch
         self.own_inputs = task.source if isinstance(task.source, GivesOwnInputs) else None
         super().__init__(config, task)
 
@@ -77,6 +80,8 @@ class Finetune(Supervised):
 
     def start_from(self, state: TrainState, source: Method, source_state: TrainState) -> TrainState:
         """Takes encoder and head from any run that has them; the classifier stays untrained."""
+        if self.from_scratch:
+            return state
         params, variables = source.trained_weights(source_state)
         own = state.params["online"]
         taken = _take(own, params) | {"classifier": own["classifier"]}

@@ -101,9 +101,11 @@ def told(inputs):
     return model.score(seen[~learnt], small[~learnt])
 
 
-def test_one_filter_tells_a_small_image_from_a_tile_and_random_ones_with_a_blur_do_not():
+def test_one_filter_tells_a_small_image_from_a_tile_and_random_ones_with_a_blur_hardly():
     images = bytes_for(1000, 2 * SIDE)
+    # Neither is a guess, which has 0.5: the published filters leave a trace, and a blur less of it.
     random = told(ask(task_for(2 * SIDE), images))
+    assert 0.6 < random < 0.74
     for name in ("nearest", "bilinear", "bicubic", "lanczos"):
         assert told(ask(task_for(2 * SIDE, filters=(name,)), images)) > max(0.85, random + 0.1)
     assert told(ask(task_for(2 * SIDE, blur=(0.1, 1.0)), images)) < 0.61

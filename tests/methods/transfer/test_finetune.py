@@ -74,6 +74,11 @@ def test_from_the_features_no_layer_of_the_head_is_taken(tiny, source):
     np.testing.assert_array_equal(ours["features"], theirs["features"])
 
 
+def test_from_scratch_nothing_is_taken(tiny, source):
+    method = tiny.build(Finetune, from_scratch=True)
+    assert method.start_from(state := tiny.init(method), *source) is state
+
+
 def test_of_dino_the_teacher_is_taken(tiny):
     sizes = dict(out_dim=12, bottleneck_dim=8, local_crops=0, weight_decay_end=0.0)
     dino = tiny.build(DINO, **sizes)
