@@ -30,6 +30,7 @@ def config_for(method, widths=(6, 8), **changes):
     keys.update(changes)
     return ConfigDict(
         {
+            "data": {"resize": "short_side"},
             "method": keys,
             "model": {"encoder": {"name": "small", "widths": widths, "dtype": "float32"}},
             "optimizer": dataclasses.asdict(optimizers.Settings(name="sgd", learning_rate=0.1)),
