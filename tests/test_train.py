@@ -5,6 +5,7 @@ import os
 import signal
 import socket
 import time
+from typing import ClassVar
 
 import jax.numpy as jnp
 import numpy as np
@@ -13,7 +14,7 @@ import pytest
 import runs
 from ml_collections import ConfigDict
 
-from ssljax import main
+from ssljax import main, models
 from ssljax.methods import REGISTRY
 from ssljax.methods.contract import Aux, Method, Phase, Player
 from ssljax.run.checkpoint import Checkpoints
@@ -170,6 +171,8 @@ def get_config():
 
 class Toy(Method):
     """Plain descent on the square of one number."""
+
+    roles: ClassVar = {"encoder": models.ENCODER}
 
     def __init__(self, config, task):
         self.players = (Player("online", self.loss, optax.sgd(0.1)),)

@@ -117,7 +117,10 @@ def test_fine_tuning_stands_beside_training_from_scratch(made, tmp_path, monkeyp
     for seed in range(2):
         scratch = made[tmp_path / "out" / f"from_scratch_10_{seed}"]
         tuned = made[tmp_path / "out" / f"rotation_10_{seed}"]
-        assert set(tuned) - set(scratch) == {f"--config.init.workdir={pretrained}"}
+        assert set(tuned) - set(scratch) == {
+            f"--config.init.workdir={pretrained}",
+            "--config.method.from_scratch=False",
+        }
         assert set(scratch) < set(tuned)
         assert f"--config.data.labels_seed={seed}" in scratch
     text = (tmp_path / "out" / "fine_tuning.md").read_text()

@@ -20,7 +20,6 @@ RUN = {"total_steps": 8, "steps_per_epoch": 4, "batch_size": 512}
         ({"accumulate": 0}, "accumulate is 0"),
         ({"warmup_steps": 1, "warmup_epochs": 1.0}, "give one of them"),
         ({"schedule": "step"}, "either step_epochs or step_fractions"),
-        ({"name": "adam", "weight_decay": 0.1}, "'adam', .* choose 'adamw'"),
         ({"name": "rmsprop", "weight_decay": 0.1}, "'rmsprop', .* choose 'adamw'"),
         ({"exclude": "bias"}, "give a list"),
     ],
