@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 import flax.linen as nn
 import jax
@@ -21,10 +21,10 @@ from ml_collections import ConfigDict
 from ssljax import augment, losses, models
 from ssljax.augment import presets
 from ssljax.methods import passes
-from ssljax.methods.contract import Aux, Batch, Method, Task, TrainState, Turn
+from ssljax.methods.contract import Aux, Batch, Task, TrainState, Turn
 from ssljax.methods.joint_embedding import embedding_queue, target_network
 from ssljax.methods.pretext_method import encoder_weights
-from ssljax.methods.pretext_task import Encode
+from ssljax.methods.reconstruction.word_prediction import WordPrediction
 from ssljax.metrics import collapse_metrics
 from ssljax.ops.averages import moving_average
 from ssljax.ops.queue import enqueue
@@ -94,15 +94,13 @@ class StudentWithWords(nn.Module):
         return outputs
 
 
-class BagOfWords(Method):
+class BagOfWords(WordPrediction):
     """One player, the student; the teacher and its vocabularies are memory.
 
     Each of the encoder's last maps is a level with words of its own: a queue of features that the
     teacher has found about random places of earlier images. The small crops are drawn anywhere, and
     not from a grid of nine as in the authors' code.
     """
-
-    roles: ClassVar = {"encoder": models.ENCODER}
 
     @staticmethod
     def default_config() -> ConfigDict:
@@ -297,41 +295,6 @@ class BagOfWords(Method):
             soft_histograms(x, self.config.inverse_temperature / jnp.maximum(distances[i], tiny))
             for i, x in enumerate(found)
         ]
-
-    def features(self, state: TrainState, images: Array) -> dict[str, Array]:
-        """Every output of the student's encoder on the whole images."""
-        weights = encoder_weights(state.params["online"], state.variables["online"])
-
-        def encode(images: Array) -> dict[str, Array]:
-            outputs: Any = self.network.encoder.apply(weights, images, False)
-            return dict(outputs)
-
-        return self.encode_whole(encode, images)
-
-    def build_encoder(self, config: ConfigDict) -> nn.Module:
-        """Makes an encoder by `config.model.encoder`."""
-        return models.encoder_from_config(config)
-
-    def encode_whole(self, encode: Encode, images: Array) -> dict[str, Array]:
-        """Encodes whole images, at the size and in the range of the teacher's view."""
-        return encode(augment.center_view(self.view, images))
-
-    def chance(self) -> Mapping[str, float]:
-        """One score: whose words an image's are, of two images'."""
-        return {"words_accuracy": 0.5}
-
-    def guess(
-        self, images: Mapping[str, Array], key: PRNGKeyArray
-    ) -> dict[str, Float[Array, " batch"]]:
-        """Never asked: the chance depends on no image."""
-        raise TypeError("What a guess has is told by chance.")
-
-    def solve(
-        self, state: TrainState, images: Mapping[str, Array], key: PRNGKeyArray
-    ) -> dict[str, Float[Array, " batch"]]:
-        """For each image the share of the batch's others whose words fit its prediction less."""
-        divergences, _ = self._compare(state, images, key)
-        return {"words_accuracy": losses.closer_than_others(divergences)}
 
     def show(
         self, state: TrainState, images: Mapping[str, Array], key: PRNGKeyArray

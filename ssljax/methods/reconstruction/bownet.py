@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any
 
 import flax.linen as nn
 import jax
@@ -24,8 +24,8 @@ from ssljax.methods import passes
 from ssljax.methods.contract import Aux, Batch, Method, Task, TrainState, Turn
 from ssljax.methods.joint_embedding import embedding_queue
 from ssljax.methods.pretext_method import encoder_weights
-from ssljax.methods.pretext_task import Encode
 from ssljax.methods.reconstruction.bag_of_words import last_stages, to_bytes
+from ssljax.methods.reconstruction.word_prediction import WordPrediction
 from ssljax.metrics import collapse_metrics
 from ssljax.ops.kmeans import kmeans
 from ssljax.ops.queue import enqueue
@@ -53,7 +53,7 @@ class EncoderWithWords(nn.Module):
         return outputs | {"logits": self.words(outputs["features"])}
 
 
-class BoWNet(Method):
+class BoWNet(WordPrediction):
     """One player, the student; a finished network, the teacher, and its vocabulary are memory.
 
     `config.init.workdir` names the teacher's run, a RotNet's in the paper; its encoder must be like
@@ -62,8 +62,6 @@ class BoWNet(Method):
     parameter moves. The authors cluster the features of all places of the training set. A finished
     run may be the teacher of the next.
     """
-
-    roles: ClassVar = {"encoder": models.ENCODER}
 
     @staticmethod
     def default_config() -> ConfigDict:
@@ -223,41 +221,6 @@ class BoWNet(Method):
         """The share of the places that have each word."""
         nearest = jnp.argmin(word_distances(maps, memory["vocabulary"]), axis=-1)
         return hard_histograms(nearest, self.config.words)
-
-    def features(self, state: TrainState, images: Array) -> dict[str, Array]:
-        """Every output of the student's encoder on the whole images."""
-        weights = encoder_weights(state.params["online"], state.variables["online"])
-
-        def encode(images: Array) -> dict[str, Array]:
-            outputs: Any = self.network.encoder.apply(weights, images, False)
-            return dict(outputs)
-
-        return self.encode_whole(encode, images)
-
-    def build_encoder(self, config: ConfigDict) -> nn.Module:
-        """Makes an encoder by `config.model.encoder`."""
-        return models.encoder_from_config(config)
-
-    def encode_whole(self, encode: Encode, images: Array) -> dict[str, Array]:
-        """Encodes whole images, at the size and in the range of the teacher's view."""
-        return encode(augment.center_view(self.view, images))
-
-    def chance(self) -> Mapping[str, float]:
-        """One score: whose words an image's are, of two images'."""
-        return {"words_accuracy": 0.5}
-
-    def guess(
-        self, images: Mapping[str, Array], key: PRNGKeyArray
-    ) -> dict[str, Float[Array, " batch"]]:
-        """Never asked: the chance depends on no image."""
-        raise TypeError("What a guess has is told by chance.")
-
-    def solve(
-        self, state: TrainState, images: Mapping[str, Array], key: PRNGKeyArray
-    ) -> dict[str, Float[Array, " batch"]]:
-        """For each image the share of the batch's others whose words fit its prediction less."""
-        divergences, _ = self._compare(state, images, key)
-        return {"words_accuracy": losses.closer_than_others(divergences)}
 
     def show(
         self, state: TrainState, images: Mapping[str, Array], key: PRNGKeyArray
