@@ -18,14 +18,10 @@ def get_config(variant: Literal["", "cpu"] = "") -> ConfigDict:
       variant: "" for 200 epochs on accelerators; "cpu" for thin networks and minutes on two cores.
     """
     config = base_config("autoencoder")
-    config.batch_size = 128
-    config.epochs = 200.0
-    cifar10.data(config)
-    config.model.encoder.update(name="resnet18", stem="cifar", dtype="bfloat16")
+    cifar10.pretext(config)
     config.optimizer.update(
         name="adamw", learning_rate=1e-3, scaling="none", warmup_epochs=5.0, weight_decay=1e-4
     )
-    config.evals.stages = ("stage1", "stage2", "stage3", "stage4")
     if variant == "cpu":
         cifar10.pretext_on_cpu(config)
         config.method.decoder_widths = (64, 32, 16)

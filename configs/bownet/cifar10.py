@@ -22,15 +22,11 @@ def get_config(variant: Literal["", "cpu"] = "") -> ConfigDict:
       variant: "" for accelerators; "cpu" for a thin network, fewer words and minutes on two cores.
     """
     config = base_config("bownet")
-    config.batch_size = 128
-    config.epochs = 200.0
-    cifar10.data(config)
+    cifar10.pretext(config)
     config.method.level = 2
-    config.model.encoder.update(name="resnet18", stem="cifar", dtype="bfloat16")
     config.optimizer.update(
         name="sgd", learning_rate=0.1, nesterov=True, weight_decay=5e-4, exclude=()
     )
-    config.evals.stages = ("stage1", "stage2", "stage3", "stage4")
     if variant == "cpu":
         cifar10.pretext_on_cpu(config)
         config.method.update(words=256, queue_size=12800, level=1)

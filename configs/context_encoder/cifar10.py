@@ -22,9 +22,7 @@ def get_config(variant: Literal["", "cpu"] = "") -> ConfigDict:
       variant: "" for 200 epochs on accelerators; "cpu" for thin networks and minutes on two cores.
     """
     config = base_config("context_encoder")
-    config.batch_size = 128
-    config.epochs = 200.0
-    cifar10.data(config)
+    cifar10.pretext(config)
     config.method.update(
         # Of 32 pixels what the authors have of 128.
         region_resolution=0.24,
@@ -33,12 +31,10 @@ def get_config(variant: Literal["", "cpu"] = "") -> ConfigDict:
         decoder_widths=(256, 128),
     )
     config.method.view.update(size=32, mean=presets.CIFAR10_MEAN, std=presets.CIFAR10_STD)
-    config.model.encoder.update(name="resnet18", stem="cifar", dtype="bfloat16")
     config.model.discriminator.dtype = "bfloat16"
     config.optimizer.update(
         name="adam", learning_rate=2e-3, schedule="constant", b1=0.5, exclude=()
     )
-    config.evals.stages = ("stage1", "stage2", "stage3", "stage4")
     if variant == "cpu":
         cifar10.pretext_on_cpu(config)
         config.method.update(bottleneck=256, decoder_widths=(64, 32))

@@ -22,9 +22,7 @@ def get_config(variant: Literal["", "cpu"] = "") -> ConfigDict:
         cores.
     """
     config = base_config("jigsaw")
-    config.batch_size = 128
-    config.epochs = 200.0
-    cifar10.data(config)
+    cifar10.pretext(config)
     config.method.update(
         size=32,
         crop=30,
@@ -37,9 +35,7 @@ def get_config(variant: Literal["", "cpu"] = "") -> ConfigDict:
         dropout=0.0,
     )
     config.method.view.update(size=32, mean=presets.CIFAR10_MEAN, std=presets.CIFAR10_STD)
-    config.model.encoder.update(name="resnet18", stem="cifar", dtype="bfloat16")
     config.optimizer.update(name="sgd", learning_rate=0.1, weight_decay=5e-4, exclude=())
-    config.evals.stages = ("stage1", "stage2", "stage3", "stage4")
     if variant == "cpu":
         cifar10.pretext_on_cpu(config)
         config.method.update(embedding_dim=64, hidden_dim=256)

@@ -19,12 +19,9 @@ def get_config(variant: Literal["", "cpu"] = "") -> ConfigDict:
         with the 5 neighbours of the paper on colorization, which take half the time.
     """
     config = base_config("split_brain")
-    config.batch_size = 128
-    config.epochs = 200.0
-    cifar10.data(config)
+    cifar10.pretext(config)
     config.method.update(places=8)
     config.method.view.update(size=32, crop_scale=(0.5, 1.0), crop_ratio=(3 / 4, 4 / 3))
-    config.model.encoder.update(name="resnet18", stem="cifar", dtype="bfloat16")
     config.optimizer.update(
         name="adamw",
         learning_rate=1e-3,
@@ -33,7 +30,6 @@ def get_config(variant: Literal["", "cpu"] = "") -> ConfigDict:
         warmup_epochs=5.0,
         weight_decay=1e-3,
     )
-    config.evals.stages = ("stage1", "stage2", "stage3", "stage4")
     if variant == "cpu":
         cifar10.pretext_on_cpu(config)
         config.method.update(neighbors=5, head_dim=32)

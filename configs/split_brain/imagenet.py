@@ -17,20 +17,7 @@ def get_config() -> ConfigDict:
     optimizer are those of colorization.
     """
     config = base_config("split_brain")
-    imagenet.pretraining(config, batch_size=40, epochs=0.0, eval_every=75_000, save_every=5000)
-    config.steps = 450_000
-    config.data.crop = "device"
+    imagenet.colorization(config)
     config.model.encoder.update(name="alexnet", widths=(96, 256, 384, 384, 256), dtype="bfloat16")
-    config.optimizer.update(
-        name="adam",
-        learning_rate=3e-5,
-        b1=0.9,
-        b2=0.99,
-        schedule="step",
-        step_fractions=(0.5,),
-        step_factor=0.1,
-        weight_decay=1e-3,
-        exclude=(),
-    )
     config.evals.stages = tuple(f"conv{number}" for number in range(1, 6))
     return config

@@ -59,6 +59,19 @@ def encoder(config: ConfigDict, *, learning_rate: float = 0.12, weight_decay: fl
     config.evals.knn.every = 19500
 
 
+def pretext(config: ConfigDict) -> None:
+    """Sets ResNet-18 on CIFAR-10 for the tasks whose papers have no CIFAR-10, and its length.
+
+    Args:
+      config: What `base_config` made of a method with an encoder.
+    """
+    config.batch_size = 128
+    config.epochs = 200.0
+    data(config)
+    config.model.encoder.update(name="resnet18", stem="cifar", dtype="bfloat16")
+    config.evals.stages = ("stage1", "stage2", "stage3", "stage4")
+
+
 def pretext_on_cpu(config: ConfigDict) -> None:
     """Sets a thin network on CIFAR-10, for minutes on two CPU cores; all pretext tasks share it.
 

@@ -78,3 +78,27 @@ def barlow_twins(config: ConfigDict) -> None:
         weight_decay=1e-6,
         classic_momentum=False,
     )
+
+
+def colorization(config: ConfigDict) -> None:
+    """Sets Adam and the length of the run on ImageNet as colorization has them.
+
+    Images are resized and cut to squares of 256 pixels. The weight decay is in Adam's gradient.
+
+    Args:
+      config: What `base_config` made.
+    """
+    pretraining(config, batch_size=40, epochs=0.0, eval_every=75_000, save_every=5000)
+    config.steps = 450_000
+    config.data.crop = "device"
+    config.optimizer.update(
+        name="adam",
+        learning_rate=3e-5,
+        b1=0.9,
+        b2=0.99,
+        schedule="step",
+        step_fractions=(0.5,),
+        step_factor=0.1,
+        weight_decay=1e-3,
+        exclude=(),
+    )

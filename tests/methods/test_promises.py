@@ -316,7 +316,7 @@ def test_a_pretext_network_is_fine_tuned_on_what_it_was_given(name, one, start):
     """The channels, the tiles or the halves of images that its own features are of."""
     source = one.experiment.method
     if not issubclass(REGISTRY[name], PretextSolver):
-        pytest.skip("it asks nothing")
+        pytest.skip("only methods with a pretext task have inputs of their own")
     config = config_file.load("finetune/cifar10:cpu")
     config.model.encoder = one.experiment.config.model.encoder
     config.method.view.update(size=SIDE, mean=None, std=None)

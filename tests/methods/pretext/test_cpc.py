@@ -108,7 +108,10 @@ def test_statistics_of_the_other_patches_solve_the_task_with_batch_norm_alone(le
         return BatchNorm(groups=batch, name=name) if leaky else LayerNorm(name=name)
 
     network, tx = Tiny(norm), optax.adam(1e-2)
-    draw = lambda key: jax.random.normal(key, (batch, 2, 12))  # noqa: E731
+
+    def draw(key):
+        return jax.random.normal(key, (batch, 2, 12))
+
     variables = network.init(jax.random.key(0), draw(jax.random.key(0)))
     params, rest = variables["params"], {k: v for k, v in variables.items() if k != "params"}
 

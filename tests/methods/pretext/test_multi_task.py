@@ -1,6 +1,7 @@
 """Several tasks over one encoder: what they share, what each has of its own, and how they count."""
 
 import dataclasses
+from typing import ClassVar
 
 import flax.linen as nn
 import jax
@@ -15,7 +16,8 @@ from ssljax.config import file as config_file
 from ssljax.methods import passes, pretext
 from ssljax.methods.contract import Task, Turn
 from ssljax.methods.pretext import multi_task
-from ssljax.methods.pretext.multi_task import Harmony, MultiTask, pick
+from ssljax.methods.pretext.multi_task import MultiTask, pick
+from ssljax.methods.pretext.shared_encoder import Harmony
 from ssljax.methods.pretext_method import PretextMethod
 from ssljax.methods.pretext_task import EncoderWithTask, PretextTask, Question
 from ssljax.run.step import init_state
@@ -291,11 +293,11 @@ def test_grey_inputs_reach_an_encoder_of_colours(tiny, build):
 class Odd(MirrorTask):
     """A task that needs a norm of its own, and an encoder of its own form."""
 
-    encoder_options = {"norm": nn.LayerNorm}  # noqa: RUF012
+    encoder_options: ClassVar = {"norm": nn.LayerNorm}
 
 
 class Odder(MirrorTask):
-    encoder_options = {"norm": nn.GroupNorm}  # noqa: RUF012
+    encoder_options: ClassVar = {"norm": nn.GroupNorm}
 
 
 class Wider(MirrorTask):
