@@ -9,6 +9,7 @@ import logging
 import os
 import shutil
 import sys
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -244,8 +245,7 @@ class Checkpoints:
             on_disk = not paths.is_remote(self._directory)
             room = f", where {free_space(self._directory)}" if on_disk else ""
             if on_disk:
-                with contextlib.suppress(OSError):
-                    self._remove_unfinished()
+                self._remove_unfinished()
             # Orbax has already dropped from its list those that it meant to remove after this one.
             self._manager.reload()
             saved = [found for found in self.steps() if found != step]
@@ -263,7 +263,7 @@ class Checkpoints:
             return
         if not paths.is_remote(self._directory):
             for path in self._directory.glob(_UNFINISHED):
-                shutil.rmtree(path)
+                _remove_tree(path)
             return
         saved = saved_steps(self._directory)
         for name in paths.children(self._directory):
@@ -305,6 +305,18 @@ class Checkpoints:
                 paths.move(self._place / str(step), self._place / free)
         multihost_utils.sync_global_devices("damaged checkpoints are set aside")
         self._manager.reload()
+
+
+def _remove_tree(path: paths.Path) -> None:
+    """Removes a directory that late writes of a failed save may still be filling.
+
+    What they make after the last attempt is left to the next save.
+    """
+    for seconds in (0.0, 0.1, 0.3, 1.0):
+        time.sleep(seconds)
+        shutil.rmtree(path, ignore_errors=True)
+        if not path.exists():
+            return
 
 
 def checksum(state: PyTree) -> int:

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import logging
 import resource
+import shutil
 import sys
 import types
 
@@ -206,9 +207,30 @@ def test_a_checkpoint_that_cannot_be_written_is_told_and_the_one_before_stays(sa
         assert told.startswith(f"The checkpoint of step 4 cannot be written to {saved}, where")
         assert "MB are free" in told
         assert "go on from the checkpoint of step 3" in told
-    assert sorted(path.name for path in saved.iterdir()) == ["2", "3"]
     with contextlib.closing(Checkpoints(saved, keep=1)) as checkpoints:
+        assert checkpoints.steps() == [2, 3]
         assert _same(checkpoints.restore(_on(mesh.make_mesh())), _make(3))
+        # Writes of the failed save may have made files again: the next save removes them.
+        checkpoints.save(4, _make(4))
+    assert [path.name for path in saved.iterdir()] == ["4"]
+
+
+def test_what_a_late_write_has_filled_again_is_removed_by_a_further_attempt(saved, monkeypatch):
+    unfinished = saved / "9.orbax-checkpoint-tmp"
+    unfinished.mkdir()
+    remove, attempts = shutil.rmtree, []
+
+    def remove_and_be_written_to(path, **options):
+        remove(path, **options)
+        if path == unfinished and len(attempts) < 2:
+            attempts.append(path)
+            path.mkdir()
+
+    monkeypatch.setattr(shutil, "rmtree", remove_and_be_written_to)
+    with contextlib.closing(Checkpoints(saved, keep=1)) as checkpoints:
+        checkpoints.save(4, _make(4))
+    assert len(attempts) == 2
+    assert [path.name for path in saved.iterdir()] == ["4"]
 
 
 def test_a_reader_changes_nothing(saved, caplog):
