@@ -69,6 +69,7 @@ def main() -> None:
             f"--config.evals.pool={asked.pool}",
             f"--config.evals.pool_values={asked.values}",
             "--config.evals.final=('linear',)",
+            f"--config.evals.baselines={method == methods[0]}",  # One random network for all.
             cores=cores,
         )
 
