@@ -63,8 +63,10 @@ def translate_folder(config: ConfigDict, workdir: paths.Path) -> list[paths.Path
     workdirs.check(config, workdir)
     experiment = Experiment(config, pretrained.recorded(workdir))
     check_channels(experiment.task.image_shape[2], "--mode=translate writes no others")
-    way = _way(experiment.method, config.translate.way)
-    names = _names(source, translating.way_back(experiment.method, way) is not None)
+    known = experiment.method
+    assert isinstance(known, Translator)
+    way = _way(known, config.translate.way)
+    names = _names(source, translating.way_back(known, way) is not None)
     state = newest_state(experiment, workdir)
     translate = _translator(Run(experiment).method(state), way)
     scan = experiment.scan(source, min(config.evals.batch_size, len(source)), may_keep=False)
@@ -91,9 +93,9 @@ def translate_folder(config: ConfigDict, workdir: paths.Path) -> list[paths.Path
     return files
 
 
-def _way(method: Any, asked: str) -> str:
+def _way(method: Translator, asked: str) -> str:
     """The translation that is asked for, or the first."""
-    known: tuple[str, ...] = method.translations()
+    known = method.translations()
     if asked and asked not in known:
         raise UserError(
             f"config.translate.way={asked!r} is none of the method's translations: there are "

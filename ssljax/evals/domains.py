@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
@@ -113,7 +114,7 @@ def _between(run: Run, way: str) -> Ends:
     if isinstance(method, TranslatesPairs):
         (pairs,) = found.values()
         given, wanted = (
-            dataclasses.replace(pairs, rule=lambda images, half=half: method.halves(images)[half])
+            dataclasses.replace(pairs, rule=functools.partial(_half, method, half))
             for half in (0, 1)
         )
         return Ends(given, wanted, True)
@@ -127,6 +128,10 @@ def _between(run: Run, way: str) -> Ends:
     rules = {found[name].rule_name for name in (source, target)}
     same = found[source].records == found[target].records
     return Ends(found[source], found[target], same and len(rules) == 2 and NO_RULE in rules)
+
+
+def _half(method: TranslatesPairs, half: int, images: Array) -> Array:
+    return method.halves(images)[half]
 
 
 def _domains(run: Run) -> dict[str, Domain]:

@@ -186,11 +186,10 @@ def _looker(run: Run, method: Any, way: str) -> Callable[..., dict[str, Array]]:
 
 def _scores(run: Run, way: str, found: Extracted) -> dict[str, float]:
     """All scores of one translation."""
-    features = found.outputs.get("features")
-    values = {}
+    values: dict[str, float] = {}
     if run.config.generator.extractor:
         values |= generation.compared(
-            generative.summarize(features),
+            generative.summarize(found.outputs["features"]),
             run.once(_reference, way),
             _extractor(run, way),
             *_DISTANCES,
