@@ -5,6 +5,7 @@
     python -m benchmarks.evidence --family adversarial --data_dir DIR
     python -m benchmarks.evidence --family pretext --data_dir DIR [--data_name NAME]
     python -m benchmarks.evidence --family multi_task --data_dir DIR [--data_name NAME]
+    python -m benchmarks.evidence --family translation --data_dir DIR
 
 Every run is the command line of its config, in a process of its own; a run that is already in the
 output directory is not repeated. All scores are those of the last step. An encoder stands beside
@@ -16,6 +17,9 @@ a guess, stand probes of the best layer of the trained and of the random network
 whose linear probe is best on images of train that this probe did not learn from. The network that
 has learnt from all labels knows those images' labels too: it is probed at its last layer.
 `multi_task` compares the tasks over one encoder with each task alone, for as many steps in all.
+
+A translator stands beside the images as they were, and beside itself without cycles in the loss;
+the translations of digits that a rule has changed are known, and compared with.
 """
 
 from __future__ import annotations
@@ -25,7 +29,7 @@ import statistics
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from benchmarks import plots, pretext_runs, runs
+from benchmarks import plots, pretext_runs, runs, translation_runs
 from ssljax.config import file as config_file
 
 FAMILIES = {
@@ -34,6 +38,7 @@ FAMILIES = {
         "barlow_twins", "vicreg", "nnclr", "dcl", "deepcluster_v2", "mae",
     ),
     "adversarial": ("dcgan", "wgan", "wgan_gp", "sngan", "ebgan", "cgan", "sgan", "ssgan"),
+    "translation": translation_runs.TRIALS,
 }  # fmt: skip
 PRETEXT = ("pretext", "multi_task")
 """Families whose methods depend on the registries, or on a config."""
@@ -192,6 +197,8 @@ def main() -> None:
     def run(method: str, seed: int, cores: Collection[int] | None = None) -> dict[str, Any]:
         if asked.family in PRETEXT:
             return pretext_runs.train(asked, method, seed, cores)
+        if asked.family == "translation":
+            return translation_runs.train(asked, method, seed, cores)
         return runs.run(
             f"{method}/{asked.config}",
             asked.out / asked.config / f"{method}_{seed}",
@@ -210,6 +217,8 @@ def main() -> None:
         ]
     methods: Sequence[str] = methods_of(asked.family, asked.config)
     methods = asked.methods.split(",") if asked.methods else methods
+    if asked.family == "translation":
+        translation_runs.make_encoders(asked, methods)
     trials = [(method, seed) for method in methods for seed in range(asked.seeds)]
     waves = [
         [trial for trial in trials if (trial[0] in pretext_runs.STARTS_FROM) == second]
@@ -227,10 +236,12 @@ def main() -> None:
     results: dict[str, list[dict]] = {method: [] for method in methods}
     for trial in trials:
         results[trial[0]].append(made[trial])
-    data = pretext_runs.data_of(asked)
-    text = f"{data}, {runs.circumstances(asked.jobs)}; at the last step.\n\n"
+    data = "" if asked.family == "translation" else f"{pretext_runs.data_of(asked)}, "
+    text = f"{data}{runs.circumstances(asked.jobs)}; at the last step.\n\n"
     if asked.family == "adversarial":
         text += generator_table(results) + "\n"
+    elif asked.family == "translation":
+        text += f"Trained translator / images unchanged.\n\n{translation_runs.table(results)}\n"
     elif asked.family in PRETEXT:
         note = f"{pretext_runs.NORMS}\n\n" if asked.family == "multi_task" else ""
         text += f"Trained / random network, per cent.\n\n{note}{pretext_table(results)}\n"

@@ -76,6 +76,8 @@ _LEFT_ALONE = {
     "evals.dir",
     "evals.generator.cache",
     "log.wandb",
+    "method.domain_b.dir",
+    "method.domain_b.name",
     "method.name",
     "init.workdir",
 }

@@ -64,6 +64,8 @@ def base_config(method: str) -> ConfigDict:
     )
     config.evals = evals.default_config(methods.REGISTRY[method])
     config.samples = ConfigDict(dict(count=64))  # Images that --mode=sample writes.
+    # The folder that --mode=translate reads, and in which way; empty: the method's first.
+    config.translate = ConfigDict(dict(dir="", way=""))
     config.mesh = ConfigDict(dict(data=-1, fsdp=1))
     config.log = ConfigDict(dict(every=50, tensorboard=True, wandb=""))
     config.checkpoint = ConfigDict(dict(every=1000, keep=2, best=""))

@@ -110,6 +110,7 @@ _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "evals.generator.split": (bool, 'a split such as "test"'),
     "evals.generator.count": (_positive, "a positive number of images"),
     "evals.pictures.neighbors": (_positive, "a positive number of images"),
+    "evals.translation.count": (_positive, "a positive number of images"),
     "samples.count": (_positive, "a positive number of images"),
     "log.every": (_positive, "a positive number of steps"),
     "checkpoint.every": (_positive, "a positive number of steps"),

@@ -16,6 +16,7 @@ from ssljax.data.sources.catalog import open_source
 from ssljax.data.sources.classes import with_classes, with_labels
 from ssljax.data.sources.clips import ClipFolder
 from ssljax.data.sources.digits import prepare_digits
+from ssljax.data.sources.files import ImageFiles
 from ssljax.data.sources.folder import FolderSource
 from ssljax.data.sources.subset import FewLabels, Subset, labelled_rows, read_labels
 from ssljax.data.sources.tfds import TfdsSource, open_builder
@@ -35,6 +36,7 @@ __all__ = [
     "Frame",
     "HostCrops",
     "Image",
+    "ImageFiles",
     "Label",
     "Loader",
     "Mask",

@@ -15,9 +15,9 @@ from ml_collections import ConfigDict
 
 from ssljax import data
 from ssljax.errors import UserError
-from ssljax.methods.contract import Method, TrainState
+from ssljax.methods.contract import Feed, Method, TrainState
 from ssljax.methods.protocols import Generator
-from ssljax.report import Picture
+from ssljax.report import GENERATORS, TRANSLATORS, Picture
 from ssljax.run import feeds
 from ssljax.run.experiment import Experiment
 
@@ -39,7 +39,8 @@ class Rows(NamedTuple):
 
 
 NETWORK = Rows("raw pixels", "random network", "trained network")
-GENERATOR = Rows("held-out reals", "random generator", "trained generator")
+GENERATOR = Rows(*GENERATORS)
+TRANSLATOR = Rows(*TRANSLATORS)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -160,6 +161,21 @@ class Run:
         """Lets go of what the evaluations of one state have shared."""
         self._shared.clear()
 
+    def keys(self, split: str, feed: Feed | None = None) -> ConfigDict:
+        """What a split is opened by: keys as those of `config.data`.
+
+        Args:
+          split: Which.
+          feed: Of whose data set; by default of that of the evaluations, which also stands for the
+            name and the place that a feed's own section leaves empty.
+        """
+        config = self.experiment.config
+        keys = config.data.to_dict()
+        keys |= {"name": self.dataset, "dir": self.config.dir or keys["dir"]}
+        if feed is not None and feed.data != Feed.data:
+            keys |= feeds.own_keys(config, feed)
+        return ConfigDict(keys | {"split": split})
+
     def name_of(self, split: str) -> str:
         """A split of the evaluations' data set, as messages call it."""
         return f"{self.dataset}/{split}"
@@ -202,15 +218,7 @@ def _open(run: Run, split: str, names: tuple[str, ...], owner: str) -> data.Scan
         if source is plain.source:
             return plain
         return run.experiment.scan(source, run.config.batch_size)
-    config = run.experiment.config.data
-    source = data.open_source(
-        run.dataset,
-        split,
-        data_dir=run.config.dir or config.dir or None,
-        image_key=config.image_key or None,
-        label_key=config.label_key or None,
-        parts=feeds.parts(config),
-    )
+    source = feeds.open_source(run.keys(split))
     if "image" not in source.fields:
         raise UserError(
             f"{run.name_of(split)} has no images that could be scored: name another set in "

@@ -22,7 +22,11 @@ def training(run: Run, most: int) -> data.Scan:
 
 
 def _training(run: Run, most: int) -> data.Scan:
-    source = run.experiment.source
+    return drawn(run, run.experiment.source, most)
+
+
+def drawn(run: Run, source: data.Source, most: int) -> data.Scan:
+    """Passes over all images of a source, or over so many drawn by the run's seed."""
     order = np.arange(len(source))
     if len(source) > most:
         rng = np.random.default_rng(run.experiment.config.seed)

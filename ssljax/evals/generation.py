@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import logging
 import os
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import jax
@@ -138,8 +139,15 @@ def check_generates(run: Run, evaluation: str) -> None:
         )
 
 
-def open_extractor(run: Run) -> generative.Extractor:
-    """Opens the network whose features are compared."""
+def open_extractor(
+    run: Run, image_shape: tuple[int, int, int] | None = None
+) -> generative.Extractor:
+    """Opens the network whose features are compared.
+
+    Args:
+      run: The run.
+      image_shape: (height, width, channels) of the images; by default those of the data.
+    """
     path = run.config.generator.extractor
     if not path:
         raise UserError(
@@ -147,7 +155,8 @@ def open_extractor(run: Run) -> generative.Extractor:
             " a safetensors file of the Inception network, or the --workdir of a run whose "
             "encoder shall be taken."
         )
-    return extractors.open_extractor(path, run.experiment.task.image_shape, run.mesh)
+    shape = image_shape or run.experiment.task.image_shape
+    return extractors.open_extractor(path, shape, run.mesh)
 
 
 def sampler(run: Run, method: Generator) -> sampling.Sampler:
@@ -158,12 +167,7 @@ def sampler(run: Run, method: Generator) -> sampling.Sampler:
 def _check(run: Run, evaluation: str, *metrics: str) -> tuple[str, ...]:
     """Raises a `UserError` if a score cannot be had later; gives the names of what comes."""
     check_generates(run, evaluation)
-    extractor, config = run.once(open_extractor), run.config.generator
-    images = jax.ShapeDtypeStruct((run.mesh.size, *run.experiment.task.image_shape), np.uint8)
-    try:
-        dim = jax.eval_shape(extractor.features, images).shape[1]
-    except ValueError as error:
-        raise UserError(f"{extractor.name} cannot read these images: {error}") from error
+    config = run.config.generator
     reals = len(run.open(config.split))
     sizes = {
         "config.evals.generator.count": config.count,
@@ -172,6 +176,30 @@ def _check(run: Run, evaluation: str, *metrics: str) -> tuple[str, ...]:
     if run.config.baselines:
         held_out = run.once(_held_out)
         sizes[f"the number of images in {held_out.source.split}"] = len(held_out)
+    extractor = run.once(open_extractor)
+    check_compares(run, extractor, run.experiment.task.image_shape, sizes)
+    return score_names(extractor, metrics, config.count, reals, run.dataset, config.split)
+
+
+def check_compares(
+    run: Run,
+    extractor: generative.Extractor,
+    image_shape: tuple[int, int, int],
+    sizes: Mapping[str, int],
+) -> None:
+    """Raises a `UserError` if sets of images cannot be compared by an extractor.
+
+    Args:
+      run: The run.
+      extractor: What gives the features.
+      image_shape: (height, width, channels) of the images.
+      sizes: Numbers of images in the sets, by what they are called.
+    """
+    images = jax.ShapeDtypeStruct((run.mesh.size, *image_shape), np.uint8)
+    try:
+        dim = jax.eval_shape(extractor.features, images).shape[1]
+    except ValueError as error:
+        raise UserError(f"{extractor.name} cannot read these images: {error}") from error
     least = max(dim, _LEAST_IMAGES)
     for name, size in sizes.items():
         if size < least:
@@ -179,21 +207,32 @@ def _check(run: Run, evaluation: str, *metrics: str) -> tuple[str, ...]:
                 f"{name} is {size}, and {extractor.name} has {dim} features, of which a score "
                 f"needs at least {least} images: use more, or another {extractors.KEY}."
             )
-    cache = _cache(run)
+    cache = reference_cache(run)
     try:
         paths.make_directory(cache)
     except OSError as error:
         raise UserError(f"{cache} cannot be made ({error.strerror}): {_CACHE}") from error
     if not paths.is_remote(cache) and not os.access(cache, os.W_OK):
         raise UserError(f"{cache} cannot be written: {_CACHE}")
+
+
+def score_names(
+    extractor: generative.Extractor,
+    metrics: Sequence[str],
+    count: int,
+    reference_count: int,
+    dataset: str,
+    split: str,
+) -> tuple[str, ...]:
+    """The full names of scores to come: see `generative.Score`."""
     return tuple(
         generative.Score(
             metric=metric,
             value=0.0,
-            count=config.count,
-            reference_count=0 if metric == "is" else reals,
-            dataset=run.dataset,
-            split=config.split,
+            count=count,
+            reference_count=0 if metric == "is" else reference_count,
+            dataset=dataset,
+            split=split,
             resizer=extractor.resizer,
             extractor=extractor.name,
         ).name
@@ -204,12 +243,21 @@ def _check(run: Run, evaluation: str, *metrics: str) -> tuple[str, ...]:
 def _score(run: Run, state: TrainState | None, *metrics: str) -> Scores:
     """Figures by their full names, with all without which they mean nothing."""
     drawn = run.shared(_measured, state)
-    found = generative.compare(drawn.fake, drawn.reference, run.once(open_extractor), metrics)
+    return Scores(compared(drawn.fake, drawn.reference, run.once(open_extractor), *metrics))
+
+
+def compared(
+    fake: generative.SetStatistics,
+    reference: generative.Reference,
+    extractor: generative.Extractor,
+    *metrics: str,
+) -> dict[str, float]:
+    """Scores of measured images, and their spreads, by their full names."""
     values: dict[str, float] = {}
-    for score in found.values():
+    for score in generative.compare(fake, reference, extractor, metrics).values():
         spread = {} if score.spread is None else {f"{score.name}_std": score.spread}
         values |= {score.name: score.value} | spread
-    return Scores(values)
+    return values
 
 
 class _Drawn(NamedTuple):
@@ -251,7 +299,7 @@ def _reference(run: Run) -> generative.Reference:
         num_classes=scan.source.num_classes,
         count=len(scan),
         mesh=run.mesh,
-        cache=_cache(run),
+        cache=reference_cache(run),
     )
     unknown = int(np.sum(reference.labels < 0))
     if unknown and reference.num_classes and jax.process_index() == 0:
@@ -273,7 +321,7 @@ def _held_out(run: Run) -> data.Scan:
     return run.experiment.scan(source, config.batch_size, order[: config.generator.count])
 
 
-def _cache(run: Run) -> paths.Path:
+def reference_cache(run: Run) -> paths.Path:
     """Where features of real images are kept."""
     config = run.config.generator
     if config.cache:

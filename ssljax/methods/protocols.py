@@ -102,6 +102,14 @@ class Translator(Protocol):
 
 
 @runtime_checkable
+class TranslatesPairs(Translator, Protocol):
+    """Learns its translation from pairs, each of which is one image of the data."""
+
+    def halves(self, images: Images) -> tuple[Images, Images]:
+        """Parts images of the data into what is translated and what is to be made of it."""
+
+
+@runtime_checkable
 class Segmenter(Protocol):
     """Classifies each pixel."""
 

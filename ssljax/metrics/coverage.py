@@ -1,7 +1,7 @@
 """Which classes of the real images a generator draws, and how often."""
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Int, Real
 
 from ssljax.metrics.knn import knn_predict
 from ssljax.metrics.labels import labelled
@@ -10,8 +10,8 @@ _K, _TEMPERATURE = 20, 0.07
 
 
 def class_coverage(
-    fake: Float[np.ndarray, "fakes dim"],
-    real: Float[np.ndarray, "reals dim"],
+    fake: Real[np.ndarray, "fakes dim"],
+    real: Real[np.ndarray, "reals dim"],
     labels: Int[np.ndarray, "reals"],
     num_classes: int,
 ) -> tuple[float, int]:

@@ -4,11 +4,13 @@ from ssljax.report.collapse import CollapseWatch
 from ssljax.report.metrics import MetricWriter
 from ssljax.report.pictures import Picture, beside, encode_png, grid, save_pictures
 from ssljax.report.progress import Progress
-from ssljax.report.sheet import ScoreSheet, free_path, own_path
+from ssljax.report.sheet import GENERATORS, TRANSLATORS, ScoreSheet, free_path, own_path
 from ssljax.report.table import figure_table, score_table
 from ssljax.report.throughput import Throughput, flops, peak_flops
 
 __all__ = [
+    "GENERATORS",
+    "TRANSLATORS",
     "CollapseWatch",
     "MetricWriter",
     "Picture",

@@ -20,6 +20,8 @@ from ssljax.report.table import figure_table, score_table
 _log = logging.getLogger(__name__)
 
 GENERATORS = ("held-out reals", "random generator", "trained generator")
+TRANSLATORS = ("identity", "random translator", "trained translator")
+_FIGURES = (GENERATORS, TRANSLATORS)
 """Rows whose scores are figures of images; those of all others are accuracies."""
 
 _NOTES = ("complete", "scores", "errors")
@@ -130,10 +132,12 @@ class ScoreSheet:
             f"Read: {self._about['network']}, stage {self._about['stage']}, at step "
             f"{self._about['step']}. Scored on {self._about['data']}, in per cent."
         )
-        drawn = {row: scores for row, scores in self.scores.items() if row in GENERATORS}
-        seen = {row: scores for row, scores in self.scores.items() if row not in GENERATORS}
+        figures = {row for rows in _FIGURES for row in rows}
+        seen = {row: scores for row, scores in self.scores.items() if row not in figures}
         parts = [caption, score_table(seen)] if seen else []
-        parts += [figure_table(drawn)] if drawn else []
+        for rows in _FIGURES:
+            if drawn := {row: scores for row, scores in self.scores.items() if row in rows}:
+                parts.append(figure_table(drawn))
         parts += [
             f"Missing: {name} of the {row}. {told}"
             for row, by_name in self.errors.items()

@@ -61,8 +61,9 @@ class Experiment:
         self.source = next(iter(self.sources.fed.values()))
         self._may_keep = _KEPT_BYTES
         sizes = [len(source) for source in self.sources.fed.values()]
-        for size in sizes:
-            data.Order(size, config.batch_size, config.seed)  # Refuses less than one batch.
+        for size, feed in zip(sizes, methods.feeds(config).values(), strict=True):
+            with feeds.told_with_section(feed):
+                data.Order(size, config.batch_size, config.seed)  # Refuses less than one batch.
         self.method: Method
         self.task, self.method = self._build(known)
         self._methods = {self.task.phase: self.method}

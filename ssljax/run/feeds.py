@@ -58,10 +58,44 @@ class Sources(NamedTuple):
         }
 
 
+def own_keys(config: ConfigDict, feed: Feed) -> dict[str, Any]:
+    """The keys of the config's section that names a feed's data set, but for the empty ones."""
+    own = functools.reduce(lambda part, key: part[key], feed.data.split("."), config)
+    return {key: value for key, value in own.to_dict().items() if value != ""}
+
+
 def section(config: ConfigDict, feed: Feed) -> ConfigDict:
     """The keys of `config.data` for a feed: those of its own section go before."""
-    own = functools.reduce(lambda part, key: part[key], feed.data.split("."), config)
-    return ConfigDict(config.data.to_dict() | own.to_dict())
+    return ConfigDict(config.data.to_dict() | own_keys(config, feed))
+
+
+@contextlib.contextmanager
+def told_with_section(feed: Feed) -> Generator[None, None, None]:
+    """Says of what is wrong with a feed's data set in which section that is named."""
+    try:
+        yield
+    except UserError as error:
+        if feed.data == Feed.data:
+            raise
+        raise UserError(
+            f"Of config.{feed.data}, whose other keys are those of config.data: {error}"
+        ) from error
+
+
+def open_source(keys: ConfigDict) -> data.Source:
+    """Opens the set that keys such as those of `config.data` name.
+
+    Raises:
+      UserError: If it is not there.
+    """
+    return data.open_source(
+        keys.name,
+        keys.split,
+        data_dir=keys.dir or None,
+        image_key=keys.image_key or None,
+        label_key=keys.label_key or None,
+        parts=parts(keys),
+    )
 
 
 def open_sources(config: ConfigDict, known: ConfigDict) -> Sources:
@@ -81,14 +115,8 @@ def open_sources(config: ConfigDict, known: ConfigDict) -> Sources:
     for name, feed in feeds.items():
         keys = section(config, feed)
         if feed.data not in whole:
-            opened = data.open_source(
-                keys.name,
-                keys.split,
-                data_dir=keys.dir or None,
-                image_key=keys.image_key or None,
-                label_key=keys.label_key or None,
-                parts=parts(keys),
-            )
+            with told_with_section(feed):
+                opened = open_source(keys)
             beside = [other for other in feeds.values() if other.data == feed.data]
             if keys.labels or any("label" in other.fields for other in beside):
                 names = () if whole else known.get("class_names", ())

@@ -6,6 +6,7 @@ import optax
 from ml_collections import ConfigDict
 
 from ssljax.methods.contract import Aux, Feed, Method, Player
+from ssljax.ops.known_mappings import KNOWN_MAPPINGS
 
 OTHER = {"photos": "paintings", "paintings": "photos"}
 
@@ -18,6 +19,7 @@ class CycleGAN(Method):
     def __init__(self, config, task):
         self.shape, self.batch = task.image_shape, task.batch_size
         self.cycle_weight = config.method.cycle_weight
+        self.rules = {"photos": "none", "paintings": config.method.paintings.rule}
         self.players = (
             Player("generators", self.generators_loss, optax.sgd(0.05)),
             Player("discriminators", self.discriminators_loss, optax.sgd(0.05)),
@@ -25,7 +27,7 @@ class CycleGAN(Method):
 
     @staticmethod
     def default_config():
-        other = ConfigDict({"split": "test"})
+        other = ConfigDict({"name": "", "dir": "", "split": "test", "rule": "none"})
         return ConfigDict({"view": {"size": 8}, "cycle_weight": 10.0, "paintings": other})
 
     @classmethod
@@ -42,10 +44,11 @@ class CycleGAN(Method):
         return params, {}, {"pools": pools}
 
     def views(self, key, batch):
-        return {
-            name: feed["image"].reshape(len(feed["image"]), -1).astype(jnp.float32) / 127.5 - 1
-            for name, feed in batch.items()
-        }
+        views = {}
+        for name, feed in batch.items():
+            images = KNOWN_MAPPINGS[self.rules[name]](feed["image"])
+            views[name] = images.reshape(len(images), -1).astype(jnp.float32) / 127.5 - 1
+        return views
 
     def generators_loss(self, params, turn):
         judges, loss, fakes = turn.state.params["discriminators"], 0.0, {}

@@ -30,7 +30,8 @@ class FolderSource(Source):
     """The images in a directory and in all folders below it.
 
     First-level folders with images are splits if all of them have names of splits ("train", "val",
-    "test", "unlabelled", ...), and no splits if at most one has: a class may be called "train".
+    "test", "unlabelled", ..., and "trainA", "testB", ... of unpaired sets), and no splits if at
+    most one has: a class may be called "train".
     Within a split, or in a directory without splits, when every image lies in one of several
     first-level folders, these folders, sorted by name, are the classes; otherwise there are no
     labels. A single folder is a class only if it is one in another split. The records are in an

@@ -25,6 +25,8 @@ _SPLIT_NAMES = (
     *("train", "training", "val", "valid", "validation", "dev", "test", "testing", "eval"),
     *("extra", "unlabeled", "unlabelled", "unsupervised"),
 )
+_DOMAINS = tuple(split + domain for split in ("train", "val", "test") for domain in "ab")
+"""Splits of unpaired sets: "trainA" and so on, as those of CycleGAN are laid out."""
 _FOLDERS_SHOWN = 10
 _KINDS_SHOWN = 5
 
@@ -121,7 +123,7 @@ def split_directory(directory: paths.Path, split: str) -> tuple[paths.Path, list
     folders = _folders(directory)
     if split in folders and split.lower() not in _SPLIT_NAMES:
         return directory / split, [split]
-    likely = [name for name in folders if name.lower() in _SPLIT_NAMES]
+    likely = [name for name in folders if name.lower() in (*_SPLIT_NAMES, *_DOMAINS)]
     beside = [name for name in folders if likely and name not in likely]
     others = [name for name in beside if _holds_images(directory / name)]
     if others and len(likely) > 1:

@@ -15,7 +15,13 @@ from ssljax.evals.generative.reference import (
     save_reference,
 )
 from ssljax.evals.generative.score import Score
-from ssljax.evals.generative.statistics import Moments, SetStatistics, check_count, measure
+from ssljax.evals.generative.statistics import (
+    Moments,
+    SetStatistics,
+    check_count,
+    measure,
+    summarize,
+)
 
 __all__ = [
     "Extractor",
@@ -34,5 +40,6 @@ __all__ = [
     "measure_reference",
     "measure_samples",
     "save_reference",
+    "summarize",
     "to_pixels",
 ]

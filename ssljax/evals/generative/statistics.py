@@ -60,11 +60,22 @@ def measure(
         return {"features": features, "logits": extractor.logits(features)}
 
     found = extract(outputs, batches, mesh=mesh, count=count).outputs
-    features = found["features"]
+    return summarize(found["features"], found.get("logits"))
+
+
+def summarize(
+    features: Float[np.ndarray, "rows dim"],
+    logits: Float[np.ndarray, "rows classes"] | None = None,
+) -> SetStatistics:
+    """Gives features of images, and their logits, with what the scores need besides.
+
+    Raises:
+      ValueError: If a feature is not finite, or there are fewer than two rows.
+    """
     moments = Moments(features.shape[1])
     for start in range(0, len(features), _CHUNK):
         moments.update(features[start : start + _CHUNK])
-    return SetStatistics(features, moments.mean, moments.covariance, found.get("logits"))
+    return SetStatistics(features, moments.mean, moments.covariance, logits)
 
 
 def check_count(count: int, kind: str, extractor: Extractor, image_shape: tuple[int, ...]) -> None:

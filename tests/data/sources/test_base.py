@@ -224,6 +224,20 @@ def test_splits_are_not_taken_for_classes(tmp_path):
     assert len(FolderSource(tmp_path, "val")) == 3
 
 
+def test_folders_of_unpaired_domains_are_splits(tmp_path):
+    for number, name in enumerate(("trainA", "trainB", "testA", "testB"), 1):
+        _fill(tmp_path / name, number)
+    for number, name in enumerate(("trainA", "trainB", "testA", "testB"), 1):
+        source = FolderSource(tmp_path, name)
+        assert (len(source), source.num_classes) == (number, None)
+    assert len(FolderSource(tmp_path, "testB[:50%]")) == 2
+    with pytest.raises(UserError, match=r"no split 'train'.*testA, testB, trainA, trainB"):
+        FolderSource(tmp_path, "train")
+    # What else lies there, such as results, does not keep the domains from being found.
+    _fill(tmp_path / "results")
+    assert len(FolderSource(tmp_path, "trainB")) == 2
+
+
 def test_splits_beside_classes_are_told(tmp_path):
     for name in ("train", "test", "bus"):
         _fill(tmp_path / name)
