@@ -16,8 +16,9 @@ from ssljax.evals.knn import Knn
 from ssljax.evals.linear import Linear
 from ssljax.evals.pictures import Pictures
 from ssljax.evals.pretext import Pretext
+from ssljax.evals.reconstruction import Reconstruction
 from ssljax.methods.contract import Method
-from ssljax.methods.protocols import Generator, PretextSolver
+from ssljax.methods.protocols import Generator, PretextSolver, Reconstructor
 
 REGISTRY: dict[str, type[Evaluation]] = {
     "knn": Knn,
@@ -32,6 +33,7 @@ REGISTRY: dict[str, type[Evaluation]] = {
     "pictures": Pictures,
     "encoder_pictures": EncoderPictures,
     "pretext": Pretext,
+    "reconstruction": Reconstruction,
 }
 
 
@@ -39,10 +41,14 @@ def default_config(method: type[Method]) -> ConfigDict:
     """The keys under `config.evals`: those of all evaluations, and a group for each.
 
     Args:
-      method: What is evaluated: a method that draws images ends with pictures of them, and one
-        with a pretext task with its scores.
+      method: What is evaluated: a method that draws images ends with pictures of them, one with a
+        pretext task with its scores, and one that makes images again with theirs.
     """
-    abilities = {"pictures": Generator, "pretext": PretextSolver}
+    abilities = {
+        "pictures": Generator,
+        "pretext": PretextSolver,
+        "reconstruction": Reconstructor,
+    }
     own = (name for name, ability in abilities.items() if issubclass(method, ability))
     config = ConfigDict(
         dict(
