@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -57,10 +58,11 @@ class Reconstruction(Evaluation):
         return ()
 
     def check(self, run: Run) -> tuple[str, ...]:
-        """Raises a `UserError` if nothing is reconstructed, or there are too few labelled images."""
+        """Raises a `UserError` if nothing is reconstructed, or too few images have labels."""
         _reconstructor(run.experiment.method, run)
         wanted, train = run.config.reconstruction.neighbors, features.train_scan(run)
-        known = int(labels.count(run, train, self.name, lambda n: n.sum() >= wanted).sum())
+        enough = max(1, wanted)
+        known = int(labels.count(run, train, self.name, lambda n: n.sum() >= enough).sum())
         if not 0 < wanted <= known:
             raise UserError(
                 f"config.evals.reconstruction.neighbors is {wanted!r}, and "
@@ -164,10 +166,10 @@ def _picture(run: Run, method: Method, state: TrainState, found: Extracted) -> r
     return report.grid(shown.reshape(-1, *shown.shape[2:]), 2 * _PAIRS)
 
 
-def _shower(run: Run, method: Method) -> Callable[[TrainState, np.ndarray], Array]:
+def _shower(run: Run, method: Method) -> Callable[[TrainState, Any], Array]:
     network = _reconstructor(method, run)
 
-    def show(state: TrainState, images: np.ndarray) -> Array:
+    def show(state: TrainState, images: Any) -> Array:
         made, truth = network.reconstruct(state, images), network.targets(images)
         return to_pixels(jnp.stack([truth, made], axis=1))
 

@@ -306,6 +306,8 @@ def test_scores_are_of_the_network_that_is_named_beside_them(name, one, start):
     named = {
         "teacher encoder": "memory",
         "averaged discriminator": "memory",
+        "averaged encoder": "memory",
+        "encoder": "generator",
         "discriminator": "discriminator",
     }
     assert read == [named.get(method.evaluated, "online")]

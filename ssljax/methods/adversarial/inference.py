@@ -146,11 +146,13 @@ class Inference(Adversarial):
         )
         return dict(outputs)
 
-    def targets(self, images: Array) -> Images:
+    def targets(self, images: Array) -> Float[Array, "batch side side channels"]:
         """What the reconstructions of raw images should be, in [-1, 1]."""
         return self._reduce(augment.center_view(self.pixel_view, images))
 
-    def reconstruct(self, state: TrainState, images: Array) -> Images:
+    def reconstruct(
+        self, state: TrainState, images: Array
+    ) -> Float[Array, "batch side side channels"]:
         """The evaluated generator's images of the evaluated encoder's codes, in [-1, 1]."""
         return self.generate(state, {"noise": self.features(state, images)["code"]})
 
@@ -161,7 +163,7 @@ class Inference(Adversarial):
         average = dict(state.memory["encoder"])
         return average.pop("params"), average
 
-    def _reduce(self, view: Images) -> Images:
+    def _reduce(self, view: Images) -> Float[Array, "batch side side channels"]:
         """Brings images in [0, 1] to the generator's size and range."""
         side, size = self.image_shape[0], view.shape[1]
         if size % side == 0:
