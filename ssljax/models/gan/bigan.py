@@ -4,6 +4,8 @@ In both networks the code is an input of every layer that has a norm: its linear
 before that norm.
 """
 
+import math
+
 import flax.linen as nn
 import jax.numpy as jnp
 from jax.typing import DTypeLike
@@ -12,7 +14,7 @@ from jaxtyping import Array, Float, Int
 from ssljax.models.gan.dcgan import halvings
 from ssljax.models.gan.parts import scaled
 from ssljax.models.layers.norm import BatchNorm
-from ssljax.models.layers.spectral_norm import Conv, ConvTranspose, Dense
+from ssljax.models.layers.spectral_norm import DCGAN_INIT, Conv, ConvTranspose, Dense
 
 BASE_CHANNELS = 64
 KERNEL = 5
@@ -123,6 +125,7 @@ class BiGANGenerator(nn.Module):
                 KERNEL,
                 2,
                 use_bias=False,
+                kernel_init=_last_init(self.width) if last else DCGAN_INIT,
                 dtype=self.dtype,
                 name=f"deconv{stage}",
             )
@@ -168,8 +171,14 @@ class BiGANMLPGenerator(nn.Module):
         x = nn.relu(CodeNorm(1, False, self.dtype, name="norm2")(x, train, latents))
         shape = (self.image_size, self.image_size, self.image_channels)
         pixels = self.image_size**2 * self.image_channels
-        x = Dense(pixels, use_bias=False, dtype=self.dtype, name="dense3")(x, train)
-        return _sigmoid_image(x.reshape(-1, *shape))
+        last = Dense(
+            pixels,
+            use_bias=False,
+            kernel_init=_last_init(self.width),
+            dtype=self.dtype,
+            name="dense3",
+        )
+        return _sigmoid_image(last(x, train).reshape(-1, *shape))
 
 
 class BiGANDiscriminator(nn.Module):
@@ -259,6 +268,11 @@ def _judged(x: Float[Array, "batch *places channels"], train: bool) -> dict[str,
     zeros = nn.initializers.zeros
     logit = Dense(1, use_bias=False, kernel_init=zeros, name="logit")(features, train)
     return {"features": features, "logits": logit[:, 0]}
+
+
+def _last_init(width: float) -> nn.initializers.Initializer:
+    """The authors' deviation of 0.02, and more where fewer channels add up to a pixel."""
+    return nn.initializers.normal(0.02 / math.sqrt(width))
 
 
 def _sigmoid_image(x: Float[Array, "batch height width channels"]) -> Array:

@@ -125,7 +125,7 @@ def test_the_discriminator_moves_twice_and_the_encoder_at_its_own_rate(method):
     moves = []
     for kind in (method, faster):
         tx = kind.players[1].tx
-        moves.append(tx.update(params, tx.init(params), params, step=np.int32(0))[0])
+        moves.append(tx.update(params, tx.init(params), params, step=0)[0])
     np.testing.assert_allclose(moves[1]["generator"]["a"], moves[0]["generator"]["a"])
     np.testing.assert_allclose(moves[1]["encoder"]["b"], 10 * moves[0]["encoder"]["b"], rtol=1e-6)
 
