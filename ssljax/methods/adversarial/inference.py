@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any
 
 import flax.linen as nn
 import jax
@@ -55,7 +55,7 @@ class Inference(Adversarial):
     """
 
     evaluated = "encoder"
-    owned: ClassVar = {
+    owned: Mapping[str, tuple[str, ...]] = {
         "discriminator": ("discriminator",),
         "generator": ("generator", "encoder"),
     }

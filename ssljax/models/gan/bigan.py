@@ -19,6 +19,8 @@ from ssljax.models.layers.spectral_norm import DCGAN_INIT, Conv, ConvTranspose, 
 BASE_CHANNELS = 64
 KERNEL = 5
 UNITS = 1024
+DEEP = 4
+"""Convolutions, of images of 64 pixels, with which the discriminator needs no more layers."""
 EPSILON = 1e-8
 """What the authors' norms add to the variance."""
 
@@ -184,11 +186,13 @@ class BiGANMLPGenerator(nn.Module):
 class BiGANDiscriminator(nn.Module):
     """Judges images with their codes by convolutions of stride 2, each with a LeakyReLU of 0.2.
 
-    Every convolution but the first is followed by a norm, before which the code comes in. The last
-    layer is linear and starts at 0.
+    Every convolution but the first is followed by a norm, before which the code comes in. So is a
+    linear layer of 1024 units after the convolutions of images of less than 64 pixels, as in the
+    net `convnet_28`: they are too few for what is told of image and code together. The last layer
+    is linear and starts at 0.
 
     Attributes:
-      width: Factor on the channels of every hidden layer; the first has 64.
+      width: Factor on the channels and units of every hidden layer; the first has 64.
       dtype: Type of activations and arithmetic. Parameters, statistics, features and logits are
         always float32.
 
@@ -220,7 +224,8 @@ class BiGANDiscriminator(nn.Module):
         """
         images, codes = pair
         x, outputs = images.astype(self.dtype), {}
-        for stage in range(1, halvings(images.shape[1])[1] + 1):
+        stages = halvings(images.shape[1])[1]
+        for stage in range(1, stages + 1):
             channels = scaled(BASE_CHANNELS * 2 ** (stage - 1), self.width)
             conv = Conv(channels, KERNEL, 2, use_bias=False, dtype=self.dtype, name=f"conv{stage}")
             x = conv(x, train)
@@ -228,6 +233,12 @@ class BiGANDiscriminator(nn.Module):
                 x = CodeNorm(KERNEL, True, self.dtype, name=f"norm{stage}")(x, train, codes)
             x = nn.leaky_relu(x, 0.2)
             outputs[f"block{stage}"] = x
+        if stages < DEEP:
+            units = scaled(UNITS, self.width)
+            x = x.reshape(x.shape[0], -1)
+            x = Dense(units, use_bias=False, dtype=self.dtype, name="dense")(x, train)
+            x = CodeNorm(1, True, self.dtype, name="norm")(x, train, codes)
+            x = nn.leaky_relu(x, 0.2)
         return outputs | _judged(x, train)
 
 

@@ -63,6 +63,12 @@ def test_the_networks_for_imagenet_have_the_authors_parameters():
     assert outputs["features"].shape == (2, 8192)
     assert [outputs[f"block{i}"].shape[1] for i in (1, 2, 3, 4)] == [32, 16, 8, 4]
 
+    # Smaller images have fewer convolutions, and a layer of 1024 units that the code enters too.
+    small, count = shapes(judge("bigan"), (spec(2, 28, 28, 1), codes))
+    dense = (7 * 7 * 128 + 200) * 1024 + 2 * 1024
+    assert count == 25 * 64 + 25 * 64 * 128 + 200 * 128 + 2 * 128 + dense + 1024
+    assert small["features"].shape == (2, 1024)
+
     widths = (96, 256, 384, 384, 256)
     encoder = InferenceEncoder(build_encoder("alexnet", widths=widths), 200)
     outputs, count = shapes(encoder, images)
