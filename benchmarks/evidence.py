@@ -3,6 +3,7 @@
     python -m benchmarks.evidence --family joint --data_dir DIR [--methods simclr,byol] [--seeds 1]
         [--jobs 2]
     python -m benchmarks.evidence --family adversarial --data_dir DIR
+    python -m benchmarks.evidence --family inference --data_dir DIR
     python -m benchmarks.evidence --family pretext --data_dir DIR [--data_name NAME]
     python -m benchmarks.evidence --family multi_task --data_dir DIR [--data_name NAME]
     python -m benchmarks.evidence --family translation --data_dir DIR
@@ -10,7 +11,9 @@
 Every run is the command line of its config, in a process of its own; a run that is already in the
 output directory is not repeated. All scores are those of the last step. An encoder stands beside
 the same network with random weights and the raw pixels; a generator beside one with random weights
-and held-out real images, all compared by the features of one encoder, which is trained first.
+and held-out real images, all compared by the features of one encoder, which is trained first. An
+encoder that is a generator's inverse, of `inference`, stands beside the same, and reconstructions
+beside those of random networks and the share of the commonest class.
 
 Every pretext task has the same encoder, images, batch and steps. Beside its own score, with that of
 a guess, stand probes of the best layer of the trained and of the random network: for each, the one
@@ -39,6 +42,7 @@ FAMILIES = {
     ),
     "adversarial": ("dcgan", "wgan", "wgan_gp", "sngan", "ebgan", "cgan", "sgan", "ssgan"),
     "translation": translation_runs.TRIALS,
+    "inference": ("bigan", "bigbigan"),
 }  # fmt: skip
 PRETEXT = ("pretext", "multi_task")
 """Families whose methods depend on the registries, or on a config."""
@@ -116,6 +120,42 @@ def generator_table(results: dict[str, list[dict]]) -> str:
             f"**{kid[1]:.4f}** | {len(trials)} | {minutes:.1f} |"
         )
     return "\n".join([*lines, "", f"Scores: `{names[0]}`, `{names[1]}`."])
+
+
+def inference_table(results: dict[str, list[dict]]) -> str:
+    """Lays the results of encoders that are inverses of generators out as Markdown.
+
+    Args:
+      results: By method, the contents of `scores.json` of each seed, with "seconds".
+
+    Returns:
+      A row a method, in per cent but for decibels; each cell is trained / random network, with
+      chance in brackets where there is one.
+    """
+    columns = PROBES | {"class agreement": "class_agreement", "PSNR": "reconstruction_psnr"}
+    first = next(iter(results.values()))[0]["scores"]
+    pixels, chance = first["raw pixels"], first["chance"]
+    lines = [
+        "| method | " + " | ".join(columns) + " | seeds | minutes |",
+        "|---|" + "---:|" * (len(columns) + 2),
+        "| raw pixels | "
+        + " | ".join(plots.cell([pixels[x]]) if x in pixels else "" for x in columns.values())
+        + " | | |",
+    ]
+    for method, trials in results.items():
+        cells = []
+        for column in columns.values():
+            share = 0.01 if column.endswith("psnr") else 1.0  # A level in dB is no share.
+            trained, random = (
+                plots.cell([share * run["scores"][f"{network} network"][column] for run in trials])
+                for network in ("trained", "random")
+            )
+            beside = f" ({plots.cell([chance[column]])})" if column in chance else ""
+            cells.append(f"**{trained}** / {random}{beside}")
+        minutes = statistics.mean(run["seconds"] for run in trials) / 60
+        cells += [str(len(trials)), f"{minutes:.1f}"]
+        lines.append(f"| {method} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
 
 
 def pretext_table(results: dict[str, list[dict]]) -> str:
@@ -242,6 +282,8 @@ def main() -> None:
         text += generator_table(results) + "\n"
     elif asked.family == "translation":
         text += f"Trained translator / images unchanged.\n\n{translation_runs.table(results)}\n"
+    elif asked.family == "inference":
+        text += "Trained / random network, per cent and dB.\n\n" + inference_table(results) + "\n"
     elif asked.family in PRETEXT:
         note = f"{pretext_runs.NORMS}\n\n" if asked.family == "multi_task" else ""
         text += f"Trained / random network, per cent.\n\n{note}{pretext_table(results)}\n"

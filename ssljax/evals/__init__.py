@@ -16,9 +16,10 @@ from ssljax.evals.knn import Knn
 from ssljax.evals.linear import Linear
 from ssljax.evals.pictures import Pictures
 from ssljax.evals.pretext import Pretext
+from ssljax.evals.reconstruction import Reconstruction
 from ssljax.evals.translation import Translation
 from ssljax.methods.contract import Method
-from ssljax.methods.protocols import Generator, PretextSolver, Translator
+from ssljax.methods.protocols import Generator, PretextSolver, Reconstructor, Translator
 
 REGISTRY: dict[str, type[Evaluation]] = {
     "knn": Knn,
@@ -33,6 +34,7 @@ REGISTRY: dict[str, type[Evaluation]] = {
     "pictures": Pictures,
     "encoder_pictures": EncoderPictures,
     "pretext": Pretext,
+    "reconstruction": Reconstruction,
     "translation": Translation,
 }
 
@@ -42,9 +44,14 @@ def default_config(method: type[Method]) -> ConfigDict:
 
     Args:
       method: What is evaluated: a method that draws images ends with pictures of them, one with a
-        pretext task with its scores, and one that translates images with those of translations.
+        pretext task, or that translates images or makes them again, with the scores of that.
     """
-    abilities = {"pictures": Generator, "pretext": PretextSolver, "translation": Translator}
+    abilities = {
+        "pictures": Generator,
+        "pretext": PretextSolver,
+        "reconstruction": Reconstructor,
+        "translation": Translator,
+    }
     own = (name for name, ability in abilities.items() if issubclass(method, ability))
     config = ConfigDict(
         dict(

@@ -33,6 +33,12 @@ from ssljax.losses.gradient_penalty import (
     interpolated_gradient_penalty,
     zero_centered_penalty,
 )
+from ssljax.losses.inference import (
+    bigan_discriminator,
+    bigan_encoder_generator,
+    bigbigan_discriminator,
+    bigbigan_encoder_generator,
+)
 from ssljax.losses.koleo import koleo
 from ssljax.losses.momentum_contrast import info_nce_batch, info_nce_queue
 from ssljax.losses.nearest_neighbor import nearest_neighbors, nnclr
@@ -67,6 +73,10 @@ __all__ = [
     "GANLoss",
     "bag_of_words",
     "barlow_twins",
+    "bigan_discriminator",
+    "bigan_encoder_generator",
+    "bigbigan_discriminator",
+    "bigbigan_encoder_generator",
     "byol",
     "byol_regression",
     "clip_weights",

@@ -39,6 +39,19 @@ class Generator(Protocol):
 
 
 @runtime_checkable
+class Reconstructor(Protocol):
+    """Makes images again from its codes of them."""
+
+    def reconstruct(
+        self, state: TrainState, images: Images
+    ) -> Float[Array, "batch side side channels"]:
+        """Makes the reconstruction of each image, in [-1, 1] and of a size of its own."""
+
+    def targets(self, images: Images) -> Float[Array, "batch side side channels"]:
+        """What perfect reconstructions would be: that part of each image, of that size."""
+
+
+@runtime_checkable
 class PretextSolver(Protocol):
     """Answers questions about images that the images themselves answer.
 

@@ -15,6 +15,7 @@ from ssljax.models.encoders.context_encoder import ContextEncoderNet
 from ssljax.models.encoders.exemplar_cnn import ExemplarCNN
 from ssljax.models.encoders.halves import SplitEncoder, half_width
 from ssljax.models.encoders.mae import MaskedAutoencoder
+from ssljax.models.encoders.mlp import MLP
 from ssljax.models.encoders.nin import NetworkInNetwork
 from ssljax.models.encoders.resnet import BasicBlock, Bottleneck, ResNet
 from ssljax.models.encoders.small import SmallConvNet
@@ -28,11 +29,13 @@ from ssljax.models.gan.networks import (
     DISCRIMINATORS,
     GENERATOR,
     GENERATORS,
+    JOINT_DISCRIMINATOR,
     build_discriminator,
     build_generator,
 )
 from ssljax.models.gan.sngan import ResNetDiscriminator, ResNetGenerator
 from ssljax.models.heads.classifier import Classifier
+from ssljax.models.heads.code import GaussianEncoder, InferenceEncoder
 from ssljax.models.heads.dense import DenseHead
 from ssljax.models.heads.dino import DinoHead
 from ssljax.models.heads.encoder_with_heads import EncoderWithHeads
@@ -57,6 +60,8 @@ __all__ = [
     "ENCODERS",
     "GENERATOR",
     "GENERATORS",
+    "JOINT_DISCRIMINATOR",
+    "MLP",
     "VGG19",
     "AlexNet",
     "AutoencoderDiscriminator",
@@ -74,7 +79,9 @@ __all__ = [
     "EncoderWithHeads",
     "ExemplarCNN",
     "FullyConnected",
+    "GaussianEncoder",
     "GeneratedWords",
+    "InferenceEncoder",
     "LayerNorm",
     "MLPAutoencoder",
     "MLPGenerator",
@@ -124,6 +131,7 @@ ENCODERS: dict[str, Callable[..., nn.Module]] = {
     "alexnet": AlexNet,
     "colorization_vgg": ColorizationVGG,
     "nin": NetworkInNetwork,
+    "mlp": MLP,
     "vit_tiny": partial(VisionTransformer, dim=192, heads=3),
     "vit_small": partial(VisionTransformer, dim=384, heads=6),
     "vit_base": partial(VisionTransformer, dim=768, heads=12),

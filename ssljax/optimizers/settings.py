@@ -24,13 +24,16 @@ class Settings:
       scaling: `linear`: times batch / 256. `sqrt`: times the root of the batch. The batch is
         what one update sees, `batch_size * accumulate`. `none`: as it is.
       schedule: What follows the warm-up: `cosine` or `linear` (down to `end_value` at the
-        last step), `constant` or `step`.
+        last step), `constant`, `step` or `exponential` (constant at first, see `decay_from`, and
+        then by one factor a step, down to `end_factor` times the rate at the last step).
       warmup_steps: Train steps in which the rate climbs linearly from 0.
       warmup_epochs: The same in epochs; give one of the two.
       end_value: Last learning rate of `cosine` and `linear`, not scaled by the batch.
       step_epochs: For `step`: the epochs at which the rate is multiplied by `step_factor`.
       step_fractions: The same as fractions of the run; give one of the two.
       step_factor: For `step`: the factor.
+      decay_from: For `exponential`: the fraction of the run at which the rate begins to fall.
+      end_factor: For `exponential`: the last learning rate, as a factor of the first.
       momentum: For `sgd` and `lars`, in [0, 1).
       nesterov: For `sgd` and `lars`: whether to look ahead.
       classic_momentum: For `lars`: whether the momentum buffer holds steps, learning rate
@@ -59,6 +62,8 @@ class Settings:
     step_epochs: Sequence[float] = ()
     step_fractions: Sequence[float] = ()
     step_factor: float = 0.1
+    decay_from: float = 0.0
+    end_factor: float = 0.01
     momentum: float = 0.9
     nesterov: bool = False
     classic_momentum: bool = True
@@ -95,13 +100,15 @@ def read(config: Mapping[str, Any]) -> Settings:
     settings = Settings(**config)
     _check_choice("name", settings.name, ("sgd", "lars", "adam", "adamw", "lamb", "rmsprop"))
     _check_choice("scaling", settings.scaling, ("linear", "sqrt", "none"))
-    _check_choice("schedule", settings.schedule, ("cosine", "linear", "constant", "step"))
+    schedules = ("cosine", "linear", "constant", "step", "exponential")
+    _check_choice("schedule", settings.schedule, schedules)
     for key, low, high in (
         ("learning_rate", 0.0, math.inf),
         ("warmup_steps", 0, math.inf),
         ("warmup_epochs", 0.0, math.inf),
         ("end_value", 0.0, math.inf),
         ("step_factor", 0.0, math.inf),
+        ("decay_from", 0.0, 1.0),
         ("momentum", 0.0, 1.0),
         ("b1", 0.0, 1.0),
         ("b2", 0.0, 1.0),
@@ -113,7 +120,7 @@ def read(config: Mapping[str, Any]) -> Settings:
         value = getattr(settings, key)
         if not _is_number(value) or not low <= value < high:
             raise UserError(f"The optimizer's {key} is {value!r}: it must be in [{low}, {high}).")
-    for key in ("eps", "trust_coefficient"):
+    for key in ("eps", "trust_coefficient", "end_factor"):
         value = getattr(settings, key)
         if not _is_number(value) or not 0.0 < value < math.inf:
             raise UserError(f"The optimizer's {key} is {value!r}: it must be a number above 0.")

@@ -61,3 +61,22 @@ def gan_on_cpu(config: ConfigDict) -> None:
         name="adam", learning_rate=5e-4, schedule="constant", b1=0.5, b2=0.999, exclude=()
     )
     config.evals.stages = ("block2",)  # Its "features" are the activations of all places.
+
+
+def inference_on_cpu(config: ConfigDict) -> None:
+    """Sets thin networks on Fashion-MNIST for a generator and its inverse, for minutes on a CPU.
+
+    Args:
+      config: What `base_config` made of an adversarial method with an encoder.
+    """
+    config.batch_size = 64
+    config.steps = 2500
+    data(config)
+    config.method.image_size = 0
+    config.method.view.update(
+        size=28, crop_scale=None, flip_p=0.0, interpolation="bilinear", mean=(0.5,), std=(0.5,)
+    )
+    config.model.encoder.update(name="small", widths=(16, 32, 64))
+    config.optimizer.update(
+        name="adam", learning_rate=5e-4, schedule="constant", b2=0.999, exclude=()
+    )

@@ -60,3 +60,26 @@ def test_every_pretext_task_is_in_its_table_and_supervised_learning_beside_them(
     assert tasks[0] == "multi_task"
     assert set(tasks) <= set(methods.REGISTRY)
     assert evidence.methods_of("joint", "fashion_mnist") == evidence.FAMILIES["joint"]
+
+
+def test_reconstructions_stand_beside_the_probes_of_their_encoders():
+    def trial(trained):
+        row = {"knn20": trained, "linear": 0.8, "labels_10": 0.6, "class_agreement": trained - 0.1}
+        random = {"knn20": 0.5, "linear": 0.6, "labels_10": 0.3, "class_agreement": 0.12}
+        return {
+            "scores": {
+                "raw pixels": {"knn20": 0.84, "linear": 0.83, "labels_10": 0.65},
+                "chance": {"class_agreement": 0.1},
+                "random network": random | {"reconstruction_psnr": 6.0},
+                "trained network": row | {"reconstruction_psnr": 12.5},
+            },
+            "seconds": 240.0,
+        }
+
+    rows = evidence.inference_table({"bigan": [trial(0.7)], "bigbigan": [trial(0.8)]}).splitlines()
+    assert rows[2] == "| raw pixels | 84.0 | 83.0 | 65.0 |  |  | | |"
+    assert rows[3] == (
+        "| bigan | **70.0** / 50.0 | **80.0** / 60.0 | **60.0** / 30.0 | **60.0** / 12.0 (10.0) | "
+        "**12.5** / 6.0 | 1 | 4.0 |"
+    )
+    assert rows[4].startswith("| bigbigan | **80.0** / 50.0 |")

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from sharded import collective_sizes, on_eight_devices
 
-from ssljax.losses import adversarial, energy
+from ssljax.losses import adversarial, energy, inference
 from ssljax.losses.rotation_pretext import rotation_loss
 from ssljax.losses.semi_supervised import (
     feature_matching,
@@ -42,7 +42,7 @@ class Case:
     choices: tuple[int, ...] = ()
 
 
-LINE, FLAT, PATCH = (BATCH,), (BATCH, DIM), (BATCH, 3, 3)
+LINE, FLAT, PATCH, SCORES = (BATCH,), (BATCH, DIM), (BATCH, 3, 3), (BATCH, 3)
 
 
 def _supervised(logits: jax.Array, images: jax.Array) -> jax.Array:
@@ -73,6 +73,12 @@ CASES = {
     "sgan_unsupervised": Case(sgan_unsupervised, (FLAT, FLAT)),
     "sgan_generator": Case(sgan_generator, (FLAT,)),
     "feature_matching": Case(feature_matching, (FLAT, FLAT), learns=(1,), largest=DIM),
+    "bigan_discriminator": Case(inference.bigan_discriminator, (LINE, LINE)),
+    "bigan_encoder_generator": Case(inference.bigan_encoder_generator, (LINE, LINE)),
+    "bigbigan_discriminator": Case(inference.bigbigan_discriminator, (SCORES, SCORES), largest=3),
+    "bigbigan_encoder_generator": Case(
+        inference.bigbigan_encoder_generator, (SCORES, SCORES), largest=3
+    ),
     "rotation_loss": Case(rotation_loss, ((BATCH, 4, 4),)),
 }
 

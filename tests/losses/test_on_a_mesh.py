@@ -75,6 +75,13 @@ def _adversarial(a, b):
     return total
 
 
+def _inference(a, b):
+    total = losses.bigan_discriminator(a[:, 0], b[:, 0])
+    total += losses.bigan_encoder_generator(a[:, 1], b[:, 1])
+    total += losses.bigbigan_discriminator(a[:, :3], b[:, :3])
+    return total + losses.bigbigan_encoder_generator(a[:, 3:6], b[:, 3:6])
+
+
 GLOBAL: dict[str, Callable[..., Any]] = {
     "nt_xent": lambda a, b, labels, queue, axis: losses.nt_xent(a, b, axis_name=axis),
     "dcl": lambda a, b, labels, queue, axis: losses.dcl(a, b, axis_name=axis),
@@ -123,6 +130,7 @@ MEANS: dict[str, Callable[..., Any]] = {
         a, b, _some(labels)
     ),
     "adversarial": lambda a, b, labels, queue, axis: _adversarial(a, b),
+    "inference": lambda a, b, labels, queue, axis: _inference(a, b),
     "counting": lambda a, b, labels, queue, axis: losses.counting_loss(
         a, jnp.stack([b, a], axis=1), jnp.tanh(b)
     ),

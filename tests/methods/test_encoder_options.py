@@ -18,11 +18,14 @@ from ssljax.methods.protocols import PretextSolver
 from ssljax.methods.transfer.finetune import Finetune
 from ssljax.run.step import init_state, make_step
 
-# Pretext tasks build their encoders in one place, for which rotation stands.
+# Pretext tasks build their encoders in one place, for which rotation stands; where an encoder plays
+# beside a generator, its own tests see that it is the one that was asked for.
 TAKES_ENCODERS = [
     name
     for name, kind in REGISTRY.items()
-    if "encoder" in kind.roles and (name == "rotation" or not issubclass(kind, PretextSolver))
+    if "encoder" in kind.roles
+    and "generator" not in kind.roles
+    and (name == "rotation" or not issubclass(kind, PretextSolver))
 ]
 SIDE, BATCH = 16, 16
 SIZES = {"prototypes": 8, "out_dim": 8, "bottleneck_dim": 8, "local_crops": 1, "decoder_heads": 2}

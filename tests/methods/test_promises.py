@@ -85,6 +85,8 @@ def tiny_config(name: str, dtype: str = "float32") -> ConfigDict:
                 network.width = 1 / 64
         # Gradients of one size in all methods, beside which rounding can be told by its size.
         config.optimizer.update(name="sgd", learning_rate=0.005, warmup_epochs=0.0, clip_norm=1.0)
+        if "encoder" in config.model and "latent_dim" in config.method:
+            config.method.latent_dim = NARROW // 2  # The encoder's whole last map becomes a code.
         config.optimizer.nesterov = False  # Its steps are not those of a buffer alone.
         shrink(config.method)
         if name in SOURCES:
@@ -306,6 +308,8 @@ def test_scores_are_of_the_network_that_is_named_beside_them(name, one, start):
     named = {
         "teacher encoder": "memory",
         "averaged discriminator": "memory",
+        "averaged encoder": "memory",
+        "encoder": "generator",
         "discriminator": "discriminator",
     }
     assert read == [named.get(method.evaluated, "online")]

@@ -1,5 +1,7 @@
 """Adversarial learning: a generator and a discriminator play against each other."""
 
+from ssljax.methods.adversarial.bigan import BiGAN
+from ssljax.methods.adversarial.bigbigan import BigBiGAN
 from ssljax.methods.adversarial.cgan import CGAN
 from ssljax.methods.adversarial.dcgan import DCGAN
 from ssljax.methods.adversarial.ebgan import EBGAN
@@ -11,6 +13,8 @@ from ssljax.methods.adversarial.wgan_gp import WGANGP
 from ssljax.methods.contract import Method
 
 REGISTRY: dict[str, type[Method]] = {
+    "bigan": BiGAN,
+    "bigbigan": BigBiGAN,
     "cgan": CGAN,
     "dcgan": DCGAN,
     "ebgan": EBGAN,

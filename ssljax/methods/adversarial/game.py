@@ -84,7 +84,7 @@ class Adversarial(Method):
         self.num_classes = task.num_classes if conditional else None
         self.loss_name = loss
         self.prior = _PRIORS[method.prior]
-        self.generator_batch = method.generator_batch
+        self.generator_batch = method.get("generator_batch", 1)
         self.averages = {"generator": method.ema_decay}
         side, _, channels = task.image_shape
         labels: dict[str, Any] = {"num_classes": self.num_classes} if conditional else {}
@@ -98,7 +98,7 @@ class Adversarial(Method):
             for role, kind in self.roles.items()
         }
         self.networks = Networks(by_role=by_role | self.more_networks(), owned=self.owned)
-        steps = method.discriminator_steps
+        steps = method.get("discriminator_steps", 1)
         self.players = (
             _player("discriminator", self.discriminator_loss, config, task, steps),
             _player("generator", self.generator_loss, config, task),

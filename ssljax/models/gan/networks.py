@@ -7,6 +7,13 @@ from typing import Any
 import flax.linen as nn
 
 from ssljax.models.gan.autoencoder import AutoencoderDiscriminator, MLPAutoencoder, MLPGenerator
+from ssljax.models.gan.bigan import (
+    BiGANDiscriminator,
+    BiGANGenerator,
+    BiGANMLPDiscriminator,
+    BiGANMLPGenerator,
+)
+from ssljax.models.gan.biggan import BigBiGANDiscriminator, BigGANGenerator
 from ssljax.models.gan.dcgan import DCGANDiscriminator, DCGANGenerator
 from ssljax.models.gan.sngan import ResNetDiscriminator, ResNetGenerator
 from ssljax.models.gan.srgan import SRGANDiscriminator
@@ -18,6 +25,9 @@ GENERATORS: dict[str, Callable[..., nn.Module]] = {
     "sngan": ResNetGenerator,
     "wgan_gp": partial(ResNetGenerator, small_channels=128),
     "mlp": MLPGenerator,
+    "bigan": BiGANGenerator,
+    "bigan_mlp": BiGANMLPGenerator,
+    "biggan": BigGANGenerator,
 }
 
 DISCRIMINATORS: dict[str, Callable[..., nn.Module]] = {
@@ -29,6 +39,13 @@ DISCRIMINATORS: dict[str, Callable[..., nn.Module]] = {
     "mlp_autoencoder": MLPAutoencoder,
 }
 
+JOINT_DISCRIMINATORS: dict[str, Callable[..., nn.Module]] = {
+    "bigan": BiGANDiscriminator,
+    "bigan_mlp": BiGANMLPDiscriminator,
+    "bigbigan": BigBiGANDiscriminator,
+}
+"""Called as `discriminator((images, codes), train, labels=None)`."""
+
 GENERATOR = Role(
     kind="generator",
     networks=GENERATORS,
@@ -39,6 +56,12 @@ DISCRIMINATOR = Role(
     kind="discriminator",
     networks=DISCRIMINATORS,
     options=dict(name="dcgan", width=1.0, norm="batch", spectral_norm=False, dtype="float32"),
+)
+
+JOINT_DISCRIMINATOR = Role(
+    kind="joint discriminator",
+    networks=JOINT_DISCRIMINATORS,
+    options=dict(name="bigan", width=1.0, dtype="float32"),
 )
 
 

@@ -81,6 +81,7 @@ class DiscriminatorBlock(nn.Module):
       norm: Makes the norms.
       spectral_norm: Whether the convolutions have spectral norm.
       dtype: Type of the arithmetic.
+      wide: Whether the first convolution has the channels of the output, and not of the input.
     """
 
     features: int
@@ -89,6 +90,7 @@ class DiscriminatorBlock(nn.Module):
     norm: Callable[..., nn.Module]
     spectral_norm: bool
     dtype: DTypeLike
+    wide: bool = False
 
     @nn.compact
     def __call__(
@@ -97,7 +99,7 @@ class DiscriminatorBlock(nn.Module):
         """Applies the block."""
         conv = functools.partial(Conv, spectral_norm=self.spectral_norm, dtype=self.dtype)
         branch = functools.partial(conv, size=3, kernel_init=RESIDUAL_INIT)
-        hidden = self.features if self.first else x.shape[-1]
+        hidden = self.features if self.first or self.wide else x.shape[-1]
         y = x if self.first else nn.relu(self.norm(name="norm1")(x, train))
         y = branch(hidden, name="conv1")(y, train)
         y = y if self.first else self.norm(name="norm2")(y, train)

@@ -78,6 +78,46 @@ class SelfModulatedBatchNorm(nn.Module):
         return _modulate(y, scale, bias, self.dtype)
 
 
+class LatentBatchNorm(nn.Module):
+    """Batch norm whose scale and bias are linear in the latent vector, or in a part of it.
+
+    The scale is 1 and a linear layer without bias; the bias is another one.
+
+    Attributes:
+      spectral_norm: Whether the two layers have spectral norm.
+      dtype: Type of the output; arithmetic, parameters and statistics are float32.
+
+    Reference:
+      Brock et al., Large Scale GAN Training for High Fidelity Natural Image Synthesis
+      (arXiv:1809.11096), 2018, appendix B, without its classes.
+    """
+
+    spectral_norm: bool = True
+    dtype: DTypeLike = jnp.float32
+
+    @nn.compact
+    def __call__(
+        self,
+        x: Float[Array, "batch *spatial channels"],
+        train: bool,
+        latents: Float[Array, "batch latent_dim"],
+        labels: Int[Array, "batch"] | None = None,
+    ) -> Float[Array, "batch *spatial channels"]:
+        """Normalises each channel; labels are ignored."""
+        scale, bias = (
+            Dense(
+                x.shape[-1],
+                use_bias=False,
+                spectral_norm=self.spectral_norm,
+                kernel_init=nn.initializers.xavier_uniform(),
+                name=name,
+            )(latents, train)
+            for name in ("scale", "bias")
+        )
+        y = BatchNorm(use_scale=False, use_bias=False, name="norm")(x, train)
+        return _modulate(y, 1.0 + scale, bias, self.dtype)
+
+
 def _modulate(
     y: Float[Array, "batch *spatial channels"],
     scale: Float[Array, "batch channels"],

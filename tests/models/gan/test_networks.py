@@ -20,6 +20,9 @@ THIN = {
     "autoencoder": {"width": 1 / 16},
     "mlp": {"hidden": 8, "layers": 3},
     "mlp_autoencoder": {"hidden": 8},
+    "bigan": {"width": 1 / 32},
+    "bigan_mlp": {"width": 1 / 128},
+    "biggan": {"width": 1 / 96},
 }
 QUICK = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from ssljax.models import BatchNorm, ConditionalBatchNorm, SelfModulatedBatchNorm
+from ssljax.models.layers.conditional_norm import LatentBatchNorm
 
 RNG = np.random.default_rng(0)
 X = jnp.asarray(2 * RNG.normal(size=(6, 3, 3, 5)) + 1, jnp.float32)
@@ -92,3 +93,15 @@ def test_a_label_that_is_no_class_gives_nan():
     y = norm.apply(variables, X, False, labels)
     assert np.all(np.isnan(y[jnp.asarray([0, 1, 5])]))
     assert np.all(np.isfinite(y[2:5]))
+
+
+def test_scale_and_bias_are_linear_in_the_latent_vector():
+    norm = LatentBatchNorm(spectral_norm=False)
+    variables = norm.init(jax.random.key(0), X, True, LATENTS)
+    kernels = (np.float64(variables["params"][name]["kernel"]) for name in ("scale", "bias"))
+    scale, bias = (np.float64(LATENTS) @ kernel for kernel in kernels)
+    expected = normalised(X) * (1 + scale)[:, None, None] + bias[:, None, None]
+    y, _ = norm.apply(variables, X, True, LATENTS, mutable="batch_stats")
+    np.testing.assert_allclose(y, expected, rtol=1e-4, atol=1e-4)
+    spectral = LatentBatchNorm().init(jax.random.key(0), X, True, LATENTS)["spectral"]
+    assert set(spectral) == {"scale", "bias"}

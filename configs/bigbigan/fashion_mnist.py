@@ -1,0 +1,21 @@
+"""BigBiGAN on Fashion-MNIST, on a CPU."""
+
+from ml_collections import ConfigDict
+
+from ssljax.config.base import base_config
+from ssljax.recipes import fashion_mnist
+
+
+def get_config() -> ConfigDict:
+    """A 24th of the published width, one update a player, and images of one size for all networks.
+
+    python -m ssljax.main --config bigbigan/fashion_mnist --workdir DIR
+    """
+    config = base_config("bigbigan")
+    fashion_mnist.inference_on_cpu(config)
+    config.method.update(latent_dim=60, head_dim=256, ema_decay=0.99)
+    config.method.update(discriminator_steps=1, encoder_rate=1.0)
+    config.model.generator.width = 1 / 24
+    config.model.discriminator.width = 1 / 24
+    config.optimizer.update(b1=0.0)
+    return config
