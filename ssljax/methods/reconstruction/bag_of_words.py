@@ -353,8 +353,4 @@ def to_bytes(
     view: augment.ViewPolicy, images: Float[Array, "batch columns height width channels"]
 ) -> UInt8[Array, "batch columns height width channels"]:
     """Pictures of views, their normalisation undone."""
-    if view.mean is not None and view.std is not None:
-        shape = (1, 1, 1, 1, -1)
-        mean, std = (jnp.asarray(x).reshape(shape) for x in (view.mean, view.std))
-        images = images * std + mean
-    return jnp.round(255 * jnp.clip(images, 0.0, 1.0)).astype(jnp.uint8)
+    return augment.to_bytes(augment.denormalize_view(view, images))

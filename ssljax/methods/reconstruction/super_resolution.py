@@ -292,9 +292,7 @@ class Extractor:
 
     def normalize(self, images: Images) -> Images:
         """Brings images in [0, 1] to what the encoder was trained on."""
-        if self.view.mean is None or self.view.std is None:
-            return images
-        return augment.normalize(images, self.view.mean, self.view.std)
+        return augment.normalize_view(self.view, images)
 
 
 def extractor_of(source: Method | None) -> Extractor | None:
