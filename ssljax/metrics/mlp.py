@@ -201,5 +201,5 @@ def _predict(
     network: Perceptron, state: _State, x: Float[Array | np.ndarray, "rows dim"]
 ) -> Int[Array, "1 rows"]:
     """The class that is found likeliest for each row."""
-    logits = network.apply({"params": state.params, **state.variables}, x, False)
+    logits: Any = network.apply({"params": state.params, **state.variables}, x, False)
     return jnp.argmax(logits, axis=-1)[None]
