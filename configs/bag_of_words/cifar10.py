@@ -26,7 +26,7 @@ def get_config(variant: Literal["", "cpu"] = "") -> ConfigDict:
     config.epochs = 200.0
     cifar10.data(config)
     config.method.update(
-        queue_size=2048, inverse_temperature=10.0, scale=5.0, crops=2, local_crops=0
+        queue_size=2048, inverse_temperature=10.0, scale=5.0, crops=2, local_crops=0, center=1.0
     )
     normal = dict(mean=presets.CIFAR10_MEAN, std=presets.CIFAR10_STD)
     config.method.view.update(size=32, **normal)

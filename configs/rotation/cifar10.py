@@ -15,8 +15,9 @@ def get_config(variant: Literal["", "cpu"] = "") -> ConfigDict:
         python -m ssljax.main --config rotation/cifar10:cpu --workdir DIR
 
     Of 128 images the network sees 512 copies; the learning rate is not scaled up for them. The
-    paper's 89.06 % are of a classifier with two hidden layers on the second block's maps: linear
-    probes are not to be compared with it.
+    score "mlp" is to be compared with the paper's 89.06 %: it is of the same classifier with two
+    hidden layers on the second block's maps, and linear probes are not. The authors report the best
+    epoch on the test set, and this is the last one.
 
     Args:
       variant: "" for 200 epochs with a network in network of four blocks, on accelerators; "cpu"
@@ -40,4 +41,7 @@ def get_config(variant: Literal["", "cpu"] = "") -> ConfigDict:
     config.evals.stages = ("block1", "block2", "block3", "block4")
     if variant == "cpu":
         cifar10.pretext_on_cpu(config)
+        return config
+    config.evals.mlp.stages = ("block2",)
+    config.evals.final += ("mlp",)
     return config

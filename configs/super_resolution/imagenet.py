@@ -19,7 +19,8 @@ def get_config(variant: Literal["", "srgan"] = "") -> ConfigDict:
     ENCODER is the workdir of any run with a convolutional encoder, from which SRGAN takes the
     features that enlarged and true images shall share. The paper's is a VGG-19 that was trained
     with labels, here `--config finetune/imagenet --config.model.encoder.name=vgg19`; for another
-    one, name one of its outputs in `--config.method.content_layer`. Without ENCODER SRGAN needs
+    one, name one of its outputs in `--config.method.content_layer`. Without ENCODER SRGAN needs a
+    file of VGG-19's weights in `--config.method.extractor`, see `ssljax.tools.convert_vgg`, or
     `--config.method.content=pixels`.
 
     The paper's crops are not resized. Here each has the share of the image that 96 pixels have of a

@@ -15,7 +15,7 @@ from ssljax.augment.aligned import (
     warp_masks,
 )
 from ssljax.augment.blur import check_sigma_range, equalize_sharpness, gaussian_blur
-from ssljax.augment.color import color_jitter, random_grayscale, solarize
+from ssljax.augment.color import color_jitter, random_grayscale, solarize, to_gray
 from ssljax.augment.corrupt import (
     center_mask,
     gaussian_noise,
@@ -45,6 +45,7 @@ from ssljax.augment.pixels import (
     denormalize,
     normalize,
     tanh_range,
+    to_bytes,
     to_float,
     to_tanh_range,
     unit_range,
@@ -70,7 +71,14 @@ from ssljax.augment.tiles import (
     sample_offsets,
     tile_keys,
 )
-from ssljax.augment.views import augment_view, center_view, make_view, make_views
+from ssljax.augment.views import (
+    augment_view,
+    center_view,
+    denormalize_view,
+    make_view,
+    make_views,
+    normalize_view,
+)
 
 __all__ = [
     "FILTERS",
@@ -93,6 +101,7 @@ __all__ = [
     "cut_boxes",
     "cut_tiles",
     "denormalize",
+    "denormalize_view",
     "drop_channels",
     "drop_colors",
     "equalize_sharpness",
@@ -109,6 +118,7 @@ __all__ = [
     "make_views",
     "masking_noise",
     "normalize",
+    "normalize_view",
     "project_colors",
     "random_affine",
     "random_crop_with_padding",
@@ -130,7 +140,9 @@ __all__ = [
     "standardize",
     "tanh_range",
     "tile_keys",
+    "to_bytes",
     "to_float",
+    "to_gray",
     "to_tanh_range",
     "unit_range",
     "view_boxes",

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, Key
 
-from ssljax.augment.keys import bernoulli, check_probability, fold_keys, uniform
+from ssljax.augment.keys import bernoulli, between, check_probability, fold_keys, uniform
 from ssljax.augment.resample import apply_separable
 
 BlurPadding = Literal["reflect", "zeros"]
@@ -99,7 +99,7 @@ def gaussian_blur(
     if p == 0.0 or radius == 0:
         return images
     draw = uniform(fold_keys(keys, 0), 1)[:, 0]
-    width_of_kernel = sigma[0] + (sigma[1] - sigma[0]) * draw
+    width_of_kernel = between(draw, sigma)
     rows = _blur_matrix(width_of_kernel, height, radius, padding)
     columns = rows
     if height != width:

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, Key
 
-from ssljax.augment.keys import bernoulli, check_probability, fold_keys, uniform
+from ssljax.augment.keys import bernoulli, between, check_probability, fold_keys, uniform
 from ssljax.augment.planar import choose, from_planar, to_planar
 
 BrightnessMode = Literal["multiplicative", "additive"]
@@ -172,8 +172,8 @@ def sample_color_jitter(
     factors = {}
     for i, (name, strength) in enumerate(strengths.items()):
         symmetric = name == "hue" or (name == "brightness" and brightness_mode == "additive")
-        low, high = (-strength, strength) if symmetric else (max(0.0, 1 - strength), 1 + strength)
-        factors[name] = low + (high - low) * draws[:, i]
+        bounds = (-strength, strength) if symmetric else (max(0.0, 1 - strength), 1 + strength)
+        factors[name] = between(draws[:, i], bounds)
     return factors, {name: order[:, i] for i, name in enumerate(strengths)}
 
 
@@ -244,6 +244,29 @@ def color_jitter(
     jittered = apply_color_jitter(images, factors, positions, brightness_mode, contrast_mode)
     changed = to_planar(jittered)
     return from_planar(choose(bernoulli(fold_keys(keys, 1), p), changed, to_planar(images)))
+
+
+def to_gray(
+    images: Float[Array, "batch height width channels"],
+) -> Float[Array, "batch height width 1"]:
+    """Luma of images, as of ITU-R BT.601.
+
+    Args:
+      images: RGB or grey images of any range.
+
+    Returns:
+      One channel.
+
+    Raises:
+      ValueError: If there are neither one nor three channels.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> print(f"{to_gray(jnp.array([0.0, 1.0, 0.0]).reshape(1, 1, 1, 3)).item():.3f}")
+      0.587
+    """
+    _check_channels(images)
+    return from_planar(_gray(to_planar(images)))
 
 
 def random_grayscale(

@@ -4,9 +4,9 @@ import math
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int, Key
+from jaxtyping import Array, Float, Int, Key, Num
 
-from ssljax.augment.keys import fold_keys, uniform
+from ssljax.augment.keys import between, fold_keys, uniform
 from ssljax.augment.resample import (
     Interpolation,
     apply_separable,
@@ -62,9 +62,8 @@ def sample_crop_boxes(
             raise ValueError(f"{name} must be 0 < low <= high, got {(low, high)}.")
     draws = uniform(fold_keys(keys, 0), 2 * _TRIES)
     area_draw, ratio_draw = draws[:, :_TRIES], draws[:, _TRIES:]
-    area = height * width * (scale[0] + (scale[1] - scale[0]) * area_draw)
-    log_low, log_high = math.log(ratio[0]), math.log(ratio[1])
-    aspect = jnp.exp(log_low + (log_high - log_low) * ratio_draw)
+    area = height * width * between(area_draw, scale)
+    aspect = jnp.exp(between(ratio_draw, (math.log(ratio[0]), math.log(ratio[1]))))
     heights = jnp.round(jnp.sqrt(area / aspect)).astype(jnp.int32)
     widths = jnp.round(jnp.sqrt(area * aspect)).astype(jnp.int32)
     fits = (heights > 0) & (heights <= height) & (widths > 0) & (widths <= width)
@@ -198,12 +197,12 @@ def random_crop_with_padding(
 
 
 def center_crop(
-    images: Float[Array, "batch height width channels"], size: int | tuple[int, int]
-) -> Float[Array, "batch out_height out_width channels"]:
+    images: Num[Array, "batch height width channels"], size: int | tuple[int, int]
+) -> Num[Array, "batch out_height out_width channels"]:
     """Cuts the central window out of each image.
 
     Args:
-      images: Images of any range.
+      images: Images of any range and type.
       size: (height, width) of the window in pixels; an int means a square.
 
     Returns:

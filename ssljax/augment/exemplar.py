@@ -9,8 +9,9 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float, Int, Key
 
-from ssljax.augment.color import random_grayscale
-from ssljax.augment.keys import bernoulli, fold_keys, uniform
+from ssljax.augment.color import to_gray
+from ssljax.augment.geometry import reflect, sample
+from ssljax.augment.keys import bernoulli, between, fold_keys, uniform
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,8 +65,7 @@ def sobel(
       Root of the mean of the two squared differences, a quarter of Sobel's sums each; at the
       border the image goes on as its outermost pixels do.
     """
-    gray = random_grayscale(jax.random.split(jax.random.key(0), images.shape[0]), images, 1.0)
-    x = jnp.pad(gray[..., 0], ((0, 0), (1, 1), (1, 1)), mode="edge")
+    x = jnp.pad(to_gray(images)[..., 0], ((0, 0), (1, 1), (1, 1)), mode="edge")
     rows = (x[:, :-2] + 2.0 * x[:, 1:-1] + x[:, 2:]) / 4.0
     columns = (x[..., :-2] + 2.0 * x[..., 1:-1] + x[..., 2:]) / 4.0
     across, down = rows[..., 2:] - rows[..., :-2], columns[:, 2:] - columns[:, :-2]
@@ -123,10 +123,10 @@ def exemplar_patches(
     channels = patches.shape[-1]
     if channels not in (1, 3):
         raise ValueError(f"colours need 1 or 3 channels, got {channels}.")
-    factors = _between(uniform(fold_keys(keys, 1), channels), policy.pca)
+    factors = between(uniform(fold_keys(keys, 1), channels), policy.pca)
     patches = _spread(_scale_components(patches, factors))
     draws = uniform(fold_keys(keys, 2), 4)
-    power, factor = _between(draws[:, :1], policy.power), _between(draws[:, 1:2], policy.factor)
+    power, factor = between(draws[:, :1], policy.power), between(draws[:, 1:2], policy.factor)
     offset, hue = (2.0 * draws[:, 2:] - 1.0).T
     values = patches if channels == 1 else to_hsv(patches)
     # The last two of HSV, or the only one of grey.
@@ -138,10 +138,6 @@ def exemplar_patches(
     return _spread(changed)
 
 
-def _between(draws: Float[Array, "*shape"], bounds: tuple[float, float]) -> Float[Array, "*shape"]:
-    return bounds[0] + (bounds[1] - bounds[0]) * draws
-
-
 def _cut(
     policy: ExemplarPolicy,
     keys: Key[Array, " batch"],
@@ -151,7 +147,7 @@ def _cut(
     """Moves, zooms, turns and mirrors: one bilinear sampling of each image."""
     height, width = images.shape[1:3]
     draws = uniform(fold_keys(keys, 0), 2)
-    zoom = _between(draws[:, 0], policy.scale)
+    zoom = between(draws[:, 0], policy.scale)
     angle = jnp.deg2rad(policy.degrees * (2.0 * draws[:, 1] - 1.0))
     moved = jax.vmap(lambda key: jax.random.normal(key, (2,)))(fold_keys(keys, 1))
     mirror = jnp.where(bernoulli(fold_keys(keys, 2), policy.flip_p), -1.0, 1.0)
@@ -166,39 +162,9 @@ def _cut(
     down, across = steps[None, :, None], steps[None, None, :] * mirror[:, None, None]
     cosine = (jnp.cos(angle) / zoom)[:, None, None]
     sine = (jnp.sin(angle) / zoom)[:, None, None]
-    rows = _mirrored(places[0] + cosine * down + sine * across, height)
-    columns = _mirrored(places[1] + cosine * across - sine * down, width)
-    return _sample(images, rows, columns)
-
-
-def _mirrored(places: Float[Array, "*shape"], side: int) -> Float[Array, "*shape"]:
-    """Places within [0, side - 1]: those beyond a border are mirrored at its pixel."""
-    if side == 1:
-        return jnp.zeros_like(places)
-    period = 2.0 * (side - 1)
-    places = places - period * jnp.floor(places / period)
-    return jnp.minimum(places, period - places)
-
-
-def _sample(
-    images: Float[Array, "batch height width channels"],
-    rows: Float[Array, "batch size size"],
-    columns: Float[Array, "batch size size"],
-) -> Float[Array, "batch size size channels"]:
-    """Bilinear samples at places within the images."""
-    batch, height, width, channels = images.shape
-    flat = images.reshape(batch, height * width, channels)
-    top, left = jnp.floor(rows), jnp.floor(columns)
-    result = jnp.zeros((*rows.shape, channels))
-    for below in (0.0, 1.0):
-        for right in (0.0, 1.0):
-            row = jnp.minimum(top + below, height - 1.0)
-            column = jnp.minimum(left + right, width - 1.0)
-            weight = jnp.abs(1.0 - below - (rows - top)) * jnp.abs(1.0 - right - (columns - left))
-            index = (row * width + column).astype(jnp.int32).reshape(batch, -1, 1)
-            values = jnp.take_along_axis(flat, index, axis=1).reshape(result.shape)
-            result = result + weight[..., None] * values
-    return result
+    rows = reflect(places[0] + cosine * down + sine * across, height)
+    columns = reflect(places[1] + cosine * across - sine * down, width)
+    return sample(images, columns, rows)
 
 
 def _scale_components(

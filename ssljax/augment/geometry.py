@@ -4,7 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Key
 
-from ssljax.augment.keys import bernoulli, check_probability, uniform
+from ssljax.augment.keys import bernoulli, between, check_probability, uniform
 from ssljax.augment.planar import choose, from_planar, to_planar
 
 
@@ -58,36 +58,67 @@ def warp(
     """
     if border not in ("constant", "reflect"):
         raise ValueError(f"border must be 'constant' or 'reflect', got {border!r}.")
-    batch, height, width, channels = images.shape
+    height, width = images.shape[1:3]
     y, x = np.mgrid[:height, :width].astype(np.float32)
     pixels = jnp.asarray(np.stack([x, y, np.ones_like(x)]))
     # Elementwise rather than a matrix product, whose default precision would shift the pixels.
     mapped = jnp.sum(matrices[:, :, :, None, None] * pixels[None, None], axis=2)
     source_x, source_y = mapped[:, 0] / mapped[:, 2], mapped[:, 1] / mapped[:, 2]
     if border == "reflect":
-        source_x, source_y = _reflect(source_x, width), _reflect(source_y, height)
+        source_x, source_y = reflect(source_x, width), reflect(source_y, height)
+    return sample(images, source_x, source_y, fill)
+
+
+def sample(
+    images: Float[Array, "batch height width channels"],
+    x: Float[Array, "batch rows columns"],
+    y: Float[Array, "batch rows columns"],
+    fill: float = 0.0,
+) -> Float[Array, "batch rows columns channels"]:
+    """Reads each image at given places, with bilinear sampling.
+
+    Args:
+      images: Images of any range.
+      x: Places from left to right; pixel centres lie at whole numbers.
+      y: Places from top to bottom, likewise.
+      fill: Value of everything outside the image.
+
+    Returns:
+      What is read.
+    """
+    batch, height, width, channels = images.shape
     # All points outside the frame are alike: one pixel outside is safe to convert to integers.
-    source_x, source_y = jnp.clip(source_x, -1.0, width), jnp.clip(source_y, -1.0, height)
-    left, top = jnp.floor(source_x), jnp.floor(source_y)
+    x, y = jnp.clip(x, -1.0, width), jnp.clip(y, -1.0, height)
+    left, top = jnp.floor(x), jnp.floor(y)
     flat = images.reshape(batch, height * width, channels)
 
-    result = jnp.zeros_like(images)
+    result = jnp.zeros((*x.shape, channels), images.dtype)
     for down in (0.0, 1.0):
         for right in (0.0, 1.0):
             column, row = left + right, top + down
-            weight = (1.0 - jnp.abs(source_x - column)) * (1.0 - jnp.abs(source_y - row))
+            weight = (1.0 - jnp.abs(x - column)) * (1.0 - jnp.abs(y - row))
             inside = (column >= 0) & (column < width) & (row >= 0) & (row < height)
             index = jnp.where(inside, row * width + column, 0.0).astype(jnp.int32)
             values = jnp.take_along_axis(flat, index.reshape(batch, -1, 1), axis=1)
-            values = jnp.where(inside[..., None], values.reshape(images.shape), fill)
+            values = jnp.where(inside[..., None], values.reshape(result.shape), fill)
             result = result + weight[..., None] * values
     return result
 
 
-def _reflect(place: Float[Array, "..."], size: int) -> Float[Array, "..."]:
-    """Folds places on a line into [0, size - 1]."""
-    period = max(2.0 * (size - 1), 1.0)
-    along = jnp.mod(place, period)
+def reflect(places: Float[Array, "*shape"], size: int) -> Float[Array, "*shape"]:
+    """Folds places on a line into [0, size - 1], mirrored at the outermost pixels.
+
+    Args:
+      places: Of any value.
+      size: Pixels of the line.
+
+    Returns:
+      Places on the line.
+    """
+    if size == 1:
+        return jnp.zeros_like(places)
+    period = 2.0 * (size - 1)
+    along = jnp.mod(places, period)
     return jnp.minimum(along, period - along)
 
 
@@ -188,5 +219,5 @@ def sample_affine(
     draws = uniform(keys, 4)
     sides = 2.0 * draws[:, :3] - 1.0
     reach = jnp.asarray([translate[0] * width, translate[1] * height], jnp.float32)
-    zoom = scale[0] + (scale[1] - scale[0]) * draws[:, 3]
+    zoom = between(draws[:, 3], scale)
     return affine_matrices(degrees * sides[:, 0], sides[:, 1:] * reach[None], zoom, height, width)

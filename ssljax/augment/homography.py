@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
-from ssljax.augment.keys import fold_keys, uniform
+from ssljax.augment.keys import between, fold_keys, uniform
 
 
 def sample_corners(
@@ -49,7 +49,7 @@ def sample_corners(
             f"scale, {scale[0] * min(height, width) / 4:g} pixels, got {shift}."
         )
     draws = uniform(keys, 2)
-    zoom = scale[0] + (scale[1] - scale[0]) * draws[:, 0]
+    zoom = between(draws[:, 0], scale)
     turns = jnp.floor((4.0 if quarter_turns else 0.0) * draws[:, 1]).astype(jnp.int32)
     size = jnp.asarray([width, height], jnp.float32)
     around = jnp.asarray([[-0.5, -0.5], [0.5, -0.5], [0.5, 0.5], [-0.5, 0.5]]) * size[None]

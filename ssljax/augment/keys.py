@@ -39,6 +39,11 @@ def uniform(keys: Key[Array, " batch"], count: int) -> Float[Array, "batch {coun
     return jax.vmap(lambda key: jax.random.uniform(key, (count,), jnp.float32))(keys)
 
 
+def between(draws: Float[Array, "*shape"], bounds: tuple[float, float]) -> Float[Array, "*shape"]:
+    """Stretches draws from [0, 1) to a range."""
+    return bounds[0] + (bounds[1] - bounds[0]) * draws
+
+
 def bernoulli(keys: Key[Array, " batch"], p: float) -> Bool[Array, " batch"]:
     """Draws True with probability `p`, once with each key."""
     return jax.vmap(lambda key: jax.random.bernoulli(key, p))(keys)

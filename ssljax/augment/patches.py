@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Bool, Float, Int, Key, Shaped
 
-from ssljax.augment.color import color_jitter, random_grayscale
+from ssljax.augment.color import color_jitter, random_grayscale, to_gray
 from ssljax.augment.geometry import warp
 from ssljax.augment.keys import bernoulli, check_probability, fold_keys, uniform
 from ssljax.augment.shortcuts import one_channel
@@ -170,7 +170,7 @@ def _tones(
         factor = column(1.0 + 0.9 * strength)
         return jnp.clip(factor * patches + (1.0 - factor) * other, 0.0, 1.0)
 
-    gray = random_grayscale(keys, patches, 1.0)
+    gray = jnp.broadcast_to(to_gray(patches), patches.shape)
     low = jnp.min(patches, axis=(1, 2), keepdims=True)
     spread = jnp.max(patches, axis=(1, 2), keepdims=True) - low
     share = column((1.0 + strength) / 2.0)

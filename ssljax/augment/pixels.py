@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Num
+from jaxtyping import Array, Float, Num, UInt8
 
 
 def check_bytes(images: Num[Array | np.ndarray, "batch height width channels"]) -> None:
@@ -61,15 +61,29 @@ def unit_range(images: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
     return (images + 1.0) / 2.0
 
 
-def normalize(
-    images: Float[Array, "batch height width channels"],
-    mean: Sequence[float],
-    std: Sequence[float],
-) -> Float[Array, "batch height width channels"]:
-    """Subtracts a mean and divides by a standard deviation, channel by channel.
+def to_bytes(images: Float[Array, "*shape"]) -> UInt8[Array, "*shape"]:
+    """Brings [0, 1] to bytes, as pictures are; what lies outside is clipped.
 
     Args:
       images: Images in [0, 1].
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> print(to_bytes(jnp.array([-0.1, 0.5, 1.0])))
+      [  0 128 255]
+    """
+    return jnp.round(255 * jnp.clip(images, 0.0, 1.0)).astype(jnp.uint8)
+
+
+def normalize(
+    images: Float[Array, "*batch height width channels"],
+    mean: Sequence[float],
+    std: Sequence[float],
+) -> Float[Array, "*batch height width channels"]:
+    """Subtracts a mean and divides by a standard deviation, channel by channel.
+
+    Args:
+      images: Images in [0, 1], that may lie in several rows.
       mean: One number per channel, or one for all channels, in units of [0, 1].
       std: The same; all positive.
 
@@ -88,8 +102,8 @@ def normalize(
         )
     if min(std) <= 0.0:
         raise ValueError(f"std must be positive, got {std}.")
-    centre = jnp.asarray(mean, images.dtype).reshape(1, 1, 1, channels)
-    spread = jnp.asarray(std, images.dtype).reshape(1, 1, 1, channels)
+    shape = [1] * (images.ndim - 1) + [channels]
+    centre, spread = (jnp.asarray(x, images.dtype).reshape(shape) for x in (mean, std))
     return (images - centre) / spread
 
 

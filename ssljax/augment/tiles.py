@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, Key
 
-from ssljax.augment.keys import fold_keys, uniform
+from ssljax.augment.keys import between, fold_keys, uniform
 
 
 def tile_keys(keys: Key[Array, " batch"], tiles: int) -> Key[Array, "batch {tiles}"]:
@@ -119,7 +119,7 @@ def sample_grid_boxes(
     else:
         if not 0.0 < area[0] <= area[1]:
             raise ValueError(f"area must be 0 < low <= high, got {area}.")
-        drawn = area[0] + (area[1] - area[0]) * uniform(fold_keys(keys, 0), 1)[:, 0]
+        drawn = between(uniform(fold_keys(keys, 0), 1)[:, 0], area)
         shrink = jnp.sqrt(height * width / drawn)
         sides = jnp.floor(side * shrink).astype(jnp.int32)
         sides = jnp.clip(sides, 1, min(height, width))

@@ -12,7 +12,7 @@ from ssljax.augment.color import color_jitter, random_grayscale, solarize
 from ssljax.augment.crop import center_crop, random_crop_with_padding, random_resized_crop
 from ssljax.augment.geometry import random_flip
 from ssljax.augment.keys import example_keys, fold_keys
-from ssljax.augment.pixels import normalize, to_float
+from ssljax.augment.pixels import denormalize, normalize, to_float
 from ssljax.augment.policy import ViewPolicy
 from ssljax.augment.resample import Interpolation, resize
 
@@ -88,7 +88,7 @@ def _after_crop(
     views = solarize(
         fold_keys(keys, _SOLARIZE), views, policy.solarize_p, policy.solarize_threshold
     )
-    return _normalize(policy, views)
+    return normalize_view(policy, views)
 
 
 def make_view(
@@ -166,7 +166,7 @@ def center_view(
     """
     shorter_side = max(policy.size, min(*images.shape[1:3], round(policy.size * 8 / 7)))
     views = _fit(to_float(images), shorter_side, policy.size, policy.interpolation)
-    return _normalize(policy, views)
+    return normalize_view(policy, views)
 
 
 def _fit(
@@ -178,9 +178,38 @@ def _fit(
     return center_crop(resize(images, shorter_side, interpolation), size)
 
 
-def _normalize(
-    policy: ViewPolicy, views: Float[Array, "batch height width channels"]
-) -> Float[Array, "batch height width channels"]:
+def normalize_view(
+    policy: ViewPolicy, images: Float[Array, "*batch height width channels"]
+) -> Float[Array, "*batch height width channels"]:
+    """Normalises images as views are.
+
+    Args:
+      policy: Has the mean and the deviation, or neither: then the images stay as they are.
+      images: Images in [0, 1], that may lie in several rows.
+
+    Returns:
+      The images.
+
+    Raises:
+      ValueError: If there is not one number per channel.
+    """
     if policy.mean is None or policy.std is None:
-        return views
-    return normalize(views, policy.mean, policy.std)
+        return images
+    return normalize(images, policy.mean, policy.std)
+
+
+def denormalize_view(
+    policy: ViewPolicy, images: Float[Array, "*batch height width channels"]
+) -> Float[Array, "*batch height width channels"]:
+    """Undoes `normalize_view`.
+
+    Args:
+      policy: As there.
+      images: Images as `normalize_view` returns them.
+
+    Returns:
+      The images in [0, 1], as far as they are images.
+    """
+    if policy.mean is None or policy.std is None:
+        return images
+    return denormalize(images, policy.mean, policy.std)

@@ -102,6 +102,14 @@ _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "evals.pool": (_one_of("average", "max"), '"average" or "max"'),
     "evals.pool_values": (_not_negative, "0 (one place) or more values"),
     "evals.linear.epochs": (_positive, "a positive number of epochs"),
+    "evals.mlp.hidden": (
+        lambda value: all(type(x) is int and x > 0 for x in value),
+        "whole numbers of units above 0, such as (200, 200)",
+    ),
+    "evals.mlp.epochs": (_positive, "a positive number of epochs"),
+    "evals.mlp.batch_size": (lambda value: value >= 2, "2 images or more"),
+    "evals.mlp.pool_values": (_not_negative, "0 (one place) or more values"),
+    "evals.mlp.crop_padding": (_not_negative, "0 or more pixels"),
     "evals.few_label.labels": (
         _few_labels,
         "whole numbers of labels a class, or shares below 1, such as (0.01, 1, 10)",

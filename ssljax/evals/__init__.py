@@ -14,6 +14,7 @@ from ssljax.evals.few_label import FewLabel
 from ssljax.evals.generation import Coverage, Fid, InceptionScore, Kid, PrecisionRecall
 from ssljax.evals.knn import Knn
 from ssljax.evals.linear import Linear
+from ssljax.evals.mlp import Mlp
 from ssljax.evals.pictures import Pictures
 from ssljax.evals.pretext import Pretext
 from ssljax.evals.reconstruction import Reconstruction
@@ -24,6 +25,7 @@ from ssljax.methods.protocols import Generator, PretextSolver, Reconstructor, Tr
 REGISTRY: dict[str, type[Evaluation]] = {
     "knn": Knn,
     "linear": Linear,
+    "mlp": Mlp,
     "few_label": FewLabel,
     "classifier": Classifier,
     "fid": Fid,

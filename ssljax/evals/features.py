@@ -40,28 +40,42 @@ class Sets(NamedTuple):
     num_classes: int
 
 
-def check(run: Run, evaluation: str, keeps: bool = True) -> None:
+class Layers(NamedTuple):
+    """What of a network is probed.
+
+    Attributes:
+      stages: Names of layers.
+      pool_values: How many values of a map are kept at most; 0: one place.
+    """
+
+    stages: tuple[str, ...]
+    pool_values: int
+
+
+def shared_layers(run: Run) -> Layers:
+    """What is probed where a probe has no keys of its own for that."""
+    return Layers(tuple(run.config.stages), run.config.pool_values)
+
+
+def check(run: Run, evaluation: str, keeps: bool = True, layers: Layers | None = None) -> None:
     """Raises a `UserError` now if the features, or the labels of the test set, cannot be had later.
 
     Args:
       run: The run.
       evaluation: Name of the evaluation that needs them, for the message.
       keeps: Whether they stay in memory.
+      layers: What is probed; `shared_layers` by default.
     """
-    experiment = run.experiment
-    images = jax.ShapeDtypeStruct((run.mesh.size, *experiment.task.image_shape), np.uint8)
-    state = experiment.abstract_state
-    shapes = jax.eval_shape(run.once(_stages, run.method(state)), state, images)
+    sizes = dims(run, run.experiment.abstract_state, layers)
     if keeps:
-        _check_room(run, sum(shape.shape[1] for shape in shapes.values()))
+        _check_room(run, sum(sizes.values()))
     labels.count(run, test_scan(run), evaluation)
 
 
 def _check_room(run: Run, dim: int) -> None:
     """Raises a `UserError` if the features of both splits are more than this host can hold."""
     images = sum(len(run.open(split)) for split in {run.config.train_split, run.config.test_split})
-    shape = (1, *run.experiment.task.image_shape)
-    pixels = jax.eval_shape(raw_pixels, jax.ShapeDtypeStruct(shape, np.uint8))[_PIXELS].shape[1]
+    pixels = dims(run, None)[_PIXELS]
     each = max(4 * dim, pixels if run.config.baselines else 0)
     size, room = each * images, memory.of_host()
     if size > room:
@@ -84,32 +98,47 @@ def test_scan(run: Run) -> data.Scan:
     return run.open(run.config.test_split, names, run.name_of(run.config.train_split))
 
 
-def outputs(run: Run, state: TrainState | None) -> Outputs:
+def outputs(run: Run, state: TrainState | None, layers: Layers | None = None) -> Outputs:
     """What is read of images, by stage.
 
     Args:
       run: The run.
       state: The training state; None for the raw pixels, which have one stage of any name.
+      layers: What is probed; `shared_layers` by default.
     """
     if state is None:
         return raw_pixels
-    return functools.partial(run.once(_stages, run.method(state)), state)
+    layers = layers or shared_layers(run)
+    return functools.partial(run.once(_stages, run.method(state), layers), state)
 
 
-def _stages(run: Run, method: Method) -> Callable[[TrainState, Array], dict[str, Array]]:
+def dims(run: Run, state: TrainState | None, layers: Layers | None = None) -> dict[str, int]:
+    """How many values are read of an image, by stage; the arguments are those of `outputs`."""
+    images = jax.ShapeDtypeStruct((run.mesh.size, *run.experiment.task.image_shape), np.uint8)
+    if state is None:
+        shapes = jax.eval_shape(raw_pixels, images)
+    else:
+        made = run.once(_stages, run.method(state), layers or shared_layers(run))
+        shapes = jax.eval_shape(made, state, images)
+    return {stage: shape.shape[1] for stage, shape in shapes.items()}
+
+
+def _stages(
+    run: Run, method: Method, layers: Layers
+) -> Callable[[TrainState, Array], dict[str, Array]]:
     """Makes a jitted function that gives the features of every stage of the config."""
 
     @jax.jit
     def stages(state: TrainState, images: Array) -> dict[str, Array]:
         found = method.features(state, images)
-        for stage in run.config.stages:
+        for stage in layers.stages:
             if stage not in found:
                 raise UserError(
                     f"The network has no stage {stage!r}: set config.evals.stages to some of "
                     f"{', '.join(found)}."
                 )
-        values, how = run.config.pool_values, run.config.pool
-        return {stage: pool(found[stage], values, how) for stage in run.config.stages}
+        values, how = layers.pool_values, run.config.pool
+        return {stage: pool(found[stage], values, how) for stage in layers.stages}
 
     return stages
 
@@ -147,14 +176,17 @@ def scored(
     return Scores(by_stage(run, found))
 
 
-def by_stage(run: Run, found: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
+def by_stage(
+    run: Run, found: Mapping[str, Mapping[str, float]], layers: Layers | None = None
+) -> dict[str, float]:
     """Names scores by stage where there is more than one, such as "stage3/knn20".
 
     Args:
       run: The run.
       found: Scores by stage; those of the raw pixels stand beside every stage.
+      layers: What is probed; `shared_layers` by default.
     """
-    stages = run.config.stages
+    stages = (layers or shared_layers(run)).stages
     return {
         f"{stage}/{name}" if len(stages) > 1 else name: value
         for stage in stages
@@ -162,9 +194,10 @@ def by_stage(run: Run, found: Mapping[str, Mapping[str, float]]) -> dict[str, fl
     }
 
 
-def names(run: Run, plain: tuple[str, ...]) -> tuple[str, ...]:
+def names(run: Run, plain: tuple[str, ...], layers: Layers | None = None) -> tuple[str, ...]:
     """The names that `by_stage` gives to scores."""
-    return tuple(by_stage(run, dict.fromkeys(run.config.stages, dict.fromkeys(plain, 0.0))))
+    layers = layers or shared_layers(run)
+    return tuple(by_stage(run, dict.fromkeys(layers.stages, dict.fromkeys(plain, 0.0)), layers))
 
 
 def _sets(run: Run, state: TrainState | None) -> dict[str, Sets]:

@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-
-import numpy as np
-from jaxtyping import Int, Real
 from ml_collections import ConfigDict
 
-from ssljax import data
 from ssljax.errors import UserError
-from ssljax.evals import features, labels
+from ssljax.evals import features, labels, streamed
 from ssljax.evals.contract import Evaluation, Run, Scores, leave_out
-from ssljax.evals.extract import Outputs, stream
 from ssljax.methods.contract import TrainState
-from ssljax.metrics.linear import ProbeResult, Read, linear_probe, streamed_linear_probes
+from ssljax.metrics.linear import ProbeResult, linear_probe, streamed_linear_probes
 
 
 class Linear(Evaluation):
@@ -63,18 +57,10 @@ class Linear(Evaluation):
 
 def _streamed(run: Run, state: TrainState | None, epochs: int) -> dict[str, dict[str, float]]:
     """Scores all stages as the images pass, and keeps no features."""
-    scans = features.train_scan(run), features.test_scan(run)
-    # A pass without a network finds out which images can be read and have a label.
-    train, test = (features.labelled(run, lambda _: {}, scan) for scan in scans)
-    num_classes = scans[0].source.num_classes
-    assert num_classes is not None
-    outputs = features.outputs(run, state)
-    read_train, read_test = (
-        _reader(run, outputs, scan.source, part.places)
-        for scan, part in zip(scans, (train, test), strict=True)
-    )
+    sets, outputs = streamed.open_sets(run), features.outputs(run, state)
+    train, test = (streamed.reader(run, outputs, part) for part in (sets.train, sets.test))
     results = streamed_linear_probes(
-        read_train, train.labels, read_test, test.labels, num_classes, epochs=epochs
+        train, sets.train.labels, test, sets.test.labels, sets.num_classes, epochs=epochs
     )
     return {stage: _scores(run, result) for stage, result in results.items()}
 
@@ -82,50 +68,3 @@ def _streamed(run: Run, state: TrainState | None, epochs: int) -> dict[str, dict
 def _scores(run: Run, result: ProbeResult) -> dict[str, float]:
     held_out = {"linear_holdout": result.holdout_accuracy} if run.config.linear.holdout else {}
     return {"linear": result.accuracy} | held_out
-
-
-def _reader(
-    run: Run, outputs: Outputs, source: data.Source, places: Int[np.ndarray, "rows"]
-) -> Read:
-    """Reads features of the images at some places."""
-
-    def read(rows: Int[np.ndarray, "rows"], size: int) -> Iterator[dict[str, np.ndarray]]:
-        scan = run.experiment.scan(source, run.config.batch_size, places[rows], may_keep=False)
-        parts = stream(outputs, scan, mesh=run.mesh)
-        return regrouped((part.outputs for part in parts), size)
-
-    return read
-
-
-def regrouped(
-    parts: Iterable[Mapping[str, Real[np.ndarray, "_ _dim"]]], size: int
-) -> Iterator[dict[str, np.ndarray]]:
-    """Puts rows that come part by part together anew, `size` of them at a time.
-
-    Args:
-      parts: Rows of each layer.
-      size: Of every part that is given but the last.
-
-    Yields:
-      The rows in their order.
-
-    Raises:
-      ValueError: If a row is not finite.
-    """
-    waiting: dict[str, list[np.ndarray]] = {}
-    count = 0
-    for part in parts:
-        for layer, rows in part.items():
-            if not np.isfinite([rows.min(initial=0), rows.max(initial=0)]).all():
-                raise ValueError("Features are not finite: a score of them would mean nothing.")
-            waiting.setdefault(layer, []).append(rows)
-        count += len(next(iter(part.values())))
-        if count >= size:
-            joined = {layer: np.concatenate(rows) for layer, rows in waiting.items()}
-            whole = count // size * size
-            for start in range(0, whole, size):
-                yield {layer: rows[start : start + size] for layer, rows in joined.items()}
-            waiting = {layer: [rows[whole:]] for layer, rows in joined.items()}
-            count -= whole
-    if count:
-        yield {layer: np.concatenate(rows) for layer, rows in waiting.items()}

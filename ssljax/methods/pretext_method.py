@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray, UInt8
 from ml_collections import ConfigDict
 
-from ssljax import metrics, models
+from ssljax import augment, metrics, models
 from ssljax.methods import passes
 from ssljax.methods.contract import Aux, Batch, Feed, Method, Task, TrainState, Turn
 from ssljax.methods.pretext_task import Encode, EncoderWithTask, Outputs, PretextTask, Question
@@ -135,7 +135,7 @@ class PretextMethod(Method):
         """Shows what is seen of each image, what is said, and what would be right."""
         question, outputs = self._answer(state, images, key)
         picture = self.pretext.picture(outputs, question)
-        return jnp.round(255 * jnp.clip(picture, 0.0, 1.0)).astype(jnp.uint8)
+        return augment.to_bytes(picture)
 
     def _answer(
         self, state: TrainState, images: Mapping[str, Array], key: PRNGKeyArray

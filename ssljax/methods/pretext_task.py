@@ -113,9 +113,7 @@ class PretextTask:
         self, images: Float[Array, "*batch height width channels"]
     ) -> Float[Array, "*batch height width channels"]:
         """Undoes the view's normalisation, for pictures; what leaves [0, 1] is clipped."""
-        if self.view.mean is not None and self.view.std is not None:
-            images = augment.denormalize(images, self.view.mean, self.view.std)
-        return jnp.clip(images, 0.0, 1.0)
+        return jnp.clip(augment.denormalize_view(self.view, images), 0.0, 1.0)
 
 
 class EncoderWithTask(nn.Module):

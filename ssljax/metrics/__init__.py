@@ -1,8 +1,8 @@
 """Scores as pure functions of features, logits and labels.
 
-Of frozen features: kNN, linear and few-label probes. Of generated images: FID, KID, Inception
-score, precision and recall, classes covered. Of embeddings: rank and collapse. Of restored
-images: peak signal-to-noise ratio and structural similarity.
+Of frozen features: kNN, linear, non-linear and few-label probes. Of generated images: FID, KID,
+Inception score, precision and recall, classes covered. Of embeddings: rank and collapse. Of
+restored images: peak signal-to-noise ratio and structural similarity.
 """
 
 from ssljax.metrics.collapse import (

@@ -7,7 +7,7 @@ regularisation on a held-out part of train; the sweep trains all settings at onc
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -16,6 +16,14 @@ import numpy as np
 from jaxtyping import Array, Float, Int, Real
 
 from ssljax.metrics.labels import labelled
+from ssljax.metrics.minibatches import (
+    Read,
+    batches,
+    count_right,
+    read_all,
+    reader,
+    steps_of_an_epoch,
+)
 from ssljax.metrics.scaling import Standardization, standardizations_of
 from ssljax.ops.schedules import half_cosine
 
@@ -23,9 +31,6 @@ LEARNING_RATES = (0.003, 0.01, 0.03, 0.1, 0.3)
 WEIGHT_DECAYS = (0.0, 1e-4, 1e-3, 1e-2)
 _MOMENTUM = 0.9
 _LEAST_STEPS = 1000
-_DEVICE_BYTES = 2**26
-"""Of features that lie on the device at once."""
-_ROWS_READ = 8192
 
 
 class ProbeResult(NamedTuple):
@@ -44,10 +49,6 @@ class ProbeResult(NamedTuple):
     weight_decay: float
 
 
-Features = Mapping[str, Real[np.ndarray, "_ _dim"]]
-"""Features of the same images by the name of the layer that they are of."""
-Read = Callable[[Int[np.ndarray, "rows"], int], Iterable[Features]]
-"""`read(rows, size)` gives the features of these rows, in this order, `size` of them at a time."""
 _Weights = dict[str, dict[str, Array]]
 
 
@@ -77,7 +78,7 @@ def linear_probe(
     """
     train_x, train_y = labelled(train_x, train_y, num_classes)
     test_x, test_y = labelled(test_x, test_y, num_classes)
-    train, test = _reader(train_x), _reader(test_x)
+    train, test = reader(train_x), reader(test_x)
     return streamed_linear_probes(train, train_y, test, test_y, num_classes, **options)["x"]
 
 
@@ -133,7 +134,7 @@ def streamed_linear_probes(
         raise ValueError(f"A holdout of {holdout} leaves nothing to train on or to choose by.")
     pairs = np.array([(lr, wd) for lr in learning_rates for wd in weight_decays], np.float32)
     everything = np.arange(len(train_y))
-    statistics = standardizations_of(lambda: train(everything, _ROWS_READ))
+    statistics = standardizations_of(lambda: read_all(train, everything))
     fit = functools.partial(
         _fit,
         train,
@@ -146,11 +147,10 @@ def streamed_linear_probes(
     )
     chosen_by = np.flatnonzero(held)
     sweep = fit(np.flatnonzero(~held), dict.fromkeys(statistics, pairs))
-    scores = _accuracies(sweep, statistics, train(chosen_by, _ROWS_READ), train_y[chosen_by])
+    scores = _accuracies(sweep, statistics, train, chosen_by, train_y)
     best = {layer: int(np.argmax(found)) for layer, found in scores.items()}
     final = fit(everything, {layer: pairs[i : i + 1] for layer, i in best.items()})
-    reported = test(np.arange(len(test_y)), _ROWS_READ)
-    accuracies = _accuracies(final, statistics, reported, test_y)
+    accuracies = _accuracies(final, statistics, test, np.arange(len(test_y)), test_y)
     return {
         layer: ProbeResult(
             accuracy=float(accuracies[layer][0]),
@@ -160,15 +160,6 @@ def streamed_linear_probes(
         )
         for layer, i in best.items()
     }
-
-
-def _reader(features: Real[np.ndarray, "rows dim"]) -> Read:
-    """Reads from an array, of one layer."""
-
-    def read(rows: Int[np.ndarray, "rows"], size: int) -> Iterator[Features]:
-        return ({"x": features[rows[start : start + size]]} for start in range(0, len(rows), size))
-
-    return read
 
 
 def _held_out(labels: Int[np.ndarray, "rows"], share: float, seed: int) -> np.ndarray:
@@ -194,8 +185,7 @@ def _fit(
     seed: int,
 ) -> _Weights:
     """Trains one classifier a layer and pair on the rows that are used, all on the same batches."""
-    batch_size = min(batch_size, len(used))
-    steps = len(used) // batch_size  # An incomplete batch is left out.
+    steps = steps_of_an_epoch(len(used), batch_size)
     epochs = max(epochs, -(-_LEAST_STEPS // steps))
     weights = {
         layer: {
@@ -206,23 +196,18 @@ def _fit(
     }
     momentum = jax.tree.map(jnp.zeros_like, weights)
     dim = sum(len(scale.mean) for scale in statistics.values())
-    at_once = batch_size * min(steps, max(1, _DEVICE_BYTES // (4 * dim * batch_size)))
-    key, done = jax.random.key(seed), 0
-    for epoch in range(epochs):
-        order = jax.random.permutation(jax.random.fold_in(key, epoch), len(used))
-        rows = used[np.asarray(order)[: steps * batch_size]]
-        parts = zip(range(0, len(rows), at_once), read(rows, at_once), strict=True)
-        for start, features in parts:
-            y = labels[rows[start : start + at_once]].astype(np.int32).reshape(-1, batch_size)
-            progress = (np.arange(done, done + len(y)) / (epochs * steps)).astype(np.float32)
-            # However slow the device is, no more than one part waits.
-            jax.block_until_ready(weights)
-            for layer, scale in statistics.items():
-                x = scale.apply(features[layer]).reshape(*y.shape, -1)
-                weights[layer], momentum[layer] = _train(
-                    weights[layer], momentum[layer], x, y, pairs[layer], progress
-                )
-            done += len(y)
+    parts = batches(
+        lambda _: read, labels, used, dim=dim, epochs=epochs, batch_size=batch_size, seed=seed
+    )
+    for features, y, done in parts:
+        progress = (done / (epochs * steps)).astype(np.float32)
+        # However slow the device is, no more than one part waits.
+        jax.block_until_ready(weights)
+        for layer, scale in statistics.items():
+            x = scale.apply(features[layer]).reshape(*y.shape, -1)
+            weights[layer], momentum[layer] = _train(
+                weights[layer], momentum[layer], x, y, pairs[layer], progress
+            )
     return weights
 
 
@@ -263,19 +248,15 @@ def _train(
 def _accuracies(
     weights: _Weights,
     statistics: Mapping[str, Standardization],
-    parts: Iterable[Features],
-    labels: Int[np.ndarray, "rows"],
+    read: Read,
+    rows: Int[np.ndarray, "rows"],
+    labels: Int[np.ndarray, "all"],
 ) -> dict[str, np.ndarray]:
-    """Top-1 of each classifier, by layer."""
-    right = {layer: np.zeros(len(found["bias"])) for layer, found in weights.items()}
-    start = 0
-    for part in parts:
-        for layer, scale in statistics.items():
-            predicted = np.asarray(_predict(weights[layer], scale.apply(part[layer])))
-            truth = labels[None, start : start + predicted.shape[1]]
-            right[layer] += np.sum(predicted == truth, axis=1)
-        start += predicted.shape[1]
-    return {layer: hits / len(labels) for layer, hits in right.items()}
+    """Top-1 of each classifier, by layer, on some rows."""
+    hits = count_right(
+        lambda layer, x: _predict(weights[layer], statistics[layer].apply(x)), read, rows, labels
+    )
+    return {layer: right / len(rows) for layer, right in hits.items()}
 
 
 @jax.jit

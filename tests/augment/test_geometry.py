@@ -8,6 +8,7 @@ import pytest
 from scipy import ndimage, stats
 
 from ssljax.augment import affine_matrices, random_affine, random_flip, warp
+from ssljax.augment.geometry import reflect, sample
 
 
 def keys_for(count):
@@ -152,3 +153,18 @@ def test_impossible_arguments_are_refused():
         random_affine(keys_for(1), images, 1.0, scale=(0.0, 1.0))
     with pytest.raises(ValueError, match="border must be"):
         warp(images, jnp.eye(3)[None], border="wrap")
+
+
+def test_places_are_read_bilinearly_and_fold_at_the_outermost_pixels():
+    rng = np.random.default_rng(0)
+    images = rng.random((2, 5, 7, 3)).astype(np.float32)
+    x, y = rng.uniform(-20, 20, (2, 4, 6)), rng.uniform(-20, 20, (2, 4, 6))
+    folded = [reflect(jnp.asarray(places, jnp.float32), size) for places, size in ((x, 7), (y, 5))]
+    found = sample(jnp.asarray(images), *folded)
+    for image, row, column, got in zip(images, y, x, found, strict=True):
+        for channel in range(3):
+            wanted = ndimage.map_coordinates(
+                image[..., channel].astype(np.float64), [row, column], order=1, mode="mirror"
+            )
+            np.testing.assert_allclose(got[..., channel], wanted, atol=2e-5)
+    np.testing.assert_array_equal(reflect(jnp.asarray([-1.5, 0.0, 0.3]), 1), 0.0)

@@ -1,5 +1,6 @@
 """Probes of features: what they are called, at which stages, and how often images are read."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -8,7 +9,8 @@ import runs
 from ssljax import config as configs
 from ssljax import data, evaluate, main
 from ssljax.errors import UserError
-from ssljax.evals import REGISTRY, features, linear
+from ssljax.evals import REGISTRY, features, linear, streamed
+from ssljax.evals import mlp as perceptron
 from ssljax.metrics import linear as probe
 from ssljax.run import memory
 
@@ -90,21 +92,99 @@ def test_a_streamed_linear_probe_keeps_no_features_and_finds_the_same(opened, mo
     kept = evaluate.Evaluator(experiment).score(experiment.init(), ("linear",)).values
     scores = ("linear", "linear_holdout")
     assert set(kept) == {f"{stage}/{name}" for stage in ("stage1", "stage2") for name in scores}
-    streamed = opened(evals__linear__stream=True, **asked)
+    anew = opened(evals__linear__stream=True, **asked)
     monkeypatch.setattr(linear.features, "scored", None)
     counted = [{"a": np.full((3, 2), i), "b": np.full((3, 1), i)} for i in range(5)]
-    joined = list(linear.regrouped(counted, 4))
+    joined = list(streamed.regrouped(counted, 4))
     assert [part["a"].shape for part in joined] == [(4, 2), (4, 2), (4, 2), (3, 2)]
     for name in ("a", "b"):
         found = np.concatenate([part[name][:, 0] for part in joined])
         np.testing.assert_array_equal(found, np.repeat(np.arange(5), 3))
     passes = []
-    read = linear.stream
-    monkeypatch.setattr(linear, "stream", lambda *a, **k: passes.append(1) or read(*a, **k))
-    found = evaluate.Evaluator(streamed).score(streamed.init(), ("linear",)).values
+    read = streamed.stream
+    monkeypatch.setattr(streamed, "stream", lambda *a, **k: passes.append(1) or read(*a, **k))
+    found = evaluate.Evaluator(anew).score(anew.init(), ("linear",)).values
     assert found == pytest.approx(kept, abs=0.026)  # One of forty images.
     # Statistics, two fits of 20 steps, the choice, the report: once for both stages.
     assert len(passes) == 2 + 20 + 20 + 1 + 1
+
+
+def test_a_perceptron_reads_its_own_layers_of_images_altered_anew_in_every_epoch(
+    opened, monkeypatch
+):
+    asked = dict(
+        evals__mlp__stages="stage1,stage2",
+        evals__mlp__epochs=12,
+        evals__mlp__hidden="(16,)",
+        evals__mlp__batch_size=40,
+        evals__mlp__crop_padding=1,
+        evals__mlp__flip_p=0.0,
+        evals__final="mlp",
+        evals__baselines=False,
+    )
+    experiment = opened(**asked)
+    # Whole maps: four channels of 8x8 places halved once, and eight of 8x8 halved twice.
+    layers = perceptron._layers(evaluate.Run(experiment))
+    run = evaluate.Run(experiment)
+    state = experiment.init()
+    assert features.dims(run, state, layers) == {"stage1": 4 * 4 * 4, "stage2": 2 * 2 * 8}
+    seen = []
+    alter = perceptron._altered
+    monkeypatch.setattr(
+        perceptron, "_altered", lambda *a: seen.append((a[2], alter(*a))) or seen[-1][1]
+    )
+    evaluator = evaluate.Evaluator(experiment)
+    evaluator.check()
+    found = evaluator.score(state, ("mlp",)).values
+    assert set(found) == {"stage1/mlp", "stage2/mlp"}
+    assert found["stage1/mlp"] > 0.35
+    epochs = []
+    for epoch in range(3):
+        by_place = {}
+        for index, images in seen[2 * epoch : 2 * epoch + 2]:
+            places = np.asarray(index)
+            by_place |= dict(zip(places[places >= 0], np.asarray(images), strict=False))
+        assert set(by_place) == set(range(120))
+        epochs.append(np.stack([by_place[place] for place in range(120)]))
+    assert (epochs[0] != epochs[1]).any(axis=(1, 2, 3)).mean() > 0.8
+    first = jax.devices()[:1]
+    monkeypatch.setattr(jax, "devices", lambda: first)
+    one = opened(**asked)
+    assert one.mesh.size == 1
+    alone = evaluate.Evaluator(one).score(one.init(), ("mlp",)).values
+    assert alone == pytest.approx(found, abs=0.051)  # Two of forty images.
+
+
+def test_an_image_is_shifted_and_mirrored_and_nothing_else():
+    rng = np.random.default_rng(0)
+    images = rng.integers(1, 256, (200, 5, 5, 1), dtype=np.uint8)
+    key, places = jax.random.key(0), np.arange(200, dtype=np.int32)
+    found = np.asarray(perceptron._altered(key, images, places, 1, 0.5))
+    assert found.dtype == np.uint8
+    how = []
+    for image, altered in zip(images, found, strict=True):
+        padded = np.pad(image, ((1, 1), (1, 1), (0, 0)))
+        ways = {
+            (i, j, flip): padded[i : i + 5, j : j + 5][:, ::flip]
+            for i in range(3)
+            for j in range(3)
+            for flip in (1, -1)
+        }
+        how.append(next(way for way, wanted in ways.items() if np.array_equal(wanted, altered)))
+    assert len(set(how)) == 18
+    # An image's draw does not depend on those beside it.
+    part = perceptron._altered(key, images[50:58], places[50:58], 1, 0.5)
+    np.testing.assert_array_equal(part, found[50:58])
+    np.testing.assert_array_equal(perceptron._altered(key, images, places, 0, 0.0), images)
+
+
+def test_a_perceptron_beside_raw_pixels_and_without_its_stage(opened):
+    experiment = opened(evals__mlp__epochs=2, evals__mlp__hidden="(8,)", evals__mlp__batch_size=60)
+    scores = perceptron.Mlp().score(evaluate.Run(experiment), None).values
+    assert set(scores) == {"mlp"}
+    wrong = opened(evals__mlp__stages="stage9", evals__final="mlp")
+    with pytest.raises(UserError, match="no stage 'stage9'"):
+        evaluate.Evaluator(wrong).check()
 
 
 def test_a_linear_probe_may_read_more_than_one_place(opened):

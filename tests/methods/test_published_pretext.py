@@ -123,6 +123,7 @@ PUBLISHED = {
         "batch_size": 256,
         "epochs": 200.0,
         "method.levels": 2,
+        "method.center": 224 / 256,
         "method.queue_size": 8192,
         "method.inverse_temperature": 15.0,
         "method.scale": 8.0,

@@ -14,7 +14,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
-from jaxtyping import Array, Float, Num, PRNGKeyArray
+from jaxtyping import Array, Bool, Float, Int, Num, PRNGKeyArray
 from ml_collections import ConfigDict
 
 from ssljax import augment, losses, models
@@ -121,18 +121,25 @@ class CountingTask(PretextTask):
         tiles = tiles.reshape(batch, _TILES, half, half, channels)
         parts = jnp.concatenate([small[:, None], tiles], axis=1)
         keys = augment.tile_keys(augment.fold_keys(keys, 1), 1 + _TILES)
-        return Question(augment.equalize_sharpness(keys, parts, self.blur))
+        # Where places are given, those of padding are negative.
+        real = images["index"] >= 0 if "index" in images else ()
+        return Question(augment.equalize_sharpness(keys, parts, self.blur), real)
 
     def loss(self, outputs: Outputs, targets: Any) -> tuple[Float[Array, ""], dict[str, Array]]:
         """The mean over both directions, in which either image of a pair is the other one."""
-        parts = self._parts(outputs)
+        counts = outputs["counts"]
+        parts = counts[:, 0], counts[:, 1:], _neighbours(counts[:, 0])
         own, other = losses.counting_distances(*parts)
         logged = {"own_distance": jnp.mean(own), "other_distance": jnp.mean(other)}
         return losses.counting_loss(*parts, margin=self.margin), logged
 
     def scores(self, outputs: Outputs, targets: Any) -> dict[str, Float[Array, " batch"]]:
-        """Whether the sum over the tiles is nearer to its own image than to the other one."""
-        own, other = losses.counting_distances(*self._parts(outputs))
+        """Whether the sum over the tiles is nearer to its own image than to another one.
+
+        That is the other one of the pair, or where that is padding the nearest that is none. A
+        single image cannot be mistaken for another, and has what a guess has.
+        """
+        own, other = losses.counting_distances(*self._parts(outputs, targets))
         # Where all counts are alike, nothing is told.
         return {"counts_own_image": jnp.where(own == other, 0.5, (own < other).astype(jnp.float32))}
 
@@ -141,7 +148,7 @@ class CountingTask(PretextTask):
     ) -> Float[Array, "batch columns height width channels"]:
         """The small image, the tiles, and counts as maps: its own, the tiles' sum, the other's."""
         seen = self.to_pixels(question.inputs)
-        whole, tiles, other = self._parts(outputs)
+        whole, tiles, other = self._parts(outputs, question.targets)
         counts = jnp.stack([whole, jnp.sum(tiles, axis=1), other], axis=1)
         brightest = jnp.max(counts, axis=(1, 2), keepdims=True)
         maps = _as_maps(counts / jnp.maximum(brightest, 1e-6), seen.shape[2])
@@ -155,9 +162,12 @@ class CountingTask(PretextTask):
         whole = augment.center_view(self.view, images)
         return encode(augment.halve(whole, jnp.zeros(whole.shape[0], jnp.int32), ("area",)))
 
-    def _parts(self, outputs: Outputs) -> tuple[Array, Array, Array]:
+    def _parts(self, outputs: Outputs, real: Any) -> tuple[Array, Array, Array]:
         counts = outputs["counts"]
-        return counts[:, 0], counts[:, 1:], _neighbours(counts[:, 0])
+        whole = counts[:, 0]
+        # In a training batch all are real, and nothing moves between devices.
+        other = _neighbours(whole) if isinstance(real, tuple) else whole[_partners(real)]
+        return whole, counts[:, 1:], other
 
 
 def _neighbours(rows: Float[Array, "batch dim"]) -> Float[Array, "batch dim"]:
@@ -165,6 +175,18 @@ def _neighbours(rows: Float[Array, "batch dim"]) -> Float[Array, "batch dim"]:
     if rows.shape[0] % 2:
         raise ValueError(f"Images come in pairs, and a batch of {rows.shape[0]} is odd.")
     return rows.reshape(-1, 2, rows.shape[1])[:, ::-1].reshape(rows.shape)
+
+
+def _partners(real: Bool[Array, " batch"]) -> Int[Array, " batch"]:
+    """The other row of each pair, or the nearest that is real; for a single one, itself."""
+    rows = jnp.arange(real.shape[0])
+    away = 2 * jnp.abs(rows[:, None] - rows[None])
+    is_pair = rows[:, None] // 2 == rows[None] // 2
+    far = 2 * real.shape[0]
+    away = jnp.where(is_pair, 0, away)
+    away = jnp.where(real[None], away, far)
+    away = jnp.where(rows[:, None] == rows[None], far - 1, away)
+    return jnp.argmin(away, axis=1)
 
 
 def _as_maps(

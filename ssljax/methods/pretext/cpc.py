@@ -191,8 +191,7 @@ class CPCTask(PretextTask):
             config.jitter_p,
             config.gray_p,
         )
-        if self.view.mean is not None and self.view.std is not None:
-            patches = augment.normalize(patches, self.view.mean, self.view.std)
+        patches = augment.normalize_view(self.view, patches)
         patches = augment.drop_channels(augment.fold_keys(keys, 1), patches, config.color_drop_p)
         return Question(patches.reshape(clean.shape), clean)
 

@@ -170,9 +170,7 @@ class ExemplarTask(PretextTask):
         views = []
         for number in range(self.config.crops):
             view = exemplar_patches(self.patch, augment.fold_keys(keys, number), pixels, anchors)
-            if self.view.mean is not None and self.view.std is not None:
-                view = augment.normalize(view, self.view.mean, self.view.std)
-            views.append(view)
+            views.append(augment.normalize_view(self.view, view))
         return views
 
     def _crops(self, key: PRNGKeyArray, images: Mapping[str, Array]) -> list[Array]:

@@ -286,9 +286,7 @@ class JigsawTask(PretextTask):
     ) -> Float[Array, "rows side side channels"]:
         if self.config.normalization == "tile":
             return augment.standardize(tiles)
-        if self.view.mean is None or self.view.std is None:
-            return tiles
-        return augment.normalize(tiles, self.view.mean, self.view.std)
+        return augment.normalize_view(self.view, tiles)
 
     def loss(
         self, outputs: Outputs, targets: Int[Array, "batch puzzles"]

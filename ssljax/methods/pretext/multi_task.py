@@ -271,7 +271,7 @@ class MultiTask(Method):
         joined = jnp.concatenate(
             [jnp.broadcast_to(x, (*x.shape[:-1], channels)) for x in shown], axis=1
         )
-        return jnp.round(255 * jnp.clip(joined, 0.0, 1.0)).astype(jnp.uint8)
+        return augment.to_bytes(joined)
 
     def _questions(self, images: Mapping[str, Array], key: PRNGKeyArray) -> dict[str, Question]:
         return {

@@ -146,11 +146,7 @@ class RelativeTransformationTask(PretextTask):
         both = jnp.stack([image, warped], axis=1)
         keys = augment.tile_keys(augment.example_keys(blurred, batch), 2)
         both = augment.equalize_sharpness(keys, both, self.blur)
-        inputs = both.reshape(-1, *both.shape[2:])
-        if self.view.mean is not None and self.view.std is not None:
-            inputs = augment.normalize(inputs, self.view.mean, self.view.std)
-        inputs = inputs.reshape(both.shape)
-        return Question(inputs, parameters)
+        return Question(augment.normalize_view(self.view, both), parameters)
 
     def loss(self, outputs: Outputs, targets: Any) -> tuple[Float[Array, ""], dict[str, Array]]:
         """Mean squared error of the parameters."""

@@ -131,6 +131,8 @@ class BagOfWords(WordPrediction):
                 momentum=0.99,  # At the start; it climbs to 1.
                 crops=2,
                 local_crops=5,
+                # Of an image's shorter side the share that the teacher sees: 224 pixels of 256.
+                center=0.875,
                 view=ConfigDict(dataclasses.asdict(whole)),  # The teacher's.
                 crop_view=ConfigDict(dataclasses.asdict(jitter)),
                 local_view=ConfigDict(dataclasses.asdict(small)),
@@ -145,6 +147,11 @@ class BagOfWords(WordPrediction):
             raise ValueError(
                 f"crops is {method.crops} and local_crops {method.local_crops}; the student needs "
                 "one crop or more, and no fewer than 0 small ones."
+            )
+        if not 0.0 < method.center <= 1.0:
+            raise ValueError(
+                f"method.center is {method.center}; it is a share of the image and must be above 0 "
+                "and at most 1."
             )
         self.view = augment.view_from_config(method.view)
         self.policies = [
@@ -191,14 +198,34 @@ class BagOfWords(WordPrediction):
         return {"online": params}, {"online": variables}, memory
 
     def views(self, key: PRNGKeyArray, batch: Batch) -> PyTree:
-        """Makes the teacher's view of each image, the student's crops, and a key for each image."""
-        crops = augment.make_views(key, batch["images"], self.policies)
-        places = jax.random.fold_in(key, len(crops))
+        """Makes the teacher's view of each image, the student's crops, and a key for each image.
+
+        Raises:
+          ValueError: If the teacher is to see the centre of images that the host has cut.
+        """
+        images = batch["images"]
+        _, *crops = augment.make_views(key, images, self.policies)
+        whole = augment.make_view(self.view, jax.random.fold_in(key, 0), self._central(images))
+        places = jax.random.fold_in(key, 1 + len(crops))
         return {
-            "whole": crops[0],
-            "crops": self._side_by_side(crops[1:]),
-            "keys": augment.example_keys(places, crops[0].shape[0]),
+            "whole": whole,
+            "crops": self._side_by_side(crops),
+            "keys": augment.example_keys(places, whole.shape[0]),
         }
+
+    def _central(self, images: Mapping[str, Array]) -> Mapping[str, Array]:
+        """The central square of each image, whose side is a share of the shorter one's."""
+        share = self.config.center
+        if share == 1.0:
+            return images
+        if "image" not in images:
+            raise ValueError(
+                f"method.center={share} is cut from whole images: set config.data.crop='device', "
+                "or method.center=1.0."
+            )
+        whole = images["image"]
+        side = max(1, round(share * min(whole.shape[1:3])))
+        return {**images, "image": augment.center_crop(whole, side)}
 
     def _side_by_side(self, crops: Sequence[Array]) -> list[Array]:
         """The crops of either size, those of an image side by side."""
@@ -353,8 +380,4 @@ def to_bytes(
     view: augment.ViewPolicy, images: Float[Array, "batch columns height width channels"]
 ) -> UInt8[Array, "batch columns height width channels"]:
     """Pictures of views, their normalisation undone."""
-    if view.mean is not None and view.std is not None:
-        shape = (1, 1, 1, 1, -1)
-        mean, std = (jnp.asarray(x).reshape(shape) for x in (view.mean, view.std))
-        images = images * std + mean
-    return jnp.round(255 * jnp.clip(images, 0.0, 1.0)).astype(jnp.uint8)
+    return augment.to_bytes(augment.denormalize_view(view, images))

@@ -11,17 +11,20 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Num, PRNGKeyArray
 from ml_collections import ConfigDict
 
 from ssljax import augment, losses, metrics, models
+from ssljax.augment import presets
 from ssljax.methods import passes
 from ssljax.methods.contract import Aux, Method, Task, TrainState, Turn
 from ssljax.methods.pretext_method import PretextMethod, encoder_weights
 from ssljax.methods.pretext_task import Encode, Outputs, PretextTask, Question
 from ssljax.methods.reconstruction.decoding import Images
 from ssljax.methods.reconstruction.judge import Judge
+from ssljax.models.encoders.vgg_weights import load_vgg19
 
 PyTree = Any
 Small = Float[Array, "batch small_height small_width channels"]
@@ -157,8 +160,9 @@ class SuperResolution(PretextMethod):
 
     With `adversarial_weight` above 0 a discriminator of large images plays along. The content of an
     image, which it shares with the truth, is then "pixels" or "features" of a frozen encoder: the
-    one that the SRResNet run has carried along from the run in its own `config.init.workdir`. The
-    paper's is the last map of a VGG-19 trained with labels.
+    one that the SRResNet run has carried along from the run in its own `config.init.workdir`, or
+    the VGG-19 whose weights `extractor` names. The paper's is the last map of a VGG-19 trained with
+    labels.
     """
 
     roles: ClassVar = {
@@ -182,12 +186,19 @@ class SuperResolution(PretextMethod):
             raise ValueError(
                 f"method.content is {method.content!r}; it must be 'pixels' or 'features'."
             )
-        self.extractor = extractor_of(task.source)
+        self.file = method.extractor
+        self.extractor = _vgg19() if self.file else extractor_of(task.source)
+        if self.file and task.source is None:
+            raise ValueError(
+                "method.extractor is for SRGAN, which starts from SRResNet: set "
+                "config.init.workdir to a run of super_resolution."
+            )
         self.reads_features = method.content == "features"
         if self.reads_features and self.extractor is None:
             raise ValueError(
                 "method.content='features' needs an encoder: set config.init.workdir to a run with "
-                "one, or to a run of super_resolution that started from such a run."
+                "one, or to a run of super_resolution that started from such a run, or name a file "
+                "of VGG-19's weights in method.extractor."
             )
         if self.weight:
             if not isinstance(task.source, SuperResolution):
@@ -213,6 +224,7 @@ class SuperResolution(PretextMethod):
             adversarial_weight=0.0,  # 0.001 for SRGAN.
             discriminator_rate=1.0,  # Its learning rate, as a multiple of the other player's.
             content="pixels",  # Or "features", of a frozen encoder.
+            extractor="",  # Or a safetensors file of VGG-19: see `ssljax.tools.convert_vgg`.
             content_layer="stage2",  # Which of that encoder's outputs.
             content_scale=1 / 12.75,  # A factor on them; the paper's, for VGG-19.
         )
@@ -231,14 +243,22 @@ class SuperResolution(PretextMethod):
         return params, variables, memory
 
     def start_from(self, state: TrainState, source: Method, source_state: TrainState) -> TrainState:
-        """Goes on from SRResNet and its extractor; from any other run takes the encoder alone."""
+        """Goes on from SRResNet and its extractor; from any other run takes the encoder alone.
+
+        Raises:
+          UserError: If the file of an extractor cannot be read, or is of another network.
+        """
+        loaded = {"extractor": load_vgg19(self.file)} if self.file else None
+        loaded = jax.tree.map(jnp.asarray, loaded)
         if isinstance(source, SuperResolution):
             params, variables = source.trained_weights(source_state)
             return state.replace(
                 params=state.params | {"online": params},
                 variables=state.variables | {"online": variables},
-                memory=source_state.memory,
+                memory=loaded or source_state.memory,
             )
+        if loaded:
+            return state.replace(memory=loaded)
         taken = encoder_weights(*source.trained_weights(source_state))
         return state.replace(memory={"extractor": taken})
 
@@ -292,9 +312,13 @@ class Extractor:
 
     def normalize(self, images: Images) -> Images:
         """Brings images in [0, 1] to what the encoder was trained on."""
-        if self.view.mean is None or self.view.std is None:
-            return images
-        return augment.normalize(images, self.view.mean, self.view.std)
+        return augment.normalize_view(self.view, images)
+
+
+def _vgg19() -> Extractor:
+    """The network of the paper, whose images are normalised as for all of torchvision's."""
+    view = augment.ViewPolicy(96, mean=presets.IMAGENET_MEAN, std=presets.IMAGENET_STD)
+    return Extractor(models.build_encoder("vgg19"), view)
 
 
 def extractor_of(source: Method | None) -> Extractor | None:

@@ -101,7 +101,7 @@ class Finetune(Supervised):
         plain = dataclasses.replace(self.view, mean=None, std=None)
         view = augment.make_view(plain, key, batch["images"])
         # A task makes its inputs from images as they are in the data.
-        pixels = jnp.round(255 * jnp.clip(view, 0.0, 1.0)).astype(jnp.uint8)
+        pixels = augment.to_bytes(view)
         return {"image": pixels, "label": batch["images"]["label"]}
 
     def features(self, state: TrainState, images: Array) -> dict[str, Array]:

@@ -13,6 +13,7 @@ from safetensors.numpy import load_file
 
 from ssljax.errors import UserError
 from ssljax.models.encoders.inception import InceptionV3
+from ssljax.models.encoders.pytorch_weights import Layout, variables_of
 
 Variables = dict[str, Any]
 
@@ -23,7 +24,6 @@ _PYTORCH = {
     "mean": "running_mean",
     "var": "running_var",
 }
-_MOST_NAMED = 3
 
 
 def load_inception(path: str | Path) -> Variables:
@@ -65,27 +65,15 @@ def from_pytorch(tensors: Mapping[str, np.ndarray]) -> Variables:
     Raises:
       ValueError: If tensors are missing or left over, or one has another shape or type.
     """
-    layout = pytorch_layout()
-    given = {n for n in tensors if n != "fc.bias" and not n.endswith(".num_batches_tracked")}
-    for what, wrong in (("missing", set(layout) - given), ("unknown", given - set(layout))):
-        if wrong:
-            some = ", ".join(sorted(wrong)[:_MOST_NAMED])
-            raise ValueError(f"{len(wrong)} tensor(s) of Inception-v3 are {what}, such as {some}.")
-    variables = {}
-    for name, (path, shape) in layout.items():
-        tensor = np.asarray(tensors[name])
-        if tensor.shape != shape or tensor.dtype != np.float32:
-            raise ValueError(
-                f"The tensor {name} is {tensor.dtype} of shape {tensor.shape}; it must be float32 "
-                f"of shape {shape}."
-            )
-        if tensor.ndim == 4:
-            tensor = tensor.transpose(2, 3, 1, 0)
-        variables[path] = np.ascontiguousarray(tensor.T if tensor.ndim == 2 else tensor)
-    return flax.traverse_util.unflatten_dict(variables)
+    given = {
+        name: tensor
+        for name, tensor in tensors.items()
+        if name != "fc.bias" and not name.endswith(".num_batches_tracked")
+    }
+    return variables_of(given, pytorch_layout(), "Inception-v3")
 
 
-def pytorch_layout() -> dict[str, tuple[tuple[str, ...], tuple[int, ...]]]:
+def pytorch_layout() -> Layout:
     """The path in `InceptionV3`'s variables and the shape of each tensor of the PyTorch file."""
     image = jax.ShapeDtypeStruct((1, 75, 75, 3), jnp.float32)
     variables = jax.eval_shape(InceptionV3().init, jax.random.key(0), image)

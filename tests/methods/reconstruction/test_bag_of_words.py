@@ -25,7 +25,7 @@ def config_for(**changes):
     for name in ("view", "crop_view", "local_view"):
         size = 8 if "local" in name else SIZE
         method[name] = ConfigDict(dataclasses.asdict(ViewPolicy(size, crop_scale=None, flip_p=0.0)))
-    method.update(queue_size=WORDS, levels=2, local_crops=1, crops=2, momentum=0.5)
+    method.update(queue_size=WORDS, levels=2, local_crops=1, crops=2, momentum=0.5, center=1.0)
     method.update(changes)
     settings = optimizers.Settings(name="sgd", learning_rate=0.1)
     encoder = {"name": "small", "widths": (6, 8), "dtype": "float32"}
@@ -103,6 +103,23 @@ def test_the_mean_smallest_distance_is_that_of_the_teachers_inner_places(method,
         np.testing.assert_allclose(run[2].memory["distances"][level], expected, rtol=1e-5)
 
 
+def test_the_teacher_sees_the_centre_of_the_image_and_the_student_all_of_it():
+    """Of 16 pixels the share 0.875 is 14, which a view of 14 pixels shows as they are."""
+    config = config_for(center=0.875)
+    config.method.view.size = 14
+    images = batch_for(0)["images"]["image"][:, 0]
+    method = BagOfWords(config, TASK)
+    views = method.views(jax.random.key(0), {"images": {"image": images}})
+    pixels = np.asarray(images, np.float32) / 255
+    np.testing.assert_allclose(views["whole"], pixels[:, 1:-1, 1:-1], atol=1e-6)
+    for crop in range(2):
+        np.testing.assert_allclose(views["crops"][0][:, crop], pixels, atol=1e-6)
+    cut = {f"crop{i}": images for i in range(4)}
+    cut["crop0"], cut["crop3"] = images[:, 1:-1, 1:-1], images[:, :8, :8]
+    with pytest.raises(ValueError, match=r"center=0\.875 is cut from whole images"):
+        method.views(jax.random.key(0), {"images": cut})
+
+
 def first_loss(method, images):
     """The loss of an untrained method."""
     state = init_state(method, jax.random.key(0))
@@ -141,7 +158,13 @@ def test_the_score_is_the_share_of_other_images_whose_words_fit_less(method, run
 
 
 @pytest.mark.parametrize(
-    ("changes", "told"), [(dict(queue_size=6), "queue_size=6"), (dict(crops=0), "one crop")]
+    ("changes", "told"),
+    [
+        (dict(queue_size=6), "queue_size=6"),
+        (dict(crops=0), "one crop"),
+        (dict(center=0.0), "above 0"),
+        (dict(center=1.5), "at most 1"),
+    ],
 )
 def test_what_does_not_fit_is_refused(changes, told):
     with pytest.raises(ValueError, match=told):

@@ -9,13 +9,18 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from ml_collections import ConfigDict
+from numpy.lib.stride_tricks import sliding_window_view
+from safetensors.numpy import save_file
 
 from ssljax import methods, optimizers
+from ssljax.augment import presets
+from ssljax.errors import UserError
 from ssljax.methods.contract import Task, Turn
 from ssljax.methods.reconstruction.autoencoder import Autoencoder
 from ssljax.methods.reconstruction.colorization import ColorizationTask
 from ssljax.methods.reconstruction.split_brain import SplitBrainTask
 from ssljax.methods.reconstruction.super_resolution import SuperResolution
+from ssljax.models.encoders.vgg_weights import pytorch_layout
 from ssljax.run.step import init_state, make_step
 
 BATCH, SIDE = 4, 32
@@ -104,6 +109,42 @@ def test_the_content_is_what_the_encoder_sees_of_normalised_images(chain):
     np.testing.assert_allclose(found, expected, rtol=1e-4)
 
 
+def test_the_content_may_be_what_vgg_19_of_a_file_sees(chain, tmp_path):
+    (_, srresnet, _), (_, second, _) = chain
+    rng, file = np.random.default_rng(0), tmp_path / "vgg19.safetensors"
+    layout = pytorch_layout()
+    tensors = {
+        name: rng.standard_normal(shape, np.float32) / np.float32(np.sqrt(np.prod(shape[1:]) + 1))
+        for name, (_, shape) in layout.items()
+    }
+    options = dict(adversarial_weight=0.001, content="features", content_layer="stage1")
+    srgan = build("super_resolution", srresnet, extractor=str(file), **options)
+    fresh = state_of(srgan, 2)
+    with pytest.raises(UserError, match="cannot be read"):
+        srgan.start_from(fresh, srresnet, second)
+    save_file(tensors, file)
+    state = srgan.start_from(fresh, srresnet, second)
+    assert jax.tree.map(jnp.shape, state) == jax.tree.map(jnp.shape, fresh)
+    assert same(state.params["online"], second.params["online"])
+    kernel = state.memory["extractor"]["params"]["stage3_conv1"]["kernel"]
+    np.testing.assert_array_equal(kernel[1, 2], tensors["features.10.weight"][:, :, 1, 2].T)
+    enlarged = rng.uniform(-1, 1, IMAGES.shape)
+
+    def look(images):
+        x = (images - presets.IMAGENET_MEAN) / presets.IMAGENET_STD
+        for number in (0, 2):
+            kernel = tensors[f"features.{number}.weight"].astype(np.float64)
+            padded = np.pad(x, [(0, 0), (1, 1), (1, 1), (0, 0)])
+            windows = sliding_window_view(padded, (3, 3), axis=(1, 2))
+            x = np.tensordot(windows, kernel, ([3, 4, 5], [1, 2, 3]))
+            x = np.maximum(x + tensors[f"features.{number}.bias"], 0)
+        return x
+
+    expected = np.mean((0.5 * (look((enlarged + 1) / 2) - look(IMAGES / 255))) ** 2)
+    pair = (jnp.asarray(x, jnp.float32) for x in (enlarged, IMAGES / 255))
+    np.testing.assert_allclose(srgan.content_loss(state.memory, *pair), expected, rtol=1e-4)
+
+
 def test_the_loss_is_content_and_a_thousandth_of_the_game(chain):
     (*_, srgan), (*_, state) = chain
 
@@ -136,6 +177,7 @@ def test_both_players_move_and_the_extractor_does_not(chain):
     [
         (dict(adversarial_weight=0.001), "SRGAN starts from SRResNet"),
         (dict(content="features"), "content='features' needs an encoder"),
+        (dict(extractor="vgg19.safetensors"), "method.extractor is for SRGAN"),
         (dict(content="edges"), "method.content is 'edges'"),
         (dict(content_scale=0.0), "the scale above 0"),
     ],

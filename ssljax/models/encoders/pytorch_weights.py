@@ -1,0 +1,50 @@
+"""Tensors of PyTorch files as variables of our networks: names, shapes and orders of axes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import flax.traverse_util
+import numpy as np
+
+Layout = Mapping[str, tuple[tuple[str, ...], tuple[int, ...]]]
+"""The path in a network's variables and the shape of each tensor of a PyTorch file."""
+
+_MOST_NAMED = 3
+
+
+def variables_of(tensors: Mapping[str, np.ndarray], layout: Layout, network: str) -> dict[str, Any]:
+    """Turns tensors of a PyTorch file into variables.
+
+    Args:
+      tensors: Float32 arrays by name. Kernels have the axes (output, input, height, width), or
+        (output, input).
+      layout: What there must be.
+      network: Name of the network, for messages.
+
+    Returns:
+      The variables, by collection. Kernels have the axes (height, width, input, output), or (input,
+      output).
+
+    Raises:
+      ValueError: If tensors are missing or left over, or one has another shape or type.
+    """
+    given = set(tensors)
+    for what, wrong in (("missing", set(layout) - given), ("unknown", given - set(layout))):
+        if wrong:
+            some = ", ".join(sorted(wrong)[:_MOST_NAMED])
+            raise ValueError(f"{len(wrong)} tensor(s) of {network} are {what}, such as {some}.")
+    variables = {}
+    for name, (path, shape) in layout.items():
+        tensor = np.asarray(tensors[name])
+        if tensor.shape != shape or tensor.dtype != np.float32:
+            raise ValueError(
+                f"The tensor {name} is {tensor.dtype} of shape {tensor.shape}; it must be float32 "
+                f"of shape {shape}."
+            )
+        if tensor.ndim == 4:
+            tensor = tensor.transpose(2, 3, 1, 0)
+        variables[path] = np.ascontiguousarray(tensor.T if tensor.ndim == 2 else tensor)
+    unflattened: dict[str, Any] = flax.traverse_util.unflatten_dict(variables)
+    return unflattened
