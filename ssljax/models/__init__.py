@@ -31,6 +31,7 @@ from ssljax.models.gan.networks import (
     build_discriminator,
     build_generator,
 )
+from ssljax.models.gan.progan import ProGANDiscriminator, ProGANGenerator
 from ssljax.models.gan.sngan import ResNetDiscriminator, ResNetGenerator
 from ssljax.models.heads.classifier import Classifier
 from ssljax.models.heads.dense import DenseHead
@@ -83,6 +84,8 @@ __all__ = [
     "NetworkInNetwork",
     "NoNorm",
     "NormFactory",
+    "ProGANDiscriminator",
+    "ProGANGenerator",
     "ProjectionHead",
     "ResNet",
     "ResNetDiscriminator",

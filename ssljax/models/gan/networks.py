@@ -8,6 +8,7 @@ import flax.linen as nn
 
 from ssljax.models.gan.autoencoder import AutoencoderDiscriminator, MLPAutoencoder, MLPGenerator
 from ssljax.models.gan.dcgan import DCGANDiscriminator, DCGANGenerator
+from ssljax.models.gan.progan import ProGANDiscriminator, ProGANGenerator
 from ssljax.models.gan.sngan import ResNetDiscriminator, ResNetGenerator
 from ssljax.models.gan.srgan import SRGANDiscriminator
 from ssljax.models.registry import build
@@ -18,6 +19,7 @@ GENERATORS: dict[str, Callable[..., nn.Module]] = {
     "sngan": ResNetGenerator,
     "wgan_gp": partial(ResNetGenerator, small_channels=128),
     "mlp": MLPGenerator,
+    "progan": ProGANGenerator,
 }
 
 DISCRIMINATORS: dict[str, Callable[..., nn.Module]] = {
@@ -27,6 +29,7 @@ DISCRIMINATORS: dict[str, Callable[..., nn.Module]] = {
     "srgan": SRGANDiscriminator,
     "autoencoder": AutoencoderDiscriminator,
     "mlp_autoencoder": MLPAutoencoder,
+    "progan": ProGANDiscriminator,
 }
 
 GENERATOR = Role(
@@ -46,7 +49,7 @@ def build_generator(name: str, **options: Any) -> nn.Module:
     """Makes the generator of that name.
 
     A generator is called as `generator(latents, train, labels=None)` and returns images (batch,
-    height, width, channels) in [-1, 1].
+    height, width, channels) in [-1, 1]; ProGAN's may lie beyond.
 
     Args:
       name: A key of `GENERATORS`.
