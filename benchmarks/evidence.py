@@ -9,11 +9,12 @@
     python -m benchmarks.evidence --family translation --data_dir DIR
 
 Every run is the command line of its config, in a process of its own; a run that is already in the
-output directory is not repeated. All scores are those of the last step. An encoder stands beside
-the same network with random weights and the raw pixels; a generator beside one with random weights
-and held-out real images, all compared by the features of one encoder, which is trained first. An
-encoder that is a generator's inverse, of `inference`, stands beside the same, and reconstructions
-beside those of random networks and the share of the commonest class.
+output directory is not repeated. A method that is followed by the name of a variant, such as
+`progan:from_the_start`, is that variant of its config. All scores are those of the last step. An
+encoder stands beside the same network with random weights and the raw pixels; a generator beside
+one with random weights and held-out real images, all compared by the features of one encoder, which
+is trained first. An encoder that is a generator's inverse, of `inference`, stands beside the same,
+and reconstructions beside those of random networks and the share of the commonest class.
 
 Every pretext task has the same encoder, images, batch and steps. Beside its own score, with that of
 a guess, stand probes of the best layer of the trained and of the random network: for each, the one
@@ -40,7 +41,10 @@ FAMILIES = {
         "simclr", "moco", "moco_v3", "byol", "simsiam", "swav", "dino",
         "barlow_twins", "vicreg", "nnclr", "dcl", "deepcluster_v2", "mae",
     ),
-    "adversarial": ("dcgan", "wgan", "wgan_gp", "sngan", "ebgan", "cgan", "sgan", "ssgan"),
+    "adversarial": (
+        "dcgan", "wgan", "wgan_gp", "sngan", "ebgan", "cgan", "sgan", "ssgan",
+        "progan", "progan:from_the_start",
+    ),
     "translation": translation_runs.TRIALS,
     "inference": ("bigan", "bigbigan"),
 }  # fmt: skip
@@ -219,6 +223,12 @@ def methods_of(family: str, config: str) -> tuple[str, ...]:
     return FAMILIES[family]
 
 
+def config_of(method: str, config: str) -> str:
+    """The config of a method, or of the variant of it that is named behind a colon."""
+    name, colon, variant = method.partition(":")
+    return f"{name}/{config}{colon}{variant}"
+
+
 def main() -> None:
     """Runs what is missing and writes the table."""
     parser = pretext_runs.parser(__doc__, "runs/evidence")
@@ -240,7 +250,7 @@ def main() -> None:
         if asked.family == "translation":
             return translation_runs.train(asked, method, seed, cores)
         return runs.run(
-            f"{method}/{asked.config}",
+            config_of(method, asked.config),
             asked.out / asked.config / f"{method}_{seed}",
             f"--config.seed={seed}",
             *pretext_runs.data_changes(asked),

@@ -1,8 +1,8 @@
 """What keeps a discriminator smooth: penalties on its input gradient, and weight clipping.
 
 A penalty calls the discriminator as `critic(images) -> (batch,)`, with its parameters bound, and is
-differentiated by them in turn. Each score must depend on its own image alone: no batch norm. The
-weight (lambda or gamma) is the caller's.
+differentiated by them in turn. Each score must depend on its own image alone: no batch norm.
+Otherwise it is the slope of the sum of scores. The weight (lambda or gamma) is the caller's.
 """
 
 from collections.abc import Callable
@@ -24,23 +24,27 @@ def interpolated_gradient_penalty(
     real: Float[Array, "batch *values"],
     fake: Float[Array, "batch *values"],
     key: PRNGKeyArray,
+    target: float = 1.0,
 ) -> Float[Array, ""]:
-    """WGAN-GP: slope 1 at random places on the lines between real and generated images.
+    """WGAN-GP: one slope at random places on the lines between real and generated images.
 
     Args:
       critic: The discriminator, as above.
       real: Real images.
       fake: Generated images; row i is paired with row i of `real`.
       key: Draws one place per pair.
+      target: The slope, above 0.
 
     Returns:
-      Mean of (norm of the gradient by all values of an image - 1) ** 2. Its weight is 10.
+      Mean of (norm of the gradient by all values of an image / target - 1) ** 2. Its weight is 10.
 
     Raises:
-      ValueError: If the shapes differ, or the critic does not give one score per image.
+      ValueError: If the shapes differ, the target is not positive, or the critic does not give one
+        score per image.
 
     Reference:
-      Gulrajani et al., Improved Training of Wasserstein GANs, 2017, algorithm 1.
+      Gulrajani et al., Improved Training of Wasserstein GANs, 2017, algorithm 1. A target other
+      than 1: Karras et al., Progressive Growing of GANs, 2018, the appendix on CIFAR-10.
 
     Example:
       >>> import jax, jax.numpy as jnp
@@ -50,7 +54,8 @@ def interpolated_gradient_penalty(
       4.0
     """
     check_same_shape(real=real, fake=fake)
-    return _distance_from_slope_one(critic, _between(real, fake, key))
+    check_positive(target=target)
+    return _distance_from_slope(critic, _between(real, fake, key), target)
 
 
 def dragan_penalty(
@@ -94,7 +99,7 @@ def dragan_penalty(
     mean = mean_over(jnp.mean(exact), axis_name)
     deviation = jnp.sqrt(mean_over(jnp.mean(jnp.square(exact - mean)), axis_name))
     noisy = exact + deviation / 2 * noise
-    return _distance_from_slope_one(critic, _between(real, noisy.astype(real.dtype), place_key))
+    return _distance_from_slope(critic, _between(real, noisy.astype(real.dtype), place_key))
 
 
 def zero_centered_penalty(
@@ -158,10 +163,11 @@ def _between(
     return (low + place * (high - low)).astype(start.dtype)
 
 
-def _distance_from_slope_one(
-    critic: Critic, images: Float[Array, "batch *values"]
+def _distance_from_slope(
+    critic: Critic, images: Float[Array, "batch *values"], target: float = 1.0
 ) -> Float[Array, ""]:
-    return jnp.mean(jnp.square(l2_norm(_slopes(critic, images)) - 1))
+    """Mean squared distance of the slopes from the target, as a share of it."""
+    return jnp.mean(jnp.square(l2_norm(_slopes(critic, images)) / target - 1))
 
 
 def _slopes(

@@ -33,6 +33,7 @@ from ssljax.models.gan.networks import (
     build_discriminator,
     build_generator,
 )
+from ssljax.models.gan.progan import ProGANDiscriminator, ProGANGenerator
 from ssljax.models.gan.sngan import ResNetDiscriminator, ResNetGenerator
 from ssljax.models.heads.classifier import Classifier
 from ssljax.models.heads.code import GaussianEncoder, InferenceEncoder
@@ -90,6 +91,8 @@ __all__ = [
     "NetworkInNetwork",
     "NoNorm",
     "NormFactory",
+    "ProGANDiscriminator",
+    "ProGANGenerator",
     "ProjectionHead",
     "ResNet",
     "ResNetDiscriminator",

@@ -1,7 +1,11 @@
 """What stands in the table of pretext tasks, and which methods do."""
 
+import pytest
+
 from benchmarks import evidence
 from ssljax import methods
+from ssljax.config import file as config_file
+from ssljax.config.base import flatten
 from ssljax.methods import pretext
 
 
@@ -83,3 +87,21 @@ def test_reconstructions_stand_beside_the_probes_of_their_encoders():
         "**12.5** / 6.0 | 1 | 4.0 |"
     )
     assert rows[4].startswith("| bigbigan | **80.0** / 50.0 |")
+
+
+@pytest.mark.parametrize("family", ["joint", "adversarial", "inference"])
+def test_every_method_of_a_family_has_the_config(family):
+    for method in evidence.methods_of(family, "fashion_mnist"):
+        config = config_file.load(evidence.config_of(method, "fashion_mnist"))
+        assert config.method.name == method.split(":")[0]
+
+
+def test_a_generator_that_does_not_grow_sees_as_many_images():
+    grows, not_growing = (
+        config_file.load(evidence.config_of(method, "fashion_mnist"))
+        for method in evidence.FAMILIES["adversarial"]
+        if method.startswith("progan")
+    )
+    differing = {key for key, value in flatten(grows).items() if flatten(not_growing)[key] != value}
+    assert differing == {"method.stable_kimg", "method.fade_kimg"}
+    assert (not_growing.method.stable_kimg, not_growing.method.fade_kimg) == (0, 0)

@@ -47,6 +47,11 @@ def _interpolated(params, real, fake):
     return gp.interpolated_gradient_penalty(functools.partial(critic, params), real, fake, KEY)
 
 
+def _steep(params, real, fake):
+    bound = functools.partial(critic, params | {"w2": 400 * params["w2"]})
+    return gp.interpolated_gradient_penalty(bound, real, fake, KEY, target=750.0)
+
+
 def _dragan(params, real, fake):
     return gp.dragan_penalty(functools.partial(critic, params), real, KEY)
 
@@ -55,7 +60,7 @@ def _r1(params, real, fake):
     return gp.zero_centered_penalty(functools.partial(critic, params), real)
 
 
-PENALTIES = {"interpolated": _interpolated, "dragan": _dragan, "r1": _r1}
+PENALTIES = {"interpolated": _interpolated, "steep": _steep, "dragan": _dragan, "r1": _r1}
 
 
 @pytest.mark.parametrize("name", PENALTIES)
@@ -70,6 +75,23 @@ def test_interpolated_penalty_matches_float64():
     points = (1 - places) * np.asarray(real) + places * np.asarray(fake)
     expected = np.mean((slopes(params, points) - 1) ** 2)
     np.testing.assert_allclose(_interpolated(params, real, fake), expected, rtol=1e-5)
+
+
+def test_a_steep_target_is_missed_by_a_share_of_it():
+    params, real, fake = arrays(jnp.float32)
+    places = np.asarray(jax.random.uniform(KEY, (8, 1, 1, 1)), np.float64)
+    points = (1 - places) * np.asarray(real) + places * np.asarray(fake)
+    found = 400 * slopes(params, points)
+    assert found.min() < 750 < found.max()
+    expected = np.mean((found - 750) ** 2) / 750**2
+    np.testing.assert_allclose(_steep(params, real, fake), expected, rtol=1e-5)
+
+
+def test_a_target_that_is_no_slope_is_refused():
+    with pytest.raises(ValueError, match="target is 0"):
+        gp.interpolated_gradient_penalty(
+            lambda x: x[:, 0], jnp.zeros((8, 2)), jnp.zeros((8, 2)), KEY, target=0.0
+        )
 
 
 def test_dragan_penalty_matches_float64():

@@ -54,6 +54,8 @@ SIZES = {
     "decoder_widths": (4, 4),  # From the 8 pixels of the encoder's last map.
     "upscaler_channels": NARROW,
     "discriminator_steps": 2,
+    "stable_kimg": 0.01,  # A step, as is the other.
+    "fade_kimg": 0.01,
     "patch_stride": 12,  # CPC's grid has three rows and columns, and
     "context_width": NARROW,
     "target_dim": 2,  # what all devices have of each place is small.

@@ -5,6 +5,7 @@ from ssljax.methods.adversarial.bigbigan import BigBiGAN
 from ssljax.methods.adversarial.cgan import CGAN
 from ssljax.methods.adversarial.dcgan import DCGAN
 from ssljax.methods.adversarial.ebgan import EBGAN
+from ssljax.methods.adversarial.progan import ProGAN
 from ssljax.methods.adversarial.sgan import SGAN
 from ssljax.methods.adversarial.sngan import SNGAN
 from ssljax.methods.adversarial.ssgan import SSGAN
@@ -18,6 +19,7 @@ REGISTRY: dict[str, type[Method]] = {
     "cgan": CGAN,
     "dcgan": DCGAN,
     "ebgan": EBGAN,
+    "progan": ProGAN,
     "sgan": SGAN,
     "sngan": SNGAN,
     "ssgan": SSGAN,

@@ -15,6 +15,7 @@ from ssljax.models.gan.bigan import (
 )
 from ssljax.models.gan.biggan import BigBiGANDiscriminator, BigGANGenerator
 from ssljax.models.gan.dcgan import DCGANDiscriminator, DCGANGenerator
+from ssljax.models.gan.progan import ProGANDiscriminator, ProGANGenerator
 from ssljax.models.gan.sngan import ResNetDiscriminator, ResNetGenerator
 from ssljax.models.gan.srgan import SRGANDiscriminator
 from ssljax.models.registry import build
@@ -28,6 +29,7 @@ GENERATORS: dict[str, Callable[..., nn.Module]] = {
     "bigan": BiGANGenerator,
     "bigan_mlp": BiGANMLPGenerator,
     "biggan": BigGANGenerator,
+    "progan": ProGANGenerator,
 }
 
 DISCRIMINATORS: dict[str, Callable[..., nn.Module]] = {
@@ -37,6 +39,7 @@ DISCRIMINATORS: dict[str, Callable[..., nn.Module]] = {
     "srgan": SRGANDiscriminator,
     "autoencoder": AutoencoderDiscriminator,
     "mlp_autoencoder": MLPAutoencoder,
+    "progan": ProGANDiscriminator,
 }
 
 JOINT_DISCRIMINATORS: dict[str, Callable[..., nn.Module]] = {
@@ -69,7 +72,7 @@ def build_generator(name: str, **options: Any) -> nn.Module:
     """Makes the generator of that name.
 
     A generator is called as `generator(latents, train, labels=None)` and returns images (batch,
-    height, width, channels) in [-1, 1].
+    height, width, channels) in [-1, 1]; ProGAN's may lie beyond.
 
     Args:
       name: A key of `GENERATORS`.

@@ -10,6 +10,7 @@ from jaxtyping import Array, Float, Int
 
 from ssljax.models.gan.parts import DiscriminatorHeads, DiscriminatorNorm, GeneratorNorm, scaled
 from ssljax.models.layers.spectral_norm import Conv, Dense
+from ssljax.ops.resampling import box_down, nearest_up
 
 RESIDUAL_INIT = nn.initializers.variance_scaling(2.0, "fan_avg", "uniform")
 """Glorot's uniform initialisation, its variance doubled: the 3x3 convolutions of a branch."""
@@ -62,13 +63,13 @@ class GeneratorBlock(nn.Module):
         )
         branch = functools.partial(conv, 3, kernel_init=RESIDUAL_INIT)
         y = nn.relu(self.norm(name="norm1")(x, train, latents, labels))
-        y = branch(name="conv1")(_enlarge(y), train)
+        y = branch(name="conv1")(nearest_up(y, 2), train)
         y = nn.relu(self.norm(name="norm2")(y, train, latents, labels))
         y = branch(name="conv2")(y, train)
         # A 1x1 convolution gives the same before the enlarging as after it, at a quarter of the
         # cost.
         x = conv(1, kernel_init=LINEAR_INIT, name="shortcut")(x, train)
-        return _enlarge(x) + y
+        return nearest_up(x, 2) + y
 
 
 class DiscriminatorBlock(nn.Module):
@@ -105,7 +106,7 @@ class DiscriminatorBlock(nn.Module):
         y = y if self.first else self.norm(name="norm2")(y, train)
         y = branch(self.features, name="conv2")(nn.relu(y), train)
         if self.down:
-            x, y = _average(x), _average(y)
+            x, y = box_down(x, 2), box_down(y, 2)
         if self.down or x.shape != y.shape:
             # A 1x1 convolution commutes with the average, so it may come after it.
             x = conv(self.features, 1, kernel_init=LINEAR_INIT, name="shortcut")(x, train)
@@ -282,21 +283,6 @@ class ResNetDiscriminator(nn.Module):
             name="heads",
         )
         return outputs | heads(pooled, train, labels)
-
-
-def _enlarge(
-    x: Float[Array, "batch height width channels"],
-) -> Float[Array, "batch out_height out_width channels"]:
-    """Doubles the side by repeating each position."""
-    return jnp.repeat(jnp.repeat(x, 2, axis=1), 2, axis=2)
-
-
-def _average(
-    x: Float[Array, "batch height width channels"],
-) -> Float[Array, "batch out_height out_width channels"]:
-    """Halves the side by averages of 2x2 positions."""
-    batch, height, width, channels = x.shape
-    return jnp.mean(x.reshape(batch, height // 2, 2, width // 2, 2, channels), axis=(2, 4))
 
 
 def _check_size(size: int) -> None:

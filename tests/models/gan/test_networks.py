@@ -23,6 +23,7 @@ THIN = {
     "bigan": {"width": 1 / 32},
     "bigan_mlp": {"width": 1 / 128},
     "biggan": {"width": 1 / 96},
+    "progan": {"width": 1 / 64},
 }
 QUICK = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
 
@@ -153,7 +154,9 @@ CASES = [
     (generator, "dcgan", {}),
     (generator, "sngan", {"norm": "conditional", "num_classes": 3}),
     (generator, "sngan", {"norm": "self_modulated"}),
+    (generator, "progan", {}),
     (discriminator, "dcgan", {}),
+    (discriminator, "progan", {}),
     (
         discriminator,
         "sngan",
@@ -175,7 +178,7 @@ def test_eight_devices_compute_what_one_does(make, name, options):
 
 
 @pytest.mark.parametrize("platform", ["tpu", "cuda"])
-@pytest.mark.parametrize(("make", "name", "options"), [CASES[1], CASES[4]])
+@pytest.mark.parametrize(("make", "name", "options"), [CASES[1], CASES[-1]])
 def test_a_pass_exports_for_accelerators_that_are_not_here(make, name, options, platform):
     run, inputs = step(make, name, **options)
     exported = jax.export.export(run, platforms=[platform])(inputs, LABELS)

@@ -1,0 +1,32 @@
+"""ProGAN on Fashion-MNIST, on a CPU."""
+
+from typing import Literal
+
+from ml_collections import ConfigDict
+
+from ssljax.config.base import base_config
+from ssljax.recipes import fashion_mnist
+
+
+def get_config(variant: Literal["", "from_the_start"] = "") -> ConfigDict:
+    """Thin networks that grow to 32 pixels, to which the images of 28 are enlarged.
+
+        python -m ssljax.main --config progan/fashion_mnist --workdir DIR
+
+    Args:
+      variant: "from_the_start" has the same networks and as many images, all of full size.
+    """
+    config = base_config("progan")
+    config.batch_size = 16
+    config.steps = 5000
+    fashion_mnist.data(config)
+    config.data.image_size = 32
+    config.method.update(latent_dim=64, ema_decay=0.99, stable_kimg=8.0, fade_kimg=8.0)
+    for network in config.model.values():
+        network.update(fmap_base=128, fmap_max=64)
+    config.optimizer.update(
+        name="adam", learning_rate=1e-3, schedule="constant", b1=0.0, b2=0.99, exclude=()
+    )
+    if variant == "from_the_start":
+        config.method.update(stable_kimg=0.0, fade_kimg=0.0)
+    return config

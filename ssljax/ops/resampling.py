@@ -1,0 +1,54 @@
+"""Maps made larger or smaller by whole factors."""
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+
+def box_down(
+    x: Float[Array, "batch height width channels"], factor: int
+) -> Float[Array, "batch out_height out_width channels"]:
+    """Makes maps smaller by means over squares.
+
+    Args:
+      x: Maps, whose sides are multiples of the factor.
+      factor: By which both sides shrink, from 1.
+
+    Returns:
+      The small maps.
+
+    Raises:
+      ValueError: If a side is no multiple of the factor.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> print(box_down(jnp.arange(4.0).reshape(1, 2, 2, 1), 2)[0, :, :, 0])
+      [[1.5]]
+    """
+    batch, height, width, channels = x.shape
+    if factor < 1 or height % factor or width % factor:
+        raise ValueError(f"Maps of {height}x{width} places do not shrink by {factor}.")
+    if factor == 1:
+        return x
+    squares = x.reshape(batch, height // factor, factor, width // factor, factor, channels)
+    return jnp.mean(squares, axis=(2, 4))
+
+
+def nearest_up(
+    x: Float[Array, "batch height width channels"], factor: int
+) -> Float[Array, "batch out_height out_width channels"]:
+    """Makes maps larger by repeating each place.
+
+    Args:
+      x: Maps.
+      factor: By which both sides grow, from 1.
+
+    Returns:
+      The large maps, in which every place is a square.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> print(nearest_up(jnp.arange(2.0).reshape(1, 1, 2, 1), 2)[0, :, :, 0])
+      [[0. 0. 1. 1.]
+       [0. 0. 1. 1.]]
+    """
+    return jnp.repeat(jnp.repeat(x, factor, axis=1), factor, axis=2)
