@@ -135,7 +135,7 @@ class Feed:
       fields: What is taken of each record. There is no "label" where the data set has no classes.
         A method that takes "index" remembers records by it, and cannot resume on another data set.
       data: Dotted key of the config's section that names the data set. A key that the section
-        lacks is taken from `config.data`.
+        lacks or leaves empty is taken from `config.data`.
       unlabelled: What becomes of the images without a label. "as_found": those that have none in
         the data set are seen, with label -1, and those whose label `data.labels` keeps back are
         not. "seen": all of them, with label -1. "left_out": none; the others are repeated until

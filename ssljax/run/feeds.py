@@ -59,9 +59,10 @@ class Sources(NamedTuple):
 
 
 def section(config: ConfigDict, feed: Feed) -> ConfigDict:
-    """The keys of `config.data` for a feed: those of its own section go before."""
+    """The keys of `config.data` for a feed: those of its own section, if filled, go before."""
     own = functools.reduce(lambda part, key: part[key], feed.data.split("."), config)
-    return ConfigDict(config.data.to_dict() | own.to_dict())
+    filled = {key: value for key, value in own.to_dict().items() if value != ""}
+    return ConfigDict(config.data.to_dict() | filled)
 
 
 def open_sources(config: ConfigDict, known: ConfigDict) -> Sources:
