@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 import runs
-import translators
+import unpaired
 
 from ssljax import evaluate, main
 from ssljax.run.experiment import Experiment
@@ -14,7 +14,7 @@ WAY = "photos to paintings"
 
 @pytest.fixture(autouse=True, scope="module")
 def listed():
-    with translators.listed():
+    with unpaired.listed():
         yield
 
 
@@ -22,8 +22,8 @@ def listed():
 def trained(tmp_path_factory):
     """The folder of a run of one step, and the images that it is trained on."""
     folder = tmp_path_factory.mktemp("runs")
-    images = translators.paint(folder / "images")
-    assert main.main(translators.arguments(folder, images, steps=1)) == 0
+    images = unpaired.paint(folder / "images")
+    assert main.main(unpaired.arguments(folder, images, steps=1)) == 0
     return folder, images
 
 
@@ -32,7 +32,7 @@ def command(trained):
     def arguments(asked, *options, **changes):
         folder, images = trained
         changes = {"steps": 1, "translate__dir": asked, "translate__way": WAY} | changes
-        return [*translators.arguments(folder, images, **changes), "--mode=translate", *options]
+        return [*unpaired.arguments(folder, images, **changes), "--mode=translate", *options]
 
     return arguments
 
@@ -68,7 +68,7 @@ def told(arguments, capsys):
 def generators(trained):
     """The networks of the run's checkpoint, from photos to paintings and back."""
     folder, images = trained
-    config = main.parse(translators.arguments(folder, images, steps=1)).config
+    config = main.parse(unpaired.arguments(folder, images, steps=1)).config
     state = evaluate.newest_state(Experiment(config), folder / "run")
     found = state.params["generators"]
     return np.asarray(found["paintings"], np.float64), np.asarray(found["photos"], np.float64)

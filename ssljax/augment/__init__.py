@@ -39,6 +39,7 @@ from ssljax.augment.homography import (
     sample_corners,
 )
 from ssljax.augment.keys import example_keys, fold_keys
+from ssljax.augment.pairs import split_pairs
 from ssljax.augment.patches import augment_patches, drop_channels
 from ssljax.augment.pixels import (
     check_bytes,
@@ -137,6 +138,7 @@ __all__ = [
     "scale_to_rms",
     "simclr",
     "solarize",
+    "split_pairs",
     "standardize",
     "tanh_range",
     "tile_keys",

@@ -42,7 +42,7 @@ from ssljax.losses.inference import (
 from ssljax.losses.koleo import koleo
 from ssljax.losses.momentum_contrast import info_nce_batch, info_nce_queue
 from ssljax.losses.nearest_neighbor import nearest_neighbors, nnclr
-from ssljax.losses.pixels import pixel_cross_entropy, pixel_squared_error
+from ssljax.losses.pixels import pixel_absolute_error, pixel_cross_entropy, pixel_squared_error
 from ssljax.losses.predictive_coding import predictive_coding
 from ssljax.losses.reconstruction import masked_patch_mse
 from ssljax.losses.redundancy import barlow_twins, vicreg, vicreg_terms
@@ -62,6 +62,7 @@ from ssljax.losses.semi_supervised import (
     sgan_unsupervised,
 )
 from ssljax.losses.soft_labels import labelled_distillation, soft_label_cross_entropy
+from ssljax.losses.translation import discogan_generator
 from ssljax.losses.transport import sinkhorn_distance, wasserstein_1d
 from ssljax.losses.triplet import semi_hard_triplet
 from ssljax.ops.kmeans import spherical_kmeans
@@ -89,6 +90,7 @@ __all__ = [
     "dclw",
     "deep_cluster",
     "dino_loss",
+    "discogan_generator",
     "dragan_penalty",
     "ebgan_discriminator",
     "ebgan_generator",
@@ -112,6 +114,7 @@ __all__ = [
     "non_saturating_generator",
     "normalized_std",
     "nt_xent",
+    "pixel_absolute_error",
     "pixel_cross_entropy",
     "pixel_squared_error",
     "predictive_coding",

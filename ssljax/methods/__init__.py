@@ -13,12 +13,13 @@ from ssljax.methods import (
     probe,
     reconstruction,
     transfer,
+    translation,
 )
 from ssljax.methods.contract import Feed, Method, Task, phase_at
 
 REGISTRY: dict[str, type[Method]] = {
     name: method
-    for family in (joint_embedding, pretext, reconstruction, adversarial, transfer)
+    for family in (joint_embedding, pretext, reconstruction, adversarial, transfer, translation)
     for name, method in family.REGISTRY.items()
 }
 

@@ -45,12 +45,16 @@ from ssljax.models.heads.projection import ProjectionHead
 from ssljax.models.heads.tiles import FullyConnected, TileEmbedding
 from ssljax.models.heads.words import CosineWords, GeneratedWords
 from ssljax.models.layers.conditional_norm import ConditionalBatchNorm, SelfModulatedBatchNorm
-from ssljax.models.layers.norm import BatchNorm, LayerNorm, NoNorm, NormFactory
+from ssljax.models.layers.norm import BatchNorm, InstanceNorm, LayerNorm, NoNorm, NormFactory
 from ssljax.models.layers.patches import patchify, unpatchify
 from ssljax.models.layers.spectral_norm import DCGAN_INIT
 from ssljax.models.maps import last_map, map_names
 from ssljax.models.registry import build, options_of
 from ssljax.models.roles import Role
+from ssljax.models.translation.discogan import DiscoGANDiscriminator, DiscoGANTranslator
+from ssljax.models.translation.patch import PATCH_DISCRIMINATOR, PatchDiscriminator
+from ssljax.models.translation.residual import ResidualTranslator
+from ssljax.models.translation.unet import UNetTranslator
 
 __all__ = [
     "DCGAN_INIT",
@@ -63,6 +67,7 @@ __all__ = [
     "GENERATORS",
     "JOINT_DISCRIMINATOR",
     "MLP",
+    "PATCH_DISCRIMINATOR",
     "VGG19",
     "AlexNet",
     "AutoencoderDiscriminator",
@@ -77,12 +82,15 @@ __all__ = [
     "Decoder",
     "DenseHead",
     "DinoHead",
+    "DiscoGANDiscriminator",
+    "DiscoGANTranslator",
     "EncoderWithHeads",
     "ExemplarCNN",
     "FullyConnected",
     "GaussianEncoder",
     "GeneratedWords",
     "InferenceEncoder",
+    "InstanceNorm",
     "LayerNorm",
     "MLPAutoencoder",
     "MLPGenerator",
@@ -91,12 +99,14 @@ __all__ = [
     "NetworkInNetwork",
     "NoNorm",
     "NormFactory",
+    "PatchDiscriminator",
     "ProGANDiscriminator",
     "ProGANGenerator",
     "ProjectionHead",
     "ResNet",
     "ResNetDiscriminator",
     "ResNetGenerator",
+    "ResidualTranslator",
     "Role",
     "SRResNet",
     "SelfModulatedBatchNorm",
@@ -104,6 +114,7 @@ __all__ = [
     "SplitEncoder",
     "TileEmbedding",
     "UNet",
+    "UNetTranslator",
     "Upscaler",
     "VisionTransformer",
     "build_decoder",

@@ -139,7 +139,8 @@ def _schedule(
     boundaries.sort()
 
     def after_warmup(step: jax.Array) -> jax.Array:
-        progress = jnp.clip((step - warmup) / max(total_steps - warmup, 1), 0.0, 1.0)
+        done = (step - warmup) / max(total_steps - warmup, 1)
+        progress = jnp.clip((done - settings.hold) / (1.0 - settings.hold), 0.0, 1.0)
         if settings.schedule == "cosine":
             return half_cosine(peak, settings.end_value, progress)
         if settings.schedule == "linear":

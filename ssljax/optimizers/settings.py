@@ -29,6 +29,8 @@ class Settings:
       warmup_steps: Train steps in which the rate climbs linearly from 0.
       warmup_epochs: The same in epochs; give one of the two.
       end_value: Last learning rate of `cosine` and `linear`, not scaled by the batch.
+      hold: Share of the run, after the warm-up, at the highest rate before `cosine` and `linear`
+        begin to fall.
       step_epochs: For `step`: the epochs at which the rate is multiplied by `step_factor`.
       step_fractions: The same as fractions of the run; give one of the two.
       step_factor: For `step`: the factor.
@@ -59,6 +61,7 @@ class Settings:
     warmup_steps: int = 0
     warmup_epochs: float = 0.0
     end_value: float = 0.0
+    hold: float = 0.0
     step_epochs: Sequence[float] = ()
     step_fractions: Sequence[float] = ()
     step_factor: float = 0.1
@@ -107,6 +110,7 @@ def read(config: Mapping[str, Any]) -> Settings:
         ("warmup_steps", 0, math.inf),
         ("warmup_epochs", 0.0, math.inf),
         ("end_value", 0.0, math.inf),
+        ("hold", 0.0, 1.0),
         ("step_factor", 0.0, math.inf),
         ("decay_from", 0.0, 1.0),
         ("momentum", 0.0, 1.0),

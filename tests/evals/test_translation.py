@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import runs
-import translators
+import unpaired
 
 from ssljax import data, main, methods, metrics
 from ssljax.config import base_config
@@ -25,7 +25,7 @@ WEIGHTS = np.random.default_rng(0).normal(size=(64, 5)).astype(np.float32) / 400
 
 @pytest.fixture(autouse=True, scope="module")
 def listed():
-    with translators.listed():
+    with unpaired.listed():
         yield
 
 
@@ -144,7 +144,7 @@ def test_distances_are_those_of_the_extractors_features(tmp_path, monkeypatch):
     assert len(list(tmp_path.glob("*.npz"))) == 2
 
 
-class Halves(translators.CycleGAN):
+class Halves(unpaired.CycleGAN):
     """What is left in an image is translated; what is right would be right."""
 
     @classmethod
@@ -180,8 +180,8 @@ def test_pairs_are_the_right_translations_of_each_other(monkeypatch, tmp_path):
 
 
 def test_unlike_domains_have_neither_pairs_nor_classes(tmp_path):
-    images = translators.paint(tmp_path / "images")
-    config = main.parse(translators.arguments(tmp_path, images)).config
+    images = unpaired.paint(tmp_path / "images")
+    config = main.parse(unpaired.arguments(tmp_path, images)).config
     config.method.paintings.rule = "inverted"
     config.method.paintings.update(name="digits", split="train")
     run = Run(Experiment(config))
@@ -198,16 +198,16 @@ def test_what_cannot_be_scored_is_told_before_training(tmp_path):
     config.model.encoder.update(name="small", widths=(4,))
     with pytest.raises(UserError, match='simclr translates no images: take "translation" out'):
         Translation().check(Run(Experiment(config)))
-    images = translators.paint(tmp_path / "images", {"trainA": 9, "trainB": 9, "testA": 9})
-    config = main.parse(translators.arguments(tmp_path, images)).config
+    images = unpaired.paint(tmp_path / "images", {"trainA": 9, "trainB": 9, "testA": 9})
+    config = main.parse(unpaired.arguments(tmp_path, images)).config
     told = "Of testB, which config.evals.translation.test_b names: .*has no split 'testB'"
     with pytest.raises(UserError, match=told):
         Translation().check(Run(Experiment(config)))
 
 
 def test_a_run_ends_with_scores_and_pictures_of_its_translations(tmp_path):
-    images = translators.paint(tmp_path / "images")
-    command = translators.arguments(
+    images = unpaired.paint(tmp_path / "images")
+    command = unpaired.arguments(
         tmp_path, images, steps=2, evals__final="('translation',)", evals__batch_size=16
     )
     assert main.main(command) == 0

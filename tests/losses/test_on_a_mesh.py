@@ -106,6 +106,9 @@ GLOBAL: dict[str, Callable[..., Any]] = {
         a, _some(labels), axis_name=axis
     ),
     "pulling_away": lambda a, b, labels, queue, axis: losses.pulling_away(a, axis_name=axis),
+    "discogan": lambda a, b, labels, queue, axis: losses.discogan_generator(
+        a[:, 0], [a, b[:, :4]], [b, a[:, :4]], jnp.mean(jnp.square(a - b)), 0.3, axis_name=axis
+    ),
     "feature_matching": lambda a, b, labels, queue, axis: losses.feature_matching(
         a, b, axis_name=axis
     ),
@@ -133,6 +136,9 @@ MEANS: dict[str, Callable[..., Any]] = {
     "inference": lambda a, b, labels, queue, axis: _inference(a, b),
     "counting": lambda a, b, labels, queue, axis: losses.counting_loss(
         a, jnp.stack([b, a], axis=1), jnp.tanh(b)
+    ),
+    "pixel_absolute_error": lambda a, b, labels, queue, axis: losses.pixel_absolute_error(
+        _images(a), _images(b)
     ),
     "transformation": lambda a, b, labels, queue, axis: losses.transformation_error(a, b),
 }

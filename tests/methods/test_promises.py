@@ -1,7 +1,7 @@
 """What every method of the table promises: one curve anywhere, no trace of a stop, no silence.
 
 A method that is added to the table is tested here as it stands in its Fashion-MNIST config, made
-tiny, or without one in its CIFAR-10 config for a CPU.
+tiny, or without one in its CIFAR-10 config for a CPU; those that translate in `TRANSLATORS`.
 """
 
 import dataclasses
@@ -44,6 +44,9 @@ TAUGHT = {"distill", "finetune", "one_vs_rest", "supervised"}
 OWN_RATES = {"barlow_twins", "simsiam"}
 """Methods of which some parameters learn at another rate than the one in the log."""
 
+TRANSLATORS = {"cyclegan": "mnist", "discogan": "mnist", "pix2pix": "facades"}
+"""Methods that translate images, with the config that each is tested in."""
+
 BATCH, SIDE, NARROW, STEPS = 32, 32, 8, 4
 SIZES = {
     "queue_size": 2 * BATCH,  # It has gone round before the last step.
@@ -56,6 +59,7 @@ SIZES = {
     "discriminator_steps": 2,
     "stable_kimg": 0.01,  # A step, as is the other.
     "fade_kimg": 0.01,
+    "pool_size": 12,  # It is full before the first batch is through.
     "patch_stride": 12,  # CPC's grid has three rows and columns, and
     "context_width": NARROW,
     "target_dim": 2,  # what all devices have of each place is small.
@@ -69,7 +73,7 @@ QUICK = {} if jax.__version_info__ >= (0, 11) else {"xla_cpu_use_fusion_emitters
 
 def tiny_config(name: str, dtype: str = "float32") -> ConfigDict:
     """The method's config with narrow networks, small views, and nothing that waits for epochs."""
-    path = CONFIGS / name / "fashion_mnist.py"
+    path = CONFIGS / name / f"{TRANSLATORS.get(name, 'fashion_mnist')}.py"
     found = str(path) if path.exists() else f"{path.with_name('cifar10.py')}:cpu"
     config = config_flags.ConfigFileFlagParser("config").parse(found)
     with config.unlocked():
@@ -91,6 +95,10 @@ def tiny_config(name: str, dtype: str = "float32") -> ConfigDict:
             config.method.latent_dim = NARROW // 2  # The encoder's whole last map becomes a code.
         config.optimizer.nesterov = False  # Its steps are not those of a buffer alone.
         shrink(config.method)
+        if name == "cyclegan":
+            config.model.generator.blocks = 1
+        if "domain_b" in config.method:
+            config.method.domain_b.split = "test"
         if name in SOURCES:
             run = tiny_config(SOURCES[name], dtype)
             task = dataclasses.asdict(Experiment(run).task)
@@ -134,7 +142,7 @@ class Steps:
         coarse = rng.integers(0, 256, (4 * BATCH, 4, 4, channels), dtype=np.uint8)
         images = np.kron(coarse, np.ones((1, SIDE // 4, SIDE // 4, 1), np.uint8))
         labels = rng.integers(0, 10, 4 * BATCH, dtype=np.int32)
-        if methods.feeds(self.experiment.config)["images"].unlabelled == "seen":
+        if next(iter(methods.feeds(self.experiment.config).values())).unlabelled == "seen":
             labels[BATCH:] = -1
         stream = Stream(
             constants=data.put_on_devices(self.mesh, {"image": images, "label": labels}),
@@ -146,10 +154,11 @@ class Steps:
 
     def unpack(self, constants: data.DeviceCache, places: jax.Array) -> Batch:
         """The batch; the first images of the set are those that are always labelled."""
-        batch = {"images": data.gather(constants, places)}
-        if "labelled" in methods.feeds(self.experiment.config):
-            batch["labelled"] = data.gather(constants, places % BATCH)
-        return batch
+        others = {"labelled": places % BATCH, "B": (places + BATCH) % (4 * BATCH)}
+        return {
+            name: data.gather(constants, others.get(name, places))
+            for name in methods.feeds(self.experiment.config)
+        }
 
     def batch(self, number: int) -> jax.Array:
         """Places in the set of one step's images."""
@@ -279,6 +288,8 @@ def test_no_images_travel_between_devices(name, eight, start):
     embeddings = BATCH * (64 if name == "ebgan" else 3 * NARROW)
     gradients = max(x.size for _, x in arrays(start.replace(memory=())))
     assert max(gradients, embeddings) < share_of_a_crop, "make the networks narrower"
+    if name == "cyclegan":  # All devices have one pool of translations, and so all translations.
+        embeddings = BATCH * SIDE**2 * config.data.channels
     sizes = collective_sizes(eight.compiled.as_text())
     assert sizes, "no collective at all: the batch is not sharded"
     assert max(sizes) <= max(gradients, embeddings)
@@ -313,6 +324,7 @@ def test_scores_are_of_the_network_that_is_named_beside_them(name, one, start):
         "averaged encoder": "memory",
         "encoder": "generator",
         "discriminator": "discriminator",
+        "discriminator of A": "discriminators",
     }
     assert read == [named.get(method.evaluated, "online")]
     assert {"stage1", "block1"} & set(whole), "no features layer by layer"
@@ -354,7 +366,7 @@ def test_every_method_takes_a_probe_beside_it_and_more_batches_an_update(name):
     config = tiny_config(name)
     config.method.online_probe = True
     config.optimizer.accumulate = 2
-    if config.data.labels and methods.feeds(config)["images"].unlabelled == "seen":
+    if config.data.labels and next(iter(methods.feeds(config).values())).unlabelled == "seen":
         with pytest.raises(UserError, match="online_probe learns from the labels of all images"):
             Experiment(config)
         return

@@ -8,7 +8,7 @@ import socket
 import numpy as np
 import pytest
 import runs
-import translators
+import unpaired
 
 from ssljax import main
 from ssljax.errors import UserError
@@ -18,17 +18,17 @@ from ssljax.run.feeds import section
 
 @pytest.fixture(autouse=True)
 def listed():
-    with translators.listed():
+    with unpaired.listed():
         yield
 
 
 @pytest.fixture
 def images(tmp_path):
-    return translators.paint(tmp_path / "images")
+    return unpaired.paint(tmp_path / "images")
 
 
 def experiment(tmp_path, images, **changes):
-    return Experiment(main.parse(translators.arguments(tmp_path, images, **changes)).config)
+    return Experiment(main.parse(unpaired.arguments(tmp_path, images, **changes)).config)
 
 
 def test_splits_of_unpaired_folders_are_domains_without_labels(tmp_path, images):
@@ -45,8 +45,8 @@ def test_splits_of_unpaired_folders_are_domains_without_labels(tmp_path, images)
 
 
 def test_what_a_section_leaves_empty_is_that_of_the_first(tmp_path, images):
-    config = main.parse(translators.arguments(tmp_path, images)).config
-    feed = translators.CycleGAN.feeds(config)["paintings"]
+    config = main.parse(unpaired.arguments(tmp_path, images)).config
+    feed = unpaired.CycleGAN.feeds(config)["paintings"]
     keys = section(config, feed)
     assert (keys.name, keys.dir, keys.split) == ("folder", str(images), "trainB")
     config.method.paintings.update(name="digits", dir="elsewhere", split="test")
@@ -87,12 +87,12 @@ def losses(workdir):
 def test_a_cached_run_and_two_processes_see_and_score_the_images_of_one(tmp_path, images):
     found, scored = [], {"evals__final": "('translation',)", "evals__baselines": False}
     for name, changes in (("host", scored), ("device", {"data__cache": "device"})):
-        assert main.main(translators.arguments(tmp_path, images, name, **changes)) == 0
+        assert main.main(unpaired.arguments(tmp_path, images, name, **changes)) == 0
         found.append(losses(tmp_path / name))
     with socket.socket() as free:
         free.bind(("localhost", 0))
         address = f"localhost:{free.getsockname()[1]}"
-    command = translators.arguments(tmp_path, images, "two", **scored)
+    command = unpaired.arguments(tmp_path, images, "two", **scored)
     both = [
         runs.start(
             command,

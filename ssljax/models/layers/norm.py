@@ -1,6 +1,7 @@
 """Norms: over the global batch, over parts of it, over each example alone, and none at all."""
 
 from collections.abc import Callable
+from typing import Any
 
 import flax.linen as nn
 import jax
@@ -129,18 +130,48 @@ class LayerNorm(nn.Module):
         self, x: Float[Array, "batch *spatial channels"], train: bool
     ) -> Float[Array, "batch *spatial channels"]:
         """Normalises each example; training and evaluation are the same."""
-        axes = tuple(range(1, x.ndim))
-        y = x.astype(jnp.float32)
-        y = y - jnp.mean(y, axis=axes, keepdims=True)
-        y = y * jax.lax.rsqrt(jnp.mean(jnp.square(y), axis=axes, keepdims=True) + self.epsilon)
-        channels = [1] * (x.ndim - 1) + [x.shape[-1]]
-        if self.use_scale:
-            scale = self.param("scale", self.scale_init, (x.shape[-1],), jnp.float32)
-            y = y * scale.reshape(channels)
-        if self.use_bias:
-            bias = self.param("bias", nn.initializers.zeros, (x.shape[-1],), jnp.float32)
-            y = y + bias.reshape(channels)
-        return y.astype(self.dtype)
+        return _normalize_each(self, x, tuple(range(1, x.ndim)))
+
+
+class InstanceNorm(nn.Module):
+    """Normalises each channel of each example by its mean and variance over the positions.
+
+    Nothing is learned by default, and there are no running statistics: training and evaluation are
+    the same. It takes the place of `BatchNorm`.
+
+    Attributes:
+      epsilon: Added to the variance.
+      use_scale: Whether the channels have learned scales.
+      use_bias: Whether the channels have learned biases.
+      scale_init: Initialiser of the scales.
+      dtype: Type of the output. Statistics and arithmetic are always float32.
+
+    Reference:
+      Ulyanov et al., Instance Normalization: The Missing Ingredient for Fast Stylization
+      (arXiv:1607.08022), 2016.
+    """
+
+    epsilon: float = 1e-5
+    use_scale: bool = False
+    use_bias: bool = False
+    scale_init: nn.initializers.Initializer = nn.initializers.ones
+    dtype: DTypeLike = jnp.float32
+
+    @nn.compact
+    def __call__(
+        self, x: Float[Array, "batch *spatial channels"], train: bool
+    ) -> Float[Array, "batch *spatial channels"]:
+        """Normalises each channel of each example.
+
+        Raises:
+          ValueError: If there is one position, whose deviation from the mean is always 0.
+        """
+        if x.size == x.shape[0] * x.shape[-1]:
+            raise ValueError(
+                "Instance norm needs more than one position, and these maps have one: make the "
+                "images larger, or the network shallower."
+            )
+        return _normalize_each(self, x, tuple(range(1, x.ndim - 1)))
 
 
 def _mean(x: Float[Array, "rows groups *spatial channels"]) -> Float[Array, "groups channels"]:
@@ -152,6 +183,23 @@ def _mean(x: Float[Array, "rows groups *spatial channels"]) -> Float[Array, "gro
             "make batch_size larger."
         )
     return jnp.mean(x, axis=(0, *range(2, x.ndim - 1)))
+
+
+def _normalize_each(
+    norm: Any, x: Float[Array, "batch *spatial channels"], axes: tuple[int, ...]
+) -> Float[Array, "batch *spatial channels"]:
+    """Normalises each example over some of its own axes, then scales and shifts its channels."""
+    y = x.astype(jnp.float32)
+    y = y - jnp.mean(y, axis=axes, keepdims=True)
+    y = y * jax.lax.rsqrt(jnp.mean(jnp.square(y), axis=axes, keepdims=True) + norm.epsilon)
+    channels = [1] * (x.ndim - 1) + [x.shape[-1]]
+    if norm.use_scale:
+        scale = norm.param("scale", norm.scale_init, (x.shape[-1],), jnp.float32)
+        y = y * scale.reshape(channels)
+    if norm.use_bias:
+        bias = norm.param("bias", nn.initializers.zeros, (x.shape[-1],), jnp.float32)
+        y = y + bias.reshape(channels)
+    return y.astype(norm.dtype)
 
 
 class NoNorm(nn.Module):

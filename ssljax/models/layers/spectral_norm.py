@@ -60,7 +60,8 @@ def spectral_sigma(
 class Conv(nn.Module):
     """A convolution with bias and, if asked for, spectral norm.
 
-    Padding is alike on all sides, and such that an even side shrinks by the stride exactly.
+    Padding is alike on all sides, and by default such that an even side shrinks by the stride
+    exactly.
 
     Attributes:
       features: Output channels.
@@ -73,6 +74,8 @@ class Conv(nn.Module):
         the same update, another player's pass), it is used as it stands.
       kernel_init: Initialiser of the kernel.
       dtype: Type of the arithmetic; kernel, bias and u are float32.
+      padding: Pixels of padding on each side; None for those that the first sentence asks for.
+      reflect: Whether the padding is the image's mirror image, and not zeros.
 
     Reference:
       Miyato et al., Spectral Normalization (arXiv:1802.05957), 2018.
@@ -85,6 +88,8 @@ class Conv(nn.Module):
     spectral_norm: bool = False
     kernel_init: nn.initializers.Initializer = DCGAN_INIT
     dtype: DTypeLike = jnp.float32
+    padding: int | None = None
+    reflect: bool = False
 
     @nn.compact
     def __call__(
@@ -92,7 +97,10 @@ class Conv(nn.Module):
     ) -> Float[Array, "batch out_height out_width features"]:
         """Applies the convolution."""
         kernel = _kernel(self, (self.size, self.size, x.shape[-1], self.features), train)
-        margin = (self.size - self.stride + 1) // 2
+        margin = _margin(self.size, self.stride) if self.padding is None else self.padding
+        if self.reflect:
+            x = jnp.pad(x, ((0, 0), (margin, margin), (margin, margin), (0, 0)), mode="reflect")
+            margin = 0
         y = conv_general_dilated(
             x.astype(self.dtype),
             kernel.astype(self.dtype),
@@ -104,7 +112,11 @@ class Conv(nn.Module):
 
 
 class ConvTranspose(nn.Module):
-    """A transposed convolution that enlarges by its stride exactly; attributes as of `Conv`."""
+    """A transposed convolution that enlarges by its stride exactly; attributes as of `Conv`.
+
+    With `mirrored` its places are those of the `Conv` of the same size and stride: it is the
+    transpose of that one, as PyTorch's is. Otherwise an odd kernel begins one pixel later.
+    """
 
     features: int
     size: int
@@ -113,6 +125,7 @@ class ConvTranspose(nn.Module):
     spectral_norm: bool = False
     kernel_init: nn.initializers.Initializer = DCGAN_INIT
     dtype: DTypeLike = jnp.float32
+    mirrored: bool = False
 
     @nn.compact
     def __call__(
@@ -120,7 +133,8 @@ class ConvTranspose(nn.Module):
     ) -> Float[Array, "batch out_height out_width features"]:
         """Applies the transposed convolution."""
         kernel = _kernel(self, (self.size, self.size, x.shape[-1], self.features), train)
-        y = conv_transpose(x.astype(self.dtype), kernel.astype(self.dtype), self.stride)
+        margin = _margin(self.size, self.stride) if self.mirrored else None
+        y = conv_transpose(x.astype(self.dtype), kernel.astype(self.dtype), self.stride, margin)
         return _add_bias(self, y) if self.use_bias else y
 
 
@@ -166,6 +180,10 @@ def rows_of_classes(
     # A negative index would count from the end.
     places = jnp.where(labels < 0, table.shape[0], labels)
     return jnp.take(table, places, axis=0, mode="fill", fill_value=jnp.nan)
+
+
+def _margin(size: int, stride: int) -> int:
+    return (size - stride + 1) // 2
 
 
 def _kernel(layer: Any, shape: tuple[int, ...], train: bool) -> Float[Array, "*inputs outputs"]:

@@ -107,3 +107,30 @@ def test_its_gradient_by_the_kernel_slides_over_nothing_that_is_enlarged():
     assert "lhs_dilation=(2, 2)" in forward
     assert backward
     assert all("lhs_dilation=(1, 1)" in each for each in backward)
+
+
+@pytest.mark.parametrize(("size", "stride", "margin"), [(3, 2, 1), (4, 2, 1), (5, 2, 2), (3, 1, 1)])
+def test_with_a_margin_it_is_the_transpose_of_the_padded_convolution(size, stride, margin):
+    """<conv(x), y> is <x, transpose(y)>, and so are the derivatives of both."""
+    y, kernel = tensors((3, 4), size)
+    x = jnp.asarray(np.random.default_rng(1).normal(size=(3, 3 * stride, 4 * stride, 5)))
+    x = x.astype(jnp.float32)
+    turned = jnp.flip(kernel, (0, 1)).swapaxes(2, 3)
+    after = size - stride - margin
+
+    def by_convolution(x, y, turned):
+        there = lax.conv_general_dilated(
+            x, turned, (stride, stride), [(margin, after)] * 2, dimension_numbers=DIMENSIONS
+        )
+        return jnp.sum(there * y)
+
+    def by_transpose(x, y, turned):
+        kernel = jnp.flip(turned.swapaxes(2, 3), (0, 1))
+        return jnp.sum(x * conv_transpose(y, kernel, stride, margin))
+
+    found, wanted = (
+        jax.value_and_grad(way, argnums=(0, 1, 2))(x, y, turned)
+        for way in (by_transpose, by_convolution)
+    )
+    for a, b in zip(jax.tree.leaves(found), jax.tree.leaves(wanted), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4)

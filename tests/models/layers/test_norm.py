@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
-from ssljax.models import BatchNorm, LayerNorm, NoNorm, build_encoder
+from ssljax.models import BatchNorm, InstanceNorm, LayerNorm, NoNorm, build_encoder
 
 
 def activations(*shape: int) -> np.ndarray:
@@ -238,3 +238,21 @@ def _layers(params):
     if any(not isinstance(x, dict) for x in params.values()):
         return [params]
     return [layer for part in params.values() for layer in _layers(part)]
+
+
+def test_instance_norm_is_of_each_channel_of_each_example():
+    x = 3 + 2 * activations(3, 4, 5, 2)
+    mean, var = (f(np.float64(x), axis=(1, 2), keepdims=True) for f in (np.mean, np.var))
+    expected = (x - mean) / np.sqrt(var + 1e-5)
+    assert not jax.tree.leaves(InstanceNorm().init(jax.random.key(0), jnp.asarray(x), True))
+    for train in (True, False):
+        found = InstanceNorm().apply({}, jnp.asarray(x), train)
+        np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+    params = {"scale": jnp.array([2.0, 3.0]), "bias": jnp.array([0.5, -1.0])}
+    found = InstanceNorm(use_scale=True, use_bias=True).apply(
+        {"params": params}, jnp.asarray(x), True
+    )
+    scaled = expected * np.array([2.0, 3.0]) + np.array([0.5, -1.0])
+    np.testing.assert_allclose(found, scaled, rtol=1e-4, atol=1e-5)
+    with pytest.raises(ValueError, match="more than one position"):
+        InstanceNorm().apply({}, jnp.ones((4, 1, 1, 3)), True)

@@ -192,3 +192,31 @@ def test_bfloat16_arithmetic_has_a_float32_norm():
     assert {leaf.dtype for leaf in jax.tree.leaves(variables)} == {jnp.dtype("float32")}
     np.testing.assert_array_equal(updated["spectral"]["u"], exact[1]["spectral"]["u"])
     np.testing.assert_allclose(np.float64(y), np.float64(exact[0]), rtol=2**-6, atol=2**-6)
+
+
+def test_padding_may_mirror_the_image_and_have_another_width():
+    """A kernel that picks its first pixel shows what stands there."""
+    image = jnp.arange(16.0).reshape(1, 4, 4, 1)
+    pick = {"params": {"kernel": jnp.zeros((3, 3, 1, 1)).at[0, 0].set(1.0)}}
+    plain = dict(features=1, size=3, use_bias=False)
+    zeros = Conv(**plain).apply(pick, image, False)[0, :, :, 0]
+    mirrored = Conv(**plain, reflect=True).apply(pick, image, False)[0, :, :, 0]
+    bare = Conv(**plain, padding=0).apply(pick, image, False)[0, :, :, 0]
+    np.testing.assert_array_equal(zeros[0], [0, 0, 0, 0])
+    np.testing.assert_array_equal(mirrored[0], [5, 4, 5, 6])  # Of the second row and column.
+    np.testing.assert_array_equal(mirrored[1:, 1:], zeros[1:, 1:])
+    np.testing.assert_array_equal(bare, [[0, 1], [4, 5]])
+
+
+def test_a_mirrored_transpose_puts_the_kernels_centre_where_the_convolution_has_it():
+    one = jnp.zeros((1, 3, 3, 1)).at[0, 1, 1].set(1.0)
+    kernel = jnp.arange(1.0, 10.0).reshape(3, 3, 1, 1)
+    for mirrored, first in ((True, 1), (False, 2)):
+        layer = ConvTranspose(1, 3, 2, use_bias=False, mirrored=mirrored)
+        found = np.asarray(layer.apply({"params": {"kernel": kernel}}, one, False))[0, :, :, 0]
+        assert found.shape == (6, 6)
+        rows, columns = np.nonzero(found)
+        assert (rows.min(), columns.min(), rows.max(), columns.max()) == (
+            *2 * [first],
+            *2 * [first + 2],
+        )
