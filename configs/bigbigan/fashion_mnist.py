@@ -12,6 +12,8 @@ def get_config() -> ConfigDict:
     The perceptrons of the discriminator have two layers in the place of eight.
 
     python -m ssljax.main --config bigbigan/fashion_mnist --workdir DIR
+
+    This config has not been run to its end.
     """
     config = base_config("bigbigan")
     fashion_mnist.inference_on_cpu(config)
