@@ -10,6 +10,8 @@ def get_config() -> ConfigDict:
     """Convolutional networks of half the width that the authors have on ImageNet.
 
     python -m ssljax.main --config bigan/fashion_mnist --workdir DIR
+
+    This config has not been run to its end.
     """
     config = base_config("bigan")
     fashion_mnist.inference_on_cpu(config)

@@ -14,7 +14,7 @@ RUN = {"total_steps": 8, "steps_per_epoch": 4, "batch_size": 512}
         ({"nmae": "sgd"}, "no setting 'nmae': did you mean 'name'"),
         ({"name": "sdg"}, "name is 'sdg': choose one of sgd"),
         ({"scaling": "square"}, "scaling is 'square'"),
-        ({"schedule": "exponential"}, "schedule is 'exponential'"),
+        ({"schedule": "square"}, "schedule is 'square'"),
         ({"learning_rate": -0.1}, "learning_rate is -0.1"),
         ({"momentum": 1.0}, "momentum is 1.0"),
         ({"accumulate": 0}, "accumulate is 0"),
