@@ -108,8 +108,8 @@ class ProGAN(Adversarial):
         self.game = losses.GANLoss(self._discriminator_game, losses.wasserstein_generator)
         self.shrink = side // self.stage.size
         generator: Any = self.networks.by_role["generator"]
-        now = {"generator": generator.clone(size=self.stage.size)}
-        self.networks = dataclasses.replace(self.networks, by_role=self.networks.by_role | now)
+        by_role = {**self.networks.by_role, "generator": generator.clone(size=self.stage.size)}
+        self.networks = dataclasses.replace(self.networks, by_role=by_role)
         self.averages = {"generator": method.ema_decay**method.discriminator_steps}
         self.fade_every, self.flip = method.fade_every, method.flip
         self.penalty_weight, self.drift_weight = method.penalty_weight, method.drift_weight

@@ -38,8 +38,8 @@ class ProGANGenerator(nn.Module):
       image_size: Side of the largest images in pixels: 4 times a power of 2.
       image_channels: Channels of the images.
       size: Side of the images that are made; None for the largest.
-      fmap_base: The maps of side s have `2 * fmap_base / s` channels,
-      fmap_max: but at most so many.
+      fmap_base: The maps of side s have `2 * fmap_base / s` channels.
+      fmap_max: Their greatest number.
       width: Factor on the channels of every hidden layer.
       dtype: Type of activations and arithmetic. Parameters and images are always float32.
 
@@ -118,8 +118,8 @@ class ProGANDiscriminator(nn.Module):
     generator.
 
     Attributes:
-      fmap_base: The maps of side s have `2 * fmap_base / s` channels,
-      fmap_max: but at most so many.
+      fmap_base: The maps of side s have `2 * fmap_base / s` channels.
+      fmap_max: Their greatest number.
       width: Factor on the channels of every hidden layer.
       group_size: Images that the minibatch standard deviation is of, in training. In evaluation
         each image is judged alone.
@@ -164,12 +164,14 @@ class ProGANDiscriminator(nn.Module):
         colored = sizes if self.is_initializing() else (size, size // 2) if is_fading else (size,)
         channels = _table(self.fmap_base, self.fmap_max, self.width)
         conv = functools.partial(EqualizedConv, dtype=self.dtype)
-        x, outputs = None, {}
+        x: Array | None = None
+        outputs = {}
         for number, now in reversed(list(enumerate(sizes, start=1))):
             if now in colored:
                 color = conv(channels(now), 1, name=f"from_rgb{now}")
                 y = _rectified(color(box_down(images, size // now)))
                 x = y if x is None else mix(y, x, _weight(self))
+            assert x is not None  # The first size is among those with colours.
             if now > FIRST:
                 x = _rectified(conv(channels(now), name=f"conv{now}")(x))
                 down = conv(channels(now // 2), resample="down", name=f"conv{now}_down")
@@ -178,6 +180,7 @@ class ProGANDiscriminator(nn.Module):
                 x = minibatch_deviation(x, self.group_size if train else 1)
                 x = _rectified(conv(channels(now), name=f"conv{now}")(x))
             outputs[f"block{number}"] = x
+        assert x is not None
         dense = EqualizedDense(channels(FIRST // 2), dtype=self.dtype, name="dense")
         features = _rectified(dense(x.reshape(x.shape[0], -1))).astype(jnp.float32)
         logits = EqualizedDense(1, gain=1.0, name="logit")(features)[:, 0]
