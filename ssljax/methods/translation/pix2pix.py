@@ -183,7 +183,7 @@ class Pix2Pix(Method):
         made: Any = self.networks.by_role["generator"].apply(
             {"params": params, **variables}, self.whole(images), False
         )
-        return augment.resize(made, images.shape[1:3])
+        return augment.resize(made, (images.shape[1], images.shape[2]))
 
     def trained_weights(self, state: TrainState) -> tuple[PyTree, dict[str, PyTree]]:
         """The discriminator."""

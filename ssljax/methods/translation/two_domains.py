@@ -233,7 +233,7 @@ class TwoDomains(Method):
         made: Any = self.networks.by_role[role].apply(
             {"params": params, **variables}, self.whole(images), False
         )
-        return augment.resize(self.from_range(made), images.shape[1:3])
+        return augment.resize(self.from_range(made), (images.shape[1], images.shape[2]))
 
     def trained_weights(self, state: TrainState) -> tuple[PyTree, dict[str, PyTree]]:
         """The discriminator of domain A."""
