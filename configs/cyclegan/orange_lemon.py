@@ -13,8 +13,8 @@ def get_config() -> ConfigDict:
     The data set is a prepared directory with the splits trainA, trainB, testA and testB.
     """
     config = base_config("cyclegan")
-    config.batch_size = 4
-    config.steps = 1200
+    config.batch_size = 2
+    config.steps = 1000
     config.data.update(name="orange_lemon", split="trainA", image_size=72, resize="exact")
     config.method.view.update(size=64, crop_scale=((64 / 72) ** 2,) * 2)
     config.model.generator.update(width=0.25, blocks=3)

@@ -1,15 +1,17 @@
 """Pairs of images that lie side by side in one."""
 
 import jax.numpy as jnp
-from jaxtyping import Array, UInt8
+from jaxtyping import Array, Num, UInt8
 
 from ssljax.augment.pixels import to_float
 from ssljax.augment.resample import resize
 
-Images = UInt8[Array, "batch height width channels"]
+Squares = UInt8[Array, "batch side side channels"]
 
 
-def split_pairs(images: Images) -> tuple[Images, Images]:
+def split_pairs(
+    images: Num[Array, "batch height width channels"],
+) -> tuple[Squares, Squares]:
     """Parts images into their left and right halves, and makes each of them square.
 
     Args:
@@ -29,7 +31,7 @@ def split_pairs(images: Images) -> tuple[Images, Images]:
         )
     side = width // 2
 
-    def square(half: Images) -> Images:
+    def square(half: Array) -> Array:
         return jnp.round(255.0 * resize(to_float(half), (side, side))).astype(jnp.uint8)
 
     return square(images[:, :, :side]), square(images[:, :, side:])

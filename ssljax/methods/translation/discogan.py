@@ -27,6 +27,9 @@ class DiscoGAN(TwoDomains):
     means of their normed layers, after the LeakyReLU, and are held to the way back by its share of
     the loss. A share of 0 leaves the way back out, as the paper's standard GAN does.
 
+    An online probe learns with the discriminators: in the other steps it is given zeros for
+    features, and its loss and accuracy are those of a guess.
+
     The authors translate test images with the statistics of their batch, and here the running ones
     of the training images are taken.
     """

@@ -116,30 +116,32 @@ class Pix2Pix(Method):
 
     def discriminate(
         self, params: PyTree, turn: Turn, images: Images
-    ) -> tuple[Array, dict[str, PyTree]]:
-        """The discriminator's logits for images beside their inputs, and what the pass changed."""
+    ) -> tuple[dict[str, Array], dict[str, PyTree]]:
+        """The discriminator's outputs for images beside their inputs, and what the pass changed."""
         outputs, changed = passes.forward(
             self.networks.by_role["discriminator"],
             params,
             turn.state.variables["discriminator"],
             jnp.concatenate([turn.views["input"], images], axis=-1),
         )
-        return outputs["logits"], changed
+        return outputs, changed
 
     def discriminator_loss(self, params: PyTree, turn: Turn) -> tuple[Array, Aux]:
         """Half the logistic loss; running statistics are those of the real pairs."""
         fake, _ = self.make(turn.state.params["generator"], turn)
-        real_logits, changed = self.discriminate(params, turn, turn.views["target"])
-        fake_logits, _ = self.discriminate(params, turn, fake)
+        real_outputs, changed = self.discriminate(params, turn, turn.views["target"])
+        fake_outputs, _ = self.discriminate(params, turn, fake)
+        real_logits, fake_logits = real_outputs["logits"], fake_outputs["logits"]
         loss = losses.logistic_discriminator(real_logits, fake_logits) / 2
         seen = told_apart(real_logits, fake_logits, 0.0) | collapse(fake, turn.views["target"])
-        return loss, Aux(variables=changed, metrics=seen)
+        carry = {"features": real_outputs["features"]}
+        return loss, Aux(variables=changed, metrics=seen, carry=carry)
 
     def generator_loss(self, params: PyTree, turn: Turn) -> tuple[Array, Aux]:
         """To be taken for real, and near the target."""
         fake, changed = self.make(params, turn)
-        logits, _ = self.discriminate(turn.state.params["discriminator"], turn, fake)
-        game = losses.non_saturating_generator(logits)
+        outputs, _ = self.discriminate(turn.state.params["discriminator"], turn, fake)
+        game = losses.non_saturating_generator(outputs["logits"])
         error = losses.pixel_absolute_error(fake, turn.views["target"])
         terms = {"gan": game, "l1": error}
         return game + self.l1_weight * error, Aux(variables=changed, metrics=terms)
@@ -181,7 +183,7 @@ class Pix2Pix(Method):
         made: Any = self.networks.by_role["generator"].apply(
             {"params": params, **variables}, self.whole(images), False
         )
-        return augment.resize(made, images.shape[1:3])
+        return augment.resize(made, (images.shape[1], images.shape[2]))
 
     def trained_weights(self, state: TrainState) -> tuple[PyTree, dict[str, PyTree]]:
         """The discriminator."""

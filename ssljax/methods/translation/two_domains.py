@@ -173,10 +173,11 @@ class TwoDomains(Method):
           middle: The logit between the two.
 
         Returns:
-          The sum over the domains; statistics of the real images, and how well they are told apart.
+          The sum over the domains; statistics of the real images, how well they are told apart,
+          and the features of domain A.
         """
         own = turn.state.variables["discriminators"]
-        total, changed, scores = jnp.float32(0.0), {}, []
+        total, changed, scores, features = jnp.float32(0.0), {}, [], {}
         for domain in OTHER:
             role, fake = f"of_{domain}", jax.lax.stop_gradient(fakes[domain])
             weights = params[role], own[role]
@@ -184,8 +185,9 @@ class TwoDomains(Method):
             fake_outputs, _ = self.run(role, weights, fake)
             total += loss(real_outputs["logits"], fake_outputs["logits"])
             scores.append(told_apart(real_outputs["logits"], fake_outputs["logits"], middle))
+            features[domain] = real_outputs["features"]
         means = {name: (scores[0][name] + scores[1][name]) / 2 for name in scores[0]}
-        return total, Aux(variables=changed, metrics=means)
+        return total, Aux(variables=changed, metrics=means, carry={"features": features["A"]})
 
     def health(self, fakes: Mapping[str, Images], turn: Turn) -> dict[str, Array]:
         """Whether one of the generators makes the same of all images; unknown of a single one."""
@@ -231,7 +233,7 @@ class TwoDomains(Method):
         made: Any = self.networks.by_role[role].apply(
             {"params": params, **variables}, self.whole(images), False
         )
-        return augment.resize(self.from_range(made), images.shape[1:3])
+        return augment.resize(self.from_range(made), (images.shape[1], images.shape[2]))
 
     def trained_weights(self, state: TrainState) -> tuple[PyTree, dict[str, PyTree]]:
         """The discriminator of domain A."""

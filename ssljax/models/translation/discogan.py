@@ -1,6 +1,5 @@
 """DiscoGAN's networks: an encoder and decoder without a bottleneck, and a discriminator."""
 
-import functools
 from typing import Any
 
 import flax.linen as nn
@@ -66,11 +65,11 @@ class DiscoGANTranslator(nn.Module):
             if number > 1:
                 x = BatchNorm(dtype=self.dtype, name=f"down{number}_norm")(x, train)
             x = nn.leaky_relu(x, 0.2)
-        up = functools.partial(ConvTranspose, kernel_init=TRANSPOSED_INIT, **make)
+        make |= dict(size=KERNEL, stride=2, kernel_init=TRANSPOSED_INIT)
         for number, features in enumerate(reversed(widths[:-1]), start=1):
-            x = up(features, KERNEL, 2, name=f"up{number}")(x, train)
+            x = ConvTranspose(features, name=f"up{number}", **make)(x, train)
             x = nn.relu(BatchNorm(dtype=self.dtype, name=f"up{number}_norm")(x, train))
-        last = up(self.image_channels, KERNEL, 2, name="image")(x, train)
+        last = ConvTranspose(self.image_channels, name="image", **make)(x, train)
         return nn.sigmoid(last.astype(jnp.float32))
 
 
@@ -125,11 +124,11 @@ class DiscoGANDiscriminator(nn.Module):
             if number > 1:
                 x = BatchNorm(dtype=self.dtype, name=f"norm{number}")(x, train)
             x = outputs[f"block{number}"] = nn.leaky_relu(x, 0.2)
-        features = x.astype(jnp.float32)
+        last = x.astype(jnp.float32)
         logit = Conv(1, x.shape[1], use_bias=False, kernel_init=INIT, padding=0, name="logit")
         return outputs | {
-            "features": features.reshape(len(features), -1),
-            "logits": logit(features, train)[:, 0, 0, 0],
+            "features": last.reshape(len(last), -1),
+            "logits": logit(last, train)[:, 0, 0, 0],
         }
 
 

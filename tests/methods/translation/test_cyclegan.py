@@ -165,7 +165,7 @@ def test_the_rate_is_constant_for_half_of_the_run_and_then_falls_to_0():
         ({"domain_b": {"rule": "mirrored"}}, "rule is 'mirrored'; it must be one of none, inv"),
         ({"view": {"mean": (0.5,), "std": (0.5,)}}, "method.view.std would change the range"),
         ({"view": {"size": 18}}, "sides that are multiples of 4, and these are 18x18"),
-        ({"view": {"size": 4}}, "images of at least 6 pixels, and these have 4x4"),
+        ({"view": {"size": 4}}, "Instance norm needs more than one position"),
     ],
 )
 def test_what_does_not_fit_is_told(changes, told):
