@@ -28,5 +28,5 @@ def get_config() -> ConfigDict:
     config.optimizer.update(
         name="adam", learning_rate=1e-3, b1=0.5, schedule="linear", hold=0.5, exclude=()
     )
-    config.evals.update(final=("knn",), train_split="train[:20%]")
+    config.evals.update(final=("translation", "knn"), train_split="train[:20%]")
     return config

@@ -10,9 +10,10 @@ def get_config() -> ConfigDict:
 
         python -m ssljax.main --config discogan/edges2shoes --workdir DIR --config.data.dir=IMAGES
 
-    IMAGES holds the folders `trainA` of drawings and `trainB` of photographs. The authors part the
-    49,825 pairs of the set into halves, the drawings of the one and the photographs of the other,
-    and have no last step; 300,000 are our choice. This config has not been run to its end.
+    IMAGES holds the folders `trainA` of drawings and `trainB` of photographs, and `testA` and
+    `testB` of others. The authors part the 49,825 pairs of the set into halves, the drawings of the
+    one and the photographs of the other, and have no last step; 300,000 are our choice. This config
+    has not been run to its end.
     """
     config = base_config("discogan")
     config.batch_size = 64
@@ -26,5 +27,5 @@ def get_config() -> ConfigDict:
         weight_decay=1e-5,
         exclude=(),
     )
-    config.evals.final = ()  # The images have no classes.
+    config.evals.final = ("translation",)
     return config

@@ -29,5 +29,5 @@ def get_config() -> ConfigDict:
         weight_decay=1e-5,
         exclude=(),
     )
-    config.evals.update(final=("knn",), train_split="train[:20%]", stages=("block2",))
+    config.evals.update(final=("translation", "knn"), train_split="train[:20%]", stages=("block2",))
     return config

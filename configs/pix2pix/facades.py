@@ -10,9 +10,10 @@ def get_config() -> ConfigDict:
 
         python -m ssljax.main --config pix2pix/facades --workdir DIR --config.data.dir=IMAGES
 
-    IMAGES holds the folder `train` of the 400 images that the authors publish, in each of which a
-    photograph stands left of its labels. 200 epochs; the rate falls in the second half, step by
-    step where the authors have steps of an epoch. This config has not been run to its end.
+    IMAGES holds the folders `train`, of the 400 images that the authors publish, and `test`. In
+    each image a photograph stands left of its labels. 200 epochs; the rate falls in the second
+    half, step by step where the authors have steps of an epoch. This config has not been run to its
+    end.
     """
     config = base_config("pix2pix")
     config.batch_size = 1
@@ -22,5 +23,5 @@ def get_config() -> ConfigDict:
     config.optimizer.update(
         name="adam", learning_rate=2e-4, b1=0.5, schedule="linear", hold=0.5, exclude=()
     )
-    config.evals.final = ()  # The images have no classes.
+    config.evals.update(final=("translation",), batch_size=32)
     return config
