@@ -14,7 +14,7 @@ def get_config() -> ConfigDict:
     """
     config = base_config("cyclegan")
     config.batch_size = 2
-    config.steps = 1000
+    config.steps = 800
     config.data.update(name="orange_lemon", split="trainA", image_size=72, resize="exact")
     config.method.view.update(size=64, crop_scale=((64 / 72) ** 2,) * 2)
     config.model.generator.update(width=0.25, blocks=3)
