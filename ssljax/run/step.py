@@ -172,7 +172,16 @@ def _move(
         _, aux = jax.eval_shape(move, state)
         return state, jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), aux)
 
-    return jax.lax.cond(player.active(state.step), move, rest, state)
+    moves = player.active(state.step)
+
+    def choose(state: TrainState) -> tuple[TrainState, Aux]:
+        return jax.tree.map(functools.partial(jnp.where, moves), move(state), rest(state))
+
+    def branch(state: TrainState) -> tuple[TrainState, Aux]:
+        return jax.lax.cond(moves, move, rest, state)
+
+    # XLA for the CPU has no fast path for convolutions in a branch: moving in vain takes less time.
+    return jax.lax.platform_dependent(state, cpu=choose, default=branch)
 
 
 def _mean(
