@@ -23,7 +23,7 @@ def get_config() -> ConfigDict:
         name="adam",
         learning_rate=2e-4,
         schedule="exponential",
-        decay_from=0.5,
+        hold=0.5,
         end_factor=0.01,
         b1=0.5,
         b2=0.999,

@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import Array
 from ml_collections import ConfigDict
 
-from ssljax import data, mesh, metrics, report
+from ssljax import augment, data, mesh, metrics, report
 from ssljax.evals import domains, gallery, generation, generative, translating
 from ssljax.evals.contract import TRANSLATOR, Evaluation, Run, Scores, leave_out
 from ssljax.evals.extract import Extracted, extract, raw_pixels
@@ -174,9 +174,9 @@ def _looker(run: Run, method: Any, way: str) -> Callable[..., dict[str, Array]]:
         made = translating.there_and_back(method, state, images, way)
         found = {"made": generative.to_pixels(made.there)}
         if made.back is not None:
-            found["cycle_error"] = mean(jnp.abs(made.back - translating.scaled(images)))
+            found["cycle_error"] = mean(jnp.abs(made.back - augment.to_tanh_range(images)))
         if are_paired:
-            error = jnp.abs(made.there - translating.scaled(target.rule(read)))
+            error = jnp.abs(made.there - augment.to_tanh_range(target.rule(read)))
             found["pairing_error"] = mean(error)
             found[f"pairing_within_{_NEAR}"] = mean(error <= _NEAR)
         return found

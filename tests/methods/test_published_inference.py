@@ -18,7 +18,7 @@ ADAM = {
     "optimizer.b1": 0.5,
     "optimizer.b2": 0.999,
     "optimizer.schedule": "exponential",
-    "optimizer.decay_from": 0.5,
+    "optimizer.hold": 0.5,
     "optimizer.end_factor": 0.01,
     "method.prior": "uniform",
     "rate": 2e-4,
