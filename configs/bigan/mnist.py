@@ -13,7 +13,8 @@ def get_config() -> ConfigDict:
     The authors report 97.35 % for the nearest neighbour in the layer before the encoder's output
     and 92.10 % in the output itself, the stage `linear`: on 10,000 images for validation that they
     have cut from the training set, where here all of it is trained on and the test set is scored;
-    and by Euclidean distance, where neighbours here are those of the largest cosine. Their rate falls once an epoch, and here in every step.
+    and by Euclidean distance, where neighbours here are those of the largest cosine. Their rate
+    falls once an epoch, and here in every step.
     This config has not been run to its end.
     """
     config = base_config("bigan")
