@@ -41,7 +41,7 @@ SOURCES = {"bownet": "rotation", "distill": "finetune"}
 TAUGHT = {"distill", "finetune", "one_vs_rest", "supervised"}
 """Methods with labels or a teacher, which say nothing of collapse."""
 
-OWN_RATES = {"barlow_twins", "simsiam"}
+OWN_RATES = {"barlow_twins", "bigbigan", "simsiam"}
 """Methods of which some parameters learn at another rate than the one in the log."""
 
 TRANSLATORS = {"cyclegan": "mnist", "discogan": "mnist", "pix2pix": "facades"}
@@ -97,6 +97,8 @@ def tiny_config(name: str, dtype: str = "float32") -> ConfigDict:
         shrink(config.method)
         if name == "cyclegan":
             config.model.generator.blocks = 1
+        if name == "bigbigan":  # As on ImageNet.
+            config.method.update(encoder_rate=10.0, image_size=SIDE // 2)
         if "domain_b" in config.method:
             config.method.domain_b.split = "test"
         if name in SOURCES:
