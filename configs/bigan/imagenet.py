@@ -17,7 +17,10 @@ def get_config(variant: Literal["", "generalized"] = "") -> ConfigDict:
     The authors cut crops from images whose shorter side is 72 pixels, and here from the centre
     square of such images. The encoder is the library's AlexNet with their channels: its
     convolutions have no groups, biases beside the norms, a norm after the first one, and ReLUs
-    where theirs leak. This config has not been run to its end.
+    where theirs leak. Theirs pads the first convolution by 5 pixels and the pools by 1, so that 4x4
+    places of 256 channels come before the code at 64 pixels, where here there are 3x3; and its
+    kernels start from a normal distribution of deviation 0.02, where the library's AlexNet has He's
+    initialisation. This config has not been run to its end.
 
     Args:
       variant: "" for crops of 64 pixels of 72 for all networks; "generalized" for an encoder of
@@ -39,7 +42,7 @@ def get_config(variant: Literal["", "generalized"] = "") -> ConfigDict:
         name="adam",
         learning_rate=2e-4,
         schedule="exponential",
-        decay_from=0.5,
+        hold=0.5,
         end_factor=0.01,
         b1=0.5,
         b2=0.999,

@@ -11,10 +11,12 @@ def get_config() -> ConfigDict:
 
         python -m ssljax.main --config bigbigan/imagenet --workdir DIR
 
-    Batch, sizes and views are those of the authors' notebook and paper. From memory are the
-    learning rates, 2e-4 and ten times that for the encoder, the length, and what the networks'
-    docstrings say. The encoder is the library's ResNet-50, which normalises after its convolutions
-    and not before. This config has not been run to its end.
+    Batch, sizes and views are those of the authors' notebook and paper. From memory are Adam's
+    values (a rate of 2e-4 and ten times that for the encoder, decays of 0 and 0.999, no weight
+    decay), the two updates of the discriminator a step, the moving average's 0.9999, the length,
+    and what the networks' docstrings say. Generator and discriminator have one rate here, while
+    BigGAN's may differ. The encoder is the library's ResNet-50, which normalises after its
+    convolutions and not before. This config has not been run to its end.
     """
     config = base_config("bigbigan")
     imagenet.pretraining(config, batch_size=2048, epochs=0.0, eval_every=50_000, save_every=5000)

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, UInt8
+from jaxtyping import Array
 
 from ssljax import data, methods
 from ssljax.errors import UserError
@@ -21,7 +19,6 @@ from ssljax.methods.protocols import TranslatesPairs
 from ssljax.ops.known_mappings import KNOWN_MAPPINGS
 from ssljax.run import feeds
 
-Rule = Callable[[UInt8[Array, "batch height width channels"]], Array]
 NO_RULE = "none"
 TESTS = ("test_a", "test_b")
 """Keys of `config.evals.translation` that name the splits of the first and the second feed."""
@@ -45,13 +42,13 @@ class Domain:
     split: str
     test: data.Scan
     training: data.Source
-    rule: Rule
+    rule: gallery.Rule
     rule_name: str
     records: tuple[str, str]
 
-    def images(self) -> Ruled:
+    def images(self) -> gallery.Ruled:
         """Passes over the images of the split that is scored, after the rule."""
-        return Ruled(self.test, self.rule)
+        return gallery.Ruled(self.test, self.rule)
 
 
 class Ends(NamedTuple):
@@ -67,26 +64,6 @@ class Ends(NamedTuple):
     source: Domain
     target: Domain
     are_paired: bool
-
-
-class Ruled:
-    """Passes over images that a rule changes.
-
-    Args:
-      scan: The images.
-      rule: Is handed a batch of them.
-    """
-
-    def __init__(self, scan: data.Scan, rule: Rule) -> None:
-        self._scan, self._rule = scan, rule
-
-    def __len__(self) -> int:
-        return len(self._scan)
-
-    def __iter__(self) -> Iterator[Mapping[str, np.ndarray]]:
-        """Yields the batches of the scan, as `ssljax.data.Scan` does."""
-        for batch in self._scan:
-            yield {**batch, "image": np.asarray(self._rule(jnp.asarray(batch["image"])))}
 
 
 def between(run: Run, way: str) -> Ends:
@@ -149,16 +126,24 @@ def _domains(run: Run) -> dict[str, Domain]:
 def _domain(run: Run, name: str, feed: Feed, key: str) -> Domain:
     config, own = run.experiment.config, feeds.own_keys(run.experiment.config, feed)
     rule_name = own.get("rule", NO_RULE)
-    split = run.config.translation[key] or own.get("split", config.data.split).replace(
-        "train", "test", 1
-    )
+    trained, split = own.get("split", config.data.split), run.config.translation[key]
+    whence = f"which config.evals.translation.{key} names"
+    if not split:
+        split = trained.replace("train", "test")
+        whence = (
+            f"which stands for {trained}, as config.evals.translation.{key} is empty and may name "
+            "another split"
+        )
+    if split == trained and not run.config.translation[key]:
+        raise UserError(
+            f"{name} is trained on the split {trained!r}, whose name does not say which one is for "
+            f"tests: name that in config.evals.translation.{key}, or {leave_out('translation')}."
+        )
     keys = run.keys(split, feed)
     try:
         source = feeds.open_source(keys)
     except UserError as error:
-        raise UserError(
-            f"Of {split}, which config.evals.translation.{key} names: {error}"
-        ) from error
+        raise UserError(f"Of {split}, {whence}: {error}") from error
     return Domain(
         dataset=keys.name if rule_name == NO_RULE else f"{keys.name}-{rule_name}",
         split=split,

@@ -68,22 +68,31 @@ def check(run: Run, evaluation: str, keeps: bool = True, layers: Layers | None =
     """
     sizes = dims(run, run.experiment.abstract_state, layers)
     if keeps:
-        _check_room(run, sum(sizes.values()))
+        pixels = dims(run, None)[_PIXELS]
+        check_room(
+            run,
+            max(4 * sum(sizes.values()), pixels if run.config.baselines else 0),
+            "choose other config.evals.stages, or a part of the images in config.evals.train_split,"
+            " or the linear probe alone with config.evals.linear.stream=True",
+        )
     labels.count(run, test_scan(run), evaluation)
 
 
-def _check_room(run: Run, dim: int) -> None:
-    """Raises a `UserError` if the features of both splits are more than this host can hold."""
+def check_room(run: Run, each: int, instead: str) -> None:
+    """Raises a `UserError` if the features of both splits are more than this host can hold.
+
+    Args:
+      run: The run.
+      each: Bytes of the features of an image.
+      instead: What to do then.
+    """
     images = sum(len(run.open(split)) for split in {run.config.train_split, run.config.test_split})
-    pixels = dims(run, None)[_PIXELS]
-    each = max(4 * dim, pixels if run.config.baselines else 0)
     size, room = each * images, memory.of_host()
     if size > room:
         raise UserError(
             f"Probes keep {each} bytes of features of each of {images} images in memory, which "
-            f"takes {size / 1e9:.2g} GB, and this host has {room / 1e9:.2g} GB: choose other "
-            "config.evals.stages, or a part of the images in config.evals.train_split, or the "
-            "linear probe alone with config.evals.linear.stream=True."
+            f"takes {size / 1e9:.2g} GB, and this host has {room / 1e9:.2g} GB: "
+            f"{instead}."
         )
 
 

@@ -18,10 +18,10 @@ from ml_collections import ConfigDict
 
 from ssljax import data, paths
 from ssljax.errors import UserError
-from ssljax.evals import extractors, generative, labels, sampling
+from ssljax.evals import extractors, gallery, generative, labels, sampling
 from ssljax.evals.contract import GENERATOR, Evaluation, Run, Scores, leave_out
 from ssljax.methods.contract import TrainState
-from ssljax.methods.protocols import Generator
+from ssljax.methods.protocols import Generator, Reconstructor
 
 _log = logging.getLogger(__name__)
 _LEAST_IMAGES = 10
@@ -146,7 +146,7 @@ def open_extractor(
 
     Args:
       run: The run.
-      image_shape: (height, width, channels) of the images; by default those of the data.
+      image_shape: (height, width, channels) of the images; by default those that are generated.
     """
     path = run.config.generator.extractor
     if not path:
@@ -155,8 +155,36 @@ def open_extractor(
             " a safetensors file of the Inception network, or the --workdir of a run whose "
             "encoder shall be taken."
         )
-    shape = image_shape or run.experiment.task.image_shape
+    shape = image_shape or generated_shape(run)
     return extractors.open_extractor(path, shape, run.mesh)
+
+
+def generated_shape(run: Run) -> tuple[int, int, int]:
+    """(height, width, channels) of generated images: those of the data, or of reconstructions."""
+    shape: tuple[int, int, int] = run.experiment.task.image_shape
+    if not (rule := run.once(real_rule)):
+        return shape
+    images = jax.ShapeDtypeStruct((run.mesh.size, *shape), np.uint8)
+    _, height, width, channels = jax.eval_shape(rule, images).shape
+    return height, width, channels
+
+
+def real_rule(run: Run) -> gallery.Rule | None:
+    """What makes images of the data what generated ones stand for; None for the whole images.
+
+    A method that makes images again from their codes cuts and reduces them, and generates such
+    images.
+    """
+    method = run.experiment.method
+    if not isinstance(method, Reconstructor):
+        return None
+    return jax.jit(lambda images: generative.to_pixels(method.targets(images)))
+
+
+def reals(run: Run, scan: data.Scan) -> data.Scan | gallery.Ruled:
+    """Passes over real images as they are generated."""
+    rule = run.once(real_rule)
+    return gallery.Ruled(scan, rule) if rule else scan
 
 
 def sampler(run: Run, method: Generator) -> sampling.Sampler:
@@ -168,17 +196,17 @@ def _check(run: Run, evaluation: str, *metrics: str) -> tuple[str, ...]:
     """Raises a `UserError` if a score cannot be had later; gives the names of what comes."""
     check_generates(run, evaluation)
     config = run.config.generator
-    reals = len(run.open(config.split))
+    compared_with = len(run.open(config.split))
     sizes = {
         "config.evals.generator.count": config.count,
-        f"the number of images in {config.split}": reals,
+        f"the number of images in {config.split}": compared_with,
     }
     if run.config.baselines:
         held_out = run.once(_held_out)
         sizes[f"the number of images in {held_out.source.split}"] = len(held_out)
     extractor = run.once(open_extractor)
-    check_compares(run, extractor, run.experiment.task.image_shape, sizes)
-    return score_names(extractor, metrics, config.count, reals, run.dataset, config.split)
+    check_compares(run, extractor, generated_shape(run), sizes)
+    return score_names(extractor, metrics, config.count, compared_with, run.dataset, config.split)
 
 
 def check_compares(
@@ -271,15 +299,15 @@ def _measured(run: Run, state: TrainState | None) -> _Drawn:
     """Measures what a generator draws, or real images that are not among those compared with."""
     extractor, reference = run.once(open_extractor), run.once(_reference)
     if state is None:
-        reals = run.once(_held_out)
-        fake = generative.measure(extractor, reals, mesh=run.mesh, count=len(reals))
+        held_out = reals(run, run.once(_held_out))
+        fake = generative.measure(extractor, held_out, mesh=run.mesh, count=len(held_out))
     else:
         fake = generative.measure_samples(
             functools.partial(run.once(sampler, run.generator(state)), state),
             extractor,
             key=sampling.score_key(run.experiment.config.seed),
             count=run.config.generator.count,
-            image_shape=run.experiment.task.image_shape,
+            image_shape=generated_shape(run),
             mesh=run.mesh,
             batch_size=run.config.batch_size,
         )
@@ -291,11 +319,11 @@ def _reference(run: Run) -> generative.Reference:
     split = run.config.generator.split
     scan = run.open(split)
     reference = generative.measure_reference(
-        scan,
+        reals(run, scan),
         run.once(open_extractor),
         dataset=run.dataset,
         split=split,
-        image_shape=run.experiment.task.image_shape,
+        image_shape=generated_shape(run),
         num_classes=scan.source.num_classes,
         count=len(scan),
         mesh=run.mesh,

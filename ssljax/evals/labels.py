@@ -54,6 +54,16 @@ def count(
     return counter.counts
 
 
+def has_some(run: Run, scan: data.Scan) -> bool:
+    """Whether any of the images has a label; no image is decoded."""
+    if scan.source.num_classes is None:
+        return False
+    counter = run.once(_Counter, scan.source)
+    while not counter.counts.any() and counter.read_more():
+        pass
+    return bool(counter.counts.any())
+
+
 class _Counter:
     """Labelled images of each class of a source, as far as they have been counted."""
 

@@ -56,7 +56,7 @@ class Pictures(Evaluation):
         found = np.concatenate([first[:, None], nearest], axis=1)
         half = samples[: _SIDE * _SIDE // 2]
         drawn = np.random.default_rng(run.experiment.config.seed).permutation(places)
-        reals = gallery.read(run, run.experiment.source, drawn[: len(half)])
+        reals = _read(run, drawn[: len(half)])
         return Scores(
             pictures={
                 "samples": report.grid(samples, _SIDE),
@@ -109,10 +109,17 @@ def _training_features(run: Run) -> Extracted:
     extractor, training = run.once(generation.open_extractor), _training(run)
     return extract(
         lambda images: {"features": extractor.features(images)},
-        training,
+        generation.reals(run, training),
         mesh=run.mesh,
         count=len(training),
     )
+
+
+def _read(run: Run, places: Int[np.ndarray, "images"]) -> gallery.Images:
+    """Training images as they are generated."""
+    images = gallery.read(run, run.experiment.source, places)
+    rule = run.once(generation.real_rule)
+    return np.asarray(rule(jnp.asarray(images))) if rule else images
 
 
 def _nearest(
@@ -122,7 +129,7 @@ def _nearest(
     places: list[np.ndarray] = []
 
     def pixels() -> Iterator[np.ndarray]:
-        for part in stream(_every_pixel, _training(run), mesh=run.mesh):
+        for part in stream(_every_pixel, generation.reals(run, _training(run)), mesh=run.mesh):
             places.append(part.places)
             yield part.outputs["features"]
 
@@ -138,7 +145,7 @@ def _nearest(
         queries, parts = images.reshape(len(images), -1), pixels()
     rows = metrics.nearest_rows(queries, parts, _SIDE - 1)
     every = np.concatenate(places)
-    found = gallery.read(run, run.experiment.source, every[rows.ravel()])
+    found = _read(run, every[rows.ravel()])
     return found.reshape(*rows.shape, *images.shape[1:]), every
 
 

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, UInt8
 
-from ssljax import report
+from ssljax import augment, report
 from ssljax.errors import UserError
 from ssljax.evals.generative import to_pixels
 from ssljax.methods.contract import TrainState
@@ -65,13 +65,6 @@ def plain(way: str) -> str:
     return way.replace(" ", "_").replace("/", "-")
 
 
-def scaled(
-    images: UInt8[Array, "batch height width channels"],
-) -> Float[Array, "batch height width channels"]:
-    """Bytes in [-1, 1], as translations are."""
-    return images.astype(jnp.float32) / 127.5 - 1.0
-
-
 def there_and_back(
     method: Translator,
     state: TrainState | None,
@@ -88,7 +81,7 @@ def there_and_back(
     """
     back = way_back(method, way)
     if state is None:
-        same = scaled(images)
+        same = augment.to_tanh_range(images)
         return Made(same, None if back is None else same)
     there = method.translate(state, images, way).astype(jnp.float32)
     if back is None:

@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import Array
 from ml_collections import ConfigDict
 
-from ssljax import data, mesh, metrics, report
+from ssljax import augment, data, mesh, metrics, report
 from ssljax.evals import domains, gallery, generation, generative, translating
 from ssljax.evals.contract import TRANSLATOR, Evaluation, Run, Scores, leave_out
 from ssljax.evals.extract import Extracted, extract, raw_pixels
@@ -63,7 +63,7 @@ class Translation(Evaluation):
         """Which images are translated.
 
         A split that is empty is the one that the domain is trained on, with "test" in the place of
-        "train": "testA" for "trainA", "test[:50%]" for "train[:50%]".
+        every "train": "testA" for "trainA", "test[:50%]" for "train[:50%]".
         """
         return ConfigDict(dict(test_a="", test_b="", count=10000))  # At most, of each split.
 
@@ -134,9 +134,17 @@ def _classes(run: Run, way: str) -> int:
     names = target.training.class_names
     if len(names) < 2 or names != source.test.source.class_names:
         return 0
+    if not _present(run, source.test.source):
+        return 0
+    return len(names) if len(_present(run, target.training)) > 1 else 0
+
+
+def _present(run: Run, source: data.Source) -> set[int]:
+    """The classes of the images of a source that are read."""
+    places = gallery.places(run, source, run.config.translation.count)
     threads = run.experiment.config.data.threads or None
-    present = set(data.read_labels(target.training, threads)) - {data.NO_LABEL}
-    return len(names) if len(present) > 1 else 0
+    labels = data.read_labels(data.Subset(source, places), threads)
+    return set(labels.tolist()) - {data.NO_LABEL}
 
 
 def _read(run: Run, way: str, images: Array) -> dict[str, Array]:
@@ -174,9 +182,9 @@ def _looker(run: Run, method: Any, way: str) -> Callable[..., dict[str, Array]]:
         made = translating.there_and_back(method, state, images, way)
         found = {"made": generative.to_pixels(made.there)}
         if made.back is not None:
-            found["cycle_error"] = mean(jnp.abs(made.back - translating.scaled(images)))
+            found["cycle_error"] = mean(jnp.abs(made.back - augment.to_tanh_range(images)))
         if are_paired:
-            error = jnp.abs(made.there - translating.scaled(target.rule(read)))
+            error = jnp.abs(made.there - augment.to_tanh_range(target.rule(read)))
             found["pairing_error"] = mean(error)
             found[f"pairing_within_{_NEAR}"] = mean(error <= _NEAR)
         return found

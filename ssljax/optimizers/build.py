@@ -148,9 +148,7 @@ def _schedule(
         if settings.schedule == "constant":
             return jnp.full_like(step, peak)
         if settings.schedule == "exponential":
-            start = max(warmup, settings.decay_from * total_steps)
-            passed = jnp.clip((step - start) / max(total_steps - start, 1.0), 0.0, 1.0)
-            return peak * settings.end_factor**passed
+            return peak * settings.end_factor**progress
         passed = jnp.searchsorted(jnp.asarray(boundaries, jnp.float32), step, side="right")
         return peak * settings.step_factor ** passed.astype(jnp.float32)
 

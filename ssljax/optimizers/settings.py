@@ -24,18 +24,17 @@ class Settings:
       scaling: `linear`: times batch / 256. `sqrt`: times the root of the batch. The batch is
         what one update sees, `batch_size * accumulate`. `none`: as it is.
       schedule: What follows the warm-up: `cosine` or `linear` (down to `end_value` at the
-        last step), `constant`, `step` or `exponential` (constant at first, see `decay_from`, and
-        then by one factor a step, down to `end_factor` times the rate at the last step).
+        last step), `constant`, `step` or `exponential` (by one factor a step, down to
+        `end_factor` times the highest rate at the last step).
       warmup_steps: Train steps in which the rate climbs linearly from 0.
       warmup_epochs: The same in epochs; give one of the two.
       end_value: Last learning rate of `cosine` and `linear`, not scaled by the batch.
-      hold: Share of the run, after the warm-up, at the highest rate before `cosine` and `linear`
-        begin to fall.
+      hold: Share of the run, after the warm-up, at the highest rate before `cosine`, `linear` and
+        `exponential` begin to fall.
       step_epochs: For `step`: the epochs at which the rate is multiplied by `step_factor`.
       step_fractions: The same as fractions of the run; give one of the two.
       step_factor: For `step`: the factor.
-      decay_from: For `exponential`: the fraction of the run at which the rate begins to fall.
-      end_factor: For `exponential`: the last learning rate, as a factor of the first.
+      end_factor: For `exponential`: the last learning rate, as a factor of the highest.
       momentum: For `sgd` and `lars`, in [0, 1).
       nesterov: For `sgd` and `lars`: whether to look ahead.
       classic_momentum: For `lars`: whether the momentum buffer holds steps, learning rate
@@ -65,7 +64,6 @@ class Settings:
     step_epochs: Sequence[float] = ()
     step_fractions: Sequence[float] = ()
     step_factor: float = 0.1
-    decay_from: float = 0.0
     end_factor: float = 0.01
     momentum: float = 0.9
     nesterov: bool = False
@@ -112,7 +110,6 @@ def read(config: Mapping[str, Any]) -> Settings:
         ("end_value", 0.0, math.inf),
         ("hold", 0.0, 1.0),
         ("step_factor", 0.0, math.inf),
-        ("decay_from", 0.0, 1.0),
         ("momentum", 0.0, 1.0),
         ("b1", 0.0, 1.0),
         ("b2", 0.0, 1.0),

@@ -15,7 +15,7 @@ import jax
 
 from ssljax import paths
 from ssljax.errors import MissingScores, StoppedError, first_line
-from ssljax.report.table import figure_table, score_table
+from ssljax.report.table import figure_table, is_share, score_table
 
 _log = logging.getLogger(__name__)
 
@@ -134,6 +134,8 @@ class ScoreSheet:
         )
         figures = {row for rows in _FIGURES for row in rows}
         seen = {row: scores for row, scores in self.scores.items() if row not in figures}
+        if not all(is_share(name) for scores in seen.values() for name in scores):
+            caption += " Errors and decibels are not."
         parts = [caption, score_table(seen)] if seen else []
         for rows in _FIGURES:
             if drawn := {row: scores for row, scores in self.scores.items() if row in rows}:

@@ -5,18 +5,23 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 _STD = "_std"
-_DECIBELS = "psnr"
+_DECIBELS, _ERROR = "psnr", "_error"
+
+
+def is_share(name: str) -> bool:
+    """Whether a table shows a score in per cent: neither decibels nor an error."""
+    return not name.endswith((_DECIBELS, _ERROR))
 
 
 def score_table(scores: Mapping[str, Mapping[str, float]]) -> str:
     """Lays scores out as a Markdown table that reads well as plain text too.
 
     Args:
-      scores: By network, then by score, in [0, 1] but for a "psnr", which is in decibels; a score
-        "x_std" is shown beside "x".
+      scores: By network, then by score, in [0, 1] but for a "psnr", which is in decibels, and an
+        "x_error", which has any size; a score "x_std" is shown beside "x".
 
     Returns:
-      One row per network, one column per score, in per cent or in decibels.
+      One row per network, one column per score: in per cent, or as it is where `is_share` says so.
     """
     names = list(dict.fromkeys(name for row in scores.values() for name in row))
     columns = [name for name in names if not name.endswith(_STD)]
@@ -65,7 +70,9 @@ def _figure(row: Mapping[str, float], name: str) -> str:
 def _cell(row: Mapping[str, float], name: str) -> str:
     if name not in row:
         return ""
-    spread, unit = row.get(name + _STD), 1 if name.endswith(_DECIBELS) else 100
+    if name.endswith(_ERROR):
+        return _figure(row, name)
+    spread, unit = row.get(name + _STD), 100 if is_share(name) else 1
     return f"{unit * row[name]:.1f}" + ("" if spread is None else f" ± {unit * spread:.1f}")
 
 

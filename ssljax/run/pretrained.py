@@ -148,7 +148,7 @@ def build(config: ConfigDict) -> Method | None:
     """Builds the method of the run that a resolved config starts from; None if it names none."""
     if not config.init.workdir:
         return None
-    run = config.init.run
+    run = workdirs.complete(config.init.run)
     try:
         return methods.build_at(run, Task(**config.init.task, source=build(run)), config.init.step)
     except (AttributeError, KeyError, TypeError, ValueError) as error:

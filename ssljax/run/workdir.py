@@ -19,7 +19,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 import jax
-from flax.traverse_util import flatten_dict
+from flax.traverse_util import flatten_dict, unflatten_dict
 from ml_collections import ConfigDict
 
 from ssljax import paths
@@ -46,8 +46,16 @@ _ADDED: Mapping[str, Any] = {
     "data.multi_label_key": "",
     "data.range": [],
     "data.void": 255,
+    "optimizer.end_factor": 0.01,
+    "optimizer.hold": 0.0,
 }
 """Keys that older configs lack, at the values that stand for what those runs did."""
+
+_ADDED_TO_METHODS: Mapping[str, Mapping[str, Any]] = {
+    "bag_of_words": {"method.center": 1.0},
+    "super_resolution": {"method.extractor": ""},
+}
+"""Such keys of single methods."""
 
 Changes = dict[str, tuple[Any, Any]]
 """Values before and now, by key."""
@@ -225,8 +233,19 @@ def _plain(config: ConfigDict) -> dict[str, Any]:
     return plain
 
 
+def complete(config: ConfigDict) -> ConfigDict:
+    """A recorded config with the keys that were added since."""
+    keys = flatten_dict(config.to_dict(), keep_empty_nodes=True, sep=".")
+    return ConfigDict(unflatten_dict(_completed(keys), sep="."))
+
+
+def _completed(recorded: Mapping[str, Any]) -> dict[str, Any]:
+    own = _ADDED_TO_METHODS.get(recorded.get("method.name", ""), {})
+    return {**_ADDED, **own, **recorded}
+
+
 def _compare(before: Mapping[str, Any], now: Mapping[str, Any]) -> Changes:
-    before = {**_ADDED, **before}
+    before = _completed(before)
     return {
         key: (before.get(key, "absent"), now.get(key, "absent"))
         for key in sorted(before.keys() | now.keys())

@@ -1,13 +1,15 @@
 """Reconstructions against NumPy: errors, the classes that they show, and what chance has."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import unpaired
 
 from ssljax import data
 from ssljax.config import base_config
 from ssljax.errors import UserError
-from ssljax.evals import Run
+from ssljax.evals import Run, features, generation, generative
 from ssljax.evals.reconstruction import Reconstruction
 from ssljax.methods.adversarial.bigan import BiGAN
 from ssljax.run.experiment import Experiment
@@ -79,6 +81,63 @@ def test_scores_are_those_of_numpy_and_the_rest_of_a_batch_is_not_counted(monkey
     assert picture.shape == (5 * 9 - 1, 8 * 9 - 1, 1)  # Four pairs in a row, of twenty.
     np.testing.assert_array_equal(picture[:8, :8], test[0])
     np.testing.assert_array_equal(picture[:8, 9:17].reshape(-1), seen[0])
+
+
+def test_an_extractor_compares_reduced_images_by_its_features(monkeypatch):
+    weights = np.random.default_rng(1).normal(size=(16, 8)).astype(np.float32)
+
+    def seen(images):
+        assert images.shape[1:] == (4, 4, 1)
+        return jnp.matmul(images.reshape(-1, 16).astype(jnp.float32), weights, precision="highest")
+
+    extractor = generative.Extractor("tiny", jax.jit(seen), "none", "digest")
+    monkeypatch.setattr(generation, "open_extractor", lambda run, shape=None: extractor)
+    monkeypatch.setattr(BiGAN, "reconstruct", lambda self, state, x: 0.5 * self.targets(x) + 0.1)
+    config = bigan()
+    config.method.image_size = 4
+    config.evals.generator.extractor = "tiny"
+    run = Run(Experiment(config))
+    assert "class_agreement" in Reconstruction().check(run)
+    found = Reconstruction().score(run, run.experiment.init()).values
+
+    def reduced(images):
+        return images.reshape(-1, 4, 2, 4, 2, 1).mean(axis=(2, 4)) / 127.5 - 1
+
+    def encoded(images):
+        pixels = np.clip(np.round(127.5 * (np.float64(images) + 1)), 0, 255)
+        return pixels.reshape(-1, 16) @ weights
+
+    (train, train_labels), (test, labels) = (read(run, s) for s in ("train[:60]", "test[:20]"))
+    made = 0.5 * reduced(test) + 0.1
+    said = votes(encoded(reduced(train)), train_labels, encoded(made))
+    # Of a vote that a rounded byte decides there may be one.
+    assert found["class_agreement"] == pytest.approx((said == labels).mean(), abs=0.051)
+    assert len(set(said)) > 2
+
+
+def test_without_labels_the_errors_and_the_picture_stay(tmp_path):
+    images = unpaired.paint(tmp_path / "images", {"train": 12, "test": 9})
+    config = bigan()
+    config.data.update(name="folder", dir=str(images), split="train")
+    config.batch_size = 8
+    config.evals.update(train_split="train", test_split="test")
+    run = Run(Experiment(config))
+    names = Reconstruction().check(run)
+    assert names == ("absolute_error", "squared_error", "reconstruction_psnr")
+    assert Reconstruction().score(run, None).values == {}
+    found = Reconstruction().score(run, run.experiment.init())
+    assert set(found.values) == set(names)
+    assert 0 < found.values["absolute_error"] < 1
+    assert found.pictures["reconstruction"].shape == (3 * 9 - 1, 8 * 9 - 1, 1)  # Nine pairs.
+
+
+def test_a_bank_that_the_host_cannot_hold_is_told_before_training(monkeypatch):
+    # 64 bytes of each of 80 images.
+    monkeypatch.setattr(features.memory, "of_host", lambda: 64 * 80)
+    Reconstruction().check(Run(Experiment(bigan())))
+    monkeypatch.setattr(features.memory, "of_host", lambda: 64 * 80 - 1)
+    with pytest.raises(UserError, match="64 bytes of features of each of 80 images"):
+        Reconstruction().check(Run(Experiment(bigan())))
 
 
 def test_chance_is_the_share_of_the_commonest_class():

@@ -13,7 +13,7 @@ import unpaired
 from ssljax import data, main, methods, metrics
 from ssljax.config import base_config
 from ssljax.errors import UserError
-from ssljax.evals import Run, domains, generation, generative
+from ssljax.evals import Run, domains, gallery, generation, generative
 from ssljax.evals.translation import Translation
 from ssljax.methods.contract import Feed
 from ssljax.run.experiment import Experiment
@@ -132,9 +132,8 @@ def test_distances_are_those_of_the_extractors_features(tmp_path, monkeypatch):
     distance = metrics.frechet_distance(
         real.mean(0), np.cov(real, rowvar=False), fake.mean(0), np.cov(fake, rowvar=False)
     )
-    of = f"tiny_n{len(fake)}_digits-inverted-test-50-_{len(real)}_none"
     name = next(x for x in found if x.startswith(f"{THERE}/fid_tiny_n{len(fake)}_digits-inverted"))
-    assert found[name] == pytest.approx(distance, rel=1e-3), of
+    assert found[name] == pytest.approx(distance, rel=1e-3)
     kernel, _ = metrics.kernel_distance(
         fake.astype(np.float32), real.astype(np.float32), 100, min(len(fake), len(real))
     )
@@ -200,9 +199,48 @@ def test_what_cannot_be_scored_is_told_before_training(tmp_path):
         Translation().check(Run(Experiment(config)))
     images = unpaired.paint(tmp_path / "images", {"trainA": 9, "trainB": 9, "testA": 9})
     config = main.parse(unpaired.arguments(tmp_path, images)).config
-    told = "Of testB, which config.evals.translation.test_b names: .*has no split 'testB'"
+    told = (
+        r"Of testB, which stands for trainB, as config\.evals\.translation\.test_b is empty and "
+        "may name another split: .*has no split 'testB'"
+    )
     with pytest.raises(UserError, match=told):
         Translation().check(Run(Experiment(config)))
+    config.evals.translation.test_b = "testC"
+    told = r"Of testC, which config\.evals\.translation\.test_b names: .*has no split 'testC'"
+    with pytest.raises(UserError, match=told):
+        Translation().check(Run(Experiment(config)))
+
+
+@pytest.mark.parametrize(
+    ("trained", "scored"),
+    [("train[:50%]", "test[:50%]"), ("train[:25%]+train[25%:50%]", "test[:25%]+test[25%:50%]")],
+)
+def test_images_of_the_training_set_are_not_scored(trained, scored):
+    """Every part of a split has its name changed."""
+    config = opened().experiment.config
+    config.data.split = trained
+    photos = domains.between(Run(Experiment(config)), "photos to paintings").source
+    assert photos.split == scored
+    config.data.split, told = "test", "photos is trained on the split 'test', .*: name that in"
+    with pytest.raises(UserError, match=rf"{told} config\.evals\.translation\.test_a"):
+        Translation().check(Run(Experiment(config)))
+    config.evals.translation.test_a = "train[:9]"
+    photos = domains.between(Run(Experiment(config)), "photos to paintings").source
+    assert photos.split == "train[:9]"
+
+
+def test_without_a_label_in_the_test_set_there_are_no_scores_of_classes(monkeypatch):
+    plain = gallery.drawn
+
+    def unlabelled(run, source, most):
+        return plain(run, data.FewLabels(source, np.array([], int)), most)
+
+    monkeypatch.setattr(gallery, "drawn", unlabelled)
+    run = opened()
+    names = Translation().check(run)
+    assert f"{THERE}/cycle_error" in names
+    assert not any("class" in name for name in names)
+    assert set(Translation().score(run, state_of(run, 0.5, 1.0)).values) == set(names)
 
 
 def test_a_run_ends_with_scores_and_pictures_of_its_translations(tmp_path):

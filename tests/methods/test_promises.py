@@ -41,7 +41,7 @@ SOURCES = {"bownet": "rotation", "distill": "finetune"}
 TAUGHT = {"distill", "finetune", "one_vs_rest", "supervised"}
 """Methods with labels or a teacher, which say nothing of collapse."""
 
-OWN_RATES = {"barlow_twins", "simsiam"}
+OWN_RATES = {"barlow_twins", "bigbigan", "simsiam"}
 """Methods of which some parameters learn at another rate than the one in the log."""
 
 TRANSLATORS = {"cyclegan": "mnist", "discogan": "mnist", "pix2pix": "facades"}
@@ -102,6 +102,8 @@ def tiny_config(name: str, dtype: str = "float32") -> ConfigDict:
             config.model.generator.blocks = 1
         if name == "pix2pix":  # In its thinnest form it gives nearly the same of all images.
             config.model.generator.update(depth=2, width=1 / 8)
+        if name == "bigbigan":  # As on ImageNet.
+            config.method.update(encoder_rate=10.0, image_size=SIDE // 2)
         if "domain_b" in config.method:
             config.method.domain_b.split = "test"
         if name in SOURCES:

@@ -288,6 +288,34 @@ def test_the_linear_schedule_ends_at_the_end_value_and_stays_there():
 
 
 @pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        # Eight steps: one factor a step, down to a sixteenth.
+        ({}, [2.0 ** (-step / 2) for step in range(9)]),
+        # The first half at the highest rate; then four steps of a half.
+        ({"hold": 0.5}, [1, 1, 1, 1, 1, 1 / 2, 1 / 4, 1 / 8, 1 / 16]),
+        # Of the six steps after the warm-up a third is held.
+        ({"hold": 1 / 3, "warmup_steps": 2}, [0, 0.5, 1, 1, 1, 1 / 2, 1 / 4, 1 / 8, 1 / 16]),
+    ],
+)
+def test_the_exponential_schedule_falls_by_one_factor_and_stays_at_its_end(changes, expected):
+    config = {"name": "sgd", "learning_rate": 0.3, "schedule": "exponential", "end_factor": 1 / 16}
+    schedule = optimizers.build(config | changes, **RUN).schedule
+    rates = [schedule(step) for step in (*range(9), 50)]
+    np.testing.assert_allclose(rates, 0.3 * np.array([*expected, 1 / 16]), rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("kind", "middle"), [("cosine", 0.5 * (1 + np.cos(np.pi / 4))), ("linear", 0.75)]
+)
+def test_other_schedules_are_held_likewise(kind, middle):
+    config = {"name": "sgd", "learning_rate": 0.3, "schedule": kind, "hold": 0.5}
+    schedule = optimizers.build(config, **RUN).schedule
+    rates = [schedule(step) for step in (0, 4, 5, 8)]
+    np.testing.assert_allclose(rates, [0.3, 0.3, 0.3 * middle, 0], rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize(
     "where", [{"step_epochs": (1, 1.5)}, {"step_fractions": (0.75, 0.5)}], ids=["epochs", "parts"]
 )
 def test_the_step_schedule_drops_at_its_boundaries(where):

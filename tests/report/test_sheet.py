@@ -39,6 +39,17 @@ def test_every_score_is_on_disk_as_soon_as_it_is_known(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["scores.json", "scores.md"]
 
 
+def test_errors_are_figures_and_shares_are_in_per_cent(tmp_path):
+    sheet = ScoreSheet(ABOUT, tmp_path / "scores")
+    sheet.add("chance", {"class_agreement": 0.25})
+    assert sheet.text().splitlines()[0].endswith("in per cent.")
+    scores = {"class_agreement": 0.5, "squared_error": 0.03125, "reconstruction_psnr": 15.06}
+    sheet.add("trained network", scores)
+    text = sheet.text()
+    assert text.splitlines()[0].endswith("in per cent. Errors and decibels are not.")
+    assert re.search(r"trained network \| *50\.0 \| *0\.03125 \| *15\.1 \|", text)
+
+
 def test_a_failure_is_noted_and_what_comes_after_it_is_scored(tmp_path, caplog):
     sheet = ScoreSheet(ABOUT, tmp_path / "scores")
     with sheet.attempt("trained network", "knn"):

@@ -9,6 +9,7 @@ from ml_collections import ConfigDict
 from ml_collections.config_flags import config_flags
 
 from ssljax import main
+from ssljax.config.base import base_config
 from ssljax.errors import UserError
 from ssljax.run import workdir
 
@@ -68,6 +69,54 @@ def test_keys_that_an_older_config_lacks_have_the_values_of_what_those_runs_did(
     config.data.crop = "host"
     with pytest.raises(UserError, match=r"data\.crop was 'device' and is 'host'"):
         workdir.check_resumed(config, trained)
+
+
+@pytest.mark.parametrize("name", ["bag_of_words", "super_resolution", "simclr"])
+def test_a_run_that_was_recorded_before_keys_were_added_goes_on(tmp_path, name):
+    config = base_config(name)
+    kept = {"bag_of_words": {"center": 1.0}}.get(name, {})
+    config.method.update(kept)
+    workdir.prepare(tmp_path)
+    workdir.record(config, tmp_path, 0)
+    (tmp_path / "checkpoints" / "3").mkdir()
+    added = ("optimizer.hold", "optimizer.end_factor", "method.center", "method.extractor")
+    groups = ("translate.", "evals.mlp.", "evals.reconstruction.", "evals.translation.")
+    older = {
+        key: value
+        for key, value in _config(tmp_path).items()
+        if key not in added and not key.startswith(groups)
+    }
+    (tmp_path / "config.json").write_text(json.dumps(older))
+    assert workdir.check_resumed(config, tmp_path) == {}
+    config.optimizer.hold = 0.5
+    with pytest.raises(UserError, match=r"optimizer\.hold was 0\.0 and is 0\.5"):
+        workdir.check_resumed(config, tmp_path)
+
+
+def test_a_run_that_looked_at_whole_images_is_not_resumed_with_their_centre(tmp_path):
+    config = base_config("bag_of_words")
+    workdir.prepare(tmp_path)
+    workdir.record(config, tmp_path, 0)
+    (tmp_path / "checkpoints" / "3").mkdir()
+    older = _config(tmp_path)
+    del older["method.center"]
+    (tmp_path / "config.json").write_text(json.dumps(older))
+    with pytest.raises(UserError, match=r"method\.center was 1\.0 and is 0\.875"):
+        workdir.check_resumed(config, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "key", "value"),
+    [("bag_of_words", "center", 1.0), ("super_resolution", "extractor", "")],
+)
+def test_another_run_may_start_from_one_that_was_recorded_before_keys_were_added(name, key, value):
+    config = base_config(name)
+    older = ConfigDict(config.to_dict())
+    del older.method[key]
+    completed = workdir.complete(older)
+    assert completed.method[key] == value
+    completed.method[key] = config.method[key]
+    assert completed.to_dict() == config.to_dict()
 
 
 def test_other_devices_are_told_where_a_run_goes_on(trained, config, caplog):

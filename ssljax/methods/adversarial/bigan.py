@@ -37,6 +37,7 @@ class BiGAN(Inference):
         """The paper's values for MNIST, with perceptrons that know nothing of places."""
         config = Inference.default_config()
         del config.discriminator_steps, config.generator_batch  # Both see the same pairs.
+        del config.ema_decay  # Nothing is averaged.
         config.update(latent_dim=50, prior="uniform")
         config.image_size = 0  # Of the generator's images; 0: of the view's.
         config.view = plain_view(28)

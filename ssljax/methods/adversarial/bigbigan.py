@@ -40,7 +40,11 @@ class BigBiGAN(Inference):
 
     @staticmethod
     def default_config() -> ConfigDict:
-        """The paper's values for ImageNet; of those beside the sizes some are from memory."""
+        """The paper's values for ImageNet.
+
+        From memory are the two updates of the discriminator, the decay of the moving average, the
+        units of the layers before the code, and the factor on the encoder's rate.
+        """
         config = Inference.default_config()
         del config.generator_batch
         config.update(latent_dim=120, discriminator_steps=2, ema_decay=0.9999)
@@ -62,7 +66,12 @@ class BigBiGAN(Inference):
         super().__init__(config, task)
         self.averages["encoder"] = config.method.ema_decay
         discriminator, generator = self.players
-        if (rate := config.method.encoder_rate) != 1.0:
+        if not (rate := config.method.encoder_rate) > 0.0:
+            raise ValueError(
+                f"method.encoder_rate is {rate}; it is a factor on the learning rate and must be "
+                "above 0."
+            )
+        if rate != 1.0:
             faster = optax.masked(optax.scale(rate), {"generator": False, "encoder": True})
             generator = dataclasses.replace(generator, tx=optax.chain(generator.tx, faster))
         self.players = (discriminator, generator)

@@ -85,7 +85,7 @@ class Adversarial(Method):
         self.loss_name = loss
         self.prior = _PRIORS[method.prior]
         self.generator_batch = method.get("generator_batch", 1)
-        self.averages = {"generator": method.ema_decay}
+        self.averages = {"generator": method.get("ema_decay", 0.0)}
         side, _, channels = task.image_shape
         labels: dict[str, Any] = {"num_classes": self.num_classes} if conditional else {}
         projection = {"conditional": "projection"} if conditional else {}

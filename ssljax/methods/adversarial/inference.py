@@ -66,8 +66,13 @@ class Inference(Adversarial):
         self.pixel_view = dataclasses.replace(self.view, mean=None, std=None)
         self.policies = [(self.pixel_view, 1)]
         size, channels = self.view.size, task.image_shape[2]
+        if method.image_size < 0:
+            raise ValueError(
+                f"method.image_size is {method.image_size}; it must be 0, for the size of the "
+                "encoder's views, or a number of pixels."
+            )
         side = method.image_size or size
-        if not 0 < side <= size:
+        if side > size:
             raise ValueError(
                 f"method.image_size is {side}, and the encoder's views have {size} pixels: the "
                 "images of the generator may be smaller, not larger."

@@ -171,6 +171,8 @@ def test_generator_and_judge_may_have_smaller_images_than_the_encoder():
     assert made.shape == jax.eval_shape(method.targets, raw).shape == (BATCH, 8, 8, 1)
     with pytest.raises(ValueError, match="may be smaller, not larger"):
         BiGAN(config(image_size=32), gans.TASK)
+    with pytest.raises(ValueError, match="image_size is -1; it must be 0, for the size of"):
+        BiGAN(config(image_size=-1), gans.TASK)
     # A side that the generator's does not divide is resampled.
     method = BiGAN(config(image_size=12), gans.TASK)
     assert gans.views(method)["image"].shape == (BATCH, 12, 12, 1)
@@ -195,4 +197,5 @@ def test_another_run_may_start_from_the_encoder(method, states):
 
 
 def test_a_players_updates_are_not_a_key():
-    assert not {"discriminator_steps", "generator_batch"} & set(BiGAN.default_config())
+    unused = {"discriminator_steps", "generator_batch", "ema_decay"}
+    assert not unused & set(BiGAN.default_config())

@@ -94,13 +94,16 @@ def test_a_code_is_drawn_about_its_mean_for_each_image_alone(method, states):
 
 
 def test_averages_of_encoder_and_generator_are_evaluated(method, states):
-    first, second, third = (
-        jax.tree.map(np.asarray, state.params["generator"]["encoder"]) for state in states
-    )
-    average = jax.tree.map(lambda a, b, c: 0.25 * a + 0.25 * b + 0.5 * c, first, second, third)
     params, variables = method.trained_weights(states[2])
-    for found, expected in zip(jax.tree.leaves(params), jax.tree.leaves(average), strict=True):
-        np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
+    evaluated = {"encoder": params, "generator": states[2].memory["generator"]["params"]}
+    for role, kept in evaluated.items():
+        first, second, third = (state.params["generator"][role] for state in states)
+        average = jax.tree.map(
+            lambda a, b, c: 0.25 * np.float64(a) + 0.25 * np.float64(b) + 0.5 * np.float64(c),
+            *(first, second, third),
+        )
+        for found, expected in zip(jax.tree.leaves(kept), jax.tree.leaves(average), strict=True):
+            np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
     images = gans.batch(3)["images"]["image"][:, 0]
     found = gans.features(method, states[2], images)
     assert {"stage1", "features", "crelu", "code", "deviation"} <= set(found)
@@ -120,6 +123,8 @@ def test_the_discriminator_moves_twice_and_the_encoder_at_its_own_rate(method):
         ("discriminator", 2),
         ("generator", 1),
     ]
+    with pytest.raises(ValueError, match=r"encoder_rate is 0\.0; .* must be above 0"):
+        BigBiGAN(config(encoder_rate=0.0), gans.TASK)
     faster = BigBiGAN(config(encoder_rate=10.0), gans.TASK)
     params = {"generator": {"a": np.ones(2, np.float32)}, "encoder": {"b": np.ones(3, np.float32)}}
     moves = []

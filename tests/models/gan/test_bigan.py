@@ -8,8 +8,6 @@ import pytest
 from ssljax.models import JOINT_DISCRIMINATOR, InferenceEncoder, build_encoder, build_generator
 from ssljax.models.registry import build
 
-QUICK = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
-
 
 def judge(name, **options):
     return build("joint discriminator", JOINT_DISCRIMINATOR.networks, name, options)
@@ -46,7 +44,7 @@ def test_the_perceptrons_for_mnist_have_the_authors_parameters():
     assert outputs["logits"].shape == (2,)
 
 
-def test_the_networks_for_imagenet_have_the_authors_parameters():
+def test_the_networks_for_imagenet_have_the_parameters_that_a_hand_counts():
     images, codes = spec(2, 64, 64, 3), spec(2, 200)
     made, count = shapes(build_generator("bigan"), codes)
     assert made.shape == images.shape

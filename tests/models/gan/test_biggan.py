@@ -12,8 +12,6 @@ from ssljax.models.gan.biggan import SelfAttention
 from ssljax.models.layers.residual_mlp import ResidualMLP
 from ssljax.models.registry import build
 
-LAYERS = ["dense", "block1", "block2"]
-
 
 def judge(**options):
     return build("joint discriminator", JOINT_DISCRIMINATOR.networks, "bigbigan", options)

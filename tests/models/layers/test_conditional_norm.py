@@ -103,5 +103,24 @@ def test_scale_and_bias_are_linear_in_the_latent_vector():
     expected = normalised(X) * (1 + scale)[:, None, None] + bias[:, None, None]
     y, _ = norm.apply(variables, X, True, LATENTS, mutable="batch_stats")
     np.testing.assert_allclose(y, expected, rtol=1e-4, atol=1e-4)
-    spectral = LatentBatchNorm().init(jax.random.key(0), X, True, LATENTS)["spectral"]
-    assert set(spectral) == {"scale", "bias"}
+
+
+def test_spectral_norm_divides_the_kernels_of_scale_and_bias_by_their_largest_singular_values():
+    norm = LatentBatchNorm()
+    variables = norm.init(jax.random.key(0), X, True, LATENTS)
+    assert set(variables["spectral"]) == {"scale", "bias"}
+    spectral, layers = {}, {}
+    for name in ("scale", "bias"):
+        kernel = np.float64(variables["params"][name]["kernel"])
+        _, values, rows = np.linalg.svd(kernel)
+        u = jnp.asarray(rows[0], jnp.float32)
+        spectral[name] = jax.tree.map(
+            lambda x, u=u: u.reshape(x.shape), variables["spectral"][name]
+        )
+        layers[name] = np.float64(LATENTS) @ (kernel / values[0])
+        assert abs(values[0] - 1) > 0.05
+    y = norm.apply({**variables, "spectral": spectral}, X, False, LATENTS)
+    scale, bias = (layers[name][:, None, None] for name in ("scale", "bias"))
+    # The running statistics are those of no image: mean 0 and variance 1.
+    expected = np.float64(X) / np.sqrt(1 + 1e-5) * (1 + scale) + bias
+    np.testing.assert_allclose(y, expected, rtol=1e-4, atol=1e-4)
