@@ -28,7 +28,7 @@ def curves(
     matplotlib.use("agg")
     from matplotlib import pyplot  # After the choice of a backend without a display.
 
-    figure, axes = pyplot.subplots(figsize=(5, 3.4), layout="constrained")
+    figure, axes = pyplot.subplots(figsize=(6.5, 3.4), layout="constrained")
     for name, points in found.items():
         means = [100 * statistics.mean(values) for values in points.values()]
         spreads = [
@@ -39,7 +39,7 @@ def curves(
         axes.set_xscale("log")
     axes.set_xlabel(x_label)
     axes.set_ylabel(f"{y_label} (%)")
-    axes.legend(fontsize="small")
+    figure.legend(fontsize="small", loc="outside right upper")  # Over no line.
     figure.savefig(path, dpi=110)
     pyplot.close(figure)
 
