@@ -6,7 +6,6 @@ tiny, or without one in its CIFAR-10 config for a CPU; those that translate in `
 
 import dataclasses
 import functools
-import pathlib
 from typing import Any
 
 import jax
@@ -16,13 +15,10 @@ import numpy as np
 import pytest
 from jax.sharding import Mesh
 from jax.tree_util import keystr, tree_leaves_with_path
-from ml_collections import ConfigDict
-from ml_collections.config_flags import config_flags
 from sharded import collective_sizes
+from tiny import BATCH, NARROW, SIDE, STEPS, tiny_config
 
-from ssljax import config as configs
 from ssljax import data, mesh, methods
-from ssljax.augment import ViewPolicy
 from ssljax.config import file as config_file
 from ssljax.errors import UserError
 from ssljax.methods import REGISTRY
@@ -34,105 +30,18 @@ from ssljax.run.feeds import Stream
 from ssljax.run.step import init_state
 from ssljax.train import compile_step
 
-CONFIGS = pathlib.Path(__file__).parents[2] / "configs"
-SOURCES = {"bownet": "rotation", "distill": "finetune"}
-"""Methods that start from a run of another one."""
-
 TAUGHT = {"distill", "finetune", "one_vs_rest", "supervised"}
 """Methods with labels or a teacher, which say nothing of collapse."""
 
 OWN_RATES = {"barlow_twins", "bigbigan", "simsiam"}
 """Methods of which some parameters learn at another rate than the one in the log."""
 
-TRANSLATORS = {"cyclegan": "mnist", "discogan": "mnist", "pix2pix": "facades"}
-"""Methods that translate images, with the config that each is tested in."""
-
 JUMPS = {"cyclegan": 0.05}
 """Methods whose gradients jump further: after an instance norm flat squares switch as wholes."""
 
-BATCH, SIDE, NARROW, STEPS = 32, 32, 8, 4
-SIZES = {
-    "queue_size": 2 * BATCH,  # It has gone round before the last step.
-    "prototypes": 12,
-    "bn_groups": 4,  # With more, a group would have fewer images than there are devices.
-    "local_crops": 1,
-    "decoder_depth": 1,
-    "decoder_widths": (4, 4),  # From the 8 pixels of the encoder's last map.
-    "upscaler_channels": NARROW,
-    "discriminator_steps": 2,
-    "stable_kimg": 0.01,  # A step, as is the other.
-    "fade_kimg": 0.01,
-    "pool_size": 12,  # It is full before the first batch is through.
-    "patch_stride": 12,  # CPC's grid has three rows and columns, and
-    "context_width": NARROW,
-    "target_dim": 2,  # what all devices have of each place is small.
-    "words": 12,
-    "momentum": 0.5,  # At the published 0.99 a mistake in the order would hide in rounding.
-}
 # The programs run for microseconds; this halves the time of their compilation. JAX 0.11 knows the
 # option no more.
 QUICK = {} if jax.__version_info__ >= (0, 11) else {"xla_cpu_use_fusion_emitters": False}
-
-
-def tiny_config(name: str, dtype: str = "float32") -> ConfigDict:
-    """The method's config with narrow networks, small views, and nothing that waits for epochs."""
-    path = CONFIGS / name / f"{TRANSLATORS.get(name, 'fashion_mnist')}.py"
-    found = str(path) if path.exists() else f"{path.with_name('cifar10.py')}:cpu"
-    config = config_flags.ConfigFileFlagParser("config").parse(found)
-    with config.unlocked():
-        config.update(batch_size=BATCH, steps=2 * STEPS)
-        labels = 10.0 if config.data.labels else 0.0
-        config.data.update(name="digits", split="train", image_size=SIDE, labels=labels)
-        for role, network in config.model.items():
-            network.dtype = dtype
-            if role == "encoder":
-                network.update(widths=(4, NARROW), convs_per_stage=1, patch_size=4)
-                network.update(dim=NARROW, depth=1, heads=2)
-                if network.name == "srresnet":
-                    network.channels = NARROW
-            else:
-                network.width = 1 / 64
-        # Gradients of one size in all methods, beside which rounding can be told by its size.
-        config.optimizer.update(name="sgd", learning_rate=0.005, warmup_epochs=0.0, clip_norm=1.0)
-        if "encoder" in config.model and "latent_dim" in config.method:
-            config.method.latent_dim = NARROW // 2  # The encoder's whole last map becomes a code.
-        config.optimizer.nesterov = False  # Its steps are not those of a buffer alone.
-        shrink(config.method)
-        if name == "cyclegan":
-            config.model.generator.blocks = 1
-        if name == "pix2pix":  # In its thinnest form it gives nearly the same of all images.
-            config.model.generator.update(depth=2, width=1 / 8)
-        if name == "bigbigan":  # As on ImageNet.
-            config.method.update(encoder_rate=10.0, image_size=SIDE // 2)
-        if "domain_b" in config.method:
-            config.method.domain_b.split = "test"
-        if name in SOURCES:
-            run = tiny_config(SOURCES[name], dtype)
-            task = dataclasses.asdict(Experiment(run).task)
-            del task["source"]
-            config.init.update(workdir="elsewhere", step=1, run=run, task=task)
-    configs.check(config)
-    return config
-
-
-def shrink(keys: ConfigDict) -> None:
-    """Makes a method's own keys small, and those of each of its tasks."""
-    for key, value in keys.items():
-        if key in SIZES:
-            keys[key] = SIZES[key]
-        elif isinstance(value, ConfigDict) and "view" in key:
-            view = ViewPolicy(SIDE // 2 if "local" in key else SIDE, crop_scale=(0.5, 1.0))
-            if value.mean is not None:  # Some methods measure by the pixels' statistics.
-                view = dataclasses.replace(view, mean=(0.5,), std=(0.25,))
-            value.update(dataclasses.asdict(view))
-        elif key == "bottleneck":
-            keys[key] = min(value, NARROW // 2)
-        elif key.endswith("_dim"):
-            keys[key] = min(value, NARROW)
-        elif key.endswith(("_epoch", "_epochs")):
-            keys[key] = 0.0
-        elif isinstance(value, ConfigDict):
-            shrink(value)
 
 
 class Steps:
