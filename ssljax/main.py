@@ -39,7 +39,7 @@ from ssljax import config as configs
 from ssljax import evaluate, paths, sample, train, translate
 from ssljax.config import file as config_file
 from ssljax.errors import StoppedError, UserError, is_full, is_refused, refusal
-from ssljax.run import checkpoint, hosts
+from ssljax.run import hosts, late_writes
 
 _USAGE_STATUS = 2
 _STOPPED_STATUS = 1
@@ -172,5 +172,5 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    checkpoint.pass_over_late_writes()
+    late_writes.pass_over()
     sys.exit(main())

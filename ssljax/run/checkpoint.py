@@ -7,9 +7,6 @@ import errno
 import itertools
 import logging
 import os
-import shutil
-import sys
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -22,7 +19,7 @@ from orbax.checkpoint import checkpoint_managers
 
 from ssljax import paths
 from ssljax.errors import StoppedError, UserError, brief, free_space
-from ssljax.run import staging
+from ssljax.run import late_writes, staging
 
 PyTree = Any
 _log = logging.getLogger(__name__)
@@ -263,7 +260,7 @@ class Checkpoints:
             return
         if not paths.is_remote(self._directory):
             for path in self._directory.glob(_UNFINISHED):
-                _remove_tree(path)
+                late_writes.remove(path)
             return
         saved = saved_steps(self._directory)
         for name in paths.children(self._directory):
@@ -307,18 +304,6 @@ class Checkpoints:
         self._manager.reload()
 
 
-def _remove_tree(path: paths.Path) -> None:
-    """Removes a directory that late writes of a failed save may still be filling.
-
-    What they make after the last attempt is left to the next save.
-    """
-    for seconds in (0.0, 0.1, 0.3, 1.0):
-        time.sleep(seconds)
-        shutil.rmtree(path, ignore_errors=True)
-        if not path.exists():
-            return
-
-
 def checksum(state: PyTree) -> int:
     """The sum of all bytes of a state, modulo 2**32; the same on every mesh."""
     return int(_inspect(state)[0])
@@ -341,31 +326,6 @@ def _inspect(state: PyTree) -> tuple[jax.Array, jax.Array]:
         octets = jax.lax.bitcast_convert_type(leaf, jnp.uint8)
         total = total + jnp.sum(octets.astype(jnp.uint32), dtype=jnp.uint32)
     return total, jnp.stack(finite)
-
-
-def pass_over_late_writes() -> None:
-    """Silences writes that end after the save that they belong to has failed.
-
-    After a failed save, such as on a full disk, TensorStore still calls into the event loop that
-    Orbax has closed, and prints what that raises. `Checkpoints.save` reports what failed.
-    """
-    uncaught, unraisable = sys.excepthook, sys.unraisablehook
-
-    def on_uncaught(kind: type[BaseException], error: BaseException, trace: Any) -> None:
-        if not _is_late_write(error, trace):
-            uncaught(kind, error, trace)
-
-    def on_unraisable(told: Any) -> None:
-        if not _is_late_write(told.exc_value, told.exc_traceback):
-            unraisable(told)
-
-    sys.excepthook, sys.unraisablehook = on_uncaught, on_unraisable
-
-
-def _is_late_write(error: BaseException | None, trace: Any) -> bool:
-    # Called by no frame of Python's: no error of the program's own looks like this.
-    outermost = trace.tb_frame.f_code.co_name if trace is not None else ""
-    return outermost == "call_soon_threadsafe" and str(error) == "Event loop is closed"
 
 
 def _first_broken(state: PyTree, finite: jax.Array) -> str:

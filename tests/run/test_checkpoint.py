@@ -17,7 +17,8 @@ import pytest
 from ssljax import mesh
 from ssljax.errors import StoppedError, UserError
 from ssljax.methods.contract import TrainState
-from ssljax.run.checkpoint import Checkpoints, pass_over_late_writes
+from ssljax.run import late_writes
+from ssljax.run.checkpoint import Checkpoints
 
 
 def _make(step: int = 0, width: int = 512) -> TrainState:
@@ -250,7 +251,7 @@ def test_late_writes_are_passed_over_and_all_other_errors_told(monkeypatch):
     told = []
     monkeypatch.setattr(sys, "excepthook", lambda *error: told.append(error[1]))
     monkeypatch.setattr(sys, "unraisablehook", lambda unraisable: told.append(unraisable.exc_value))
-    pass_over_late_writes()
+    late_writes.pass_over()
     loop = asyncio.new_event_loop()
     loop.close()
     with pytest.raises(RuntimeError, match="Event loop is closed") as raised:
