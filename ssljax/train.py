@@ -22,7 +22,7 @@ from ssljax.run import workdir as workdirs
 from ssljax.run.checkpoint import Checkpoints
 from ssljax.run.experiment import Experiment
 from ssljax.run.feeds import Stream
-from ssljax.run.step import loops
+from ssljax.run.step import has_fast_control_flow
 
 _log = logging.getLogger(__name__)
 
@@ -205,7 +205,7 @@ class _Loop:
                     if step == phase_start and experiment.method.phases:
                         state = self._enter(phase, state)
                     step_function = self._compile(phase, state, stream, batch)
-                    rounds = config.optimizer.accumulate if loops() else 1
+                    rounds = config.optimizer.accumulate if has_fast_control_flow() else 1
                     throughput.flops_per_step = report.flops(step_function, rounds)
                 state, metrics = step_function(state, stream.constants, batch)
                 if late is not None:

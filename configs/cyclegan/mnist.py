@@ -10,9 +10,8 @@ def get_config() -> ConfigDict:
 
         python -m ssljax.main --config cyclegan/mnist --workdir DIR
 
-    At the constant rate and after 250 steps, a minute on one CPU core, 256 digits of the test set
-    differ from what the rule makes of them by 0.024 of the range of pixels on average once they
-    are translated, and by 0.944 before.
+    With seed 0 digits of the test split differ on average by 0.035, of values in [-1, 1], from what
+    the rule makes of them once they are translated, and by 1.89 before.
 
     With `--config.method.domain_b.rule=turned` or, in three channels, `colored`, the rule is
     another one.

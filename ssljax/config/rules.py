@@ -43,6 +43,7 @@ _RANGES: dict[str, _Range] = {
             "fmap_max",
             "generator.width",
             "generator_batch",
+            "group_size",
             "kmeans_iterations",
             "latent_dim",
             "margin",

@@ -57,6 +57,11 @@ def discogan_generator(
       >>> print(f"{loss:.4f}")  # (0.1 log 2 + 0.9 * 4) / 2 + 0.1
       1.9347
     """
+    if len(real_features) != len(fake_features):
+        raise ValueError(
+            f"There are {len(real_features)} layers of features of real images and "
+            f"{len(fake_features)} of translations: give the same ones of both."
+        )
     matching = sum(
         (
             feature_matching(real, fake, axis_name)

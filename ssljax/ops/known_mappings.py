@@ -2,7 +2,7 @@
 
 A method that learns to translate without pairs can be scored exactly where the second domain is
 the first one changed by a rule. Each rule maps uint8 images, (batch, height, width, channels), to
-uint8 images of the same shape, and loses nothing on images of digits.
+uint8 images of the same shape, and loses next to nothing on images of digits.
 """
 
 from collections.abc import Callable, Mapping

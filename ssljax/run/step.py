@@ -13,7 +13,7 @@ from jaxtyping import Array, PRNGKeyArray
 
 from ssljax.methods.contract import Aux, Batch, Method, Player, TrainState, Turn
 
-__all__ = ["TrainState", "init_state", "loops", "make_step"]
+__all__ = ["TrainState", "has_fast_control_flow", "init_state", "make_step"]
 
 PyTree = Any
 Metrics = dict[str, Array]
@@ -168,20 +168,13 @@ def _move(
     if player.active is None:
         return move(state)
 
-    def rest(state: TrainState) -> tuple[TrainState, Aux]:
-        _, aux = jax.eval_shape(move, state)
-        return state, jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), aux)
-
+    _, aux = jax.eval_shape(move, state)
+    nothing = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), aux)
     moves = player.active(state.step)
-
-    def choose(state: TrainState) -> tuple[TrainState, Aux]:
-        return jax.tree.map(functools.partial(jnp.where, moves), move(state), rest(state))
-
-    def branch(state: TrainState) -> tuple[TrainState, Aux]:
-        return jax.lax.cond(moves, move, rest, state)
-
-    # XLA for the CPU has no fast path for convolutions in a branch: moving in vain takes less time.
-    return jax.lax.platform_dependent(state, cpu=choose, default=branch)
+    if has_fast_control_flow():
+        return jax.lax.cond(moves, move, lambda state: (state, nothing), state)
+    # A move in vain takes less time than one in a branch.
+    return jax.tree.map(functools.partial(jnp.where, moves), move(state), (state, nothing))
 
 
 def _mean(
@@ -210,16 +203,17 @@ def _mean(
         return (aux.replace(metrics={}, carry={}), sums), aux.carry
 
     (changed, sums), carry = jax.lax.scan(
-        body, (start, sums), jnp.arange(count), unroll=not loops()
+        body, (start, sums), jnp.arange(count), unroll=not has_fast_control_flow()
     )
     grads, metrics = jax.tree.map(lambda x: x / count, sums)
     return grads, changed.replace(metrics=metrics, carry=carry)
 
 
-def loops() -> bool:
-    """Whether accumulated batches are the rounds of a loop, and not one program after another.
+def has_fast_control_flow() -> bool:
+    """Whether convolutions in loops and branches are as fast as elsewhere.
 
-    On a CPU XLA makes a loop over convolutions an order of magnitude slower than its rounds are.
+    On a CPU XLA makes them an order of magnitude slower. There accumulated batches are not the
+    rounds of a loop, and a player that rests in some steps moves in vain.
     """
     return jax.default_backend() != "cpu"
 

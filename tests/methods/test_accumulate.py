@@ -65,7 +65,7 @@ def test_two_batches_of_an_update_are_as_one_of_their_images(kind, tiny, close, 
 
 @pytest.mark.parametrize("kind", [BYOL, MoCoV3])
 def test_a_target_moves_once_in_an_update_and_sees_all_its_batches(kind, tiny, close, monkeypatch):
-    monkeypatch.setattr("ssljax.run.step.loops", lambda: True)
+    monkeypatch.setattr("ssljax.run.step.has_fast_control_flow", lambda: True)
     config = tiny.config(kind)
     config.optimizer.update(accumulate=2, learning_rate=0.5)
     method = kind(config, dataclasses.replace(tiny.task, batch_size=8))

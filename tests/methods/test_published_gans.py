@@ -52,6 +52,7 @@ PUBLISHED = {
         "model.generator.fmap_max": 512,
         "model.discriminator.fmap_base": 2048,
         "model.discriminator.fmap_max": 512,
+        "model.discriminator.group_size": 16,
         "data.image_size": 128,
     },
     "progan/celeb_a_hq.py": ADAM

@@ -66,7 +66,7 @@ def test_each_update_of_a_player_sees_fresh_data():
 
 @pytest.mark.parametrize("loops", [False, True])
 def test_accumulated_batches_make_one_update_and_one_step(loops, monkeypatch):
-    monkeypatch.setattr("ssljax.run.step.loops", lambda: loops)
+    monkeypatch.setattr("ssljax.run.step.has_fast_control_flow", lambda: loops)
     method = Quadratic(updates=2)
     step = jax.jit(make_step(method, accumulate=2))
     state = init_state(method, jax.random.key(0))
@@ -115,7 +115,7 @@ class Keeps(Quadratic):
 
 @pytest.mark.parametrize("loops", [False, True])
 def test_what_losses_carry_is_joined_and_what_they_change_is_handed_on(loops, monkeypatch):
-    monkeypatch.setattr("ssljax.run.step.loops", lambda: loops)
+    monkeypatch.setattr("ssljax.run.step.has_fast_control_flow", lambda: loops)
     method = Keeps()
     image = jnp.asarray([[1.0, 2.0, 3.0, 4.0], [5.0, 6.0, 7.0, 8.0]])
     step = jax.jit(make_step(method, accumulate=4))
@@ -155,7 +155,9 @@ def test_schedules_go_by_the_train_step_for_a_player_that_rests_or_moves_more_th
         assert float(used) == pytest.approx(moved, rel=1e-5)
 
 
-def test_a_resting_player_changes_nothing():
+@pytest.mark.parametrize("fast", [False, True])
+def test_a_resting_player_changes_nothing(fast, monkeypatch):
+    monkeypatch.setattr("ssljax.run.step.has_fast_control_flow", lambda: fast)
     method = Quadratic(active=every(3))
     step = jax.jit(make_step(method))
     state = init_state(method, jax.random.key(0))
@@ -164,6 +166,21 @@ def test_a_resting_player_changes_nothing():
         state, metrics = step(state, _batch(3.0))
         path.append((float(state.params["one"]), float(metrics["one/loss"])))
     assert path == [(2.0, 4.0), (2.0, 0.0), (2.0, 0.0), (2.5, 1.0), (2.5, 0.0), (2.5, 0.0)]
+
+
+def test_what_a_resting_player_computes_in_vain_reaches_nothing():
+    class Breaks(Quadratic):
+        def loss(self, params, turn):
+            loss, aux = super().loss(params, turn)
+            broken = jnp.where(turn.state.step % 3 == 0, 1.0, jnp.nan)
+            return loss * broken, aux.replace(metrics={"mean": aux.metrics["mean"] * broken})
+
+    method = Breaks(active=every(3))
+    step, state = jax.jit(make_step(method)), init_state(method, jax.random.key(0))
+    for _ in range(6):
+        state, metrics = step(state, _batch(3.0))
+    assert float(state.params["one"]) == 2.5
+    assert {float(metrics[f"one/{name}"]) for name in ("loss", "mean", "grad_norm")} == {0.0}
 
 
 def test_parameters_are_projected_before_the_update():

@@ -20,6 +20,7 @@ from ssljax import augment
 from ssljax.methods.adversarial.game import Adversarial, Images, Outputs
 from ssljax.methods.adversarial.networks import Weights
 from ssljax.methods.contract import Batch, Task, TrainState
+from ssljax.ops.resampling import box_down
 
 PyTree = Any
 Codes = Float[Array, "batch latent_dim"]
@@ -172,8 +173,7 @@ class Inference(Adversarial):
         """Brings images in [0, 1] to the generator's size and range."""
         side, size = self.image_shape[0], view.shape[1]
         if size % side == 0:
-            rows, each = view.shape[0], size // side
-            view = view.reshape(rows, side, each, side, each, -1).mean(axis=(2, 4))
+            view = box_down(view, size // side)
         else:
             view = augment.resize(view, (side, side))
         return augment.tanh_range(view)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, NamedTuple
 
 import jax.numpy as jnp
@@ -103,7 +103,7 @@ class ProGAN(Adversarial):
         ]
         self.stage = stages[task.phase]
         config = config.copy_and_resolve_references()
-        config.optimizer.learning_rate *= _factor(method.rates, self.stage.size)
+        config.optimizer.learning_rate *= _factor(method.rates, stages, self.stage.size)
         super().__init__(config, task, "wasserstein")
         self.game = losses.GANLoss(self._discriminator_game, losses.wasserstein_generator)
         self.shrink = side // self.stage.size
@@ -225,11 +225,16 @@ def growth(side: int, stable: int, fade: int) -> list[Stage]:
     return stages
 
 
-def _factor(rates: Any, size: int) -> float:
+def _factor(rates: Any, stages: Sequence[Stage], size: int) -> float:
     """The factor on the learning rate at a size."""
     if not all(isinstance(pair, tuple | list) and len(pair) == 2 for pair in rates):
         raise ValueError(
             f"method.rates is {rates!r}; it must be pairs of a size in pixels and a factor on the "
             "learning rate, such as ((128, 1.5), (256, 2.0))."
+        )
+    sizes, named = {stage.size for stage in stages}, [pair[0] for pair in rates]
+    if len(set(named)) < len(named) or not sizes.issuperset(named):
+        raise ValueError(
+            f"method.rates is {rates!r}; it may name each of the sizes {sorted(sizes)} once."
         )
     return float(dict(rates).get(size, 1.0))

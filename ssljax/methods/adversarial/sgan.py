@@ -68,7 +68,7 @@ class SGAN(Adversarial):
         self.supervised_only = method.supervised_only
         if self.supervised_only:
             discriminator, generator = self.players
-            resting = dataclasses.replace(generator, active=lambda step: step < 0)
+            resting = dataclasses.replace(generator, loss=_nothing, active=lambda step: step < 0)
             self.players = (discriminator, resting)
 
     def views(self, key: PRNGKeyArray, batch: Batch) -> PyTree:
@@ -133,3 +133,8 @@ class SGAN(Adversarial):
         """The averaged discriminator."""
         average = dict(state.memory["discriminator"])
         return average.pop("params"), average
+
+
+def _nothing(params: PyTree, turn: Turn) -> tuple[Array, Aux]:
+    """The loss of a player that never moves."""
+    return jnp.float32(0.0), Aux()

@@ -25,10 +25,10 @@ class DiscoGAN(TwoDomains):
 
     As in the authors' code every third step is the discriminators'; the generators match the batch
     means of their normed layers, after the LeakyReLU, and are held to the way back by its share of
-    the loss. A share of 0 leaves the way back out, as the paper's standard GAN does.
+    the loss. A share of 0 leaves the way back out, as does the paper's standard GAN of one way.
 
-    An online probe learns with the discriminators: in the other steps it is given zeros for
-    features, and its loss and accuracy are those of a guess.
+    An online probe sees features in the discriminators' steps alone: in the others it is given
+    zeros, from which its bias learns how frequent the classes are.
 
     The authors translate test images with the statistics of their batch, and here the running ones
     of the training images are taken.

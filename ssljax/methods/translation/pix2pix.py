@@ -18,7 +18,13 @@ from ssljax.methods import passes
 from ssljax.methods.adversarial.networks import Networks
 from ssljax.methods.contract import Aux, Batch, Method, Task, TrainState, Turn
 from ssljax.methods.translation.cyclegan import cut_of_286
-from ssljax.methods.translation.two_domains import collapse, plain_view, player, told_apart
+from ssljax.methods.translation.two_domains import (
+    collapse,
+    plain_view,
+    player,
+    resized,
+    told_apart,
+)
 
 PyTree = Any
 Images = Float[Array, "batch height width channels"]
@@ -148,9 +154,7 @@ class Pix2Pix(Method):
 
     def whole(self, images: Array) -> Images:
         """Raw images as the networks take them, resized to the size of the views."""
-        size = self.view.size
-        resized = augment.resize(augment.to_float(images), (size, size), self.view.interpolation)
-        return augment.tanh_range(resized)
+        return augment.tanh_range(resized(self.view, images))
 
     def features(self, state: TrainState, images: Array) -> dict[str, Array]:
         """The discriminator's activations, layer by layer, for pairs in the form of the data."""

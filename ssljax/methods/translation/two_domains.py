@@ -204,9 +204,7 @@ class TwoDomains(Method):
 
     def whole(self, images: Array) -> Images:
         """Raw images as the networks take them, resized to the size of the views."""
-        size = self.view.size
-        resized = augment.resize(augment.to_float(images), (size, size), self.view.interpolation)
-        return self.to_range(resized)
+        return self.to_range(resized(self.view, images))
 
     def translations(self) -> tuple[str, ...]:
         """Both ways."""
@@ -273,3 +271,8 @@ def plain_view(config: ConfigDict) -> augment.ViewPolicy:
             "made again: set both to None."
         )
     return view
+
+
+def resized(view: augment.ViewPolicy, images: Array) -> Images:
+    """Whole raw images in [0, 1], squeezed to the size of the views."""
+    return augment.resize(augment.to_float(images), (view.size, view.size), view.interpolation)

@@ -12,6 +12,7 @@ from jaxtyping import Array, Float
 from ssljax.models.layers.norm import BatchNorm
 from ssljax.models.layers.spectral_norm import Conv, ConvTranspose, Dense
 from ssljax.models.registry import build
+from ssljax.ops.resampling import nearest_up
 
 TRANSPOSED_KERNEL = 4
 RESIZED_KERNEL = 3
@@ -103,7 +104,7 @@ class Decoder(nn.Module):
                 )
                 x = layer(x, train)
             else:
-                x = jnp.repeat(jnp.repeat(x, 2, axis=1), 2, axis=2)
+                x = nearest_up(x, 2)
                 x = Conv(features, RESIZED_KERNEL, 1, last, name=f"up{number}", **options)(x, train)
         return jnp.tanh(x) if self.tanh else x
 

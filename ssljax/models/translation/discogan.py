@@ -13,10 +13,9 @@ from ssljax.models.layers.norm import BatchNorm
 from ssljax.models.layers.spectral_norm import Conv, ConvTranspose
 
 CHANNELS, KERNEL = 64, 4
-# PyTorch's own start, which the authors leave as it is: uniform within the root of 1 / inputs, and
-# for a transposed convolution the inputs are counted as its outputs are.
+# The start of the authors' PyTorch, of 2017, which they leave as it is: uniform within the root of
+# 1 / inputs, transposed or not. Its batch norms start at random scales in [0, 1), and ours at 1.
 INIT = nn.initializers.variance_scaling(1 / 3, "fan_in", "uniform")
-TRANSPOSED_INIT = nn.initializers.variance_scaling(1 / 3, "fan_out", "uniform")
 
 
 class DiscoGANTranslator(nn.Module):
@@ -65,7 +64,7 @@ class DiscoGANTranslator(nn.Module):
             if number > 1:
                 x = BatchNorm(dtype=self.dtype, name=f"down{number}_norm")(x, train)
             x = nn.leaky_relu(x, 0.2)
-        make |= dict(size=KERNEL, stride=2, kernel_init=TRANSPOSED_INIT)
+        make |= dict(size=KERNEL, stride=2, kernel_init=INIT)
         for number, features in enumerate(reversed(widths[:-1]), start=1):
             x = ConvTranspose(features, name=f"up{number}", **make)(x, train)
             x = nn.relu(BatchNorm(dtype=self.dtype, name=f"up{number}_norm")(x, train))

@@ -67,7 +67,8 @@ class UNetTranslator(nn.Module):
         if depth < 2 or any(side % 2**depth for side in images.shape[1:3]):
             raise ValueError(
                 f"A U-Net halves sides twice or more, {depth} times here, and these images are "
-                f"{images.shape[1]}x{images.shape[2]}: set method.view.size to a multiple of 4."
+                f"{images.shape[1]}x{images.shape[2]}: set method.view.size to a "
+                f"multiple of {2 ** max(depth, 2)}."
             )
         widths = [scaled(min(CHANNELS * 2**i, LARGEST), self.width) for i in range(depth)]
         x, passed = images.astype(self.dtype), []

@@ -78,7 +78,7 @@ def test_weights_are_clipped_before_the_step_and_not_after_it(close):
 def test_updates_of_two_batches_take_each_image_once_and_the_generator_rests(monkeypatch, close):
     """Two updates of the critic, on batches 0 and 1 and on 2 and 3; the generator's on 0 and 1."""
     monkeypatch.setattr(wgan, "LONG", 4)  # It moves in every second step.
-    monkeypatch.setattr("ssljax.run.step.loops", lambda: True)
+    monkeypatch.setattr("ssljax.run.step.has_fast_control_flow", lambda: True)
     config = gans.config(WGAN, discriminator_steps=2, ema_decay=0.5, clip=0.5)
     config.optimizer.update(accumulate=2, learning_rate=0.1)
     method = WGAN(config, gans.TASK)

@@ -56,7 +56,7 @@ def test_the_queue_is_a_ring(first_steps):
 def test_all_batches_of_an_update_enter_the_queue_that_all_of_them_looked_into(
     tiny, unit, monkeypatch
 ):
-    monkeypatch.setattr("ssljax.run.step.loops", lambda: True)
+    monkeypatch.setattr("ssljax.run.step.has_fast_control_flow", lambda: True)
     config = tiny.config(NNCLR)
     config.optimizer.accumulate = 2
     method = NNCLR(config, dataclasses.replace(tiny.task, batch_size=8))
