@@ -1,7 +1,6 @@
 """Settings for every test: eight simulated devices and no silent promotion of types or ranks."""
 
 import atexit
-import importlib.metadata
 import os
 import shutil
 import tempfile
@@ -12,9 +11,6 @@ _XLA_FLAGS = (
     "--xla_backend_optimization_level=0",
     "--xla_llvm_disable_expensive_passes=true",
 )
-if tuple(map(int, importlib.metadata.version("jaxlib").split(".")[:2])) < (0, 11):
-    # Halves the time of compilation; later versions lack the option.
-    _XLA_FLAGS += ("--xla_cpu_use_fusion_emitters=false",)
 os.environ["JAX_PLATFORMS"] = "cpu"
 os.environ["SSLJAX_HUGE_PAGES"] = "0"  # The program would start twice.
 os.environ["XLA_FLAGS"] = " ".join((os.environ.get("XLA_FLAGS", ""), *_XLA_FLAGS)).strip()
