@@ -39,7 +39,7 @@ def curves(
         axes.set_xscale("log")
     axes.set_xlabel(x_label)
     axes.set_ylabel(f"{y_label} (%)")
-    figure.legend(fontsize="small", loc="outside right upper")  # Over no line.
+    figure.legend(fontsize="small", loc="outside right upper")  # It hides no line.
     figure.savefig(path, dpi=110)
     pyplot.close(figure)
 

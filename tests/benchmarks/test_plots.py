@@ -21,6 +21,7 @@ def test_a_table_has_a_row_a_line_and_a_column_a_place():
 @pytest.mark.parametrize("places", [(10, 1000), ("stage1", "stage2")])
 def test_every_line_is_drawn(tmp_path, monkeypatch, places):
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
     drawn = {}
 
@@ -28,7 +29,7 @@ def test_every_line_is_drawn(tmp_path, monkeypatch, places):
         drawn[label] = list(x), y, spread
 
     monkeypatch.setattr(Axes, "errorbar", errorbar)
-    monkeypatch.setattr(Axes, "legend", lambda self, **options: None)
+    monkeypatch.setattr(Figure, "legend", lambda self, **options: None)
     found = {
         "one": {place: [0.25] for place in places},
         "two": {place: [0.2, 0.4] for place in places},

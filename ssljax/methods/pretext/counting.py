@@ -14,7 +14,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
-from jaxtyping import Array, Bool, Float, Int, Num, PRNGKeyArray
+from jaxtyping import Array, Bool, Float, Num, PRNGKeyArray
 from ml_collections import ConfigDict
 
 from ssljax import augment, losses, models
@@ -127,29 +127,29 @@ class CountingTask(PretextTask):
 
     def loss(self, outputs: Outputs, targets: Any) -> tuple[Float[Array, ""], dict[str, Array]]:
         """The mean over both directions, in which either image of a pair is the other one."""
-        counts = outputs["counts"]
-        parts = counts[:, 0], counts[:, 1:], _neighbours(counts[:, 0])
+        parts = _compared(outputs)
         own, other = losses.counting_distances(*parts)
         logged = {"own_distance": jnp.mean(own), "other_distance": jnp.mean(other)}
         return losses.counting_loss(*parts, margin=self.margin), logged
 
     def scores(self, outputs: Outputs, targets: Any) -> dict[str, Float[Array, " batch"]]:
-        """Whether the sum over the tiles is nearer to its own image than to another one.
+        """Whether the sum over the tiles is nearer to its own image than to the pair's other one.
 
-        That is the other one of the pair, or where that is padding the nearest that is none. A
-        single image cannot be mistaken for another, and has what a guess has.
+        Where that is padding there is nothing to mistake it for, and it has what a guess has.
         """
-        own, other = losses.counting_distances(*self._parts(outputs, targets))
-        # Where all counts are alike, nothing is told.
-        return {"counts_own_image": jnp.where(own == other, 0.5, (own < other).astype(jnp.float32))}
+        own, other = losses.counting_distances(*_compared(outputs))
+        told = own != other  # Where all counts are alike, nothing is.
+        if not isinstance(targets, tuple):
+            told &= _neighbours(targets[:, None])[:, 0]
+        return {"counts_own_image": jnp.where(told, (own < other).astype(jnp.float32), 0.5)}
 
     def picture(
         self, outputs: Outputs, question: Question
     ) -> Float[Array, "batch columns height width channels"]:
-        """The small image, the tiles, and counts as maps: its own, the tiles' sum, the other's."""
-        seen = self.to_pixels(question.inputs)
-        whole, tiles, other = self._parts(outputs, question.targets)
-        counts = jnp.stack([whole, jnp.sum(tiles, axis=1), other], axis=1)
+        """The small image, the tiles, and counts as maps: its own, the tiles' sum, another's."""
+        seen, counts = self.to_pixels(question.inputs), outputs["counts"]
+        whole, total = counts[:, 0], jnp.sum(counts[:, 1:], axis=1)
+        counts = jnp.stack([whole, total, jnp.roll(whole, 1, axis=0)], axis=1)
         brightest = jnp.max(counts, axis=(1, 2), keepdims=True)
         maps = _as_maps(counts / jnp.maximum(brightest, 1e-6), seen.shape[2])
         maps = jnp.broadcast_to(maps[..., None], (*maps.shape, seen.shape[-1]))
@@ -162,31 +162,18 @@ class CountingTask(PretextTask):
         whole = augment.center_view(self.view, images)
         return encode(augment.halve(whole, jnp.zeros(whole.shape[0], jnp.int32), ("area",)))
 
-    def _parts(self, outputs: Outputs, real: Any) -> tuple[Array, Array, Array]:
-        counts = outputs["counts"]
-        whole = counts[:, 0]
-        # In a training batch all are real, and nothing moves between devices.
-        other = _neighbours(whole) if isinstance(real, tuple) else whole[_partners(real)]
-        return whole, counts[:, 1:], other
+
+def _compared(outputs: Outputs) -> tuple[Array, Array, Array]:
+    """Counts of the small images, of their tiles, and of the other image of each pair."""
+    counts = outputs["counts"]
+    return counts[:, 0], counts[:, 1:], _neighbours(counts[:, 0])
 
 
-def _neighbours(rows: Float[Array, "batch dim"]) -> Float[Array, "batch dim"]:
+def _neighbours(rows: Num[Array, "batch dim"] | Bool[Array, "batch dim"]) -> Array:
     """Swaps the rows of each pair; pairs lie on one device, so that nothing moves."""
     if rows.shape[0] % 2:
         raise ValueError(f"Images come in pairs, and a batch of {rows.shape[0]} is odd.")
     return rows.reshape(-1, 2, rows.shape[1])[:, ::-1].reshape(rows.shape)
-
-
-def _partners(real: Bool[Array, " batch"]) -> Int[Array, " batch"]:
-    """The other row of each pair, or the nearest that is real; for a single one, itself."""
-    rows = jnp.arange(real.shape[0])
-    away = 2 * jnp.abs(rows[:, None] - rows[None])
-    is_pair = rows[:, None] // 2 == rows[None] // 2
-    far = 2 * real.shape[0]
-    away = jnp.where(is_pair, 0, away)
-    away = jnp.where(real[None], away, far)
-    away = jnp.where(rows[:, None] == rows[None], far - 1, away)
-    return jnp.argmin(away, axis=1)
 
 
 def _as_maps(
