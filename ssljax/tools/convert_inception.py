@@ -6,7 +6,6 @@ The file is that of pytorch-fid or, named weights-inception-2015-12-05-6726825d.
 torch-fidelity: the weights are the same. PyTorch must be installed for this command alone.
 """
 
-import argparse
 import pickle
 import sys
 from collections.abc import Sequence
@@ -17,8 +16,7 @@ from safetensors.numpy import save_file
 
 from ssljax.errors import UserError
 from ssljax.models.encoders.inception_weights import from_pytorch
-
-_USAGE_STATUS = 2
+from ssljax.tools import command
 
 
 def convert(source: str | Path, target: str | Path) -> None:
@@ -67,19 +65,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
       The exit status: 0, or 2 after a mistake in the input.
     """
-    parser = argparse.ArgumentParser(
-        prog="python -m ssljax.tools.convert_inception",
-        description="Turns the PyTorch file of the FID Inception into a safetensors file.",
+    return command.run(
+        convert,
+        "ssljax.tools.convert_inception",
+        "Turns the PyTorch file of the FID Inception into a safetensors file.",
+        "pt_inception-2015-12-05-6726825d.pth",
+        arguments,
     )
-    parser.add_argument("source", type=Path, help="pt_inception-2015-12-05-6726825d.pth")
-    parser.add_argument("target", type=Path, help="the .safetensors file to write")
-    options = parser.parse_args(arguments)
-    try:
-        convert(options.source, options.target)
-    except UserError as error:
-        print(error, file=sys.stderr)
-        return _USAGE_STATUS
-    return 0
 
 
 if __name__ == "__main__":

@@ -7,17 +7,14 @@ of it is left, the convolutions. `--config.method.extractor=vgg19.safetensors` o
 names the result.
 """
 
-import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from safetensors.numpy import save_file
 
-from ssljax.errors import UserError
 from ssljax.models.encoders.vgg_weights import from_pytorch, kept
-
-_USAGE_STATUS = 2
+from ssljax.tools import command
 
 
 def convert(source: str | Path, target: str | Path) -> None:
@@ -45,19 +42,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
       The exit status: 0, or 2 after a mistake in the input.
     """
-    parser = argparse.ArgumentParser(
-        prog="python -m ssljax.tools.convert_vgg",
-        description="Keeps the convolutions of a safetensors file of VGG-19.",
+    return command.run(
+        convert,
+        "ssljax.tools.convert_vgg",
+        "Keeps the convolutions of a safetensors file of VGG-19.",
+        "weights of torchvision's or timm's vgg19",
+        arguments,
     )
-    parser.add_argument("source", type=Path, help="weights of torchvision's or timm's vgg19")
-    parser.add_argument("target", type=Path, help="the .safetensors file to write")
-    options = parser.parse_args(arguments)
-    try:
-        convert(options.source, options.target)
-    except UserError as error:
-        print(error, file=sys.stderr)
-        return _USAGE_STATUS
-    return 0
 
 
 if __name__ == "__main__":

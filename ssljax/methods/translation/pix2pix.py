@@ -20,7 +20,7 @@ from ssljax.methods.contract import Aux, Batch, Method, Task, TrainState, Turn
 from ssljax.methods.translation.cyclegan import cut_of_286
 from ssljax.methods.translation.two_domains import (
     collapse,
-    plain_view,
+    pixel_view,
     player,
     resized,
     told_apart,
@@ -61,7 +61,7 @@ class Pix2Pix(Method):
                 f"{', '.join(DIRECTIONS)}."
             )
         self.direction, self.l1_weight = method.direction, method.l1_weight
-        self.view, self.channels = plain_view(config), task.image_shape[2]
+        self.view, self.channels = pixel_view(config), task.image_shape[2]
         generator, discriminator = self.roles["generator"], self.roles["discriminator"]
         self.networks = Networks(
             by_role={

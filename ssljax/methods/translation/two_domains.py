@@ -59,7 +59,7 @@ class TwoDomains(Method):
                 f"method.domain_b.rule is {rule!r}; it must be one of {', '.join(KNOWN_MAPPINGS)}."
             )
         self.rule = KNOWN_MAPPINGS[rule]
-        self.view = plain_view(config)
+        self.view = pixel_view(config)
         self.channels = task.image_shape[2]
         by_role = {}
         for domain in OTHER:
@@ -258,7 +258,7 @@ def collapse(fake: Images, real: Images) -> dict[str, Array]:
     return {} if len(fake) < 2 else {"collapsed": metrics.generator_collapsed(fake, real)}
 
 
-def plain_view(config: ConfigDict) -> augment.ViewPolicy:
+def pixel_view(config: ConfigDict) -> augment.ViewPolicy:
     """Reads `config.method.view`, which gives images and must not normalise them.
 
     Raises:

@@ -1,0 +1,41 @@
+"""The command line that the converters of weights have in common."""
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from ssljax.errors import UserError
+
+_USAGE_STATUS = 2
+
+
+def run(
+    convert: Callable[[Path, Path], None],
+    program: str,
+    description: str,
+    source: str,
+    arguments: Sequence[str] | None = None,
+) -> int:
+    """Converts the file that the command line names.
+
+    Args:
+      convert: Reads the first path and writes the second.
+      program: The module's name.
+      description: What it does, in one line.
+      source: What is read.
+      arguments: Those after the program's name; by default the command line's.
+
+    Returns:
+      The exit status: 0, or 2 after a mistake in the input.
+    """
+    parser = argparse.ArgumentParser(prog=f"python -m {program}", description=description)
+    parser.add_argument("source", type=Path, help=source)
+    parser.add_argument("target", type=Path, help="the .safetensors file to write")
+    options = parser.parse_args(arguments)
+    try:
+        convert(options.source, options.target)
+    except UserError as error:
+        print(error, file=sys.stderr)
+        return _USAGE_STATUS
+    return 0
