@@ -13,7 +13,7 @@ quickstart: $(VENV)/ready
 	$(BIN)/python -m ssljax.main --config simclr/digits --workdir runs/quickstart
 
 test: $(VENV)/ready
-	$(BIN)/python -m pytest -n $(WORKERS) -q
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder -q
 
 # The wheel: built, installed into an empty environment outside the checkout, and trained with.
 wheel: $(VENV)/ready

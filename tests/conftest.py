@@ -1,7 +1,11 @@
 """Settings for every test: eight simulated devices and no silent promotion of types or ranks."""
 
 import atexit
+import ctypes
+import gc
+import importlib.metadata
 import os
+import pathlib
 import shutil
 import tempfile
 
@@ -11,6 +15,9 @@ _XLA_FLAGS = (
     "--xla_backend_optimization_level=0",
     "--xla_llvm_disable_expensive_passes=true",
 )
+if tuple(map(int, importlib.metadata.version("jaxlib").split(".")[:2])) < (0, 11):
+    # Halves the time of compilation; later versions lack the option.
+    _XLA_FLAGS += ("--xla_cpu_use_fusion_emitters=false",)
 os.environ["JAX_PLATFORMS"] = "cpu"
 os.environ["SSLJAX_HUGE_PAGES"] = "0"  # The program would start twice.
 os.environ["XLA_FLAGS"] = " ".join((os.environ.get("XLA_FLAGS", ""), *_XLA_FLAGS)).strip()
@@ -24,6 +31,30 @@ if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
     os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"
 
 import jax
+import pytest
 
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
+
+_MANY = 10_000
+
+
+@pytest.fixture(scope="module", autouse=True)
+def forget_programs():
+    """Drops compiled programs, each of which holds a dozen mappings of memory, when they are many.
+
+    Linux gives a process 65,530; XLA crashes where it finds none left.
+    """
+    yield
+    mappings = pathlib.Path("/proc/self/maps")
+    if mappings.exists() and mappings.read_text().count("\n") > _MANY:
+        jax.clear_caches()
+        gc.collect()
+        ctypes.CDLL(None).malloc_trim(0)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keeps the tests of a module, which share fixtures, in one process."""
+    for item in items:
+        if item.get_closest_marker("xdist_group") is None:
+            item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))

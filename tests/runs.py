@@ -7,6 +7,7 @@ import sys
 
 import jax
 import numpy as np
+import pytest
 
 from ssljax import config as configs
 from ssljax import paths
@@ -27,6 +28,9 @@ TINY = {
     "log.tensorboard": False,
 }
 
+_STARTED: list[subprocess.Popen] = []
+"""The runs in processes of their own."""
+
 
 def arguments(workdir, config=DIGITS, **changes) -> list[str]:
     """A command line of a tiny run; a key's dots are written as two underscores."""
@@ -41,7 +45,7 @@ def arguments(workdir, config=DIGITS, **changes) -> list[str]:
 
 def start(command: list[str], devices: int = 1, **environment: str) -> subprocess.Popen:
     """Starts a run in a process of its own, on so many simulated devices."""
-    return subprocess.Popen(
+    process = subprocess.Popen(
         [sys.executable, "-m", "ssljax.main", *command[1:]],
         cwd=ROOT,
         env=os.environ
@@ -50,11 +54,21 @@ def start(command: list[str], devices: int = 1, **environment: str) -> subproces
         stderr=subprocess.STDOUT,
         text=True,
     )
+    _STARTED.append(process)
+    return process
 
 
 def finish(process: subprocess.Popen, status: int = 0, timeout: float = 240) -> str:
-    """Waits for a run; returns what it printed, which is shown if its exit status is another."""
-    output, _ = process.communicate(timeout=timeout)
+    """Waits for a run; returns what it printed, which is shown if its exit status is another.
+
+    One that lasts too long is ended, and with it those that may wait for it.
+    """
+    try:
+        output, _ = process.communicate(timeout=timeout)
+    except subprocess.TimeoutExpired:
+        for started in _STARTED:
+            started.kill()
+        pytest.fail(f"not finished after {timeout} s:\n{process.communicate()[0]}")
     assert process.returncode == status, output
     return output
 

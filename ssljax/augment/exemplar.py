@@ -189,7 +189,8 @@ def _spread(
     low = jnp.min(patches, axis=(1, 2, 3), keepdims=True)
     spread = jnp.max(patches, axis=(1, 2, 3), keepdims=True) - low
     flat = spread < 1e-6
-    return jnp.where(flat, 0.0, (patches - low) / jnp.where(flat, 1.0, spread))
+    # Powers are taken of what is here, and the smallest may be computed anew, a rounding higher.
+    return jnp.where(flat, 0.0, jnp.maximum(patches - low, 0.0) / jnp.where(flat, 1.0, spread))
 
 
 def to_hsv(rgb: Float[Array, "*batch 3"]) -> Float[Array, "*batch 3"]:

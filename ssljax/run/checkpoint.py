@@ -62,10 +62,13 @@ class Checkpoints:
         if read_only and not saved_steps(directory):
             return
         shared = ocp.options.MultiprocessingOptions()
+        waiting = ocp.options.AsyncOptions()
         if staging.is_needed(directory):
             self._staging = staging.Staging(directory)
             self._directory = self._staging.directory
             shared = ocp.options.MultiprocessingOptions(primary_host=None)
+            # What is staged is one process's own: its threads wait for no other's.
+            waiting = ocp.options.AsyncOptions(barrier_sync_fn=lambda *, key, timeout_ms: None)
             for step in saved_steps(directory)[-1 if read_only else 0 :]:
                 self._staging.pull(step)
         policies: list[Any] = [checkpoint_managers.LatestN(keep)]
@@ -81,6 +84,7 @@ class Checkpoints:
             preservation_policy=checkpoint_managers.AnyPreservationPolicy(policies),
             best_fn=(lambda scores: scores.get(best, float("-inf"))) if best else None,
             enable_async_checkpointing=True,
+            async_options=waiting,
             multiprocessing_options=shared,
         )
         self._manager = ocp.CheckpointManager(

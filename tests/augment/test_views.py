@@ -181,6 +181,10 @@ def test_the_evaluation_view_leaves_an_eighth_out_where_it_can(side, seen):
     assert view[5:-5, 5:-5].max() < 0.01
 
 
+# Without XLA's fusions, as tests are compiled elsewhere, one value in 20,000 is off by 1.25e-6.
+FUSED = {"xla_cpu_use_fusion_emitters": True} if jax.__version_info__ < (0, 11) else {}
+
+
 def sharded_over_devices():
     mesh = jax.make_mesh((8,), ("data",), axis_types=(AxisType.Auto,))
     return NamedSharding(mesh, PartitionSpec()), NamedSharding(mesh, PartitionSpec("data"))
@@ -196,12 +200,13 @@ def test_eight_devices_make_the_views_of_one_without_talking(name, images, key):
 
     whole, split = sharded_over_devices()
     step = jax.jit(view, in_shardings=(whole, split), out_shardings=split)
-    program = step.lower(key, images).compile()
+    program = step.lower(key, images).compile(compiler_options=FUSED)
     moves = r"all-reduce|all-gather|all-to-all|reduce-scatter|collective-(permute|broadcast)"
     assert not re.search(moves, program.as_text())
     sharded = program(jax.device_put(key, whole), jax.device_put(images, split))
     assert sharded.sharding.is_equivalent_to(split, 4)
-    np.testing.assert_allclose(sharded, jax.jit(view)(key, images), atol=1e-6)
+    alone = jax.jit(view, compiler_options=FUSED)(key, images)
+    np.testing.assert_allclose(sharded, alone, atol=1e-6)
 
 
 def test_views_compile_for_accelerators(images, key):

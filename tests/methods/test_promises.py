@@ -39,10 +39,6 @@ OWN_RATES = {"barlow_twins", "bigbigan", "simsiam"}
 JUMPS = {"cyclegan": 0.05}
 """Methods whose gradients jump further: after an instance norm flat squares switch as wholes."""
 
-# The programs run for microseconds; this halves the time of their compilation. JAX 0.11 knows the
-# option no more.
-QUICK = {} if jax.__version_info__ >= (0, 11) else {"xla_cpu_use_fusion_emitters": False}
-
 
 class Steps:
     """A method's step on the first devices, ready to be compiled, and its random batches."""
@@ -89,7 +85,7 @@ class Steps:
     @functools.cached_property
     def compiled(self) -> Any:
         lowered = self.jitted.lower(self.experiment.abstract_state, *self.arguments)
-        return lowered.compile(compiler_options=QUICK)
+        return lowered.compile()
 
     def go(self, state: TrainState, first: int, last: int) -> tuple[TrainState, list[Any]]:
         """Some steps on from a state, which is used up."""
@@ -104,7 +100,10 @@ class Steps:
         return jax.device_put(jax.tree.map(jnp.copy, state), self.experiment.shardings)
 
 
-@pytest.fixture(scope="module", params=REGISTRY)
+@pytest.fixture(
+    scope="module",
+    params=[pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in REGISTRY],
+)
 def name(request):
     return request.param
 
@@ -224,7 +223,7 @@ def test_scores_are_of_the_network_that_is_named_beside_them(name, one, start):
     rng = np.random.default_rng(0)
     shape = (4, *one.experiment.task.image_shape)
     images = jnp.asarray(rng.integers(0, 256, shape, dtype=np.uint8))
-    outputs = jax.jit(lambda state: method.features(state, images), compiler_options=QUICK)
+    outputs = jax.jit(lambda state: method.features(state, images))
     whole = outputs(start)
     parts = {"memory": start.replace(memory=zeros(start.memory))} | {
         player: start.replace(params=start.params | {player: zeros(start.params[player])})
@@ -265,7 +264,7 @@ def test_a_pretext_network_is_fine_tuned_on_what_it_was_given(name, one, start):
         started = method.start_from(fresh, source, state)
         return method.features(started, images), source.features(state, images)
 
-    tuned, wanted = jax.jit(both, compiler_options=QUICK)(start)
+    tuned, wanted = jax.jit(both)(start)
     assert set(tuned) == {*wanted, "logits"}
     for layer, x in wanted.items():
         np.testing.assert_allclose(tuned[layer], x, rtol=1e-5, atol=1e-6, err_msg=layer)

@@ -1,14 +1,16 @@
 """ProGAN: its schedule, what fades, its losses, and where the optimizers start afresh."""
 
 import dataclasses
+import re
 
 import gans
 import jax
+import jax.export
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from ml_collections import ConfigDict
-from sharded import on_eight_devices
+from sharded import collective_sizes, on_eight_devices
 
 from ssljax import optimizers
 from ssljax.methods.adversarial.progan import ProGAN, Stage, growth
@@ -266,16 +268,28 @@ def test_stopped_before_in_or_after_a_fade_it_ends_bit_for_bit_the_same(adam, st
         np.testing.assert_array_equal(a, b)
 
 
-def test_eight_devices_learn_in_a_fade_what_one_learns(fading):
+def test_eight_devices_learn_in_a_fade_what_one_learns_and_no_images_travel(fading):
     method, state = fading
     step = gans.jit(make_step(method))
-    alone, expected = step(state, batch(0))
-    (images,) = on_eight_devices([batch(0)["images"]["image"]])
-    together, found = step(state, {"images": {"image": images}})
+    # Two images a device: of one each, half of a batch would lie on half of the devices.
+    both = np.concatenate([batch(seed)["images"]["image"] for seed in (0, 1)])
+    alone, expected = step(state, {"images": {"image": jnp.asarray(both)}})
+    (images,) = on_eight_devices([jnp.asarray(both)])
+    program = step.lower(state, {"images": {"image": images}}).compile()
+    assert collective_sizes(program.as_text())
+    moves = r"all-gather|all-to-all|reduce-scatter|collective-(permute|broadcast)"
+    assert not re.search(moves, program.as_text())
+    together, found = program(state, {"images": {"image": images}})
     for name, value in expected.items():
         assert float(found[name]) == pytest.approx(float(value), rel=1e-3, abs=1e-5), name
     for a, b in zip(numbers(together.params), numbers(alone.params), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4)
+
+
+def test_the_step_of_a_fade_exports_for_accelerators_that_are_not_here(fading):
+    method, state = fading
+    exported = jax.export.export(jax.jit(make_step(method)), platforms=("tpu", "cuda"))
+    assert exported(state, batch(0)).platforms == ("tpu", "cuda")
 
 
 @pytest.mark.parametrize(("phase", "done"), [(0, 1), (1, 4), (2, 8), (3, 11), (4, 13)])
