@@ -44,12 +44,15 @@ def arguments(workdir, config=DIGITS, **changes) -> list[str]:
 
 
 def start(command: list[str], devices: int = 1, **environment: str) -> subprocess.Popen:
-    """Starts a run in a process of its own, on so many simulated devices."""
+    """Starts a run in a process of its own, on so many simulated devices.
+
+    Its programs are compiled as those of this process are.
+    """
+    flags = os.environ["XLA_FLAGS"].replace("device_count=8", f"device_count={devices}")
     process = subprocess.Popen(
         [sys.executable, "-m", "ssljax.main", *command[1:]],
         cwd=ROOT,
-        env=os.environ
-        | {"XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}", **environment},
+        env=os.environ | {"XLA_FLAGS": flags, **environment},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

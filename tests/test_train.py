@@ -130,7 +130,9 @@ def test_terminated_it_saves_and_goes_on_where_it_stopped(tmp_path):
 def test_a_set_on_the_devices_gives_the_same_run_as_one_on_the_host(tmp_path):
     for cache in ("none", "device"):
         assert main.main(runs.arguments(tmp_path / cache, data__cache=cache)) == 0
-    assert _losses(tmp_path / "none") == _losses(tmp_path / "device")
+    # They are two programs, which round differently.
+    on_host = _losses(tmp_path / "none")
+    assert _losses(tmp_path / "device") == pytest.approx(on_host, rel=1e-6)
 
 
 def test_another_seed_gives_another_run(tmp_path):

@@ -68,6 +68,7 @@ def tiny_config(name: str, dtype: str = "float32") -> ConfigDict:
             config.model.generator.update(depth=2, width=1 / 8)
         if name == "bigbigan":  # As on ImageNet.
             config.method.update(encoder_rate=10.0, image_size=SIDE // 2)
+            config.method.discriminator_steps = 1  # Its step is the largest of all as it is.
         if "domain_b" in config.method:
             config.method.domain_b.split = "test"
         if name in SOURCES:

@@ -1,7 +1,6 @@
 """Whole runs in buckets: killed, resumed, scored, started from, and by several processes."""
 
 import json
-import os
 import signal
 import socket
 import time
@@ -30,18 +29,12 @@ def get_config():
 """
 
 
-def _start(command, devices=1, **environment):
-    """Starts a run in another process, whose program is compiled as those of this one are."""
-    flags = os.environ["XLA_FLAGS"].replace("device_count=8", f"device_count={devices}")
-    return runs.start(command, devices, XLA_FLAGS=flags, **environment)
-
-
 @pytest.fixture(scope="session")
 def uninterrupted(tmp_path_factory):
     """The state of a run on a disk that nobody stopped."""
     workdir = tmp_path_factory.mktemp("disk") / "run"
     command = runs.arguments(workdir, **CHANGES)
-    assert runs.finish(_start(command)) is not None
+    assert runs.finish(runs.start(command)) is not None
     return runs.final_state(command, workdir)
 
 
@@ -52,7 +45,7 @@ def trained(store):
     command = runs.arguments(workdir, **CHANGES)
     for number, (sent, status) in enumerate([(signal.SIGTERM, 143), (signal.SIGKILL, -9)]):
         before = max(saved_steps(workdir / "checkpoints"), default=0)
-        process = _start(command)
+        process = runs.start(command)
         _until(lambda before=before: saved_steps(workdir / "checkpoints")[-1:] > [before], process)
         process.send_signal(sent)
         printed = runs.finish(process, status)
@@ -60,7 +53,7 @@ def trained(store):
         assert before < done < STEPS
         if not number:
             assert f"Terminated: the state of step {done} is saved." in printed
-    printed = runs.finish(_start(command))
+    printed = runs.finish(runs.start(command))
     assert f"Going on from step {done} of {STEPS}." in printed
     return workdir
 
@@ -146,7 +139,7 @@ def test_one_process_goes_on_as_two_and_two_as_one(place, capsys):
     assert main.main(runs.arguments(place, steps=4)) == 0
     command = runs.arguments(place, steps=8, resume__accept="('steps',)")
     several = {"JAX_COORDINATOR_ADDRESS": address, "JAX_NUM_PROCESSES": "2"}
-    processes = [_start(command, 2, JAX_PROCESS_ID=str(index), **several) for index in range(2)]
+    processes = [runs.start(command, 2, JAX_PROCESS_ID=str(index), **several) for index in range(2)]
     first, _ = [runs.finish(process) for process in processes]
     assert "Going on from step 4 of 8." in first
     assert saved_steps(place / "checkpoints") == [4, 8]
