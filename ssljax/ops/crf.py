@@ -22,7 +22,7 @@ from ssljax.ops.permutohedral import Lattice, build_lattice, filter_lattice, pad
 
 NORMALIZATIONS = ("symmetric", "before", "after", "none")
 """How a filter's sums are divided by n, the filter of ones: by √n before and after it, by n before
-or after it, or by the mean of n alone."""
+or after it, or by the mean of n alone. The authors' code computes that mean, and forgets it."""
 METHODS = ("lattice", "exact")
 """By the permutohedral lattice, in time that grows with the pixels; or over all pairs of pixels, in
 time that grows with their square."""

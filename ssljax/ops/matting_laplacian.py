@@ -12,6 +12,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import scipy.sparse
@@ -72,16 +73,23 @@ def laplacian_product(
       Levin et al., A Closed-Form Solution to Natural Image Matting, 2008, eq. 11 and 12.
     """
     rows, columns = windows.shape[2:]
+
+    def product(layer: Float[Array, "height width"]) -> Float[Array, "height width"]:
+        # Kept apart, these are fused into a few passes over the image; stacked, they are not.
+        shifted = [layer[y : y + rows, x : x + columns] for y, x in _PLACES]
+        mean = sum(shifted[1:], shifted[0]) / _AREA
+        slopes = [sum(w * s for w, s in zip(white, shifted, strict=True)) for white in windows]
+        total = jnp.zeros_like(layer)
+        for place, (y, x) in enumerate(_PLACES):
+            explained = sum(
+                white[place] * slope for white, slope in zip(windows, slopes, strict=True)
+            )
+            rest = shifted[place] - mean - explained / _AREA
+            total = total.at[y : y + rows, x : x + columns].add(rest)
+        return total
+
     flat = layers.reshape(*layers.shape[:2], -1)
-    shifted = jnp.stack([flat[y : y + rows, x : x + columns] for y, x in _PLACES])
-    rest = shifted - jnp.mean(shifted, axis=0, keepdims=True)
-    for white in windows:
-        slope = jnp.sum(white[..., None] * shifted, axis=0, keepdims=True) / _AREA
-        rest = rest - white[..., None] * slope
-    total = jnp.zeros_like(flat)
-    for (y, x), share in zip(_PLACES, rest, strict=True):
-        total = total.at[y : y + rows, x : x + columns].add(share)
-    return total.reshape(layers.shape)
+    return jax.vmap(product, in_axes=2, out_axes=2)(flat).reshape(layers.shape)
 
 
 def sparse_laplacian(
