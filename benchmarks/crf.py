@@ -116,13 +116,16 @@ def cost(folder: pathlib.Path, method: str, sides: list[int]) -> list[str]:
             f"{each.peak:.0f} | {each.before:.0f} |"
         )
         print(lines[-1], flush=True)
-    if len(sides) > 1:
-        pixels = [side**2 for side in sides]
+    pixels = [side**2 for side in sides]
+    if len(sides) > 2:
         seconds = measured.exponent(pixels, [each.cpu for each in found])
-        memory = measured.exponent(pixels, [each.peak - each.before for each in found])
+        # What the program itself takes is in all of them.
+        more = [size - pixels[0] for size in pixels[1:]]
+        memory = measured.exponent(more, [each.peak - found[0].peak for each in found[1:]])
         lines += [
             "",
-            f"Powers of the pixels: CPU seconds {seconds:.2f}, memory taken {memory:.2f}.",
+            f"Powers of the pixels: CPU seconds {seconds:.2f}, memory beyond the smallest's "
+            f"{memory:.2f}.",
         ]
     return lines
 

@@ -83,7 +83,7 @@ def resized(folder: pathlib.Path, out: pathlib.Path, width: int) -> tuple[pathli
 def errors(alpha: np.ndarray, reference: np.ndarray, unknown: np.ndarray) -> str:
     """Sum of absolute differences, and mean square over the unknown pixels."""
     off = alpha - reference
-    return f"{np.abs(off).sum():.1f} | {np.mean(off[unknown] ** 2):.2e} | {np.abs(off).max():.4f}"
+    return f"{np.abs(off).sum():.1f} | {np.mean(off[unknown] ** 2):.2e} | {np.abs(off).max():.1e}"
 
 
 def compare(

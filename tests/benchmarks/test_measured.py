@@ -22,4 +22,4 @@ def test_errors_of_an_opacity():
     reference = np.zeros((2, 2))
     alpha = np.array([[0.5, 0.0], [0.0, 0.25]])
     unknown = np.array([[True, True], [False, False]])
-    assert matting.errors(alpha, reference, unknown) == "0.8 | 1.25e-01 | 0.5000"
+    assert matting.errors(alpha, reference, unknown) == "0.8 | 1.25e-01 | 5.0e-01"
