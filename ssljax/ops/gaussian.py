@@ -10,8 +10,8 @@ from jaxtyping import Array, Float, Float32
 
 from ssljax.ops.checks import check_positive
 
-_ENTRIES = 1 << 24
-"""Weights that are held at a time; 64 MiB in float32."""
+_ENTRIES = 1 << 22
+"""Weights that are held at a time; 16 MiB in float32."""
 
 
 class Separable(NamedTuple):
@@ -71,7 +71,7 @@ def filter_pairs(
     """Sums values of all points, weighted by exp(-½‖f - g‖²).
 
     The time grows with the square of the points: 10,000 points have 100 million pairs. The weights
-    of a block of points are made, used and dropped; 64 MiB of them are held at a time.
+    of a block of points are made, used and dropped; 16 MiB of them are held at a time.
 
     Args:
       features: The points, in units of the filter's standard deviation along each axis.
