@@ -1,7 +1,7 @@
 """Images of noise that look alike at every scale, as photographs do."""
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, UInt8
 
 
 def natural_noise(count: int, side: int, seed: int = 0) -> Float[np.ndarray, "count side side 1"]:
@@ -23,6 +23,17 @@ def natural_noise(count: int, side: int, seed: int = 0) -> Float[np.ndarray, "co
     field = np.fft.ifft2(np.fft.fft2(noise) / frequency).real
     field *= 0.2 / field.std(axis=(1, 2), keepdims=True)
     return (0.5 + field[:, :side, :side, None]).astype(np.float32)
+
+
+def natural_picture(side: int, seed: int = 0) -> UInt8[np.ndarray, "side side 3"]:
+    """A colour image, in bytes, of three such noises.
+
+    Args:
+      side: Its side in pixels.
+      seed: Of the noise.
+    """
+    planes = natural_noise(3, side, seed)[..., 0].transpose(1, 2, 0)
+    return np.clip(255 * planes, 0, 255).astype(np.uint8)
 
 
 def sharpness(images: Float[np.ndarray, "count side side 1"]) -> Float[np.ndarray, "count 6"]:

@@ -54,9 +54,10 @@ def beside(pictures: Sequence[UInt8[np.ndarray, "_ _ channels"]], gap: int = 8) 
 
 
 def encode_png(picture: Picture) -> bytes:
-    """Encodes a picture of 1 or 3 (red, green, blue) channels, without loss."""
-    # OpenCV's channels are blue, green, red.
-    return cv2.imencode(".png", np.ascontiguousarray(picture[..., ::-1]))[1].tobytes()
+    """Encodes a picture of 1, 3 (red, green, blue) or 4 channels (and alpha), without loss."""
+    # OpenCV's channels are blue, green, red, alpha.
+    order = {1: [0], 3: [2, 1, 0], 4: [2, 1, 0, 3]}[picture.shape[2]]
+    return cv2.imencode(".png", np.ascontiguousarray(picture[..., order]))[1].tobytes()
 
 
 def save_pictures(

@@ -1,4 +1,4 @@
-"""The command line that the converters of weights have in common."""
+"""The command lines that the tools have in common."""
 
 import argparse
 import sys
@@ -33,8 +33,20 @@ def run(
     parser.add_argument("source", type=Path, help=source)
     parser.add_argument("target", type=Path, help="the .safetensors file to write")
     options = parser.parse_args(arguments)
+    return answer(lambda: convert(options.source, options.target))
+
+
+def answer(work: Callable[[], None]) -> int:
+    """Does what the command line asks for, and tells a mistake of the user in one sentence.
+
+    Args:
+      work: What is to be done.
+
+    Returns:
+      The exit status: 0, or 2 after a mistake in the input.
+    """
     try:
-        convert(options.source, options.target)
+        work()
     except UserError as error:
         print(error, file=sys.stderr)
         return _USAGE_STATUS
