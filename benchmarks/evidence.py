@@ -12,9 +12,10 @@ Every run is the command line of its config, in a process of its own; a run that
 output directory is not repeated. A method that is followed by the name of a variant, such as
 `progan:from_the_start`, is that variant of its config. All scores are those of the last step. An
 encoder stands beside the same network with random weights and the raw pixels; a generator beside
-one with random weights and held-out real images, all compared by the features of one encoder, which
-is trained first. An encoder that is a generator's inverse, of `inference`, stands beside the same,
-and reconstructions beside those of random networks and the share of the commonest class.
+one with random weights and held-out real images. Generators of images of one size are compared by
+the features of one encoder, which is trained first. An encoder that is a generator's inverse, of
+`inference`, stands beside the same, and reconstructions beside those of random networks and the
+share of the commonest class.
 
 Every pretext task has the same encoder, images, batch and steps. Beside its own score, with that of
 a guess, stand probes of the best layer of the trained and of the random network: for each, the one
@@ -229,6 +230,11 @@ def config_of(method: str, config: str) -> str:
     return f"{name}/{config}{colon}{variant}"
 
 
+def side_of(method: str, config: str) -> int:
+    """Side of the images, in pixels, that a method learns from."""
+    return int(config_file.load(config_of(method, config)).data.image_size)
+
+
 def main() -> None:
     """Runs what is missing and writes the table."""
     parser = pretext_runs.parser(__doc__, "runs/evidence")
@@ -242,7 +248,16 @@ def main() -> None:
     asked = parser.parse_args()
     asked.config = asked.config or ("cifar10:cpu" if asked.family in PRETEXT else "fashion_mnist")
     asked.runs = asked.out
-    changes: list[str] = []
+    extractors: dict[int, Any] = {}
+
+    def changes_of(method: str) -> list[str]:
+        if asked.family != "adversarial":
+            return []
+        return [
+            f"--config.evals.generator.extractor={extractors[side_of(method, asked.config)]}",
+            "--config.evals.final=('fid', 'kid', 'pictures')",
+            "--config.evals.baselines=True",
+        ]
 
     def run(method: str, seed: int, cores: Collection[int] | None = None) -> dict[str, Any]:
         if asked.family in PRETEXT:
@@ -254,19 +269,27 @@ def main() -> None:
             asked.out / asked.config / f"{method}_{seed}",
             f"--config.seed={seed}",
             *pretext_runs.data_changes(asked),
-            *changes,
+            *changes_of(method),
             cores=cores,
         )
 
-    if asked.family == "adversarial":
-        runs.side_by_side([functools.partial(run, EXTRACTOR, 0)], asked.jobs)
-        changes = [
-            f"--config.evals.generator.extractor={asked.out / asked.config / EXTRACTOR}_0",
-            "--config.evals.final=('fid', 'kid', 'pictures')",
-            "--config.evals.baselines=True",
-        ]
+    def train_extractor(side: int, cores: Collection[int] | None = None) -> dict[str, Any]:
+        return runs.run(
+            config_of(EXTRACTOR, asked.config),
+            extractors[side],
+            f"--config.data.image_size={side}",
+            f"--config.method.view.size={side}",
+            *pretext_runs.data_changes(asked),
+            cores=cores,
+        )
+
     methods: Sequence[str] = methods_of(asked.family, asked.config)
     methods = asked.methods.split(",") if asked.methods else methods
+    if asked.family == "adversarial":
+        sides = sorted({side_of(method, asked.config) for method in methods})
+        extractors = {side: asked.out / asked.config / f"{EXTRACTOR}_{side}" for side in sides}
+        jobs = [functools.partial(train_extractor, side) for side in sides]
+        runs.side_by_side(jobs, asked.jobs)
     if asked.family == "translation":
         translation_runs.make_encoders(asked, methods)
     trials = [(method, seed) for method in methods for seed in range(asked.seeds)]
@@ -289,7 +312,9 @@ def main() -> None:
     data = "" if asked.family == "translation" else f"{pretext_runs.data_of(asked)}, "
     text = f"{data}{runs.circumstances(asked.jobs)}; at the last step.\n\n"
     if asked.family == "adversarial":
-        text += generator_table(results) + "\n"
+        for side in extractors:  # Scores by different encoders do not compare.
+            alike = {m: made for m, made in results.items() if side_of(m, asked.config) == side}
+            text += f"Images of {side} pixels:\n\n{generator_table(alike)}\n\n"
     elif asked.family == "translation":
         text += f"Trained translator / images unchanged.\n\n{translation_runs.table(results)}\n"
     elif asked.family == "inference":
