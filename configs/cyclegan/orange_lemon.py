@@ -6,7 +6,7 @@ from ssljax.config.base import base_config
 
 
 def get_config() -> ConfigDict:
-    """Thin networks on images of 64 pixels.
+    """Thin networks on images of 64 pixels; after these 800 steps translations are still noise.
 
         python -m ssljax.main --config cyclegan/orange_lemon --workdir DIR
 
