@@ -56,3 +56,26 @@ def sharpness(images: Float[np.ndarray, "count side side 1"]) -> Float[np.ndarra
         np.diff(across, n=3, axis=2),
     )
     return np.stack([np.log(np.mean(x**2, axis=(1, 2)) + 1e-9) for x in residues], axis=1)
+
+
+def traces(images: Float[np.ndarray, "count side side 1"]) -> Float[np.ndarray, "count 30"]:
+    """Energies of many bands, for a reader that is stronger than one of `sharpness`.
+
+    By what is given, a linear model can undo a Gaussian blur of unknown width: it adds to each
+    logarithm, by a known factor.
+
+    Args:
+      images: At least 6 pixels wide.
+
+    Returns:
+      The logarithms of the energies of differences up to the fifth, across, down and both ways, at
+      mean 0 and standard deviation 1, and their squares less 1.
+    """
+    planes = np.asarray(images, np.float64)[..., 0]
+    residues = []
+    for order in range(1, 6):
+        residues += [np.diff(planes, order, axis) for axis in (1, 2)]
+        residues.append(np.diff(np.diff(planes, order, 1), order, 2))
+    levels = np.stack([np.log(np.mean(x**2, axis=(1, 2)) + 1e-15) for x in residues], axis=1)
+    levels = (levels - levels.mean(axis=0)) / levels.std(axis=0)
+    return np.concatenate([levels, levels**2 - 1], axis=1)

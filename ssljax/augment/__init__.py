@@ -14,7 +14,7 @@ from ssljax.augment.aligned import (
     warp_boxes,
     warp_masks,
 )
-from ssljax.augment.blur import check_sigma_range, equalize_sharpness, gaussian_blur
+from ssljax.augment.blur import check_equalization, equalize_sharpness, gaussian_blur
 from ssljax.augment.color import color_jitter, random_grayscale, solarize, to_gray
 from ssljax.augment.corrupt import (
     center_mask,
@@ -95,7 +95,7 @@ __all__ = [
     "center_mask",
     "center_view",
     "check_bytes",
-    "check_sigma_range",
+    "check_equalization",
     "color_jitter",
     "corner_homographies",
     "crop_and_resize",

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, Key
 
+from ssljax.augment.corrupt import gaussian_noise
 from ssljax.augment.keys import bernoulli, between, check_probability, fold_keys, uniform
 from ssljax.augment.resample import apply_separable
 
@@ -111,38 +112,50 @@ def gaussian_blur(
     return apply_separable(images, rows, columns)
 
 
-def check_sigma_range(sigma: tuple[float, ...]) -> None:
-    """Raises ValueError unless it is a range of standard deviations, or empty for no blur."""
+def check_equalization(sigma: tuple[float, ...], noise: float) -> None:
+    """Raises ValueError unless `equalize_sharpness` can take these."""
     if sigma and not (len(sigma) == 2 and 0.0 < sigma[0] <= sigma[1]):
         raise ValueError(f"blur must be empty or a range of pixels, 0 < low <= high, got {sigma}.")
+    if noise < 0.0:
+        raise ValueError(f"noise must not be negative, got {noise}.")
 
 
 def equalize_sharpness(
     keys: Key[Array, "batch parts"],
     images: Float[Array, "batch parts height width channels"],
     sigma: tuple[float, ...],
+    noise: float = 0.0,
 ) -> Float[Array, "batch parts height width channels"]:
-    """Blurs every part of every image at random, so that its sharpness tells less of its origin.
+    """Blurs every part of every image at random, so that its sharpness tells nothing of its origin.
 
     An image that was resampled is less sharp than one that was not, or has other frequencies. A
     network that is to tell how it was made would look at that rather than at what it shows.
+
+    Resampling by less than 2 leaves most of its traces in the upper octave of frequencies. A blur
+    of at least 1 pixel makes that weak in every part, and noise hides the rest of it; widths that
+    are drawn apart hide what lower frequencies tell.
 
     Args:
       keys: One key per part, independent of one another.
       images: Parts, views or tiles of images, of any range.
       sigma: Range of the standard deviation in pixels; empty for no blur.
+      noise: Standard deviation of normal noise on each value after the blur; 0 for none.
 
     Returns:
-      The images.
+      The images; they are not clipped.
 
     Raises:
-      ValueError: If the range is impossible, or too wide for the images' size.
+      ValueError: If the range is impossible, or too wide for the images' size, or the noise is
+        negative.
     """
-    check_sigma_range(sigma)
-    if not sigma:
+    check_equalization(sigma, noise)
+    if not (sigma or noise):
         return images
-    low, high = sigma
     batch, parts, *shape = images.shape
-    flat = images.reshape(batch * parts, *shape)
-    blurred = gaussian_blur(keys.reshape(-1), flat, 2 * math.ceil(3 * high) + 1, (low, high), 1.0)
-    return blurred.reshape(images.shape)
+    flat, keys = images.reshape(batch * parts, *shape), keys.reshape(-1)
+    if sigma:
+        low, high = sigma
+        flat = gaussian_blur(keys, flat, 2 * math.ceil(3 * high) + 1, (low, high), 1.0)
+    if noise:
+        flat = gaussian_noise(fold_keys(keys, 2), flat, noise)
+    return flat.reshape(images.shape)

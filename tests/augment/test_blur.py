@@ -104,7 +104,20 @@ def test_every_part_is_blurred_by_a_width_of_its_own():
     assert equalize_sharpness(keys, spike, ()) is spike
 
 
+def test_noise_of_each_part_is_added_after_the_blur():
+    keys, step = tile_keys(keys_for(2), 3), jnp.zeros((2, 3, 24, 24, 1)).at[:, :, 12:].set(1.0)
+    equalize = jax.jit(equalize_sharpness, static_argnums=(2, 3))
+    clean = equalize(keys, step, (1.0, 2.0), 0.0)
+    added = np.asarray(equalize(keys, step, (1.0, 2.0), 0.05) - clean).reshape(6, -1)
+    np.testing.assert_allclose(added.std(axis=1), 0.05, rtol=5 / np.sqrt(2 * 24**2))
+    assert np.abs(np.corrcoef(added) - np.eye(6)).max() < 5 / 24
+    alone = equalize(keys, step, (), 0.05) - step
+    np.testing.assert_allclose(alone, added.reshape(step.shape), atol=1e-6)
+
+
 @pytest.mark.parametrize("sigma", [(1.0,), (0.0, 1.0), (2.0, 1.0)])
 def test_an_impossible_range_is_refused(sigma):
     with pytest.raises(ValueError, match="0 < low <= high"):
         equalize_sharpness(tile_keys(keys_for(1), 1), jnp.zeros((1, 1, 8, 8, 1)), sigma)
+    with pytest.raises(ValueError, match="noise must not be negative"):
+        equalize_sharpness(tile_keys(keys_for(1), 1), jnp.zeros((1, 1, 8, 8, 1)), (), -0.1)

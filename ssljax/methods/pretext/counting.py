@@ -63,14 +63,15 @@ class CountingTask(PretextTask):
     at the end of an odd test set, that is a black one.
     A small image is made by a random one of several filters: by a single one, a network could tell
     it from a tile. By several it can still, if less often: a linear model that reads the sharpness
-    alone is right about two of three. Where `blur` is set, all of them are blurred at random as
-    well, each by itself, which hides more of it and not all.
+    alone is right about two of three. Where `blur` and `noise` are set, all of them are blurred at
+    random as well and get noise, each by itself, see `equalize_sharpness`.
     """
 
     encoder_options: Mapping[str, Any] = {"norm": models.NoNorm}
 
     def __init__(self, config: ConfigDict, task: Task, dtype: str) -> None:
         self.view = augment.view_from_config(config.view)
+        self.plain = dataclasses.replace(self.view, mean=None, std=None)
         self.filters = tuple(config.filters)
         unknown = [name for name in self.filters if name not in augment.FILTERS]
         if unknown or not self.filters:
@@ -87,9 +88,9 @@ class CountingTask(PretextTask):
                 "method.margin and method.units must be positive, got "
                 f"{config.margin} and {config.units}."
             )
-        self.margin, self.blur = config.margin, tuple(config.blur)
-        augment.check_sigma_range(self.blur)
-        self.policies = [(self.view, 1)]
+        self.margin, self.blur, self.noise = config.margin, tuple(config.blur), config.noise
+        augment.check_equalization(self.blur, self.noise)
+        self.policies = [(self.plain, 1)]
         self.head = CountingHead(config.units, dtype)
         self.chance = {"counts_own_image": 0.5}
 
@@ -103,6 +104,7 @@ class CountingTask(PretextTask):
                 margin=10.0,  # A squared distance.
                 filters=augment.FILTERS,
                 blur=(),  # Range of a blur of small images and tiles, in pixels; empty: none.
+                noise=0.0,  # Standard deviation of noise on all of them; white is 1.
                 view=ConfigDict(dataclasses.asdict(view)),
             )
         )
@@ -110,7 +112,7 @@ class CountingTask(PretextTask):
     def ask(self, key: PRNGKeyArray, images: Mapping[str, Array]) -> Question:
         """Makes each image as small as a tile, and cuts its tiles."""
         of_view, drawn = jax.random.split(key)
-        whole = augment.make_view(self.view, of_view, images)
+        whole = augment.make_view(self.plain, of_view, images)
         batch, side, _, channels = whole.shape
         keys = augment.example_keys(drawn, batch)
         draw = jax.vmap(lambda key: jax.random.randint(key, (), 0, len(self.filters)))
@@ -123,7 +125,8 @@ class CountingTask(PretextTask):
         keys = augment.tile_keys(augment.fold_keys(keys, 1), 1 + _TILES)
         # Where places are given, those of padding are negative.
         real = images["index"] >= 0 if "index" in images else ()
-        return Question(augment.equalize_sharpness(keys, parts, self.blur), real)
+        parts = augment.equalize_sharpness(keys, parts, self.blur, self.noise)
+        return Question(augment.normalize_view(self.view, parts), real)
 
     def loss(self, outputs: Outputs, targets: Any) -> tuple[Float[Array, ""], dict[str, Array]]:
         """The mean over both directions, in which either image of a pair is the other one."""

@@ -72,9 +72,9 @@ class RelativeTransformationTask(PretextTask):
     """An image and its transform, from one crop and flip, go through one encoder.
 
     Resampling leaves its traces in the transformed image, by which a network can tell the zoom
-    without comparing the two: where `blur` is set, both are blurred at random afterwards, each by
-    itself. Another trace is the outline of the image before what lies around it, of which `border`
-    "reflect" leaves none.
+    without comparing the two: where `blur` and `noise` are set, both images are blurred at random
+    afterwards and get noise, each by itself, see `equalize_sharpness`. Another trace is the outline
+    of the image before what lies around it: `border` "reflect" leaves the line of a mirror alone.
 
     Both images share their batch statistics; the authors pass them one after the other.
     """
@@ -89,8 +89,8 @@ class RelativeTransformationTask(PretextTask):
             raise ValueError(
                 f"method.border must be 'constant' or 'reflect', got {config.border!r}."
             )
-        self.blur = tuple(config.blur)
-        augment.check_sigma_range(self.blur)
+        self.blur, self.noise = tuple(config.blur), config.noise
+        augment.check_equalization(self.blur, self.noise)
         self.view = augment.view_from_config(config.view)
         self.plain = dataclasses.replace(self.view, mean=None, std=None)
         self.policies = [(self.plain, 1)]
@@ -130,6 +130,7 @@ class RelativeTransformationTask(PretextTask):
                 border="constant",  # Around the image: one grey, or "reflect".
                 fill=128 / 255,
                 blur=(),  # Range of a blur of both images, in pixels; empty: none.
+                noise=0.0,  # Standard deviation of noise on both; white is 1.
                 view=ConfigDict(dataclasses.asdict(view)),
             )
         )
@@ -145,7 +146,7 @@ class RelativeTransformationTask(PretextTask):
         warped = augment.warp(image, matrices, self.fill, self.border)
         both = jnp.stack([image, warped], axis=1)
         keys = augment.tile_keys(augment.example_keys(blurred, batch), 2)
-        both = augment.equalize_sharpness(keys, both, self.blur)
+        both = augment.equalize_sharpness(keys, both, self.blur, self.noise)
         return Question(augment.normalize_view(self.view, both), parameters)
 
     def loss(self, outputs: Outputs, targets: Any) -> tuple[Float[Array, ""], dict[str, Array]]:
