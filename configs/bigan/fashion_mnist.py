@@ -17,7 +17,7 @@ def get_config() -> ConfigDict:
     config = base_config("bigan")
     fashion_mnist.inference_on_cpu(config)
     config.batch_size = 128
-    config.steps = 4000
+    config.steps = 3000
     config.method.update(latent_dim=20, center_features=True)
     config.model.generator.width = 0.5
     config.model.discriminator.width = 0.5
