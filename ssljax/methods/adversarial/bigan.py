@@ -39,6 +39,7 @@ class BiGAN(Inference):
         del config.discriminator_steps, config.generator_batch  # Both see the same pairs.
         del config.ema_decay  # Nothing is averaged.
         config.update(latent_dim=50, prior="uniform")
+        config.center_features = False  # Whether a batch norm stands before the encoder's code.
         config.image_size = 0  # Of the generator's images; 0: of the view's.
         config.view = plain_view(28)
         return config
@@ -51,7 +52,9 @@ class BiGAN(Inference):
     def with_code(self, encoder: nn.Module, config: ConfigDict) -> nn.Module:
         """One linear layer; codes lie in (-1, 1) where those of the generator do."""
         uniform = config.method.prior == "uniform"
-        return models.InferenceEncoder(encoder, self.latent_dim, squash=uniform)
+        return models.InferenceEncoder(
+            encoder, self.latent_dim, squash=uniform, centered=config.method.center_features
+        )
 
     def generator_loss(self, params: PyTree, turn: Turn) -> tuple[Array, Aux]:
         """Makes pairs that the discriminator takes for one another; it judges them next."""

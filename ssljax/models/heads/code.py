@@ -18,6 +18,9 @@ class InferenceEncoder(nn.Module):
       encoder: Network with named outputs.
       dim: Dimension of the code.
       squash: Whether the code is brought to (-1, 1), where the generator's uniform inputs lie.
+      centered: Whether a batch norm without parameters stands before that layer, which the authors
+        do not have. After ReLUs all features are positive: with few steps at a high rate the layer
+        moves all codes alike, until they saturate.
 
     Reference:
       Donahue et al., Adversarial Feature Learning, 2017; `UniformDistribution` in `dist.py` of the
@@ -27,6 +30,7 @@ class InferenceEncoder(nn.Module):
     encoder: nn.Module
     dim: int
     squash: bool = True
+    centered: bool = False
 
     @nn.compact
     def __call__(
@@ -52,8 +56,12 @@ class InferenceEncoder(nn.Module):
         if names := map_names(outputs):
             last = outputs[names[-1]]
             outputs["features"] = last.reshape(last.shape[0], -1).astype(jnp.float32)
+        hidden = outputs["features"]
+        if self.centered:
+            norm = BatchNorm(use_scale=False, use_bias=False, name="code_norm")
+            hidden = norm(hidden, train)
         layer = Dense(self.dim, use_bias=False, kernel_init=DCGAN_INIT, name="code")
-        linear = layer(outputs["features"], train)
+        linear = layer(hidden, train)
         code = jnp.tanh(linear / 2.0) if self.squash else linear
         return outputs | {"linear": linear, "code": code}
 

@@ -199,3 +199,9 @@ def test_another_run_may_start_from_the_encoder(method, states):
 def test_a_players_updates_are_not_a_key():
     unused = {"discriminator_steps", "generator_batch", "ema_decay"}
     assert not unused & set(BiGAN.default_config())
+
+
+def test_features_are_centred_before_the_code_where_the_config_says_so():
+    assert not BiGAN.default_config().center_features
+    centred = BiGAN(config(center_features=True), gans.TASK)
+    assert centred.networks.by_role["encoder"].centered

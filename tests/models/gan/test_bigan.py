@@ -114,3 +114,19 @@ def test_codes_lie_where_uniform_ones_do_unless_they_are_gaussian():
     np.testing.assert_allclose(outputs["code"], 2 / (1 + np.exp(-linear)) - 1, rtol=1e-4, atol=1e-5)
     outputs = plain.apply(variables, images, False)
     np.testing.assert_allclose(outputs["code"], linear, rtol=1e-4, atol=1e-5)
+
+
+def test_centred_features_leave_no_codes_that_all_move_alike():
+    images = jnp.asarray(np.random.default_rng(0).normal(size=(6, 8, 8, 1)), jnp.float32)
+    network = InferenceEncoder(build_encoder("mlp", widths=(4, 7)), 5, centered=True)
+    variables = network.init(jax.random.key(0), images, True)
+    outputs, changed = network.apply(variables, images, True, mutable=["batch_stats"])
+    features = np.asarray(outputs["features"], np.float64)
+    centred = features - features.mean(axis=0)
+    centred /= np.sqrt(features.var(axis=0) + 1e-5)
+    expected = centred @ np.asarray(variables["params"]["code"]["kernel"], np.float64)
+    np.testing.assert_allclose(outputs["linear"], expected, rtol=1e-3, atol=1e-5)
+    # Evaluations take running statistics, and the norm has no parameters.
+    running = changed["batch_stats"]["code_norm"]["mean"]
+    np.testing.assert_allclose(running, 0.1 * features.mean(axis=0), rtol=1e-4, atol=1e-6)
+    assert set(variables["params"]) == {"encoder", "code"}
