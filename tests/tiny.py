@@ -3,6 +3,7 @@
 import dataclasses
 import pathlib
 
+import masked
 from ml_collections import ConfigDict
 from ml_collections.config_flags import config_flags
 
@@ -16,6 +17,9 @@ SOURCES = {"bownet": "rotation", "distill": "finetune"}
 
 TRANSLATORS = {"cyclegan": "mnist", "discogan": "mnist", "pix2pix": "facades"}
 """Methods that translate images, with the config that each is tested in."""
+
+MASKED = {"segment": "camvid.py:cpu"}
+"""Methods that learn from masks, with the config that each is tested in."""
 
 BATCH, SIDE, NARROW, STEPS = 32, 32, 8, 4
 SIZES = {
@@ -42,13 +46,21 @@ def tiny_config(name: str, dtype: str = "float32") -> ConfigDict:
     """The method's config with narrow networks, small views, and nothing that waits for epochs."""
     path = CONFIGS / name / f"{TRANSLATORS.get(name, 'fashion_mnist')}.py"
     found = str(path) if path.exists() else f"{path.with_name('cifar10.py')}:cpu"
+    if name in MASKED:
+        found = str(path.with_name(MASKED[name]))
     config = config_flags.ConfigFileFlagParser("config").parse(found)
     with config.unlocked():
         config.update(batch_size=BATCH, steps=2 * STEPS)
         labels = 10.0 if config.data.labels else 0.0
         config.data.update(name="digits", split="train", image_size=SIDE, labels=labels)
+        if name in MASKED:
+            place = str(masked.folder(SIDE, classes=3))
+            config.data.update(name="folder", dir=place, mask_classes=3, void=masked.VOID)
         for role, network in config.model.items():
             network.dtype = dtype
+            if role == "head":
+                network.rates = (1, 2)
+                continue
             if role == "encoder":
                 network.update(widths=(4, NARROW), convs_per_stage=1, patch_size=4)
                 network.update(dim=NARROW, depth=1, heads=2)

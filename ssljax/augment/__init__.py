@@ -8,6 +8,7 @@ their range is not known.
 from ssljax.augment.aligned import (
     Geometry,
     cut_boxes,
+    cut_masks,
     view_boxes,
     view_geometry,
     view_masks,
@@ -54,6 +55,7 @@ from ssljax.augment.pixels import (
 from ssljax.augment.policy import ViewPolicy, view_from_config
 from ssljax.augment.presets import simclr
 from ssljax.augment.resample import resize
+from ssljax.augment.scaled import scaled_geometry, scaled_masks, scaled_view
 from ssljax.augment.shortcuts import (
     center,
     drop_colors,
@@ -100,6 +102,7 @@ __all__ = [
     "corner_homographies",
     "crop_and_resize",
     "cut_boxes",
+    "cut_masks",
     "cut_tiles",
     "denormalize",
     "denormalize_view",
@@ -136,6 +139,9 @@ __all__ = [
     "sample_grid_boxes",
     "sample_offsets",
     "scale_to_rms",
+    "scaled_geometry",
+    "scaled_masks",
+    "scaled_view",
     "simclr",
     "solarize",
     "split_pairs",

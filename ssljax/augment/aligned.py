@@ -83,9 +83,25 @@ def view_masks(
     Returns:
       The class of the nearest pixel; -1 where the view reaches beyond its image.
     """
-    batch, height, width = masks.shape
-    boxes, flipped = view_geometry(policy, key, batch, height, width)
-    places = (jnp.arange(policy.size, dtype=jnp.float32) + 0.5)[None] / policy.size
+    return cut_masks(view_geometry(policy, key, *masks.shape), policy.size, masks)
+
+
+def cut_masks(
+    geometry: Geometry, size: int, masks: Int[Array | np.ndarray, "batch height width"]
+) -> Int[Array, "batch size size"]:
+    """Makes the masks of views.
+
+    Args:
+      geometry: Where the views come from.
+      size: Side of the views in pixels.
+      masks: A class for each pixel of the images.
+
+    Returns:
+      The class of the nearest pixel; -1 where a view reaches beyond its image.
+    """
+    _, height, width = masks.shape
+    boxes, flipped = geometry
+    places = (jnp.arange(size, dtype=jnp.float32) + 0.5)[None] / size
     rows = jnp.floor(boxes[:, 0, None] + places * boxes[:, 2, None]).astype(jnp.int32)
     columns = jnp.floor(boxes[:, 1, None] + places * boxes[:, 3, None]).astype(jnp.int32)
     columns = jnp.where(flipped[:, None], columns[:, ::-1], columns)

@@ -56,14 +56,21 @@ def augment_view(
     else:
         views = _fit(views, policy.size, policy.size, policy.interpolation)
         views = random_crop_with_padding(fold_keys(keys, CROP), views, policy.crop_padding)
-    return _after_crop(policy, keys, views)
+    return after_crop(policy, keys, views)
 
 
-def _after_crop(
+def after_crop(
     policy: ViewPolicy,
     keys: Key[Array, " batch"],
     views: Float[Array, "batch height width channels"],
 ) -> Float[Array, "batch height width channels"]:
+    """Does to views that are cut already what `augment_view` does after its crop.
+
+    Args:
+      policy: What to do.
+      keys: One key per example.
+      views: In [0, 1].
+    """
     views = random_flip(fold_keys(keys, FLIP), views, policy.flip_p)
     views = color_jitter(
         fold_keys(keys, _JITTER),
@@ -116,7 +123,7 @@ def make_view(
         raise ValueError(
             f"the crops of view {number} are {crops.shape[1:3]} pixels, not {policy.size} squared."
         )
-    return _after_crop(policy, example_keys(key, crops.shape[0]), to_float(crops))
+    return after_crop(policy, example_keys(key, crops.shape[0]), to_float(crops))
 
 
 def make_views(

@@ -5,9 +5,10 @@
 """
 
 from ssljax.data.crops import Crop, HostCrops, host_crops, is_crop
-from ssljax.data.decode import CorruptImage, decode
+from ssljax.data.decode import CorruptImage, decode, open_image
 from ssljax.data.device import DeviceCache, Prefetch, gather, put_on_devices, to_global
 from ssljax.data.fields import Boxes, Clip, Field, Frame, Image, Label, Mask, MultiLabel, Parts
+from ssljax.data.fit import Placement, fit_mask
 from ssljax.data.order import Order
 from ssljax.data.pipeline import Loader, index_batches, load_all
 from ssljax.data.scan import Scan
@@ -43,6 +44,7 @@ __all__ = [
     "MultiLabel",
     "Order",
     "Parts",
+    "Placement",
     "Prefetch",
     "Record",
     "Scan",
@@ -51,6 +53,7 @@ __all__ = [
     "TfdsSource",
     "decode",
     "fingerprint",
+    "fit_mask",
     "gather",
     "host_crops",
     "index_batches",
@@ -58,6 +61,7 @@ __all__ = [
     "labelled_rows",
     "load_all",
     "open_builder",
+    "open_image",
     "open_source",
     "prepare_digits",
     "put_on_devices",

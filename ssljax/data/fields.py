@@ -190,6 +190,13 @@ class Mask:
         self, raw: bytes | np.ndarray, frame: Frame, seen: tuple[int, int] | None
     ) -> Int32[np.ndarray, "height width"]:
         """Decodes the mask and moves it as its image; -1 in the void, and around the image."""
+        mask = self.numbers(raw, seen)
+        return fit_mask(mask, frame.place(*mask.shape), frame.size, NOTHING)
+
+    def numbers(
+        self, raw: bytes | np.ndarray, seen: tuple[int, int] | None = None
+    ) -> Int32[np.ndarray, "height width"]:
+        """Decodes the mask at its own size; -1 in the void. Arguments and errors: see `Field`."""
         values = _open_mask(raw)
         if seen is not None and values.shape != seen:
             raise Misfit(
@@ -202,7 +209,7 @@ class Mask:
         elif inside.size and not (inside.min() >= 0 and inside.max() < 2**31):
             wrong = inside.min() if inside.min() < 0 else inside.max()
             raise Misfit(f"has a mask with the number {wrong}: classes are numbered from 0")
-        return fit_mask(mask, frame.place(*values.shape), frame.size, NOTHING)
+        return mask
 
 
 @dataclasses.dataclass(frozen=True)

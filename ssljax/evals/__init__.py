@@ -18,9 +18,10 @@ from ssljax.evals.mlp import Mlp
 from ssljax.evals.pictures import Pictures
 from ssljax.evals.pretext import Pretext
 from ssljax.evals.reconstruction import Reconstruction
+from ssljax.evals.segmentation import Segmentation
 from ssljax.evals.translation import Translation
 from ssljax.methods.contract import Method
-from ssljax.methods.protocols import Generator, PretextSolver, Reconstructor, Translator
+from ssljax.methods.protocols import Generator, PretextSolver, Reconstructor, Segmenter, Translator
 
 REGISTRY: dict[str, type[Evaluation]] = {
     "knn": Knn,
@@ -37,6 +38,7 @@ REGISTRY: dict[str, type[Evaluation]] = {
     "encoder_pictures": EncoderPictures,
     "pretext": Pretext,
     "reconstruction": Reconstruction,
+    "segmentation": Segmentation,
     "translation": Translation,
 }
 
@@ -46,12 +48,14 @@ def default_config(method: type[Method]) -> ConfigDict:
 
     Args:
       method: What is evaluated: a method that draws images ends with pictures of them, one with a
-        pretext task, or that translates images or makes them again, with the scores of that.
+        pretext task, or that translates images, makes them again or classifies their pixels, with
+        the scores of that.
     """
     abilities = {
         "pictures": Generator,
         "pretext": PretextSolver,
         "reconstruction": Reconstructor,
+        "segmentation": Segmenter,
         "translation": Translator,
     }
     own = (name for name, ability in abilities.items() if issubclass(method, ability))

@@ -2,7 +2,8 @@
 
 Of frozen features: kNN, linear, non-linear and few-label probes. Of generated images: FID, KID,
 Inception score, precision and recall, classes covered. Of embeddings: rank and collapse. Of
-restored images: peak signal-to-noise ratio and structural similarity.
+restored images: peak signal-to-noise ratio and structural similarity. Of masks: mean IoU and
+accuracies.
 """
 
 from ssljax.metrics.collapse import (
@@ -23,10 +24,12 @@ from ssljax.metrics.linear import linear_probe
 from ssljax.metrics.neighbors import nearest_rows
 from ssljax.metrics.precision_recall import precision_recall
 from ssljax.metrics.scaling import standardize
+from ssljax.metrics.segmentation import confusion_matrix, segmentation_scores
 
 __all__ = [
     "class_coverage",
     "collapse_metrics",
+    "confusion_matrix",
     "decibels",
     "effective_rank",
     "few_label_probe",
@@ -44,6 +47,7 @@ __all__ = [
     "precision_recall",
     "psnr",
     "rankme",
+    "segmentation_scores",
     "squared_mmd",
     "ssim",
     "standardize",

@@ -6,12 +6,21 @@ from typing import Any
 
 import flax.linen as nn
 
+from ssljax.models.dense.class_maps import (
+    ASPP,
+    SEGMENTATION_HEAD,
+    SEGMENTATION_HEADS,
+    ContextHead,
+    LinearHead,
+)
 from ssljax.models.dense.decoder import DECODERS, Decoder, build_decoder
+from ssljax.models.dense.segmentation import PIXELS, SegmentationNet, resized
 from ssljax.models.dense.unet import UNet
 from ssljax.models.dense.upscaler import Upscaler
 from ssljax.models.encoders.alexnet import AlexNet
 from ssljax.models.encoders.colorization import ColorizationVGG
 from ssljax.models.encoders.context_encoder import ContextEncoderNet
+from ssljax.models.encoders.dilated_vgg import DilatedVGG
 from ssljax.models.encoders.exemplar_cnn import ExemplarCNN
 from ssljax.models.encoders.halves import SplitEncoder, half_width
 from ssljax.models.encoders.mae import MaskedAutoencoder
@@ -20,7 +29,7 @@ from ssljax.models.encoders.nin import NetworkInNetwork
 from ssljax.models.encoders.resnet import BasicBlock, Bottleneck, ResNet
 from ssljax.models.encoders.small import SmallConvNet
 from ssljax.models.encoders.srresnet import SRResNet
-from ssljax.models.encoders.vgg import VGG19
+from ssljax.models.encoders.vgg import CONVOLUTIONS_16, VGG
 from ssljax.models.encoders.vit import VisionTransformer
 from ssljax.models.gan.autoencoder import AutoencoderDiscriminator, MLPAutoencoder, MLPGenerator
 from ssljax.models.gan.dcgan import DCGANDiscriminator, DCGANGenerator
@@ -57,6 +66,7 @@ from ssljax.models.translation.residual import ResidualTranslator
 from ssljax.models.translation.unet import UNetTranslator
 
 __all__ = [
+    "ASPP",
     "DCGAN_INIT",
     "DECODERS",
     "DISCRIMINATOR",
@@ -68,7 +78,10 @@ __all__ = [
     "JOINT_DISCRIMINATOR",
     "MLP",
     "PATCH_DISCRIMINATOR",
-    "VGG19",
+    "PIXELS",
+    "SEGMENTATION_HEAD",
+    "SEGMENTATION_HEADS",
+    "VGG",
     "AlexNet",
     "AutoencoderDiscriminator",
     "BatchNorm",
@@ -76,11 +89,13 @@ __all__ = [
     "ColorizationVGG",
     "ConditionalBatchNorm",
     "ContextEncoderNet",
+    "ContextHead",
     "CosineWords",
     "DCGANDiscriminator",
     "DCGANGenerator",
     "Decoder",
     "DenseHead",
+    "DilatedVGG",
     "DinoHead",
     "DiscoGANDiscriminator",
     "DiscoGANTranslator",
@@ -92,6 +107,7 @@ __all__ = [
     "InferenceEncoder",
     "InstanceNorm",
     "LayerNorm",
+    "LinearHead",
     "MLPAutoencoder",
     "MLPGenerator",
     "MaskedAutoencoder",
@@ -109,6 +125,7 @@ __all__ = [
     "ResidualTranslator",
     "Role",
     "SRResNet",
+    "SegmentationNet",
     "SelfModulatedBatchNorm",
     "SmallConvNet",
     "SplitEncoder",
@@ -127,6 +144,7 @@ __all__ = [
     "map_names",
     "options_of",
     "patchify",
+    "resized",
     "unpatchify",
 ]
 
@@ -141,7 +159,9 @@ ENCODERS: dict[str, Callable[..., nn.Module]] = {
     "exemplar_cnn": ExemplarCNN,
     "context_encoder_dcgan": ContextEncoderNet,
     "srresnet": SRResNet,
-    "vgg19": VGG19,
+    "vgg16": partial(VGG, convolutions=CONVOLUTIONS_16),
+    "vgg19": VGG,
+    "dilated_vgg": DilatedVGG,
     "alexnet": AlexNet,
     "colorization_vgg": ColorizationVGG,
     "nin": NetworkInNetwork,

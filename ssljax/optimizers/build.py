@@ -145,6 +145,10 @@ def _schedule(
             return half_cosine(peak, settings.end_value, progress)
         if settings.schedule == "linear":
             return settings.end_value + (peak - settings.end_value) * (1 - progress)
+        if settings.schedule == "poly":
+            stair = jnp.floor((step - warmup) / settings.poly_every) * settings.poly_every
+            left = 1.0 - jnp.clip(stair / max(total_steps - warmup, 1), 0.0, 1.0)
+            return peak * left**settings.power
         if settings.schedule == "constant":
             return jnp.full_like(step, peak)
         if settings.schedule == "exponential":

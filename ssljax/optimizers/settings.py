@@ -24,11 +24,14 @@ class Settings:
       scaling: `linear`: times batch / 256. `sqrt`: times the root of the batch. The batch is
         what one update sees, `batch_size * accumulate`. `none`: as it is.
       schedule: What follows the warm-up: `cosine` or `linear` (down to `end_value` at the
-        last step), `constant`, `step` or `exponential` (by one factor a step, down to
-        `end_factor` times the highest rate at the last step).
+        last step), `constant`, `step`, `exponential` (by one factor a step, down to
+        `end_factor` times the highest rate at the last step) or `poly` (as a power of what is left
+        of the run).
       warmup_steps: Train steps in which the rate climbs linearly from 0.
       warmup_epochs: The same in epochs; give one of the two.
       end_value: Last learning rate of `cosine` and `linear`, not scaled by the batch.
+      power: For `poly`: the power; 0.9 for DeepLab.
+      poly_every: For `poly`: the rate falls once in so many train steps, 10 in DeepLab's code.
       hold: Share of the run, after the warm-up, at the highest rate before `cosine`, `linear` and
         `exponential` begin to fall.
       step_epochs: For `step`: the epochs at which the rate is multiplied by `step_factor`.
@@ -60,6 +63,8 @@ class Settings:
     warmup_steps: int = 0
     warmup_epochs: float = 0.0
     end_value: float = 0.0
+    power: float = 0.9
+    poly_every: int = 1
     hold: float = 0.0
     step_epochs: Sequence[float] = ()
     step_fractions: Sequence[float] = ()
@@ -101,7 +106,7 @@ def read(config: Mapping[str, Any]) -> Settings:
     settings = Settings(**config)
     _check_choice("name", settings.name, ("sgd", "lars", "adam", "adamw", "lamb", "rmsprop"))
     _check_choice("scaling", settings.scaling, ("linear", "sqrt", "none"))
-    schedules = ("cosine", "linear", "constant", "step", "exponential")
+    schedules = ("cosine", "linear", "constant", "step", "exponential", "poly")
     _check_choice("schedule", settings.schedule, schedules)
     for key, low, high in (
         ("learning_rate", 0.0, math.inf),
@@ -116,6 +121,8 @@ def read(config: Mapping[str, Any]) -> Settings:
         ("decay", 0.0, 1.0),
         ("weight_decay", 0.0, math.inf),
         ("clip_norm", 0.0, math.inf),
+        ("power", 0.0, math.inf),
+        ("poly_every", 1, math.inf),
         ("accumulate", 1, math.inf),
     ):
         value = getattr(settings, key)

@@ -2,6 +2,7 @@
 
 from ssljax.report.collapse import CollapseWatch
 from ssljax.report.metrics import MetricWriter
+from ssljax.report.overlays import class_colors, overlaid
 from ssljax.report.pictures import Picture, beside, encode_png, grid, save_pictures
 from ssljax.report.progress import Progress
 from ssljax.report.sheet import GENERATORS, TRANSLATORS, ScoreSheet, free_path, own_path
@@ -18,11 +19,13 @@ __all__ = [
     "ScoreSheet",
     "Throughput",
     "beside",
+    "class_colors",
     "encode_png",
     "figure_table",
     "flops",
     "free_path",
     "grid",
+    "overlaid",
     "own_path",
     "peak_flops",
     "save_pictures",

@@ -29,6 +29,7 @@ TAKES_ENCODERS = [
 ]
 SIDE, BATCH = 16, 16
 SIZES = {"prototypes": 8, "out_dim": 8, "bottleneck_dim": 8, "local_crops": 1, "decoder_heads": 2}
+SIZES["scales"] = (1.0,)  # Patches fill no other.
 WEIGHT_DECAY = 0.4  # Where DINO's goes, so that any optimizer may have it.
 WAITS = {"freeze_prototypes_epochs": 0.0, "freeze_last_layer_epochs": 0.0, "clustering_epochs": 0.5}
 OPTIONS = {
@@ -71,7 +72,13 @@ def build(tiny):
         for key in config.method:
             if "view" in key:
                 config.method[key] = ConfigDict(dataclasses.asdict(ViewPolicy(SIDE, None)))
-        config.model = ConfigDict({"encoder": dict(kind.roles["encoder"].options)})
+        config.model = ConfigDict(
+            {
+                role: dict(network.options)
+                for role, network in kind.roles.items()
+                if role in ("encoder", "head")
+            }
+        )
         config.model.encoder.update(name=encoder, **model)
         config.optimizer.update(**{"name": "adamw", "weight_decay": WEIGHT_DECAY} | dict(optimizer))
         task = dataclasses.replace(tiny.task, image_shape=(SIDE, SIDE, 1), num_images=64)
@@ -91,6 +98,7 @@ def batch(number: int) -> dict[str, jax.Array]:
             "image": jnp.asarray(images),
             "label": jnp.asarray(rng.integers(0, 3, (BATCH, 1), dtype=np.int32)),
             "index": jnp.asarray(rng.permutation(64)[:BATCH, None].astype(np.int32)),
+            "mask": jnp.asarray(rng.integers(-1, 3, (BATCH, 1, SIDE, SIDE), dtype=np.int32)),
         }
     }
 

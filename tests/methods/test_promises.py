@@ -1,7 +1,8 @@
 """What every method of the table promises: one curve anywhere, no trace of a stop, no silence.
 
 A method that is added to the table is tested here as it stands in its Fashion-MNIST config, made
-tiny, or without one in its CIFAR-10 config for a CPU; those that translate in `TRANSLATORS`.
+tiny, or without one in its CIFAR-10 config for a CPU; those that translate in `TRANSLATORS`, and
+those that learn from masks in `MASKED`.
 """
 
 import dataclasses
@@ -30,8 +31,8 @@ from ssljax.run.feeds import Stream
 from ssljax.run.step import init_state
 from ssljax.train import compile_step
 
-TAUGHT = {"distill", "finetune", "one_vs_rest", "supervised"}
-"""Methods with labels or a teacher, which say nothing of collapse."""
+TAUGHT = {"distill", "finetune", "one_vs_rest", "segment", "supervised"}
+"""Methods with labels, masks or a teacher, which say nothing of collapse."""
 
 OWN_RATES = {"barlow_twins", "bigbigan", "simsiam"}
 """Methods of which some parameters learn at another rate than the one in the log."""
@@ -56,8 +57,12 @@ class Steps:
         labels = rng.integers(0, 10, 4 * BATCH, dtype=np.int32)
         if next(iter(methods.feeds(self.experiment.config).values())).unlabelled == "seen":
             labels[BATCH:] = -1
+        arrays = {"image": images, "label": labels}
+        if any("mask" in feed.fields for feed in methods.feeds(self.experiment.config).values()):
+            coarse = rng.integers(-1, 3, (4 * BATCH, 4, 4), dtype=np.int32)
+            arrays["mask"] = np.kron(coarse, np.ones((1, SIDE // 4, SIDE // 4), np.int32))
         stream = Stream(
-            constants=data.put_on_devices(self.mesh, {"image": images, "label": labels}),
+            constants=data.put_on_devices(self.mesh, arrays),
             unpack=self.unpack,
             batches=lambda step: self.batch(step),
         )

@@ -1,5 +1,7 @@
 """Optimizers against their formulas in float64, schedules, and independence of the mesh."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -376,3 +378,15 @@ def test_nothing_is_excluded_when_nothing_is_named():
     optimizer = optimizers.build(config | {"weight_decay": 0.1, "exclude": ()}, **RUN)
     expected = jax.tree.map(lambda p, g: p - g - 0.1 * p, some_params(), some_gradients(1)[0])
     assert_same(trajectory(optimizer, 1), [expected])
+
+
+def test_poly_falls_as_a_power_of_what_is_left():
+    settings = {"name": "sgd", "learning_rate": 2.0, "schedule": "poly"}
+    build = functools.partial(optimizers.build, total_steps=100, steps_per_epoch=10, batch_size=8)
+    rate = build(settings).schedule
+    for step in (0, 1, 50, 99, 100):
+        np.testing.assert_allclose(rate(step), 2 * (1 - step / 100) ** 0.9, rtol=1e-5)
+    stairs = build(settings | {"power": 2.0, "poly_every": 10, "warmup_steps": 20}).schedule
+    for step in (20, 29, 30, 99):
+        expected = 2 * (1 - (step - 20) // 10 * 10 / 80) ** 2
+        np.testing.assert_allclose(stairs(step), expected, rtol=1e-5)

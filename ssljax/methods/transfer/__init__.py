@@ -4,11 +4,13 @@ from ssljax.methods.contract import Method
 from ssljax.methods.transfer.distill import Distill
 from ssljax.methods.transfer.finetune import Finetune
 from ssljax.methods.transfer.one_vs_rest import OneVsRest
+from ssljax.methods.transfer.segment import Segment
 from ssljax.methods.transfer.supervised import Supervised
 
 REGISTRY: dict[str, type[Method]] = {
     "distill": Distill,
     "finetune": Finetune,
     "one_vs_rest": OneVsRest,
+    "segment": Segment,
     "supervised": Supervised,
 }

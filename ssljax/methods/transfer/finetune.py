@@ -10,7 +10,6 @@ import dataclasses
 from typing import Any
 
 import jax.numpy as jnp
-from flax import traverse_util
 from jaxtyping import Array, PRNGKeyArray
 from ml_collections import ConfigDict
 
@@ -19,8 +18,14 @@ from ssljax.methods import passes
 from ssljax.methods.contract import Batch, Method, Task, TrainState
 from ssljax.methods.protocols import GivesOwnInputs
 from ssljax.methods.transfer.supervised import Supervised
+from ssljax.methods.transfer.weights import take
 
 PyTree = Any
+
+_ADVICE = (
+    "use that run's config.model.encoder, and for its projection head config.method.from_layer and "
+    "head_dim"
+)
 
 
 class Finetune(Supervised):
@@ -84,9 +89,9 @@ class Finetune(Supervised):
             return state
         params, variables = source.trained_weights(source_state)
         own = state.params["online"]
-        taken = _take(own, params) | {"classifier": own["classifier"]}
+        taken = take(own, params, _ADVICE) | {"classifier": own["classifier"]}
         collections = {
-            name: _take(part, variables.get(name, {}))
+            name: take(part, variables.get(name, {}), _ADVICE)
             for name, part in state.variables["online"].items()
         }
         return state.replace(
@@ -111,29 +116,3 @@ class Finetune(Supervised):
         weights = {"params": state.params["online"], **state.variables["online"]}
         outputs: Any = self.network.apply(weights, images, train=False)
         return outputs
-
-
-def _take(own: PyTree, source: PyTree) -> PyTree:
-    """The source's encoder, and as many layers of its head as are wanted.
-
-    Raises:
-      ValueError: If the encoders differ, or a layer of the head is missing or of another shape.
-    """
-    parts = own.keys() - {"classifier"}
-    wanted = _shapes({name: own[name] for name in parts})
-    given = _shapes({name: source[name] for name in parts if name in source})
-    for path in sorted(wanted.keys() | given.keys()):
-        unread = path not in wanted and path.startswith("projector/")
-        if wanted.get(path) != given.get(path) and not unread:
-            raise ValueError(
-                f"{path} is {given.get(path, 'absent')} there and {wanted.get(path, 'absent')} "
-                "here; use that run's config.model.encoder, and for its projection head "
-                "config.method.from_layer and head_dim."
-            )
-    flat = traverse_util.flatten_dict(dict(source), sep="/")
-    return traverse_util.unflatten_dict({path: flat[path] for path in wanted}, sep="/")
-
-
-def _shapes(tree: PyTree) -> dict[str, tuple[int, ...]]:
-    flat = traverse_util.flatten_dict(tree, sep="/")
-    return {path: jnp.shape(leaf) for path, leaf in flat.items()}

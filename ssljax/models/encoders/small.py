@@ -6,7 +6,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 from ssljax.models.layers.norm import BatchNorm, NormFactory
-from ssljax.models.layers.padded import check_image_fits, conv, global_average
+from ssljax.models.layers.padded import check_image_fits, conv, global_average, stage_strides
 
 
 class SmallConvNet(nn.Module):
@@ -20,6 +20,8 @@ class SmallConvNet(nn.Module):
       convs_per_stage: Convolutions of each stage.
       stem_stride: With 2, later layers see a quarter of the positions and take a quarter of the
         time.
+      output_stride: Pixels in a place of the last map; stages that would halve it further are
+        dilated instead. 0 for the total stride.
       norm: Makes the norms.
       dtype: Type of activations and arithmetic. Parameters, statistics and `features` are always
         float32.
@@ -28,6 +30,7 @@ class SmallConvNet(nn.Module):
     widths: tuple[int, ...] = (32, 64, 128)
     convs_per_stage: int = 1
     stem_stride: int = 2
+    output_stride: int = 0
     norm: NormFactory = BatchNorm
     dtype: DTypeLike = jnp.float32
 
@@ -47,20 +50,22 @@ class SmallConvNet(nn.Module):
           positions.
 
         Raises:
-          ValueError: If the images are too small or there are no stages.
+          ValueError: If the images are too small, or there are no stages or no such output stride.
         """
         if not self.widths:
             raise ValueError("The small network has no stages; give at least one width.")
-        total_stride = self.stem_stride * 2 ** (len(self.widths) - 1)
+        steps = stage_strides(self.stem_stride, len(self.widths), self.output_stride)
+        total_stride = self.output_stride or self.stem_stride * 2 ** (len(self.widths) - 1)
         check_image_fits(x.shape, total_stride, "enlarge them or give fewer widths")
 
         x = conv(self.widths[0], 3, self.stem_stride, self.dtype, "stem_conv")(x)
         x = nn.relu(self.norm(dtype=self.dtype, name="stem_norm")(x, train))
         outputs = {"stem": x}
         for stage, width in enumerate(self.widths, start=1):
+            step, before, dilation = steps[stage - 1]
             for number in range(1, self.convs_per_stage + 1):
-                stride = 2 if stage > 1 and number == 1 else 1
-                x = conv(width, 3, stride, self.dtype, f"stage{stage}_conv{number}")(x)
+                stride, holes = (step, before) if number == 1 else (1, dilation)
+                x = conv(width, 3, stride, self.dtype, f"stage{stage}_conv{number}", holes)(x)
                 norm = self.norm(dtype=self.dtype, name=f"stage{stage}_norm{number}")
                 x = nn.relu(norm(x, train))
             outputs[f"stage{stage}"] = x

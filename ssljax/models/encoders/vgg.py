@@ -1,29 +1,38 @@
-"""VGG-19 without its fully connected layers: the network of perceptual losses."""
+"""VGG networks without their fully connected layers: encoders, and those of perceptual losses."""
 
 import flax.linen as nn
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
-from ssljax.models.layers.padded import KAIMING_FAN_OUT, check_image_fits, global_average
-from ssljax.models.layers.spectral_norm import Conv
+from ssljax.models.layers.padded import check_image_fits, conv, global_average, stage_strides
 
 CONVOLUTIONS = (2, 2, 4, 4, 4)
+"""Of the stages of VGG-19."""
+
+CONVOLUTIONS_16 = (2, 2, 3, 3, 3)
+"""Of the stages of VGG-16."""
 
 
-class VGG19(nn.Module):
+class VGG(nn.Module):
     """Five stages of 3x3 convolutions with ReLUs, and a 2x2 max-pool between two stages.
 
     Attributes:
       widths: Channels of the stages.
+      convolutions: How many a stage has: those of VGG-19, or `CONVOLUTIONS_16`.
+      output_stride: Pixels in a place of the last map; 0 for the total stride, 16. From this stride
+        on pools are of 3x3 and stride 1, and each stage has twice the dilation of the one before,
+        as in DeepLab; the pools before that are of 2x2 here and of 3x3 there.
       dtype: Type of activations and arithmetic. Parameters and `features` are always float32.
 
     Reference:
       Simonyan and Zisserman, Very Deep Convolutional Networks (arXiv:1409.1556), 2014, table 1,
-      column E.
+      columns D and E. Dilation: Chen et al., DeepLab (arXiv:1606.00915), 2017, section 3.1.
     """
 
     widths: tuple[int, ...] = (64, 128, 256, 512, 512)
+    convolutions: tuple[int, ...] = CONVOLUTIONS
+    output_stride: int = 0
     dtype: DTypeLike = jnp.float32
 
     @nn.compact
@@ -33,7 +42,7 @@ class VGG19(nn.Module):
         """Computes the features of each stage.
 
         Args:
-          x: Images, already normalised; at least as large as the total stride, 16.
+          x: Images, already normalised; at least as large as the total stride.
           train: Unread; there is nothing that differs.
 
         Returns:
@@ -42,26 +51,26 @@ class VGG19(nn.Module):
           (batch, dim) in float32, the average of `stage5` over positions.
 
         Raises:
-          ValueError: If the images are too small or there are not five widths.
+          ValueError: If the images are too small, there are not five widths or there is no such
+            output stride.
         """
-        if len(self.widths) != len(CONVOLUTIONS):
-            raise ValueError(f"VGG-19 has five stages, and {len(self.widths)} widths are given.")
-        check_image_fits(x.shape, 16, "enlarge them")
+        if len(self.widths) != len(self.convolutions):
+            raise ValueError(
+                f"This VGG has {len(self.convolutions)} stages, and {len(self.widths)} widths are "
+                "given."
+            )
+        steps = stage_strides(1, len(self.widths), self.output_stride)
+        check_image_fits(x.shape, self.output_stride or 2 ** (len(steps) - 1), "enlarge them")
         x = x.astype(self.dtype)
         outputs = {}
-        for stage, (width, count) in enumerate(
-            zip(self.widths, CONVOLUTIONS, strict=True), start=1
-        ):
-            if stage > 1:
+        stages = zip(self.widths, self.convolutions, steps, strict=True)
+        for stage, (width, count, (stride, _, dilation)) in enumerate(stages, start=1):
+            if stage > 1 and stride == 2:
                 x = nn.max_pool(x, (2, 2), strides=(2, 2))
+            elif stage > 1:
+                x = nn.max_pool(x, (3, 3), padding="SAME")
             for number in range(1, count + 1):
-                conv = Conv(
-                    width,
-                    3,
-                    kernel_init=KAIMING_FAN_OUT,
-                    dtype=self.dtype,
-                    name=f"stage{stage}_conv{number}",
-                )
-                x = nn.relu(conv(x, train))
+                name = f"stage{stage}_conv{number}"
+                x = nn.relu(conv(width, 3, 1, self.dtype, name, dilation, use_bias=True)(x))
             outputs[f"stage{stage}"] = x
         return outputs | {"features": global_average(x)}

@@ -12,7 +12,7 @@ from safetensors.numpy import load_file
 
 from ssljax.errors import UserError
 from ssljax.models.encoders.pytorch_weights import Layout, variables_of
-from ssljax.models.encoders.vgg import CONVOLUTIONS, VGG19
+from ssljax.models.encoders.vgg import CONVOLUTIONS, VGG
 
 _KEPT = "features."
 _CLASSIFIERS = ("classifier.", "pre_logits.", "head.")
@@ -20,7 +20,7 @@ _CLASSIFIERS = ("classifier.", "pre_logits.", "head.")
 
 
 def load_vgg19(path: str | Path) -> dict[str, Any]:
-    """Reads the variables of `VGG19` from a safetensors file.
+    """Reads the variables of `VGG` from a safetensors file.
 
     Args:
       path: A file that `python -m ssljax.tools.convert_vgg` has made, or one of torchvision's or
@@ -59,7 +59,7 @@ def kept(path: str | Path) -> dict[str, np.ndarray]:
 
 
 def from_pytorch(tensors: Mapping[str, np.ndarray], path: str | Path) -> dict[str, Any]:
-    """Turns tensors named as by torchvision and timm into variables of `VGG19`.
+    """Turns tensors named as by torchvision and timm into variables of `VGG`.
 
     Args:
       tensors: Float32 arrays by name, such as `features.0.weight` with axes (output, input,
@@ -79,10 +79,10 @@ def from_pytorch(tensors: Mapping[str, np.ndarray], path: str | Path) -> dict[st
 
 
 def pytorch_layout() -> Layout:
-    """The path in `VGG19`'s variables and the shape of each tensor of a PyTorch file."""
+    """The path in `VGG`'s variables and the shape of each tensor of a PyTorch file."""
     layout: dict[str, tuple[tuple[str, ...], tuple[int, ...]]] = {}
     number, inputs = 0, 3
-    for stage, (width, count) in enumerate(zip(VGG19.widths, CONVOLUTIONS, strict=True), start=1):
+    for stage, (width, count) in enumerate(zip(VGG.widths, CONVOLUTIONS, strict=True), start=1):
         for conv in range(1, count + 1):
             module = "params", f"stage{stage}_conv{conv}"
             shape = (width, inputs, 3, 3)

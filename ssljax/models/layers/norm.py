@@ -27,6 +27,7 @@ class BatchNorm(nn.Module):
 
     Attributes:
       groups: Number of groups; divides the batch in training. It has no effect in evaluation.
+      frozen: Whether the running statistics are used, and stay, in training as well.
       momentum: Share of the old value in each update of the running statistics.
       epsilon: Added to the variance.
       use_scale: Whether the channels have learned scales.
@@ -40,6 +41,7 @@ class BatchNorm(nn.Module):
     """
 
     groups: int = 1
+    frozen: bool = False
     momentum: float = 0.9
     epsilon: float = 1e-5
     use_scale: bool = True
@@ -68,7 +70,7 @@ class BatchNorm(nn.Module):
         running_mean = self.variable("batch_stats", "mean", jnp.zeros, channels, jnp.float32)
         running_var = self.variable("batch_stats", "var", jnp.ones, channels, jnp.float32)
         # Initialisation only makes shapes and may see a batch smaller than the real one.
-        learns = train and not self.is_initializing()
+        learns = train and not self.frozen and not self.is_initializing()
         groups = self.groups if learns else 1
         grouped = self._split(x.astype(jnp.float32), groups)
         per_group = (1, groups, *([1] * (x.ndim - 2)), channels)

@@ -27,7 +27,7 @@ def test_the_layers_are_those_of_column_e():
 
 
 def test_what_does_not_fit_is_told():
-    with pytest.raises(ValueError, match="VGG-19 has five stages, and 2 widths"):
+    with pytest.raises(ValueError, match="This VGG has 5 stages, and 2 widths"):
         shapes(jnp.zeros((1, 32, 32, 3)), widths=(4, 8))
     with pytest.raises(ValueError, match="at least 16x16"):
         shapes(jnp.zeros((1, 8, 8, 3)))
