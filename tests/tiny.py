@@ -78,6 +78,8 @@ def tiny_config(name: str, dtype: str = "float32") -> ConfigDict:
             config.model.generator.blocks = 1
         if name == "pix2pix":  # In its thinnest form it gives nearly the same of all images.
             config.model.generator.update(depth=2, width=1 / 8)
+        if name == "bigan":  # Of perceptrons each weight is as large as an image.
+            config.model.generator.name = config.model.discriminator.name = "bigan"
         if name == "bigbigan":  # As on ImageNet.
             config.method.update(encoder_rate=10.0, image_size=SIDE // 2)
             config.method.discriminator_steps = 1  # Its step is the largest of all as it is.

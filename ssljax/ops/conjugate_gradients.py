@@ -52,6 +52,13 @@ def conjugate_gradients(
     Reference:
       Shewchuk, An Introduction to the Conjugate Gradient Method Without the Agonizing Pain, 1994,
       appendix B3.
+
+    Example:
+      >>> import numpy as np
+      >>> import scipy.sparse
+      >>> matrix = scipy.sparse.csr_array(np.diag([2.0, 4.0]))
+      >>> print(conjugate_gradients(matrix, np.array([2.0, 2.0]), lambda x: x).round(6))
+      [1.  0.5]
     """
     solution = np.zeros_like(right)
     residual = right.copy()
@@ -113,6 +120,13 @@ def multigrid(
     Reference:
       Briggs, Henson and McCormick, A Multigrid Tutorial, 2000, chapters 3 and 8; Baker et al.,
       Multigrid Smoothers for Ultraparallel Computing, 2011, section 3, for the damping.
+
+    Example:
+      >>> import numpy as np
+      >>> import scipy.sparse
+      >>> matrix = scipy.sparse.csr_array(np.diag([2.0, 4.0]))
+      >>> print(multigrid(matrix, np.array([0, 5]), np.array([0, 5]))(np.array([2.0, 2.0])))
+      [1.  0.5]
     """
     levels = []
     while len(rows) > _COARSEST:

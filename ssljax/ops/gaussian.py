@@ -36,6 +36,11 @@ def separable_gaussian(height: int, width: int, sigma: float) -> Separable:
 
     Raises:
       ValueError: If `sigma` is not above 0.
+
+    Example:
+      >>> print(separable_gaussian(1, 2, 1.0).columns.round(3))
+      [[1.    0.607]
+       [0.607 1.   ]]
     """
     check_positive(sigma=sigma)
 
@@ -57,6 +62,14 @@ def filter_separable(
 
     Returns:
       The sums, a pixel's own value included.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> import numpy as np
+      >>> summed = filter_separable(separable_gaussian(1, 2, 1.0), jnp.ones((2, 1)))
+      >>> print(np.asarray(summed).round(3))
+      [[1.607]
+       [1.607]]
     """
     grid = values.reshape(len(kernel.rows), len(kernel.columns), -1)
     summed = jnp.einsum(

@@ -53,6 +53,13 @@ def estimate_alpha(
     Reference:
       Levin et al., A Closed-Form Solution to Natural Image Matting, 2008; without their weight λ,
       in the limit of which known pixels are exact.
+
+    Example:
+      >>> import numpy as np
+      >>> row = np.array([0.0, 0.0, 1.0, 1.0])
+      >>> image, column = np.tile(row[:, None], (3, 1, 1)), np.tile(np.arange(4), (3, 1))
+      >>> print(abs(estimate_alpha(image, column == 3, column == 0)[1].round(3)))
+      [0. 0. 1. 1.]
     """
     if not image.shape[:2] == foreground.shape == background.shape:
         raise ValueError(
@@ -104,6 +111,12 @@ def estimate_layers(
 
     Reference:
       Germer et al., Fast Multi-Level Foreground Estimation (arXiv:2006.14970), 2020.
+
+    Example:
+      >>> import numpy as np
+      >>> front, back = estimate_layers(np.full((2, 2, 1), 0.5), np.zeros((2, 2)))
+      >>> print(back[0, 0])
+      [0.5]
     """
     if image.shape[:2] != alpha.shape:
         raise ValueError(

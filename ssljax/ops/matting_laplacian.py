@@ -44,6 +44,11 @@ def whitened_windows(
 
     Raises:
       ValueError: If the image is smaller than a window, or `epsilon` is not above 0.
+
+    Example:
+      >>> import numpy as np
+      >>> whitened_windows(np.zeros((3, 4, 1))).shape
+      (1, 9, 1, 2)
     """
     height, width, channels = _checked(image, epsilon)
     rows, columns = height - _SIDE + 1, width - _SIDE + 1
@@ -71,6 +76,13 @@ def laplacian_product(
 
     Reference:
       Levin et al., A Closed-Form Solution to Natural Image Matting, 2008, eq. 11 and 12.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> import numpy as np
+      >>> windows = jnp.asarray(whitened_windows(np.zeros((3, 3, 1))))
+      >>> print(abs(laplacian_product(windows, jnp.ones((3, 3)))).max().round(6))
+      0.0
     """
     rows, columns = windows.shape[2:]
 
@@ -116,6 +128,11 @@ def sparse_laplacian(
 
     Reference:
       Levin et al., 2008, eq. 12.
+
+    Example:
+      >>> import numpy as np
+      >>> print(sparse_laplacian(np.zeros((3, 3, 1))).toarray()[0, :3].round(3))
+      [ 0.889 -0.111 -0.111]
     """
     height, width, _ = _checked(image, epsilon)
     pixels = height * width

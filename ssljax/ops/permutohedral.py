@@ -50,6 +50,12 @@ def build_lattice(features: Float[np.ndarray, "points dim"]) -> Lattice:
     Reference:
       Adams et al., Fast High-Dimensional Filtering Using the Permutohedral Lattice, 2010, sections
       3.1 and 3.2.
+
+    Example:
+      >>> import numpy as np
+      >>> lattice = build_lattice(np.array([[0.0], [0.2]]))
+      >>> print(lattice.weights.sum(axis=0))
+      [1. 1.]
     """
     points, dim = features.shape
     if not points or not dim:
@@ -95,6 +101,11 @@ def pad_lattice(lattice: Lattice, slots: int) -> Lattice:
 
     Raises:
       ValueError: If there are more already.
+
+    Example:
+      >>> import numpy as np
+      >>> pad_lattice(build_lattice(np.array([[0.0], [0.2]])), 10).neighbors.shape
+      (2, 2, 10)
     """
     count = lattice.neighbors.shape[2]
     if slots < count:
@@ -122,6 +133,13 @@ def filter_lattice(
 
     Reference:
       Adams et al., 2010, section 3; the factor is that of Krähenbühl and Koltun's densecrf.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> import numpy as np
+      >>> far = build_lattice(np.array([[0.0], [50.0]]))
+      >>> print(filter_lattice(far, jnp.array([[1.0], [0.0]]))[1])
+      [0.]
     """
     vertices, _, slots = lattice.neighbors.shape
     around = (jnp.asarray(lattice.corners), jnp.asarray(lattice.weights))
