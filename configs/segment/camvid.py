@@ -16,8 +16,8 @@ def get_config(variant: Literal["", "cpu"] = "") -> ConfigDict:
     The set is TFDS-prepared as `camvid`: 367, 101 and 233 images of 240x180 pixels with masks of
     11 classes, 11 in the void. They stand in squares of 240, with black and void above and below.
     `--config.evals.test_split=validation` scores what settings are to be chosen by, and
-    `--config.data.split='train[:50]'` leaves 50 masks. Neither variant has been run to its end; of
-    the thin one a step takes 0.6 s on one core of a CPU that has other work.
+    `--config.data.split='train[:50]'` leaves 50 masks. The thin variant takes 4 minutes on one
+    core, benchmarks/RESULTS.md has its scores; the other has not been run to its end.
 
     Args:
       variant: "" for the numbers that are published for Pascal VOC, with an encoder from ENCODER;
