@@ -158,3 +158,15 @@ def test_colors_differ_and_the_void_shows_the_image():
     image = np.full((1, 1, 2, 1), 100, np.uint8)
     found = report.overlaid(image, np.array([[[-1, 1]]]), 2)
     np.testing.assert_array_equal(found[0, 0], [[100, 100, 100], [40, 117, 40]])
+
+
+def test_the_crf_moves_a_border_to_the_edge_of_the_image():
+    image = np.zeros((16, 16, 3), np.uint8)
+    image[:, 8:] = 200
+    truth = np.arange(16) >= 8
+    said = np.where(np.arange(16) >= 9, 0.9, 0.3)  # One column of the right half is missed.
+    probabilities = np.broadcast_to(np.stack([1 - said, said], axis=1), (16, 16, 2))
+    found = segmentation.REFINEMENTS["crf"](image, probabilities.astype(np.float32))
+    np.testing.assert_allclose(found.sum(axis=2), 1, atol=1e-5)
+    assert not np.array_equal(probabilities.argmax(axis=2)[0], truth)
+    np.testing.assert_array_equal(found.argmax(axis=2), np.broadcast_to(truth, (16, 16)))
