@@ -7,6 +7,7 @@
     python -m benchmarks.evidence --family pretext --data_dir DIR [--data_name NAME]
     python -m benchmarks.evidence --family multi_task --data_dir DIR [--data_name NAME]
     python -m benchmarks.evidence --family translation --data_dir DIR
+    python -m benchmarks.evidence --family segmentation --data_dir DIR
 
 Every run is the command line of its config, in a process of its own; a run that is already in the
 output directory is not repeated. A method that is followed by the name of a variant, such as
@@ -23,6 +24,10 @@ whose linear probe is best on images of train that this probe did not learn from
 has learnt from all labels knows those images' labels too: it is probed at its last layer.
 `multi_task` compares the tasks over one encoder with each task alone, for as many steps in all.
 
+A network that segments streets is scored by masks: linear heads on pixels and on frozen encoders,
+several heads on one dilated encoder, and the same from scratch and from SimCLR, with all masks and
+with few, for equally many steps. The dense CRF follows the best, as the validation split has it.
+
 A translator stands beside the images as they were, and beside itself without cycles in the loss;
 the translations of digits that a rule has changed are known, and compared with.
 """
@@ -34,7 +39,14 @@ import statistics
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from benchmarks import plots, pretext_runs, runs, translation_runs
+from benchmarks import (
+    plots,
+    pretext_runs,
+    runs,
+    segmentation_crf,
+    segmentation_runs,
+    translation_runs,
+)
 from ssljax.config import file as config_file
 
 FAMILIES = {
@@ -47,6 +59,7 @@ FAMILIES = {
         "progan", "progan:from_the_start",
     ),
     "translation": translation_runs.TRIALS,
+    "segmentation": segmentation_runs.TRIALS,
     "inference": ("bigan", "bigbigan"),
 }  # fmt: skip
 PRETEXT = ("pretext", "multi_task")
@@ -264,6 +277,8 @@ def main() -> None:
             return pretext_runs.train(asked, method, seed, cores)
         if asked.family == "translation":
             return translation_runs.train(asked, method, seed, cores)
+        if asked.family == "segmentation":
+            return segmentation_runs.train(asked, method, seed, cores)
         return runs.run(
             config_of(method, asked.config),
             asked.out / asked.config / f"{method}_{seed}",
@@ -292,6 +307,12 @@ def main() -> None:
         runs.side_by_side(jobs, asked.jobs)
     if asked.family == "translation":
         translation_runs.make_encoders(asked, methods)
+    if asked.family == "segmentation":
+        seeds = [
+            functools.partial(segmentation_runs.make_encoder, asked, seed)
+            for seed in range(asked.seeds)
+        ]
+        runs.side_by_side(seeds, asked.jobs)
     trials = [(method, seed) for method in methods for seed in range(asked.seeds)]
     waves = [
         [trial for trial in trials if (trial[0] in pretext_runs.STARTS_FROM) == second]
@@ -309,7 +330,8 @@ def main() -> None:
     results: dict[str, list[dict]] = {method: [] for method in methods}
     for trial in trials:
         results[trial[0]].append(made[trial])
-    data = "" if asked.family == "translation" else f"{pretext_runs.data_of(asked)}, "
+    own = {"translation": "", "segmentation": "CamVid, "}  # Data that their configs name.
+    data = own.get(asked.family, f"{pretext_runs.data_of(asked)}, ")
     text = f"{data}{runs.circumstances(asked.jobs)}; at the last step.\n\n"
     if asked.family == "adversarial":
         for side in extractors:  # Scores by different encoders do not compare.
@@ -317,6 +339,10 @@ def main() -> None:
             text += f"Images of {side} pixels:\n\n{generator_table(alike)}\n\n"
     elif asked.family == "translation":
         text += f"Trained translator / images unchanged.\n\n{translation_runs.table(results)}\n"
+    elif asked.family == "segmentation":
+        text += f"{segmentation_runs.table(results)}\n"
+        if best := segmentation_runs.best(results):
+            text += f"\n{segmentation_crf.refine(asked, best)}\n"
     elif asked.family == "inference":
         text += "Trained / random network, per cent and dB.\n\n" + inference_table(results) + "\n"
     elif asked.family in PRETEXT:

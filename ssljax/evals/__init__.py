@@ -14,6 +14,7 @@ from ssljax.evals.few_label import FewLabel
 from ssljax.evals.generation import Coverage, Fid, InceptionScore, Kid, PrecisionRecall
 from ssljax.evals.knn import Knn
 from ssljax.evals.linear import Linear
+from ssljax.evals.linear_segmentation import LinearSegmentation
 from ssljax.evals.mlp import Mlp
 from ssljax.evals.pictures import Pictures
 from ssljax.evals.pretext import Pretext
@@ -39,6 +40,7 @@ REGISTRY: dict[str, type[Evaluation]] = {
     "pretext": Pretext,
     "reconstruction": Reconstruction,
     "segmentation": Segmentation,
+    "linear_segmentation": LinearSegmentation,
     "translation": Translation,
 }
 

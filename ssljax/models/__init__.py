@@ -12,6 +12,7 @@ from ssljax.models.dense.class_maps import (
     SEGMENTATION_HEADS,
     ContextHead,
     LinearHead,
+    NormalizedLinearHead,
 )
 from ssljax.models.dense.decoder import DECODERS, Decoder, build_decoder
 from ssljax.models.dense.segmentation import PIXELS, SegmentationNet, resized
@@ -115,6 +116,7 @@ __all__ = [
     "NetworkInNetwork",
     "NoNorm",
     "NormFactory",
+    "NormalizedLinearHead",
     "PatchDiscriminator",
     "ProGANDiscriminator",
     "ProGANGenerator",

@@ -16,6 +16,7 @@ from ssljax.evals import Run, segmentation
 from ssljax.evals.segmentation import Segmentation
 from ssljax.methods.transfer.segment import Segment
 from ssljax.metrics import confusion_matrix, segmentation_scores
+from ssljax.ops.crf import DEEPLAB
 from ssljax.run.experiment import Experiment
 
 CLASSES, SIZE = 3, (12, 20)
@@ -58,7 +59,7 @@ def truths(folder):
 
 def test_scores_are_of_pixels_at_the_size_of_the_masks(folder, monkeypatch):
     monkeypatch.setattr(Segment, "segment", by_brightness)
-    monkeypatch.setitem(segmentation.REFINEMENTS, "same", lambda image, p: p[::-1, ::-1])
+    monkeypatch.setitem(segmentation.REFINEMENTS, "same", lambda image, p, keys: p[::-1, ::-1])
     run = Run(Experiment(config(folder, refine="same")))
     evaluation, state = Segmentation(), run.experiment.init()
     names = evaluation.check(run)
@@ -166,7 +167,12 @@ def test_the_crf_moves_a_border_to_the_edge_of_the_image():
     truth = np.arange(16) >= 8
     said = np.where(np.arange(16) >= 9, 0.9, 0.3)  # One column of the right half is missed.
     probabilities = np.broadcast_to(np.stack([1 - said, said], axis=1), (16, 16, 2))
-    found = segmentation.REFINEMENTS["crf"](image, probabilities.astype(np.float32))
+    keys, refine = Segmentation.default_config(), segmentation.REFINEMENTS["crf"]
+    assert segmentation.crf_kernels(keys.crf) == DEEPLAB
+    found = refine(image, probabilities.astype(np.float32), keys)
     np.testing.assert_allclose(found.sum(axis=2), 1, atol=1e-5)
     assert not np.array_equal(probabilities.argmax(axis=2)[0], truth)
     np.testing.assert_array_equal(found.argmax(axis=2), np.broadcast_to(truth, (16, 16)))
+    keys.crf.weight = 0.0  # Without colours a straight border stays.
+    found = refine(image, probabilities.astype(np.float32), keys)
+    np.testing.assert_array_equal(found.argmax(axis=2), probabilities.argmax(axis=2))

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from ssljax.models.layers.norm import BatchNorm
 from ssljax.models.layers.padded import conv
 from ssljax.models.roles import Role
 
@@ -33,6 +34,34 @@ class LinearHead(nn.Module):
         """Scores the classes of each place, in float32; `train` is unread."""
         start = nn.initializers.normal(self.std)
         return _scores(self.num_classes, 1, 1, start, "classifier")(x.astype(jnp.float32))
+
+
+class NormalizedLinearHead(nn.Module):
+    """Batch norm and a 1x1 convolution: what of a frozen encoder's map is linear in its values.
+
+    Attributes:
+      num_classes: Scores of a place.
+      std: Standard deviation of the kernel at the start.
+
+    Reference:
+      Oquab et al., DINOv2 (arXiv:2304.07193), 2023, section 7.4; `BNHead` of its code.
+    """
+
+    num_classes: int
+    std: float = 0.01
+
+    @nn.compact
+    def __call__(
+        self, x: Float[Array, "batch height width channels"], train: bool
+    ) -> Float[Array, "batch height width {self.num_classes}"]:
+        """Scores the classes of each place, in float32.
+
+        Args:
+          x: A map, of any type.
+          train: Whether the norm uses and updates the statistics of the batch.
+        """
+        x = BatchNorm(name="norm")(x, train)
+        return LinearHead(self.num_classes, self.std, name="linear")(x, train)
 
 
 class ASPP(nn.Module):
