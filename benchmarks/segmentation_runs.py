@@ -95,13 +95,22 @@ def train(
 
 
 def best(results: dict[str, list[dict]]) -> str:
-    """The trial of all masks with the highest mean IoU on the validation split; "" if none was."""
-    mean = {
-        trial: statistics.mean(run["validation"]["trained network"]["miou"] for run in made)
-        for trial, made in results.items()
-        if "validation" in made[0]
-    }
-    return max(mean, key=lambda trial: mean[trial], default="")
+    """The trial of all masks with the highest mean IoU on the validation split.
+
+    Args:
+      results: By trial, what `train` gives for each seed.
+
+    Returns:
+      Its name; nothing where a trial of all masks is missing.
+    """
+    if not set(WITH_ALL_MASKS) <= set(results):
+        return ""
+
+    def mean(trial: str) -> float:
+        found = (run["validation"]["trained network"]["miou"] for run in results[trial])
+        return statistics.mean(found)
+
+    return max(WITH_ALL_MASKS, key=mean)
 
 
 def table(results: dict[str, list[dict]]) -> str:

@@ -58,10 +58,13 @@ def test_linear_heads_stand_by_stage_and_networks_beside_the_random_one():
     assert lines[12] == "| pyramid from scratch with 10 masks | 15.0 | 55.0 | 25.0 |  | 1 | 2.0 |"
 
 
-def test_the_best_is_chosen_by_the_validation_split():
-    results = {"a": [trial(0.5, 0.2)], "b": [trial(0.1, 0.3)], "c": [trial(0.9)]}
-    assert segmentation_runs.best(results) == "b"
-    assert segmentation_runs.best({"c": [trial(0.9)]}) == ""
+def test_the_best_of_all_masks_is_chosen_by_the_validation_split():
+    all_masks = segmentation_runs.WITH_ALL_MASKS
+    results = {name: [trial(0.9 - held, held)] for held, name in enumerate(all_masks)}
+    results["linear"] = [LINEAR]
+    assert segmentation_runs.best(results) == all_masks[-1] == "pyramid from SimCLR"
+    del results["front end"]  # Then the best is not known.
+    assert segmentation_runs.best(results) == ""
 
 
 def test_every_network_is_trained_for_equally_many_steps(tmp_path, monkeypatch):
