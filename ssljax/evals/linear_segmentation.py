@@ -36,10 +36,11 @@ class LinearSegmentation(Evaluation):
     are averaged where windows overlap, and pixels are counted at the masks' own size, as the
     evaluation `segmentation` does. Raw pixels are a map of places of one pixel.
 
-    A window has as many pixels as the method's views, so that nothing is resized. Nothing is
-    chosen: settings, or a stage, are to be chosen by `config.evals.test_split="validation"`. Of
-    encoders without zeros at the borders, such as the dilated VGG, the last map alone lies where
-    the window does. The picture has the first test images with their masks and predictions.
+    A window has as many pixels as the method's views, so that nothing is resized; a window of any
+    other size is resized to them. Nothing is chosen: settings, or a stage, are to be chosen by
+    `config.evals.test_split="validation"`. Of encoders without zeros at the borders, such as the
+    dilated VGG, the last map alone lies where the window does. The picture has the first test
+    images with their masks and predictions.
 
     Reference:
       Oquab et al., DINOv2 (arXiv:2304.07193), 2023, section 7.4, "linear". Unlike there, the size
@@ -79,6 +80,12 @@ class LinearSegmentation(Evaluation):
             raise UserError(
                 f"{self.name} tells classes apart, and config.data.mask_classes is "
                 f"{config.data.mask_classes}: say how many classes the masks have."
+            )
+        asked, size = run.config.linear_segmentation.window, config.data.image_size
+        if asked > size:
+            raise UserError(
+                f"config.evals.{self.name}.window={asked} is larger than the images, of {size} "
+                "pixels: choose a smaller one, or 0 for that of the method's views."
             )
         stages, (window, _) = run.once(_stages), _sides(run)
         windows = jax.ShapeDtypeStruct((run.mesh.size, window, window, _channels(run)), np.uint8)

@@ -163,6 +163,7 @@ def test_every_image_comes_once_before_any_comes_again():
     [
         (lambda c: c.data.update(mask_classes=0), "mask_classes is 0: say how many"),
         (lambda c: c.data.update(resize="short_side"), "'short_side' cuts off"),
+        (lambda c: c.evals.linear_segmentation.update(window=17), "window=17 is larger than"),
         (lambda c: c.evals.linear_segmentation.update(stages=("features",)), "no map 'features'"),
         (lambda c: c.evals.linear_segmentation.update(stages=("stage9",)), "stage1, stage2, stem"),
         (lambda c: c.evals.update(name="digits", dir=""), "has no masks, and linear_segmentation"),
