@@ -308,11 +308,7 @@ def main() -> None:
     if asked.family == "translation":
         translation_runs.make_encoders(asked, methods)
     if asked.family == "segmentation":
-        seeds = [
-            functools.partial(segmentation_runs.make_encoder, asked, seed)
-            for seed in range(asked.seeds)
-        ]
-        runs.side_by_side(seeds, asked.jobs)
+        segmentation_runs.make_encoders(asked, methods)
     trials = [(method, seed) for method in methods for seed in range(asked.seeds)]
     waves = [
         [trial for trial in trials if (trial[0] in pretext_runs.STARTS_FROM) == second]

@@ -10,7 +10,7 @@ import argparse
 import functools
 import pathlib
 import statistics
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from benchmarks import plots, runs
@@ -59,7 +59,14 @@ def place(asked: argparse.Namespace, trial: str, seed: int) -> pathlib.Path:
     return found
 
 
-def make_encoder(
+def make_encoders(asked: argparse.Namespace, trials: Sequence[str]) -> None:
+    """Trains SimCLR for every seed, if one of the trials starts from it."""
+    if any(trial == LINEAR or "SimCLR" in trial for trial in trials):
+        calls = [functools.partial(_make_encoder, asked, seed) for seed in range(asked.seeds)]
+        runs.side_by_side(calls, asked.jobs)
+
+
+def _make_encoder(
     asked: argparse.Namespace, seed: int, cores: Collection[int] | None = None
 ) -> dict[str, Any]:
     """Trains SimCLR, and linear heads on its maps, those of a random network, and raw pixels."""
@@ -77,7 +84,7 @@ def train(
       where all masks are learnt from.
     """
     if trial == LINEAR:
-        return make_encoder(asked, seed, cores)
+        return _make_encoder(asked, seed, cores)
     found, keys = place(asked, trial, seed), changes(asked, trial, seed)
     made = runs.run(CONFIG, found, *keys, cores=cores)
     if trial not in WITH_ALL_MASKS:
