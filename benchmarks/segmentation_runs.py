@@ -18,7 +18,7 @@ from benchmarks import plots, runs
 CONFIG, ENCODER = "segment/camvid:cpu", "simclr/camvid"
 LINEAR = "linear"
 """The trial that trains linear heads alone: on raw pixels, and on the encoder's maps."""
-_COMMON = ("--config.steps=400", "--config.method.view.size=128")
+_COMMON = ("--config.steps=300", "--config.method.view.size=112")
 _FEW = {"50 masks": "train[:50]", "10 masks": "train[:10]"}
 HEADS = {
     "front end": ("--config.model.head.name=linear",),

@@ -18,7 +18,7 @@ def get_config() -> ConfigDict:
     """
     config = base_config("simclr")
     config.batch_size = 64
-    config.steps = 240
+    config.steps = 180
     config.data.update(
         name="camvid",
         image_size=192,

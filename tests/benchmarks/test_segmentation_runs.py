@@ -92,7 +92,7 @@ def test_every_network_is_trained_for_equally_many_steps(tmp_path, monkeypatch):
         if name == "linear":
             assert config == "simclr/camvid"
             continue
-        assert {"--config.steps=400", "--config.method.view.size=128"} <= set(changes)
+        assert {"--config.steps=300", "--config.method.view.size=112"} <= set(changes)
         starts = f"--config.init.workdir={tmp_path / 'segmentation' / 'linear_3'}"
         assert (starts in changes) == ("SimCLR" in name)
         assert ("--config.data.split=train[:10]" in changes) == ("10 masks" in name)
