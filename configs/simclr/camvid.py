@@ -14,7 +14,7 @@ def get_config() -> ConfigDict:
     The set is that of `segment/camvid`, of which 367 images are learnt from; they are brought to
     squares without black borders, by which crops of one image could be told. At the end a linear
     classifier of the places of each map learns from the masks, beside the raw pixels and the random
-    network. It takes 8 minutes on one core; benchmarks/RESULTS.md has its scores.
+    network. benchmarks/RESULTS.md has the scores of one run: 180 steps are few for SimCLR.
     """
     config = base_config("simclr")
     config.batch_size = 64
