@@ -6,8 +6,9 @@ import jax.numpy as jnp
 import masked
 import numpy as np
 import pytest
+from jax.sharding import Mesh
 
-from ssljax import evaluate
+from ssljax import evaluate, mesh
 from ssljax.config import base_config
 from ssljax.errors import UserError
 from ssljax.evals import Run, linear_segmentation
@@ -122,18 +123,21 @@ def test_windows_reach_from_border_to_border(size, window, overlap, corners):
     assert linear_segmentation._corners(window, window, overlap) == [0]
 
 
-def test_maps_that_are_learnt_from_together_are_learnt_from_as_each_alone(folder):
-    def trained(**keys):
+def test_maps_are_learnt_from_together_on_eight_devices_as_each_alone_on_one(folder, monkeypatch):
+    def trained(devices, **keys):
+        used = np.array(jax.devices()[:devices]).reshape(-1, 1)
+        monkeypatch.setattr(mesh, "make_mesh", lambda *sizes: Mesh(used, mesh.AXES))
         run = Run(Experiment(config(folder, steps=3, sizes=(0.5, 1.0), **keys)))
+        assert run.mesh.size == devices
         maps = run.once(
             linear_segmentation._maps, run.experiment.method, linear_segmentation._stages(run)
         )
         return linear_segmentation._train(run, maps, run.experiment.init())
 
-    both = trained()
+    both = trained(8)
     assert set(both.params) == {"stage1", "stage2"}
     for stage in both.params:
-        alone = trained(stages=(stage,))
+        alone = trained(1, stages=(stage,))
         assert set(alone.params) == {stage}
         for part in ("params", "variables"):
             jax.tree.map(
