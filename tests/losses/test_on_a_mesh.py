@@ -223,7 +223,8 @@ def _in_pmap() -> Any:
         x.reshape(8, -1, *x.shape[1:]) if axis == 0 else x
         for x, axis in zip(_arguments(), axes, strict=True)
     ]
-    found = jax.pmap(_program("data"), axis_name="data", in_axes=axes)(*arguments)
+    mapped = jax.pmap(_program("data"), axis_name="data", in_axes=axes)
+    found = jax.device_get(mapped(*arguments))
     jax.tree.map(lambda x: np.testing.assert_array_equal(x, np.broadcast_to(x[:1], x.shape)), found)
     return jax.tree.map(lambda x: x[0], found)
 
