@@ -96,7 +96,9 @@ def _vgg(convolutions: tuple[int, ...], batch_norm: bool, network: str) -> Schem
     )
 
 
-def _resnet(sizes: tuple[int, int, int, int], block: type[nn.Module], network: str) -> Scheme:
+def _resnet(
+    sizes: tuple[int, int, int, int], block: type[BasicBlock] | type[Bottleneck], network: str
+) -> Scheme:
     return Scheme(partial(ResNet, sizes, block), _resnet_module, ("fc.",), network)
 
 

@@ -1,0 +1,58 @@
+"""L-BFGS in blocks finds minima, in a loop as without, and leaves what is uphill."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from ssljax.optimizers.lbfgs import Minimizer
+
+CURVATURES = np.geomspace(1, 300, 12)
+
+
+def quadratic(point, curvatures):
+    value = 0.5 * jnp.sum(curvatures * jnp.square(point - 1.0))
+    return value, {"half": 0.5 * value, "other": jnp.max(point)}
+
+
+@pytest.mark.parametrize("in_loop", [False, True])
+def test_a_quadratic_is_minimised_in_few_steps(in_loop):
+    minimizer = Minimizer(quadratic, memory=12, in_loop=in_loop)
+    constants = jnp.asarray(CURVATURES, jnp.float32)
+    search = minimizer.start(jnp.zeros(12))
+    search, first = minimizer.run(search, constants, 3)
+    search, told = minimizer.run(search, constants, 60)
+    assert int(search.steps) == 63
+    assert told["half"].shape == (60,)
+    np.testing.assert_allclose(first["half"][0], 0.25 * CURVATURES.sum(), rtol=1e-5)
+    np.testing.assert_allclose(search.point, np.ones(12), atol=1e-3)
+
+
+def test_the_first_step_is_no_longer_than_one():
+    minimizer = Minimizer(quadratic, memory=3, in_loop=False)
+    constants = jnp.asarray(CURVATURES, jnp.float32)
+    search, _ = minimizer.run(minimizer.start(jnp.zeros(12)), constants, 1)
+    np.testing.assert_allclose(np.linalg.norm(search.point), 1, rtol=1e-5)
+    assert np.all(np.asarray(search.point) > 0)
+
+
+def test_curvature_that_leads_uphill_is_forgotten():
+    """Between the minima of a double well the second derivative is below 0."""
+
+    def double_well(point, constants):
+        value = jnp.sum(jnp.square(jnp.square(point) - 1))
+        return value, {"value": value}
+
+    minimizer = Minimizer(double_well, memory=5, in_loop=False)
+    search, told = minimizer.run(minimizer.start(jnp.array([0.1, -0.05])), jnp.zeros(()), 40)
+    np.testing.assert_allclose(np.abs(search.point), 1, atol=1e-3)
+    assert float(told["value"][-1]) < 1e-5 < float(told["value"][0])
+
+
+def test_constants_are_no_part_of_the_program():
+    minimizer = Minimizer(quadratic, memory=3, in_loop=False)
+    start = minimizer.start(jnp.zeros(12))
+    with jax.log_compiles(False):
+        for scale in (1.0, 2.0):
+            minimizer.run(start, jnp.full(12, scale), 1)
+    assert minimizer._step._cache_size() == 1
