@@ -30,11 +30,13 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 from jaxtyping import Array, Bool, Float, Num, UInt8
 
 from ssljax.errors import UserError
 from ssljax.ops.local_affine import EDGE, RADIUS, smooth_local_affine
-from ssljax.optimizers.lbfgs import Minimizer
+from ssljax.optimizers.build import under_standard_promotion
+from ssljax.optimizers.minimize import Minimizer, lbfgs
 from ssljax.run.step import has_fast_control_flow
 from ssljax.tools import command, images, style_masks
 from ssljax.tools.style_networks import INPUTS, Image, StyleNetwork, open_run, open_vgg
@@ -46,7 +48,7 @@ from ssljax.tools.style_objective import (
     with_photorealism,
 )
 
-_STEPS, _MEMORY, _LOG_EVERY, _SAVE_EVERY = 1000, 100, 50, 100
+_STEPS, _MEMORY, _RATE, _LOG_EVERY, _SAVE_EVERY = 1000, 100, 10.0, 50, 100
 _SIZE, _PHOTO_SIZE, _PHOTOREALISM = 512, 700, 1e4
 _GREY, _NOISE, _LEVELS = (123.68, 116.779, 103.939), 1e-3, 255.0
 """What a random image is: the mean colour of ImageNet, and noise of a thousandth of a level."""
@@ -119,7 +121,7 @@ def _optimise(
 ) -> Image:
     """Takes the steps of a stage, and says and shows on the way how far it is."""
     loss = functools.partial(objective, network, stage.weights)
-    minimizer = Minimizer(loss, options.memory, in_loop=has_fast_control_flow())
+    minimizer = Minimizer(loss, _optimizer(options), in_loop=has_fast_control_flow())
     search, done, start = minimizer.start(image), 0, time.perf_counter()
     block = math.gcd(options.log_every, options.save_every or options.log_every)
     title = f"{stage.name}, " if stage.name else ""
@@ -142,6 +144,12 @@ def _optimise(
     return search.point
 
 
+def _optimizer(options: argparse.Namespace) -> optax.GradientTransformation:
+    if options.optimizer == "lbfgs":
+        return lbfgs(options.memory)
+    return under_standard_promotion(optax.adam(options.rate))
+
+
 def _told(parts: dict[str, float]) -> str:
     total = f"loss {sum(parts.values()):.4g}"
     return ", ".join([total, *(f"{name} {value:.4g}" for name, value in parts.items())])
@@ -156,7 +164,7 @@ def _check(options: argparse.Namespace) -> None:
         )
     if bool(options.content_mask) != bool(options.style_mask):
         raise UserError("--content_mask and --style_mask go together: name both, or neither.")
-    for name in ("steps", "memory", "log_every", "size", "style_size", "radius", "edge"):
+    for name in ("steps", "memory", "log_every", "size", "style_size", "radius", "edge", "rate"):
         value = getattr(options, name)
         if value is not None and not 0 < value < np.inf:
             raise UserError(f"--{name} is {value}; it must be above 0.")
@@ -247,8 +255,10 @@ def _parser() -> argparse.ArgumentParser:
     add("--style_size", type=int, help="longest side at which the style is seen (as --size)")
     add("--init", choices=("random", "content"), default="random", help="what it begins with")
     add("--seed", type=int, default=0, help="of a random beginning, and of random weights")
-    add("--steps", type=int, default=_STEPS, help=f"of L-BFGS, of each stage ({_STEPS})")
-    add("--memory", type=int, default=_MEMORY, help=f"earlier steps that it remembers ({_MEMORY})")
+    add("--steps", type=int, default=_STEPS, help=f"of each stage ({_STEPS})")
+    add("--optimizer", choices=("lbfgs", "adam"), default="lbfgs", help="L-BFGS, or Adam")
+    add("--rate", type=float, default=_RATE, help=f"learning rate of Adam, in levels ({_RATE:g})")
+    add("--memory", type=int, default=_MEMORY, help=f"steps that L-BFGS remembers ({_MEMORY})")
     add("--content_layers", default="", help="names with commas between them (relu4_2 of VGG-19)")
     add("--style_layers", default="", help="likewise (relu1_1 to relu5_1)")
     add("--log_every", type=int, default=_LOG_EVERY, help=f"steps between lines ({_LOG_EVERY})")

@@ -75,8 +75,9 @@ def _read(path):
     return cv2.imread(str(path)).astype(float)[..., ::-1]
 
 
-def test_an_image_gets_nearer_to_content_and_style(files, tmp_path, capsys):
-    assert _main(files, save_every=6) == 0
+@pytest.mark.parametrize("optimizer", ["lbfgs", "adam"])
+def test_an_image_gets_nearer_to_content_and_style(files, tmp_path, capsys, optimizer):
+    assert _main(files, save_every=6, optimizer=optimizer) == 0
     told = capsys.readouterr().err.splitlines()
     losses = [float(line.split("loss ")[1].split(",")[0]) for line in told if "loss" in line]
     assert len(losses) == 2

@@ -1,4 +1,4 @@
-"""Minimisation of one function by L-BFGS on the device, many steps in one call."""
+"""Minimisation of one function on the device, many steps in one call, and L-BFGS for it."""
 
 from __future__ import annotations
 
@@ -15,12 +15,38 @@ Loss = Callable[[PyTree, PyTree], tuple[Array, dict[str, Array]]]
 """`loss(point, constants) -> (scalar, parts of it to be told)`."""
 
 
+def lbfgs(memory: int) -> optax.GradientTransformation:
+    """L-BFGS without a line search, as in the code of neural style.
+
+    Each step has length 1 in the metric that the last gradients give, and costs one gradient. The
+    first is no longer than 1. Where what is remembered leads uphill, it is forgotten.
+
+    Args:
+      memory: How many earlier steps are remembered; each takes twice the size of the point.
+
+    Reference:
+      Liu and Nocedal, On the Limited Memory BFGS Method for Large Scale Optimization, 1989.
+    """
+    plain = optax.lbfgs(learning_rate=1.0, memory_size=memory, linesearch=None)
+
+    def update(gradient: PyTree, state: PyTree, point: PyTree = None) -> tuple[PyTree, PyTree]:
+        updates, known = plain.update(gradient, state, point)
+        found: tuple[PyTree, PyTree] = jax.lax.cond(
+            optax.tree.vdot(updates, gradient) < 0,
+            lambda: (updates, known),
+            lambda: plain.update(gradient, plain.init(point), point),
+        )
+        return found
+
+    return optax.GradientTransformation(plain.init, update)
+
+
 class Search(NamedTuple):
     """Where a minimisation is.
 
     Attributes:
       point: What is varied.
-      optimizer: What L-BFGS remembers of earlier steps.
+      optimizer: What the optimizer remembers of earlier steps.
       steps: How many were taken.
     """
 
@@ -30,25 +56,17 @@ class Search(NamedTuple):
 
 
 class Minimizer:
-    """Minimises a function by L-BFGS without a line search, as the authors of neural style do.
-
-    Each step has length 1 in the metric that the last gradients give, and costs one gradient. The
-    first is no longer than 1. A step that would be uphill, or that remembers no gradient, is one of
-    steepest descent of that kind, and L-BFGS forgets what it knew.
+    """Minimises a function.
 
     Args:
       loss: The function. What is constant is an argument of it, so that it is not compiled in.
-      memory: How many earlier steps are remembered; each takes twice the size of the point.
+      tx: The optimizer.
       in_loop: Whether the steps of a call are rounds of a loop on the device. Where convolutions
         are slow in loops, on a CPU, each is a call of its own.
-
-    Reference:
-      Liu and Nocedal, On the Limited Memory BFGS Method for Large Scale Optimization, 1989.
     """
 
-    def __init__(self, loss: Loss, memory: int, in_loop: bool) -> None:
-        self._loss, self._in_loop = loss, in_loop
-        self._tx = optax.lbfgs(learning_rate=1.0, memory_size=memory, linesearch=None)
+    def __init__(self, loss: Loss, tx: optax.GradientTransformation, in_loop: bool) -> None:
+        self._loss, self._tx, self._in_loop = loss, tx, in_loop
         self._step = jax.jit(self._advance)
         self._block = jax.jit(self._scan, static_argnames="count")
 
@@ -70,7 +88,8 @@ class Minimizer:
           Where it is then, and what was told of the loss at the points that the steps began at.
         """
         if self._in_loop:
-            return self._block(search, constants, count=count)
+            found: tuple[Search, dict[str, Array]] = self._block(search, constants, count=count)
+            return found
         told = []
         for _ in range(count):
             search, parts = self._step(search, constants)
@@ -87,12 +106,5 @@ class Minimizer:
     def _advance(self, search: Search, constants: PyTree) -> tuple[Search, dict[str, Array]]:
         gradient, parts = jax.grad(self._loss, has_aux=True)(search.point, constants)
         updates, optimizer = self._tx.update(gradient, search.optimizer, search.point)
-        downhill = optax.tree.vdot(updates, gradient) < 0
-        # What was learnt of the curvature is of no use where it leads uphill.
-        updates, optimizer = jax.lax.cond(
-            downhill,
-            lambda: (updates, optimizer),
-            lambda: self._tx.update(gradient, self._tx.init(search.point), search.point),
-        )
         point = optax.apply_updates(search.point, updates)
         return Search(point, optimizer, search.steps + 1), parts
