@@ -169,3 +169,29 @@ def test_a_pytorch_file_asks_for_pytorch(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "torch", None)
     with pytest.raises(UserError, match=r"PyTorch is needed to read .*vgg16.pth"):
         load_encoder("vgg16", tmp_path / "vgg16.pth")
+
+
+def test_a_pytorch_file_is_read_where_pytorch_is(tmp_path):
+    torch = pytest.importorskip("torch")
+    tensors = random_tensors("resnet18")
+    state = {name: torch.from_numpy(x) for name, x in tensors.items()}
+    extra = {"bn1.num_batches_tracked": torch.tensor(3), "fc.bias": torch.zeros(1000)}
+    torch.save(state | extra, tmp_path / "resnet18.pth")
+    found = load_encoder("resnet18", tmp_path / "resnet18.pth")
+    kernel = found["params"]["stage2_block1"]["shortcut_conv"]["kernel"]
+    theirs = tensors["layer2.0.downsample.0.weight"]
+    np.testing.assert_array_equal(kernel[0, 0], theirs[:, :, 0, 0].T)
+
+
+@pytest.mark.parametrize("content", ["missing", "text", "list", "code"])
+def test_a_pytorch_file_of_something_else_is_told(tmp_path, content):
+    torch = pytest.importorskip("torch")
+    path = tmp_path / "resnet18.pth"
+    if content == "text":
+        path.write_text("no weights")
+    elif content == "list":
+        torch.save([1, 2], path)
+    elif content == "code":
+        torch.save(load_encoder, path)
+    with pytest.raises(UserError, match=r"resnet18\.pth"):
+        load_encoder("resnet18", path)
