@@ -80,23 +80,25 @@ def constants(
       style: The style image, of any size.
       segments: Those of the content image and the same ones of the style image.
     """
-    maps = jax.jit(network.maps)
-    seen, wanted = maps(network.weights, content), maps(network.weights, style)
-    layers = {*network.content, *network.style}
-    scales = {name: _scale(network, seen[name], wanted[name]) for name in sorted(layers)}
-    masks: dict[str, Array] = {}
-    of_style: dict[str, Any] = dict.fromkeys(network.style)
-    if segments is not None:
-        masks, of_style = (
-            _at_layers(network, part, found)
-            for part, found in zip(segments, (seen, wanted), strict=True)
-        )
-    grams = {
-        name: _grams(scales[name] * wanted[name].astype(jnp.float32), of_style[name])
-        for name in network.style
-    }
-    targets = {name: scales[name] * seen[name].astype(jnp.float32) for name in network.content}
-    return Constants(network.weights, scales, targets, grams, masks, None)
+
+    @jax.jit
+    def look(weights: PyTree, content: Image, style: Image, segments: Any) -> Any:
+        seen, wanted = network.maps(weights, content), network.maps(weights, style)
+        layers = sorted({*network.content, *network.style})
+        scales = {name: _scale(network, seen[name], wanted[name]) for name in layers}
+        masks, of_style = {}, dict.fromkeys(network.style)
+        if segments is not None:
+            masks = _at_layers(network, segments[0], seen)
+            of_style = _at_layers(network, segments[1], wanted)
+        grams = {
+            name: _grams(scales[name] * wanted[name].astype(jnp.float32), of_style[name])
+            for name in network.style
+        }
+        targets = {name: scales[name] * seen[name].astype(jnp.float32) for name in network.content}
+        return scales, targets, grams, masks
+
+    found = look(network.weights, content, style, segments)
+    return Constants(network.weights, *found, windows=None)
 
 
 def with_photorealism(of: Constants, content: Image) -> Constants:

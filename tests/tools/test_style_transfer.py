@@ -1,5 +1,8 @@
 """From a content and a style to an image, with each kind of network, and what is refused."""
 
+import json
+import shutil
+
 import cv2
 import jax.numpy as jnp
 import numpy as np
@@ -19,8 +22,8 @@ from ssljax.config.base import base_config
 
 
 def get_config():
-    config = base_config("{method}")
-    config.data.update(name="digits", channels={channels}, image_size=16, cache="device")
+    config = base_config("supervised")
+    config.data.update(name="digits", channels=3, image_size=16, cache="device")
     config.method.view.update(size=16, crop_scale=None, mean=None, std=None)
     config.model.encoder.update(name="small", widths=(4, 8), stem_stride=1)
     config.batch_size, config.steps, config.evals.final = 16, 1, ()
@@ -136,28 +139,25 @@ def test_weights_of_a_file_are_taken_as_they_are(files, tmp_path):
 @pytest.fixture(name="run", scope="module")
 def _run(tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs")
-
-    def make(method, channels):
-        file, workdir = folder / f"{method}{channels}.py", folder / f"{method}{channels}"
-        file.write_text(RUN.format(method=method, channels=channels))
-        if not workdir.exists():
-            assert train.main(["", f"--config={file}", f"--workdir={workdir}"]) == 0
-        return str(workdir)
-
-    return make
+    file, workdir = folder / "supervised.py", folder / "supervised"
+    file.write_text(RUN)
+    assert train.main(["", f"--config={file}", f"--workdir={workdir}"]) == 0
+    return workdir
 
 
 def test_the_encoder_of_a_run_may_be_the_network(files, run, capsys):
-    workdir = run("supervised", 3)
-    assert _main(files, weights=None, workdir=workdir, steps=3, log_every=3) == 0
+    assert _main(files, weights=None, workdir=run, steps=3, log_every=3) == 0
     assert "step 3 of 3: loss" in capsys.readouterr().err
-    network = style_networks.open_run(workdir)
+    network = style_networks.open_run(str(run))
     assert network.content == ("stage1",)
     assert network.style == ("stem", "stage1", "stage2")
 
 
-def test_a_run_without_colours_is_told(files, run, capsys):
-    assert _main(files, weights=None, workdir=run("supervised", 1)) == 2
+def test_a_run_without_colours_is_told(files, run, tmp_path, capsys):
+    grey = shutil.copytree(run, tmp_path / "grey")
+    task = json.loads((grey / "task.json").read_text()) | {"image_shape": [16, 16, 1]}
+    (grey / "task.json").write_text(json.dumps(task))
+    assert _main(files, weights=None, workdir=grey) == 2
     assert "has learnt from images of 1 channel(s)" in capsys.readouterr().err
 
 
