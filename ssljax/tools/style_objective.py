@@ -22,9 +22,10 @@ PyTree = Any
 MAGNITUDE = math.sqrt(50)
 """Mean activation to which layers are scaled that are not those of the published network.
 
-With activations of mean 1 Gatys et al. weigh content to style as 1 to 1000, and jcjohnson's 5 to
-100 are to each other the same at this one: content grows with the square of activations, style with
-the fourth power.
+In leongatys/PytorchNeuralStyleTransfer content is weighed to style as 1 to 1000, and at this mean
+5 to 100 are the same where 1 to 1000 are for a mean of 1: content grows with the square of
+activations, style with the fourth power. That the authors' network has the mean 1 that their paper
+speaks of is from memory.
 """
 _LEVELS = 255.0
 
