@@ -15,28 +15,42 @@ Loss = Callable[[PyTree, PyTree], tuple[Array, dict[str, Array]]]
 """`loss(point, constants) -> (scalar, parts of it to be told)`."""
 
 
+_FLAT = 1e-10
+"""Curvature below which a step is taken for flat, in units of the loss by the point's squared."""
+
+
 def lbfgs(memory: int) -> optax.GradientTransformation:
     """L-BFGS without a line search, as in the code of neural style.
 
     Each step has length 1 in the metric that the last gradients give, and costs one gradient. The
-    first is no longer than 1. Where what is remembered leads uphill, it is forgotten.
+    first is no longer than 1. A step along which the gradient did not grow says nothing of that
+    metric: the last one that did is remembered in its place, so that all steps lead downhill.
 
     Args:
       memory: How many earlier steps are remembered; each takes twice the size of the point.
 
     Reference:
-      Liu and Nocedal, On the Limited Memory BFGS Method for Large Scale Optimization, 1989.
+      Liu and Nocedal, On the Limited Memory BFGS Method for Large Scale Optimization, 1989;
+      `lbfgs.lua` of torch/optim, which leaves such steps out.
     """
     plain = optax.lbfgs(learning_rate=1.0, memory_size=memory, linesearch=None)
 
     def update(gradient: PyTree, state: PyTree, point: PyTree = None) -> tuple[PyTree, PyTree]:
-        updates, known = plain.update(gradient, state, point)
-        found: tuple[PyTree, PyTree] = jax.lax.cond(
-            optax.tree.vdot(updates, gradient) < 0,
-            lambda: (updates, known),
-            lambda: plain.update(gradient, plain.init(point), point),
+        known, *others = state
+        moved = optax.tree.sub(point, known.params)
+        turned = optax.tree.sub(gradient, known.updates)
+        is_convex = optax.tree.vdot(moved, turned) > _FLAT * optax.tree.vdot(moved, moved)
+        last = (known.count - 2) % memory
+        pair = known.diff_params_memory, known.diff_updates_memory
+        before = jax.tree.map(lambda now, rows: now - rows[last], (point, gradient), pair)
+        params, updates = jax.tree.map(
+            lambda new, old: jnp.where(is_convex, new, old), (known.params, known.updates), before
         )
-        return found
+        # The first step may have none before it: then the next is as the first.
+        starts = jnp.logical_and(~is_convex, known.count == 1)
+        count = jnp.where(starts, 0, known.count)
+        known = known._replace(count=count, params=params, updates=updates)
+        return plain.update(gradient, (known, *others), point)
 
     return optax.GradientTransformation(plain.init, update)
 

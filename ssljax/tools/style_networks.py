@@ -47,8 +47,8 @@ class StyleNetwork:
       weights: What `maps` takes first.
       content: The layers that content is told by, unless others are asked for.
       style: Likewise for style.
-      published: Whether activations are those for which the published weights of the losses were
-        chosen. Those of other networks are scaled.
+      published: Whether it is the network for which the published weights of the losses were
+        chosen. The losses of other networks are scaled.
       convolutions: Of the stages of a VGG, whose layers are relu1_1 and so on; empty for another.
     """
 

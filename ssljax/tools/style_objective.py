@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -19,14 +18,14 @@ from ssljax.tools.style_networks import Image, StyleNetwork
 
 PyTree = Any
 
-MAGNITUDE = math.sqrt(50)
-"""Mean activation to which layers are scaled that are not those of the published network.
+CONTENT_SCALE = 2_091_178.59 / 5
+"""Mean square of the content's maps where Caffe's VGG-19 is the network.
 
-In leongatys/PytorchNeuralStyleTransfer content is weighed to style as 1 to 1000, and at this mean
-5 to 100 are the same where 1 to 1000 are for a mean of 1: content grows with the square of
-activations, style with the fourth power. That the authors' network has the mean 1 that their paper
-speaks of is from memory.
+The loss that jcjohnson/neural-style prints at the first step of its example (INSTALL.md), by its
+weight: the image is grey then, and all that the content has is missing.
 """
+STYLE_SCALE = 13_288_696.67 / (5 * 100)
+"""Likewise of the Gram matrices, in the mean of the five layers."""
 _LEVELS = 255.0
 
 
@@ -52,15 +51,17 @@ class Constants(NamedTuple):
 
     Attributes:
       weights: The network's.
-      scales: Factors on the maps, by layer.
-      content: Scaled maps of the content image.
-      style: Gram matrices of the scaled maps of the style image, one for each segment.
+      content_scales: Factors on the losses of the content's layers.
+      style_scales: Likewise of the style's.
+      content: Maps of the content image.
+      style: Gram matrices of the maps of the style image, one for each segment.
       masks: Segments of the content image by layer of style; empty without.
       windows: Of the content image's matting Laplacian, or None.
     """
 
     weights: PyTree
-    scales: Mapping[str, Float[Array, ""]]
+    content_scales: Mapping[str, Float[Array, ""]]
+    style_scales: Mapping[str, Float[Array, ""]]
     content: Mapping[str, Array]
     style: Mapping[str, Float[Array, "segments channels channels"]]
     masks: Mapping[str, Float[Array, "segments rows columns"]]
@@ -85,18 +86,21 @@ def constants(
     @jax.jit
     def look(weights: PyTree, content: Image, style: Image, segments: Any) -> Any:
         seen, wanted = network.maps(weights, content), network.maps(weights, style)
-        layers = sorted({*network.content, *network.style})
-        scales = {name: _scale(network, seen[name], wanted[name]) for name in layers}
         masks, of_style = {}, dict.fromkeys(network.style)
         if segments is not None:
             masks = _at_layers(network, segments[0], seen)
             of_style = _at_layers(network, segments[1], wanted)
-        grams = {
-            name: _grams(scales[name] * wanted[name].astype(jnp.float32), of_style[name])
-            for name in network.style
+        grams = {name: _grams(wanted[name], of_style[name]) for name in network.style}
+        targets = {name: seen[name].astype(jnp.float32) for name in network.content}
+        content_scales = {
+            name: _scale(network, jnp.mean(jnp.square(x)), CONTENT_SCALE)
+            for name, x in targets.items()
         }
-        targets = {name: scales[name] * seen[name].astype(jnp.float32) for name in network.content}
-        return scales, targets, grams, masks
+        style_scales = {
+            name: _scale(network, _mean_square(gram, masks.get(name)), STYLE_SCALE)
+            for name, gram in grams.items()
+        }
+        return content_scales, style_scales, targets, grams, masks
 
     found = look(network.weights, content, style, segments)
     return Constants(network.weights, *found, windows=None)
@@ -123,17 +127,15 @@ def objective(
       Their sum, and each of them by name, weighted.
     """
     maps = network.maps(of.weights, image)
-    seen = {name: scale * maps[name].astype(jnp.float32) for name, scale in of.scales.items()}
-    content = sum(
-        (losses.content_loss(seen[name], target) for name, target in of.content.items()),
-        start=jnp.zeros(()),
-    )
-    style = jnp.zeros(())
+    content, style = jnp.zeros(()), jnp.zeros(())
+    for name, target in of.content.items():
+        content = content + of.content_scales[name] * losses.content_loss(maps[name], target)
     for name, target in of.style.items():
         if of.masks:
-            style = style + losses.segmented_style_loss(seen[name], of.masks[name], target)
+            loss = losses.segmented_style_loss(maps[name], of.masks[name], target)
         else:
-            style = style + losses.style_loss(seen[name], target[0])
+            loss = losses.style_loss(maps[name], target[0])
+        style = style + of.style_scales[name] * loss
     parts = {
         "content": weights.content * content,
         "style": weights.style * style,
@@ -145,13 +147,21 @@ def objective(
     return sum(parts.values(), start=jnp.zeros(())), parts
 
 
-def _scale(network: StyleNetwork, *maps: Array) -> Float[Array, ""]:
-    """What brings the mean activation to `MAGNITUDE`, in the mean of both images."""
+def _scale(
+    network: StyleNetwork, mean_square: Float[Array, ""], published: float
+) -> Float[Array, ""]:
+    """What makes a loss as large as that of the published network where its target is missing."""
     if network.published:
         return jnp.ones(())
-    means = [jnp.mean(jnp.abs(x.astype(jnp.float32))) for x in maps]
-    mean = sum(means, start=jnp.zeros(())) / len(means)
-    return jnp.where(mean > 0, MAGNITUDE / mean, 1.0)
+    return jnp.where(mean_square > 0, published / mean_square, 0.0)
+
+
+def _mean_square(
+    grams: Float[Array, "segments channels channels"], masks: style_masks.Segments | None
+) -> Float[Array, ""]:
+    """Of Gram matrices, weighted by the areas of their segments in the content."""
+    each = jnp.mean(jnp.square(grams), axis=(1, 2))
+    return each[0] if masks is None else jnp.sum(jnp.mean(masks, axis=(1, 2)) * each)
 
 
 def _at_layers(

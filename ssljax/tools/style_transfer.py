@@ -10,9 +10,10 @@ segments take their style from which: each colour of the content's mask from the
 style's, of blue, green, black, white, red, yellow, grey, lightblue and purple.
 
 The network is VGG-19 with weights of torchvision, timm, or Caffe (`--inputs=caffe`), or the encoder
-of a run of this library (`--workdir`). Published weights of the losses are for Caffe's VGG-19; the
-layers of other networks are scaled to like activations. What makes a style differs from network to
-network: Gram matrices of others than VGG look different, and often worse.
+of a run of this library (`--workdir`). Published weights of the losses are for Caffe's VGG-19; with
+other networks losses are relative to what they compare with, and scaled to the size that they have
+there. What makes a style differs from network to network: Gram matrices of others than VGG look
+different, and often worse.
 """
 
 from __future__ import annotations
