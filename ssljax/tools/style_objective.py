@@ -86,7 +86,8 @@ def constants(
     @jax.jit
     def look(weights: PyTree, content: Image, style: Image, segments: Any) -> Any:
         seen, wanted = network.maps(weights, content), network.maps(weights, style)
-        masks, of_style = {}, dict.fromkeys(network.style)
+        masks: dict[str, Array] = {}
+        of_style: dict[str, Any] = dict.fromkeys(network.style)
         if segments is not None:
             masks = _at_layers(network, segments[0], seen)
             of_style = _at_layers(network, segments[1], wanted)
@@ -102,8 +103,8 @@ def constants(
         }
         return content_scales, style_scales, targets, grams, masks
 
-    found = look(network.weights, content, style, segments)
-    return Constants(network.weights, *found, windows=None)
+    of_content, of_style, targets, grams, masks = look(network.weights, content, style, segments)
+    return Constants(network.weights, of_content, of_style, targets, grams, masks, None)
 
 
 def with_photorealism(of: Constants, content: Image) -> Constants:
