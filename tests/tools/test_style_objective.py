@@ -1,12 +1,15 @@
 """The losses of an image are weighed alike, whatever network tells them."""
 
 import dataclasses
+import functools
 
 import jax
+import jax.export
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from ssljax.optimizers.minimize import Minimizer, lbfgs
 from ssljax.tools.style_networks import StyleNetwork
 from ssljax.tools.style_objective import (
     CONTENT_SCALE,
@@ -78,3 +81,11 @@ def test_the_content_itself_has_its_style_left_to_gain(network, images):
     assert float(parts["style"]) > 0
     same = objective(network, weights, content, constants(network, content, content))[1]
     np.testing.assert_allclose(same["style"], 0, atol=1e-3)
+
+
+def test_steps_on_an_accelerator_are_one_program(network, images, segments):
+    of = with_photorealism(constants(network, *images, segments), images[0])
+    loss = functools.partial(objective, network, Weights(photorealism=1.0))
+    minimizer = Minimizer(loss, lbfgs(3), in_loop=True)
+    block = jax.jit(functools.partial(minimizer.run, count=5))
+    jax.export.export(block, platforms=("tpu", "cuda"))(minimizer.start(images[0]), of)
