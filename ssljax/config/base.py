@@ -55,6 +55,8 @@ def base_config(method: str) -> ConfigDict:
     )
     # The workdir of a run to start from, and its step; 0: its newest checkpoint.
     config.init = ConfigDict(dict(workdir="", step=0))
+    # A file of published weights that the encoder starts with, in place of a run's.
+    config.pretrained = ConfigDict(dict(weights=""))
     # Keys that may have changed when a run is resumed; "data": the data set's content.
     config.resume = ConfigDict(dict(accept=()))
     config.method = methods.default_config(method)

@@ -62,6 +62,14 @@ from ssljax.losses.semi_supervised import (
     sgan_unsupervised,
 )
 from ssljax.losses.soft_labels import labelled_distillation, soft_label_cross_entropy
+from ssljax.losses.style import (
+    content_loss,
+    gram_matrix,
+    photorealism_penalty,
+    segmented_style_loss,
+    style_loss,
+    total_variation,
+)
 from ssljax.losses.translation import discogan_generator
 from ssljax.losses.transport import sinkhorn_distance, wasserstein_1d
 from ssljax.losses.triplet import semi_hard_triplet
@@ -84,6 +92,7 @@ __all__ = [
     "closer_than_others",
     "color_classification",
     "color_regression",
+    "content_loss",
     "counting_distances",
     "counting_loss",
     "dcl",
@@ -96,6 +105,7 @@ __all__ = [
     "ebgan_generator",
     "enqueue",
     "feature_matching",
+    "gram_matrix",
     "hinge_discriminator",
     "in_four_orientations",
     "info_nce_batch",
@@ -114,6 +124,7 @@ __all__ = [
     "non_saturating_generator",
     "normalized_std",
     "nt_xent",
+    "photorealism_penalty",
     "pixel_absolute_error",
     "pixel_cross_entropy",
     "pixel_squared_error",
@@ -123,6 +134,7 @@ __all__ = [
     "reconstruction_energy",
     "rotation_loss",
     "score_drift",
+    "segmented_style_loss",
     "semi_hard_triplet",
     "sgan_generator",
     "sgan_real_logits",
@@ -134,7 +146,9 @@ __all__ = [
     "sinkhorn_plan",
     "soft_label_cross_entropy",
     "spherical_kmeans",
+    "style_loss",
     "swapped_prediction",
+    "total_variation",
     "transformation_error",
     "update_center",
     "upright_only",

@@ -48,6 +48,7 @@ _ADDED: Mapping[str, Any] = {
     "data.void": 255,
     "optimizer.end_factor": 0.01,
     "optimizer.hold": 0.0,
+    "pretrained.weights": "",
 }
 """Keys that older configs lack, at the values that stand for what those runs did."""
 
