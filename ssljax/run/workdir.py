@@ -39,6 +39,7 @@ _MAY_CHANGE_UNDER = ("evals.", "samples.", "translate.", "log.", "checkpoint.", 
 _ADDED: Mapping[str, Any] = {
     "data.boxes_key": "",
     "data.crop": "device",
+    "data.doubtful_key": "",
     "data.frames": 0,
     "data.mask_classes": 0,
     "data.mask_key": "",
@@ -53,6 +54,7 @@ _ADDED: Mapping[str, Any] = {
 
 _ADDED_TO_METHODS: Mapping[str, Mapping[str, Any]] = {
     "bag_of_words": {"method.center": 1.0},
+    "finetune": {"method.train_encoder": True},
     "super_resolution": {"method.extractor": ""},
 }
 """Such keys of single methods."""
