@@ -120,6 +120,8 @@ class Run:
       config: Its keys under `evals`.
       mesh: Its devices.
       dataset: Name of the set that is scored on.
+      origin: Where it is made what does not depend on that set: the run itself, or the one that
+        `elsewhere` was asked of.
     """
 
     def __init__(self, experiment: Experiment) -> None:
@@ -127,6 +129,7 @@ class Run:
         self.config = experiment.config.evals
         self.mesh = experiment.mesh
         self.dataset: str = self.config.name or experiment.config.data.name
+        self.origin: Run = self
         self._feature_keys: dict[str, str] = {}
         self._made: dict[Any, Any] = {}
         self._shared: dict[Any, Callable[[], Any]] = {}
@@ -226,7 +229,7 @@ def _elsewhere(run: Run, name: str, train_split: str, test_split: str) -> Run:
     other = Run(run.experiment)
     other.config = run.config.copy_and_resolve_references()
     other.config.update(name=name, train_split=train_split, test_split=test_split)
-    other.dataset = name
+    other.dataset, other.origin = name, run.origin
     other._feature_keys = {key: "" for key in run.experiment.config.data if key.endswith("_key")}
     return other
 

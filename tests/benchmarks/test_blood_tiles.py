@@ -15,8 +15,8 @@ def test_shares_of_boxes_are_those_of_their_areas():
 def test_a_photograph_is_cut_into_twelve_tiles_with_what_each_shows():
     rng = np.random.default_rng(0)
     image = rng.integers(0, 256, (480, 640, 3), dtype=np.uint8)
-    # By fractions of the height and the width: three quarters in the first tile, and one in the
-    # second; a tenth less than half of another, in the last column.
+    # Three quarters of a platelet lie in the first tile and a quarter in the second; four fifths of
+    # a red cell in the last row's third tile, and a fifth in its last.
     boxes = [[0, 40 / 640, 80 / 480, 200 / 640], [400 / 480, 416 / 640, 440 / 480, 496 / 640]]
     found = list(blood_tiles.tiles({"image": image, "objects": {"bbox": boxes, "label": [2, 0]}}))
     assert len(found) == 12
