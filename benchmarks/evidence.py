@@ -53,7 +53,7 @@ FAMILIES = {
     "translation": translation_runs.TRIALS,
     "inference": ("bigan", "bigbigan"),
     "multi_label": transfer_runs.STARTS,
-    "transfer": transfer_runs.SOURCES,
+    "transfer": tuple(transfer_runs.SOURCES),
 }  # fmt: skip
 PRETEXT = ("pretext", "multi_task")
 """Families whose methods depend on the registries, or on a config."""

@@ -20,19 +20,19 @@ def get_config() -> ConfigDict:
     """
     config = base_config("multi_label")
     config.batch_size = 64
-    config.steps = 400
+    config.steps = 300
     config.data.update(
         name="bccd_tiles",
         split="train+validation",
-        image_size=40,
+        image_size=32,
         multi_label_key="labels_no_difficult",
         doubtful_key="labels",
         cache="device",
     )
-    config.method.view.update(size=40, crop_scale=(0.8, 1.0), mean=(0.5,) * 3, std=(0.25,) * 3)
+    config.method.view.update(size=32, crop_scale=(0.8, 1.0), mean=(0.5,) * 3, std=(0.25,) * 3)
     config.model.encoder.update(name="small", widths=(16, 32, 64), convs_per_stage=2)
     config.optimizer.update(
-        name="adamw", learning_rate=2e-3, warmup_steps=40, weight_decay=1e-4, clip_norm=1.0
+        name="adamw", learning_rate=2e-3, warmup_steps=30, weight_decay=1e-4, clip_norm=1.0
     )
     config.evals.update(final=("multi_label",), train_split="train+validation", test_split="test")
     return config

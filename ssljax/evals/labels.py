@@ -136,6 +136,7 @@ def _truth(run: Run, source: data.Source) -> Truth:
     if names := data.label_names(source):
         return Truth(data.read_multi_labels(source, threads).astype(np.int8), names)
     labels = data.read_labels(source, threads)
+    assert source.num_classes is not None
     one_hot = (labels[:, None] == np.arange(source.num_classes)[None]).astype(np.int8)
     return Truth(np.where(labels[:, None] < 0, np.int8(-1), one_hot), source.class_names)
 

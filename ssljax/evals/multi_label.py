@@ -19,7 +19,9 @@ from ssljax.evals.contract import Evaluation, Rows, Run, Scores, leave_out
 from ssljax.evals.extract import extract
 from ssljax.methods.contract import Method, TrainState
 from ssljax.methods.transfer.multi_label import LOGITS, MultiLabel
-from ssljax.metrics.average_precision import mean_average_precision
+from ssljax.metrics.average_precision import Rule, mean_average_precision
+
+_RULES: tuple[Rule, Rule] = ("area", "eleven_points")
 
 
 class MultiLabelRanking(Evaluation):
@@ -66,12 +68,10 @@ class MultiLabelRanking(Evaluation):
             logits = functools.partial(run.once(_logits, run.method(state)), state)
             found = extract(logits, scan, mesh=run.mesh, count=len(scan), fields=("image", "index"))
             scores, wanted = found.outputs[LOGITS], truth.labels[found.places]
-        return Scores(
-            {
-                name: mean_average_precision(scores, wanted, rule, truth.names)
-                for name, rule in (("map", "area"), ("map_11", "eleven_points"))
-            }
+        area, points = (
+            mean_average_precision(scores, wanted, rule, truth.names) for rule in _RULES
         )
+        return Scores({"map": area, "map_11": points})
 
 
 def _method(method: Method, run: Run) -> MultiLabel:

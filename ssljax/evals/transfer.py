@@ -79,7 +79,7 @@ class Transfer(Evaluation):
 
     def score(self, run: Run, state: TrainState | None) -> Scores:
         """Scores a state on each set."""
-        values = {}
+        values: dict[str, float] = {}
         for one in _sets(run):
             there = run.elsewhere(*one)
             for probe in _probes(run):

@@ -127,11 +127,11 @@ def open_sources(config: ConfigDict, known: ConfigDict) -> Sources:
             # A method learns from its task's `num_classes` that there are no labels.
             if field not in (*_shapes(keys, fed[name]), "label"):
                 key = f"{field}_key"
-                named = f", or name the feature in config.data.{key}" if key in config.data else ""
+                hint = f", or name the feature in config.data.{key}" if key in config.data else ""
                 raise UserError(
                     f"{fed[name].name}/{fed[name].split} has no field {field!r}, which "
                     f"{_method(config)} reads: choose another data set in config.{feed.data}.name"
-                    f"{named}."
+                    f"{hint}."
                 )
     return Sources(whole, fed)
 
