@@ -49,6 +49,8 @@ _ADDED: Mapping[str, Any] = {
     "data.void": 255,
     "optimizer.end_factor": 0.01,
     "optimizer.hold": 0.0,
+    "optimizer.poly_every": 1,
+    "optimizer.power": 0.9,
 }
 """Keys that older configs lack, at the values that stand for what those runs did."""
 
