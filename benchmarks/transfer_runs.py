@@ -53,10 +53,9 @@ def tune(
     encoder = _place(asked, f"encoder_{seed}")
     made, svm, init = [], {}, []
     if start == "simclr":
-        made.append(_pretrain(encoder, data, seed, cores))
-        machines = _machines(encoder, data, seed, cores)
-        made.append(machines)
-        svm = {name: machines["scores"][name]["svm_map"] for name in _NETWORKS}
+        pretrained = runs.run(_PRETRAINED, encoder, *_keys(seed, data), cores=cores)
+        made.append(pretrained)
+        svm = {name: pretrained["scores"][name]["svm_map"] for name in _NETWORKS}
         init = [f"--config.init.workdir={encoder}"]
     scores: dict[str, Any] = {"svm": svm}
     for part, split in PARTS.items():
@@ -115,7 +114,9 @@ def probe(
     changes = [f"--config.seed={seed}", f"--config.data.dir={asked.data_dir}"]
     if asked.data_name and "cifar10" in source:
         changes.append(f"--config.data.name={asked.data_name}")
-    made = [runs.run(source, workdir, *changes, "--config.evals.final=()", cores=cores)]
+    # Scores of its own set come with the run; those below have more to do.
+    alone = ("--config.evals.final=('knn',)", "--config.evals.baselines=False")
+    made = [runs.run(source, workdir, *changes, *alone, cores=cores)]
     scores: dict[str, dict[str, float]] = {network: {} for network in _NETWORKS}
     for name, splits in SETS.items():
         probes = ("knn",) if name in _ONLY_NEIGHBORS else SOURCES[source]
@@ -193,23 +194,7 @@ def _keys(seed: int, data: str) -> list[str]:
         "steps": 400,
         "evals.train_split": "train+validation",
         "evals.stages": (_STAGE,),
+        "evals.final": ("svm",),
+        "evals.svm.pool_values": 1024,
     }
     return [data, *(f"--config.{key}={value}" for key, value in values.items())]
-
-
-def _pretrain(
-    workdir: pathlib.Path, data: str, seed: int, cores: Collection[int] | None
-) -> dict[str, Any]:
-    keys = (*_keys(seed, data), "--config.evals.final=()")
-    return runs.run(_PRETRAINED, workdir, *keys, cores=cores)
-
-
-def _machines(
-    workdir: pathlib.Path, data: str, seed: int, cores: Collection[int] | None
-) -> dict[str, Any]:
-    keys = (
-        *_keys(seed, data),
-        "--config.evals.final=('svm',)",
-        "--config.evals.svm.pool_values=1024",
-    )
-    return runs.evaluate(_PRETRAINED, workdir, "svm", *keys, cores=cores)
