@@ -4,6 +4,7 @@ import dataclasses
 import pathlib
 
 import masked
+import tagged
 from ml_collections import ConfigDict
 from ml_collections.config_flags import config_flags
 
@@ -20,6 +21,9 @@ TRANSLATORS = {"cyclegan": "mnist", "discogan": "mnist", "pix2pix": "facades"}
 
 MASKED = {"segment": "camvid.py:cpu"}
 """Methods that learn from masks, with the config that each is tested in."""
+
+TAGGED = {"multi_label": "bccd_tiles.py"}
+"""Methods that learn several classes an image, likewise."""
 
 BATCH, SIDE, NARROW, STEPS = 32, 32, 8, 4
 SIZES = {
@@ -48,6 +52,8 @@ def tiny_config(name: str, dtype: str = "float32") -> ConfigDict:
     found = str(path) if path.exists() else f"{path.with_name('cifar10.py')}:cpu"
     if name in MASKED:
         found = str(path.with_name(MASKED[name]))
+    if name in TAGGED:
+        found = str(path.with_name(TAGGED[name]))
     config = config_flags.ConfigFileFlagParser("config").parse(found)
     with config.unlocked():
         config.update(batch_size=BATCH, steps=2 * STEPS)
@@ -56,6 +62,9 @@ def tiny_config(name: str, dtype: str = "float32") -> ConfigDict:
         if name in MASKED:
             place = str(masked.folder(SIDE, classes=3))
             config.data.update(name="folder", dir=place, mask_classes=3, void=masked.VOID)
+        if name in TAGGED:
+            place = str(tagged.folder(8))
+            config.data.update(name=tagged.NAME, dir=place, channels=3, **tagged.KEYS)
         for role, network in config.model.items():
             network.dtype = dtype
             if role == "head":

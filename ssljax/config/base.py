@@ -40,6 +40,7 @@ def base_config(method: str) -> ConfigDict:
             image_key="",
             label_key="",
             multi_label_key="",  # TFDS features that are read as well, where they are named.
+            doubtful_key="",  # Beside the above: classes that are not surely absent.
             mask_key="",
             boxes_key="",
             void=255,  # The number of a mask's pixels that belong to no class.

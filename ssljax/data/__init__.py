@@ -7,7 +7,18 @@
 from ssljax.data.crops import Crop, HostCrops, host_crops, is_crop
 from ssljax.data.decode import CorruptImage, decode, open_image
 from ssljax.data.device import DeviceCache, Prefetch, gather, put_on_devices, to_global
-from ssljax.data.fields import Boxes, Clip, Field, Frame, Image, Label, Mask, MultiLabel, Parts
+from ssljax.data.fields import (
+    Boxes,
+    Classes,
+    Clip,
+    Field,
+    Frame,
+    Image,
+    Label,
+    Mask,
+    MultiLabel,
+    Parts,
+)
 from ssljax.data.fit import Placement, fit_mask
 from ssljax.data.order import Order
 from ssljax.data.pipeline import Loader, index_batches, load_all
@@ -19,6 +30,7 @@ from ssljax.data.sources.clips import ClipFolder
 from ssljax.data.sources.digits import prepare_digits
 from ssljax.data.sources.files import ImageFiles
 from ssljax.data.sources.folder import FolderSource
+from ssljax.data.sources.multi_labels import label_names, read_multi_labels
 from ssljax.data.sources.subset import FewLabels, Subset, labelled_rows, read_labels
 from ssljax.data.sources.tfds import TfdsSource, open_builder
 
@@ -26,6 +38,7 @@ __all__ = [
     "NO_LABEL",
     "ArraySource",
     "Boxes",
+    "Classes",
     "Clip",
     "ClipFolder",
     "CorruptImage",
@@ -58,6 +71,7 @@ __all__ = [
     "host_crops",
     "index_batches",
     "is_crop",
+    "label_names",
     "labelled_rows",
     "load_all",
     "open_builder",
@@ -66,6 +80,7 @@ __all__ = [
     "prepare_digits",
     "put_on_devices",
     "read_labels",
+    "read_multi_labels",
     "to_global",
     "with_classes",
     "with_labels",

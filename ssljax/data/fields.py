@@ -6,7 +6,7 @@ that is unknown, a pixel that belongs to no class, a box that fills up the row.
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Protocol, runtime_checkable
+from typing import Any, ClassVar, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float32, Int32, UInt8
@@ -137,15 +137,29 @@ class Label:
         return np.array(NOTHING if raw is None else raw, np.int32)
 
 
+class Classes(NamedTuple):
+    """Classes of a record of which some are doubtful.
+
+    Attributes:
+      present: Those that the image has.
+      doubtful: Those that it may have: where they are not among the others, nothing is known.
+    """
+
+    present: Sequence[int]
+    doubtful: Sequence[int]
+
+
 @dataclasses.dataclass(frozen=True)
 class MultiLabel:
-    """Any number of classes, from 0, in a sequence; or None where they are not known.
+    """Any number of classes, from 0, in a sequence or `Classes`; or None where none is known.
 
     Attributes:
       classes: How many there are.
+      names: Of the classes; empty where they have only numbers.
     """
 
     classes: int
+    names: tuple[str, ...] = dataclasses.field(default=(), compare=False)
     dtype: ClassVar[type[np.generic]] = np.int32
     missing: ClassVar[int] = NOTHING
 
@@ -154,15 +168,20 @@ class MultiLabel:
         return (self.classes,)
 
     def decode(
-        self, raw: Sequence[int] | None, frame: Frame, seen: tuple[int, int] | None = None
+        self,
+        raw: Sequence[int] | Classes | None,
+        frame: Frame,
+        seen: tuple[int, int] | None = None,
     ) -> Int32[np.ndarray, " classes"]:
-        """1 for each class that the image has, 0 for the others; -1 throughout if none is known."""
+        """1 for each class that the image has, 0 for the others; -1 for what is not known."""
         if raw is None:
             return np.full(self.classes, NOTHING, np.int32)
-        named = np.asarray(raw, np.int64).reshape(-1)
-        _check_range(named, self.classes, "the class")
+        present, doubtful = raw if isinstance(raw, Classes) else (raw, ())
         has = np.zeros(self.classes, np.int32)
-        has[named] = 1
+        for named, value in ((doubtful, NOTHING), (present, 1)):
+            numbers = np.asarray(named, np.int64).reshape(-1)
+            _check_range(numbers, self.classes, "the class")
+            has[numbers] = value
         return has
 
 
@@ -273,6 +292,8 @@ class Parts:
       mask_classes: See `Mask`, of which it is `classes`.
       max_boxes: See `Boxes`, of which it is `count`.
       frames: See `Clip`; with 0 there are images and no clips.
+      doubtful_key: A TFDS feature of the same classes as that of `multi_label_key`: what it alone
+        names is neither taught nor scored. Of Pascal VOC, "labels" beside "labels_no_difficult".
     """
 
     mask_key: str = ""
@@ -282,6 +303,7 @@ class Parts:
     mask_classes: int = 0
     max_boxes: int = 100
     frames: int = 0
+    doubtful_key: str = ""
 
 
 NO_PARTS = Parts()

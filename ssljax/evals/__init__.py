@@ -15,10 +15,13 @@ from ssljax.evals.generation import Coverage, Fid, InceptionScore, Kid, Precisio
 from ssljax.evals.knn import Knn
 from ssljax.evals.linear import Linear
 from ssljax.evals.mlp import Mlp
+from ssljax.evals.multi_label import MultiLabelRanking
 from ssljax.evals.pictures import Pictures
 from ssljax.evals.pretext import Pretext
 from ssljax.evals.reconstruction import Reconstruction
 from ssljax.evals.segmentation import Segmentation
+from ssljax.evals.svm import Svm
+from ssljax.evals.transfer import PROBES, Transfer
 from ssljax.evals.translation import Translation
 from ssljax.methods.contract import Method
 from ssljax.methods.protocols import Generator, PretextSolver, Reconstructor, Segmenter, Translator
@@ -28,7 +31,10 @@ REGISTRY: dict[str, type[Evaluation]] = {
     "linear": Linear,
     "mlp": Mlp,
     "few_label": FewLabel,
+    "svm": Svm,
+    "transfer": Transfer,
     "classifier": Classifier,
+    "multi_label": MultiLabelRanking,
     "fid": Fid,
     "kid": Kid,
     "inception_score": InceptionScore,
@@ -83,6 +89,7 @@ def default_config(method: type[Method]) -> ConfigDict:
 
 
 __all__ = [
+    "PROBES",
     "REGISTRY",
     "Evaluation",
     "Extracted",

@@ -41,6 +41,7 @@ from ssljax.losses.inference import (
 )
 from ssljax.losses.koleo import koleo
 from ssljax.losses.momentum_contrast import info_nce_batch, info_nce_queue
+from ssljax.losses.multi_label import multi_label_cross_entropy
 from ssljax.losses.nearest_neighbor import nearest_neighbors, nnclr
 from ssljax.losses.pixels import pixel_absolute_error, pixel_cross_entropy, pixel_squared_error
 from ssljax.losses.predictive_coding import predictive_coding
@@ -118,6 +119,7 @@ __all__ = [
     "logistic_discriminator",
     "masked_patch_mse",
     "minimax_generator",
+    "multi_label_cross_entropy",
     "nearest_neighbors",
     "negative_cosine",
     "nnclr",

@@ -178,6 +178,7 @@ class Task:
       steps_per_epoch: Train steps in which the data set is seen once.
       num_classes: Classes of the data set's labels; None without labels.
       class_names: Their names, in the order of their numbers.
+      label_names: Names of the classes of which an image may have several; empty without such.
       num_images: Images of the training set.
       source: The method of the run that this one starts from; None without one.
       phase: For which of its `phases` the method is built. The state's structure is the same in all
@@ -190,6 +191,7 @@ class Task:
     steps_per_epoch: float
     num_classes: int | None = None
     class_names: tuple[str, ...] = ()
+    label_names: tuple[str, ...] = ()
     num_images: int = 0
     source: Method | None = None
     phase: int = 0

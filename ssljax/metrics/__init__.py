@@ -3,9 +3,10 @@
 Of frozen features: kNN, linear, non-linear and few-label probes. Of generated images: FID, KID,
 Inception score, precision and recall, classes covered. Of embeddings: rank and collapse. Of
 restored images: peak signal-to-noise ratio and structural similarity. Of masks: mean IoU and
-accuracies.
+accuracies. Of several labels an image: average precision.
 """
 
+from ssljax.metrics.average_precision import average_precision, mean_average_precision
 from ssljax.metrics.collapse import (
     collapse_metrics,
     effective_rank,
@@ -27,6 +28,7 @@ from ssljax.metrics.scaling import standardize
 from ssljax.metrics.segmentation import confusion_matrix, segmentation_scores
 
 __all__ = [
+    "average_precision",
     "class_coverage",
     "collapse_metrics",
     "confusion_matrix",
@@ -43,6 +45,7 @@ __all__ = [
     "labelled",
     "linear_probe",
     "luma",
+    "mean_average_precision",
     "nearest_rows",
     "precision_recall",
     "psnr",

@@ -126,9 +126,12 @@ def open_sources(config: ConfigDict, known: ConfigDict) -> Sources:
         for field in feed.fields:
             # A method learns from its task's `num_classes` that there are no labels.
             if field not in (*_shapes(keys, fed[name]), "label"):
+                key = f"{field}_key"
+                hint = f", or name the feature in config.data.{key}" if key in config.data else ""
                 raise UserError(
                     f"{fed[name].name}/{fed[name].split} has no field {field!r}, which "
-                    f"{_method(config)} reads: choose another data set in config.{feed.data}.name."
+                    f"{_method(config)} reads: choose another data set in config.{feed.data}.name"
+                    f"{hint}."
                 )
     return Sources(whole, fed)
 

@@ -105,6 +105,9 @@ GLOBAL: dict[str, Callable[..., Any]] = {
     "sgan": lambda a, b, labels, queue, axis: losses.sgan_supervised(
         a, _some(labels), axis_name=axis
     ),
+    "multi_label": lambda a, b, labels, queue, axis: losses.multi_label_cross_entropy(
+        a, jnp.sign(labels[:, None] - jnp.arange(2, DIM + 2)[None]), axis_name=axis
+    ),
     "pulling_away": lambda a, b, labels, queue, axis: losses.pulling_away(a, axis_name=axis),
     "discogan": lambda a, b, labels, queue, axis: losses.discogan_generator(
         a[:, 0], [a, b[:, :4]], [b, a[:, :4]], jnp.mean(jnp.square(a - b)), 0.3, axis_name=axis

@@ -2,7 +2,7 @@
 
 A method that is added to the table is tested here as it stands in its Fashion-MNIST config, made
 tiny, or without one in its CIFAR-10 config for a CPU; those that translate in `TRANSLATORS`, and
-those that learn from masks in `MASKED`.
+those that learn from masks in `MASKED`, or several classes an image in `TAGGED`.
 """
 
 import dataclasses
@@ -31,7 +31,7 @@ from ssljax.run.feeds import Stream
 from ssljax.run.step import init_state
 from ssljax.train import compile_step
 
-TAUGHT = {"distill", "finetune", "one_vs_rest", "segment", "supervised"}
+TAUGHT = {"distill", "finetune", "multi_label", "one_vs_rest", "segment", "supervised"}
 """Methods with labels, masks or a teacher, which say nothing of collapse."""
 
 OWN_RATES = {"barlow_twins", "bigbigan", "simsiam"}
@@ -61,6 +61,8 @@ class Steps:
         if any("mask" in feed.fields for feed in methods.feeds(self.experiment.config).values()):
             coarse = rng.integers(-1, 3, (4 * BATCH, 4, 4), dtype=np.int32)
             arrays["mask"] = np.kron(coarse, np.ones((1, SIDE // 4, SIDE // 4), np.int32))
+        if self.experiment.task.label_names:
+            arrays["multi_label"] = rng.integers(-1, 2, (4 * BATCH, 3), dtype=np.int32)
         stream = Stream(
             constants=data.put_on_devices(self.mesh, arrays),
             unpack=self.unpack,

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import tensorflow_datasets as tfds
 
-from ssljax.data.fields import Boxes, Field, Mask, MultiLabel, Parts
+from ssljax.data.fields import Boxes, Classes, Field, Mask, MultiLabel, Parts
 from ssljax.errors import UserError
 
 
@@ -90,13 +90,7 @@ def find_parts(
         assert path is not None
         found["mask"] = Mask(parts.void, parts.mask_classes), lambda x: get(x, path)
     if parts.multi_label_key:
-        classes, path_of_labels = _inside_sequence(
-            builder, parts.multi_label_key, tfds.features.ClassLabel, "multi_label_key"
-        )
-        found["multi_label"] = (
-            MultiLabel(classes.num_classes),
-            lambda x: [int(label) for label in get(x, path_of_labels)],
-        )
+        found["multi_label"] = _multi_label(builder, parts)
     if parts.boxes_key:
         _, box_path = _inside_sequence(
             builder, parts.boxes_key, tfds.features.BBoxFeature, "boxes_key"
@@ -110,6 +104,28 @@ def find_parts(
 
         found["boxes"] = Boxes(parts.max_boxes), read_boxes
     return found
+
+
+def _multi_label(
+    builder: tfds.core.DatasetBuilder, parts: Parts
+) -> tuple[Field, Callable[[dict], Any]]:
+    """The field of several classes, and what reads it."""
+    kind = tfds.features.ClassLabel
+    classes, path = _inside_sequence(builder, parts.multi_label_key, kind, "multi_label_key")
+    field = MultiLabel(classes.num_classes, tuple(classes.names))
+
+    def read(example: dict, path: str = path) -> list[int]:
+        return [int(label) for label in get(example, path)]
+
+    if not parts.doubtful_key:
+        return field, read
+    others, doubtful = _inside_sequence(builder, parts.doubtful_key, kind, "doubtful_key")
+    if others.names != classes.names:
+        raise UserError(
+            f"config.data.doubtful_key={parts.doubtful_key!r} of {builder.info.name} has other "
+            f"classes than config.data.multi_label_key={parts.multi_label_key!r}: leave it empty."
+        )
+    return field, lambda x: Classes(read(x), read(x, doubtful))
 
 
 def get(example: dict, path: str) -> Any:

@@ -3,6 +3,7 @@
 from ssljax.methods.contract import Method
 from ssljax.methods.transfer.distill import Distill
 from ssljax.methods.transfer.finetune import Finetune
+from ssljax.methods.transfer.multi_label import MultiLabel
 from ssljax.methods.transfer.one_vs_rest import OneVsRest
 from ssljax.methods.transfer.segment import Segment
 from ssljax.methods.transfer.supervised import Supervised
@@ -10,6 +11,7 @@ from ssljax.methods.transfer.supervised import Supervised
 REGISTRY: dict[str, type[Method]] = {
     "distill": Distill,
     "finetune": Finetune,
+    "multi_label": MultiLabel,
     "one_vs_rest": OneVsRest,
     "segment": Segment,
     "supervised": Supervised,
