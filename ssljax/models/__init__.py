@@ -14,6 +14,15 @@ from ssljax.models.dense.class_maps import (
     LinearHead,
 )
 from ssljax.models.dense.decoder import DECODERS, Decoder, build_decoder
+from ssljax.models.dense.fcos import (
+    DETECTION_HEAD,
+    DETECTION_HEADS,
+    DetectionNet,
+    FCOSHead,
+    Told,
+    told_by,
+)
+from ssljax.models.dense.pyramid import PYRAMID, PYRAMIDS, FeaturePyramid
 from ssljax.models.dense.segmentation import PIXELS, SegmentationNet, resized
 from ssljax.models.dense.unet import UNet
 from ssljax.models.dense.upscaler import Upscaler
@@ -69,6 +78,8 @@ __all__ = [
     "ASPP",
     "DCGAN_INIT",
     "DECODERS",
+    "DETECTION_HEAD",
+    "DETECTION_HEADS",
     "DISCRIMINATOR",
     "DISCRIMINATORS",
     "ENCODER",
@@ -79,6 +90,8 @@ __all__ = [
     "MLP",
     "PATCH_DISCRIMINATOR",
     "PIXELS",
+    "PYRAMID",
+    "PYRAMIDS",
     "SEGMENTATION_HEAD",
     "SEGMENTATION_HEADS",
     "VGG",
@@ -95,12 +108,15 @@ __all__ = [
     "DCGANGenerator",
     "Decoder",
     "DenseHead",
+    "DetectionNet",
     "DilatedVGG",
     "DinoHead",
     "DiscoGANDiscriminator",
     "DiscoGANTranslator",
     "EncoderWithHeads",
     "ExemplarCNN",
+    "FCOSHead",
+    "FeaturePyramid",
     "FullyConnected",
     "GaussianEncoder",
     "GeneratedWords",
@@ -130,6 +146,7 @@ __all__ = [
     "SmallConvNet",
     "SplitEncoder",
     "TileEmbedding",
+    "Told",
     "UNet",
     "UNetTranslator",
     "Upscaler",
@@ -145,6 +162,7 @@ __all__ = [
     "options_of",
     "patchify",
     "resized",
+    "told_by",
     "unpatchify",
 ]
 
