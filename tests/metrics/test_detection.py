@@ -1,12 +1,16 @@
 """Average precision: worked by hand, and as COCO's own evaluation counts it."""
 
-import contextlib
-import io
-
 import numpy as np
 import pytest
 
-from ssljax.metrics import COCO_IOUS, Found, Truth, coco_average_precision, voc_average_precision
+from ssljax.metrics import (
+    COCO_IOUS,
+    Found,
+    Truth,
+    coco_average_precision,
+    official_average_precision,
+    voc_average_precision,
+)
 
 
 def boxes(*rows):
@@ -78,6 +82,8 @@ def test_without_boxes_it_is_nothing_and_without_things_nan():
     assert coco_average_precision([(nothing, truth(THINGS, [0] * 4))], 1, (0.5,))[0, 0] == 0
     assert voc_average_precision([(nothing, truth(THINGS, [0] * 4))], 1)[0] == 0
     assert np.isnan(coco_average_precision([(nothing, truth([], []))], 1, (0.5,))[0, 0])
+    both = [(nothing, truth(THINGS, [0] * 4))], 2, (0.5, 0.7)
+    np.testing.assert_array_equal(official_average_precision(*both), coco_average_precision(*both))
 
 
 def drawn(rng, images=30, classes=3):
@@ -105,52 +111,6 @@ def drawn(rng, images=30, classes=3):
     return pairs
 
 
-def official(pairs, classes, areas, most):
-    """`faster_coco_eval`'s average precision by IoU and class; NaN for its -1."""
-    from faster_coco_eval import COCO, COCOeval_faster
-
-    def placed(rows):
-        return np.stack([rows[:, 1], rows[:, 0], *(rows[:, 2:] - rows[:, :2]).T[::-1]], axis=1)
-
-    whole = {
-        "images": [{"id": i, "width": 400, "height": 400} for i in range(len(pairs))],
-        "categories": [{"id": c, "name": str(c)} for c in range(classes)],
-        "annotations": [],
-    }
-    results = []
-    for number, (said, things) in enumerate(pairs):
-        for k, (box, kind) in enumerate(zip(placed(things.boxes), things.classes, strict=True)):
-            whole["annotations"].append(
-                {
-                    "id": len(whole["annotations"]) + 1,
-                    "image_id": number,
-                    "category_id": int(kind),
-                    "bbox": box.tolist(),
-                    "area": float(things.areas[k]),
-                    "iscrowd": int(things.crowd[k]),
-                }
-            )
-        for box, kind, score in zip(placed(said.boxes), said.classes, said.scores, strict=True):
-            results.append(
-                {
-                    "image_id": number,
-                    "category_id": int(kind),
-                    "bbox": box.tolist(),
-                    "score": float(score),
-                }
-            )
-    with contextlib.redirect_stdout(io.StringIO()):
-        sets = COCO(whole)
-        evaluation = COCOeval_faster(sets, sets.loadRes(results), iouType="bbox")
-        evaluation.params.areaRng = [[areas[0], min(areas[1], 1e10)]]
-        evaluation.params.areaRngLbl = ["all"]
-        evaluation.params.maxDets = [most]
-        evaluation.evaluate()
-        evaluation.accumulate()
-    precision = np.asarray(evaluation.eval["precision"])[:, :, :, 0, 0]
-    return np.where((precision < 0).any(axis=1), np.nan, precision.mean(axis=1))
-
-
 @pytest.mark.parametrize(
     ("areas", "most"),
     [((0, np.inf), 100), ((0, 32**2), 100), ((32**2, 96**2), 100), ((96**2, np.inf), 2)],
@@ -159,7 +119,7 @@ def test_it_is_what_cocos_evaluation_counts(areas, most):
     pairs = drawn(np.random.default_rng(0))
     own = coco_average_precision(pairs, 3, most=most, areas=areas)
     assert own.shape == (len(COCO_IOUS), 3)
-    expected = official(pairs, 3, areas, most)
+    expected = official_average_precision(pairs, 3, most=most, areas=areas)
     np.testing.assert_allclose(own, expected, atol=1e-6)
     assert np.nanmin(own[0]) > 0.05
     assert np.nanmax(own) < 0.95
