@@ -7,8 +7,20 @@
 from ssljax.data.crops import Crop, HostCrops, host_crops, is_crop
 from ssljax.data.decode import CorruptImage, decode, open_image
 from ssljax.data.device import DeviceCache, Prefetch, gather, put_on_devices, to_global
-from ssljax.data.fields import Boxes, Clip, Field, Frame, Image, Label, Mask, MultiLabel, Parts
-from ssljax.data.fit import Placement, fit_mask
+from ssljax.data.fields import (
+    Boxes,
+    Clip,
+    Field,
+    Frame,
+    Image,
+    Label,
+    Mask,
+    MultiLabel,
+    Parts,
+    Things,
+)
+from ssljax.data.fit import Placement, fit_boxes, fit_mask
+from ssljax.data.headers import stored_size
 from ssljax.data.order import Order
 from ssljax.data.pipeline import Loader, index_batches, load_all
 from ssljax.data.scan import Scan
@@ -51,8 +63,10 @@ __all__ = [
     "Source",
     "Subset",
     "TfdsSource",
+    "Things",
     "decode",
     "fingerprint",
+    "fit_boxes",
     "fit_mask",
     "gather",
     "host_crops",
@@ -66,6 +80,7 @@ __all__ = [
     "prepare_digits",
     "put_on_devices",
     "read_labels",
+    "stored_size",
     "to_global",
     "with_classes",
     "with_labels",

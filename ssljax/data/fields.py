@@ -6,10 +6,10 @@ that is unknown, a pixel that belongs to no class, a box that fills up the row.
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Protocol, runtime_checkable
+from typing import Any, ClassVar, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
-from jaxtyping import Float32, Int32, UInt8
+from jaxtyping import Bool, Float, Float32, Int32, UInt8
 
 from ssljax.data.decode import Misfit, Range, open_image, open_stored
 from ssljax.data.fit import Placement, Resize, fit_boxes, fit_mask, fit_pixels, place
@@ -17,6 +17,9 @@ from ssljax.data.headers import png_as_numbers, png_white
 
 NOTHING = -1
 """What stands in an array for what is not there."""
+
+_SLACK = 1.0
+"""Pixels by which a box may reach beyond its image, as some sets round or count a far side in."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -212,18 +215,45 @@ class Mask:
         return mask
 
 
+class Things(NamedTuple):
+    """What a source has read of the things in an image.
+
+    Attributes:
+      boxes: (top, left, bottom, right) as fractions of the image's height and width, (N, 4), as
+        TFDS has them.
+      classes: N integers.
+      crowd: Which of them are many things together, as in COCO; None where none is.
+      difficult: Which are not asked for, as in Pascal VOC; None where all are.
+      size: (height, width) of the image that they were drawn in, where that is known.
+    """
+
+    boxes: np.ndarray
+    classes: np.ndarray
+    crowd: np.ndarray | None = None
+    difficult: np.ndarray | None = None
+    size: tuple[int, int] | None = None
+
+    def flags(self) -> tuple[Bool[np.ndarray, " boxes"], Bool[np.ndarray, " boxes"]]:
+        """Which are a crowd, and which are difficult."""
+        none = np.zeros(len(self.classes), bool)
+        crowd, difficult = (
+            none if kind is None else np.asarray(kind, bool)
+            for kind in (self.crowd, self.difficult)
+        )
+        return crowd, difficult
+
+
 @dataclasses.dataclass(frozen=True)
 class Boxes:
-    """Things in the image: (boxes, classes).
-
-    Boxes are (top, left, bottom, right) as fractions of the image's height and width, (N, 4), as
-    TFDS has them; classes are N integers.
+    """Things in the image: `Things`, or (boxes, classes) alone.
 
     Attributes:
       count: The most that an image may have.
+      classes: How many classes there are, numbered from 0; 0 where any number from 0 may stand.
     """
 
     count: int
+    classes: int = 0
     dtype: ClassVar[type[np.generic]] = np.float32
     missing: ClassVar[int] = NOTHING
 
@@ -233,30 +263,68 @@ class Boxes:
 
     def decode(
         self,
-        raw: tuple[np.ndarray, np.ndarray],
+        raw: tuple[np.ndarray, np.ndarray] | Things,
         frame: Frame,
         seen: tuple[int, int] | None,
     ) -> Float32[np.ndarray, "count 5"]:
-        """Moves the boxes as the image, and drops those of which nothing is seen.
+        """Moves the boxes as the image; drops crowds, what is difficult, and what is not seen.
 
         Returns:
           (top, left, bottom, right, class) a row, in pixels of the frame; -1 where there is none.
         """
-        boxes, classes = np.asarray(raw[0], np.float64).reshape(-1, 4), np.asarray(raw[1])
         if seen is None:
             raise Misfit("has boxes, and no image that they lie in")
-        if len(boxes) > self.count:
+        rows, crowd, difficult = self.rows(raw, seen)
+        rows = rows[~(crowd | difficult)]
+        if len(rows) > self.count:
             raise Misfit(
-                f"has {len(boxes)} boxes, more than {self.count}: raise config.data.max_boxes"
+                f"has {len(rows)} boxes, more than {self.count}: raise config.data.max_boxes"
             )
-        height, width = seen
-        pixels = boxes * np.array([height, width, height, width])
-        moved = fit_boxes(pixels, frame.place(height, width), frame.size)
+        moved = fit_boxes(rows[:, :4], frame.place(*seen), frame.size)
         is_seen = (moved[:, 2:] > moved[:, :2]).all(axis=1)
         result = np.full((self.count, 5), NOTHING, np.float32)
-        rows = np.concatenate([moved, classes[:, None]], axis=1)[is_seen]
-        result[: len(rows)] = rows
+        kept = np.concatenate([moved, rows[:, 4:]], axis=1)[is_seen]
+        result[: len(kept)] = kept
         return result
+
+    def rows(
+        self, raw: tuple[np.ndarray, np.ndarray] | Things, seen: tuple[int, int]
+    ) -> tuple[
+        Float[np.ndarray, "boxes 5"], Bool[np.ndarray, " boxes"], Bool[np.ndarray, " boxes"]
+    ]:
+        """The boxes at the size of their image.
+
+        Args:
+          raw: What the source has read.
+          seen: (height, width) of the image.
+
+        Returns:
+          (top, left, bottom, right, class) a row, in pixels of the image, cut off at its borders;
+          which are a crowd, and which are difficult.
+
+        Raises:
+          Misfit: A box lies beyond its image or ends before it begins, or there is no such class.
+        """
+        things = Things(*raw)
+        fractions = np.asarray(things.boxes, np.float64).reshape(-1, 4)
+        classes = np.asarray(things.classes, np.float64).reshape(-1)
+        boxes = fractions * np.array([*seen, *seen])
+        if things.size not in (None, seen):
+            raise Misfit(
+                "has boxes of an image of {}x{}, and is one of {}x{}".format(*things.size, *seen)
+            )
+        inside = (boxes >= -_SLACK) & (boxes <= np.array([*seen, *seen]) + _SLACK)
+        wrong = ~(inside.all(axis=1) & (boxes[:, 2:] >= boxes[:, :2]).all(axis=1))
+        if wrong.any():
+            named = ", ".join(f"{x:g}" for x in np.round(boxes[wrong][0], 1))
+            raise Misfit(
+                "has the box ({}) of top, left, bottom and right in pixels, which is none within "
+                "its image of {}x{}: correct it, or remove it".format(named, *seen)
+            )
+        if self.classes:
+            _check_range(classes.astype(np.int64), self.classes, "a box of the class")
+        kept = np.clip(boxes, 0, np.array([*seen, *seen]))
+        return np.concatenate([kept, classes[:, None]], axis=1), *things.flags()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -271,6 +339,9 @@ class Parts:
         the feature "label" beside it, or else the only class there, or else 0.
       void: See `Mask`.
       mask_classes: See `Mask`, of which it is `classes`.
+      annotations: A file in COCO's format with the boxes of a folder's images, a path below the
+        folder; "{split}" in it stands for the name of the split. Empty for no boxes.
+      box_classes: See `Boxes`, of which it is `classes`.
       max_boxes: See `Boxes`, of which it is `count`.
       frames: See `Clip`; with 0 there are images and no clips.
     """
@@ -278,8 +349,10 @@ class Parts:
     mask_key: str = ""
     multi_label_key: str = ""
     boxes_key: str = ""
+    annotations: str = ""
     void: int = 255
     mask_classes: int = 0
+    box_classes: int = 0
     max_boxes: int = 100
     frames: int = 0
 
