@@ -63,7 +63,14 @@ from ssljax.models.heads.projection import ProjectionHead
 from ssljax.models.heads.tiles import FullyConnected, TileEmbedding
 from ssljax.models.heads.words import CosineWords, GeneratedWords
 from ssljax.models.layers.conditional_norm import ConditionalBatchNorm, SelfModulatedBatchNorm
-from ssljax.models.layers.norm import BatchNorm, InstanceNorm, LayerNorm, NoNorm, NormFactory
+from ssljax.models.layers.norm import (
+    BatchNorm,
+    GroupNorm,
+    InstanceNorm,
+    LayerNorm,
+    NoNorm,
+    NormFactory,
+)
 from ssljax.models.layers.patches import patchify, unpatchify
 from ssljax.models.layers.spectral_norm import DCGAN_INIT
 from ssljax.models.maps import last_map, map_names
@@ -120,6 +127,7 @@ __all__ = [
     "FullyConnected",
     "GaussianEncoder",
     "GeneratedWords",
+    "GroupNorm",
     "InferenceEncoder",
     "InstanceNorm",
     "LayerNorm",

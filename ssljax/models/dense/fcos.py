@@ -14,6 +14,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Float32, Int32
 
 from ssljax.models.dense.pyramid import level_strides
+from ssljax.models.layers.norm import GroupNorm
 from ssljax.models.layers.padded import conv
 from ssljax.models.roles import Role
 from ssljax.ops.box_targets import map_places
@@ -87,7 +88,7 @@ class FCOSHead(nn.Module):
             for name, steps in layers.items():
                 y = x.astype(self.dtype)
                 for convolution, norm in steps:
-                    y = nn.relu(norm(convolution(y)))
+                    y = nn.relu(norm(convolution(y), train))
                 towers[name] = y.astype(jnp.float32)
             power = jnp.minimum(factor * measure(towers["box"]), _LARGEST)
             told = [score(towers["class"]), jnp.exp(power), centre(towers["box"])]
@@ -96,7 +97,7 @@ class FCOSHead(nn.Module):
 
     def _layer(self, channels: int, name: str) -> tuple[nn.Module, nn.Module]:
         options = {"use_bias": True, "kernel_init": nn.initializers.normal(0.01)}
-        norm = nn.GroupNorm(self.groups, epsilon=1e-5, dtype=self.dtype, name=f"{name}_norm")
+        norm = GroupNorm(self.groups, dtype=self.dtype, name=f"{name}_norm")
         return conv(channels, 3, 1, self.dtype, f"{name}_conv", **options), norm
 
     def _last(

@@ -25,23 +25,23 @@ class FeaturePyramid(nn.Module):
     Of the encoder's maps of one size the deepest is read, if its places are `finest` pixels apart
     or more: of a ResNet the last stages, of a transformer its last block. Each becomes, by a 1x1
     convolution, a map of `channels`, to which the enlarged next coarser one is added; a 3x3
-    convolution follows. The extra maps are made from the coarsest by 3x3 convolutions of stride 2,
-    with a ReLU before each but the first.
+    convolution follows. Maps that are still wanted are made from the coarsest by 3x3 convolutions
+    of stride 2, with a ReLU before each but the first.
 
     Attributes:
       channels: Of all maps.
       finest: Least number of pixels from one place of an encoder's map to the next.
-      extra: Maps that are added above the encoder's coarsest.
+      levels: Maps in all; of the encoder's the finest are read, if it has more.
       dtype: Type of activations and arithmetic; parameters are float32.
 
     Reference:
-      Lin et al., Feature Pyramid Networks (arXiv:1612.03144), 2017, section 3. Extra maps: Tian et
-      al., FCOS (arXiv:1904.01355), 2019, section 3.2, from P5 and not from the encoder's map.
+      Lin et al., Feature Pyramid Networks (arXiv:1612.03144), 2017, section 3. Coarser maps: Tian
+      et al., FCOS (arXiv:1904.01355), 2019, section 3.2: from P5, not from the encoder's map.
     """
 
     channels: int = 256
     finest: int = 8
-    extra: int = 2
+    levels: int = 5
     dtype: DTypeLike = jnp.float32
 
     @nn.compact
@@ -60,13 +60,13 @@ class FeaturePyramid(nn.Module):
         Raises:
           ValueError: If no map of the encoder is coarse enough.
         """
-        names = read_maps(outputs, side, self.finest)
+        names = read_maps(outputs, side, self.finest)[: self.levels]
         maps: list[Array] = []
         for name in reversed(names):
             x = self._conv(1, 1, f"{name}_lateral")(outputs[name].astype(self.dtype))
             maps.insert(0, x + _enlarged(maps[0], *x.shape[1:3]) if maps else x)
         found = [self._conv(3, 1, f"{name}_output")(x) for name, x in zip(names, maps, strict=True)]
-        for number in range(1, self.extra + 1):
+        for number in range(1, self.levels - len(names) + 1):
             x = found[-1] if number == 1 else nn.relu(found[-1])
             found.append(self._conv(3, 2, f"extra{number}")(x))
         return found
@@ -139,5 +139,5 @@ PYRAMIDS: dict[str, Callable[..., nn.Module]] = {"fpn": FeaturePyramid}
 PYRAMID = Role(
     kind="feature pyramid",
     networks=PYRAMIDS,
-    options=dict(name="fpn", channels=256, finest=8, extra=2, dtype="float32"),
+    options=dict(name="fpn", channels=256, finest=8, levels=5, dtype="float32"),
 )

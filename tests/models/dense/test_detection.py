@@ -47,7 +47,7 @@ def test_the_pyramid_adds_what_coarser_maps_know():
         "stage1": jnp.asarray(fine, jnp.float32),
         "stage2": jnp.asarray(coarse, jnp.float32),
     }
-    network = FeaturePyramid(channels=2, finest=8, extra=2)
+    network = FeaturePyramid(channels=2, finest=8, levels=4)
     params = network.init(jax.random.key(0), outputs, 40)["params"]
     # Of the 3x3 convolutions the middle alone is left, as the identity.
     middle = np.zeros((3, 3, 2, 2), np.float32)
@@ -63,6 +63,8 @@ def test_the_pyramid_adds_what_coarser_maps_know():
     expected = [bottom, top, top[:, ::2, ::2], np.maximum(top[:, ::2, ::2], 0)[:, ::2, ::2]]
     for x, wanted in zip(found, expected, strict=True):
         np.testing.assert_allclose(x, wanted, rtol=1e-4, atol=1e-5)
+    one = FeaturePyramid(channels=2, finest=8, levels=1)
+    assert [x.shape for x in shapes(one, outputs, 40)[0]] == [(1, 5, 5, 2)]
 
 
 def test_the_published_head_has_towers_that_all_levels_share():
@@ -99,7 +101,7 @@ def test_the_head_starts_with_rare_classes_and_boxes_of_two_strides():
 def test_what_is_told_lies_in_the_order_of_its_places():
     network = DetectionNet(
         build_encoder("small", widths=(4, 8), stem_stride=4),
-        FeaturePyramid(channels=8, finest=4, extra=1),
+        FeaturePyramid(channels=8, finest=4, levels=3),
         FCOSHead(2, convs=0, groups=4),
     )
     images = jnp.asarray(np.random.default_rng(0).normal(size=(2, 24, 24, 3)), jnp.float32)
