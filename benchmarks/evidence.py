@@ -7,6 +7,7 @@
     python -m benchmarks.evidence --family pretext --data_dir DIR [--data_name NAME]
     python -m benchmarks.evidence --family multi_task --data_dir DIR [--data_name NAME]
     python -m benchmarks.evidence --family translation --data_dir DIR
+    python -m benchmarks.evidence --family detection --data_dir DIR
 
 Every run is the command line of its config, in a process of its own; a run that is already in the
 output directory is not repeated. A method that is followed by the name of a variant, such as
@@ -25,6 +26,9 @@ has learnt from all labels knows those images' labels too: it is probed at its l
 
 A translator stands beside the images as they were, and beside itself without cycles in the loss;
 the translations of digits that a rule has changed are known, and compared with.
+
+A detector whose encoder has learnt without labels stands beside the same from a random one, with
+encoders that learn on and with frozen ones.
 """
 
 from __future__ import annotations
@@ -34,7 +38,7 @@ import statistics
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from benchmarks import plots, pretext_runs, runs, translation_runs
+from benchmarks import detection_runs, plots, pretext_runs, runs, translation_runs
 from ssljax.config import file as config_file
 
 FAMILIES = {
@@ -47,6 +51,7 @@ FAMILIES = {
         "progan", "progan:from_the_start",
     ),
     "translation": translation_runs.TRIALS,
+    "detection": tuple(detection_runs.TRIALS),
     "inference": ("bigan", "bigbigan"),
 }  # fmt: skip
 PRETEXT = ("pretext", "multi_task")
@@ -264,6 +269,8 @@ def main() -> None:
             return pretext_runs.train(asked, method, seed, cores)
         if asked.family == "translation":
             return translation_runs.train(asked, method, seed, cores)
+        if asked.family == "detection":
+            return detection_runs.train(asked, method, seed, cores)
         return runs.run(
             config_of(method, asked.config),
             asked.out / asked.config / f"{method}_{seed}",
@@ -309,7 +316,9 @@ def main() -> None:
     results: dict[str, list[dict]] = {method: [] for method in methods}
     for trial in trials:
         results[trial[0]].append(made[trial])
-    data = "" if asked.family == "translation" else f"{pretext_runs.data_of(asked)}, "
+    data = (
+        "" if asked.family in ("translation", "detection") else f"{pretext_runs.data_of(asked)}, "
+    )
     text = f"{data}{runs.circumstances(asked.jobs)}; at the last step.\n\n"
     if asked.family == "adversarial":
         for side in extractors:  # Scores by different encoders do not compare.
@@ -317,6 +326,8 @@ def main() -> None:
             text += f"Images of {side} pixels:\n\n{generator_table(alike)}\n\n"
     elif asked.family == "translation":
         text += f"Trained translator / images unchanged.\n\n{translation_runs.table(results)}\n"
+    elif asked.family == "detection":
+        text += f"Per cent, of the test split.\n\n{detection_runs.table(results)}\n"
     elif asked.family == "inference":
         text += "Trained / random network, per cent and dB.\n\n" + inference_table(results) + "\n"
     elif asked.family in PRETEXT:

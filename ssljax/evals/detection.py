@@ -182,7 +182,7 @@ def _size(image: bytes | np.ndarray, config: ConfigDict) -> tuple[int, int]:
 
 def _found(objects: Float[np.ndarray, "count 6"], placement: data.Placement) -> metrics.Found:
     """What is found in a frame, in the pixels of the image that was brought into it."""
-    real = np.float64(objects[objects[:, 4] >= 0])
+    real = np.asarray(objects[objects[:, 4] >= 0], np.float64)
     first = np.array([placement.to_top, placement.to_left] * 2)
     factors = np.array(
         [placement.height / placement.to_height, placement.width / placement.to_width] * 2
@@ -205,6 +205,6 @@ def _picture(run: Run, shown: list[_Compared], classes: int) -> report.Picture:
             (each.truth.boxes, each.truth.classes),
             (each.found.boxes[likely], each.found.classes[likely]),
         ):
-            placed = data.fit_boxes(np.float64(boxes), each.placement, size)
+            placed = data.fit_boxes(boxes, each.placement, size)
             cells.append(report.boxed(image, placed, kinds, classes, factor))
     return report.grid(np.stack(cells), _COLUMNS)

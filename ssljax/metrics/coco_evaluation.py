@@ -99,5 +99,5 @@ def _said(number: int, found: Found) -> list[dict[str, Any]]:
 
 def _placed(boxes: Float[np.ndarray, "boxes 4"]) -> Float[np.ndarray, "boxes 4"]:
     """(left, top, width, height), as COCO has them."""
-    top, left, bottom, right = np.float64(boxes).T
+    top, left, bottom, right = np.asarray(boxes, np.float64).T
     return np.stack([left, top, right - left, bottom - top], axis=1)

@@ -196,10 +196,15 @@ def _match(
 def _of_class(pairs: Pairs, number: int) -> Iterator[tuple[Found, Truth]]:
     for found, truth in pairs:
         mine, there = found.classes == number, truth.classes == number
-        areas = None if truth.areas is None else truth.areas[there]
         yield (
-            Found(*(part[mine] for part in found)),
-            Truth(*(part[there] for part in truth[:4]), areas),
+            Found(found.boxes[mine], found.classes[mine], found.scores[mine]),
+            Truth(
+                truth.boxes[there],
+                truth.classes[there],
+                truth.crowd[there],
+                truth.ignored[there],
+                None if truth.areas is None else truth.areas[there],
+            ),
         )
 
 
@@ -214,7 +219,7 @@ def _overlaps(
     pixel: float = 0.0,
 ) -> Float[np.ndarray, "found truths"]:
     """IoU of every pair; of a crowd, the share of the found box that lies within."""
-    a, b = np.float64(found)[:, None], np.float64(there)[None]
+    a, b = np.asarray(found, np.float64)[:, None], np.asarray(there, np.float64)[None]
     low, high = np.maximum(a[..., :2], b[..., :2]), np.minimum(a[..., 2:], b[..., 2:])
     both = np.prod(np.maximum(high - low + pixel, 0.0), axis=-1)
     sizes = [np.prod(x[..., 2:] - x[..., :2] + pixel, axis=-1) for x in (a, b)]

@@ -183,10 +183,14 @@ class Detect(Method):
         self, told: models.Told, found: Float[Array, "batch count 5"]
     ) -> tuple[Array, Array, Array]:
         """The box of each place, whether it has one, and its class or -1."""
-        assign = functools.partial(box_targets.assign_boxes, radius=self.radius)
-        fixed = map(jnp.asarray, (told.places, told.strides, self.bounds[told.levels]))
-        each = jax.vmap(assign, in_axes=(None, None, None, 0, 0))
-        chosen = each(*fixed, found[..., :4], found[..., 4])
+        places, strides = jnp.asarray(told.places), jnp.asarray(told.strides)
+        bounds = jnp.asarray(self.bounds[told.levels])
+
+        def assign(rows: Float[Array, "count 5"]) -> Array:
+            things = rows[:, :4], rows[:, 4]
+            return box_targets.assign_boxes(places, strides, bounds, *things, self.radius)
+
+        chosen = jax.vmap(assign)(found)
         rows = jnp.take_along_axis(found, jnp.maximum(chosen, 0)[..., None], axis=1)
         known = chosen >= 0
         return rows[..., :4], known, jnp.where(known, rows[..., 4], -1.0).astype(jnp.int32)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import flax.linen as nn
 import jax
@@ -96,7 +96,7 @@ class FCOSHead(nn.Module):
         return found
 
     def _layer(self, channels: int, name: str) -> tuple[nn.Module, nn.Module]:
-        options = {"use_bias": True, "kernel_init": nn.initializers.normal(0.01)}
+        options: dict[str, Any] = {"use_bias": True, "kernel_init": nn.initializers.normal(0.01)}
         norm = GroupNorm(self.groups, dtype=self.dtype, name=f"{name}_norm")
         return conv(channels, 3, 1, self.dtype, f"{name}_conv", **options), norm
 
@@ -106,8 +106,9 @@ class FCOSHead(nn.Module):
         name: str,
         bias: nn.initializers.Initializer = nn.initializers.zeros,
     ) -> nn.Conv:
-        options = {"kernel_init": nn.initializers.normal(0.01), "bias_init": bias}
-        return conv(features, 3, 1, jnp.float32, name, use_bias=True, **options)
+        start = nn.initializers.normal(0.01)
+        options: dict[str, Any] = {"use_bias": True, "kernel_init": start, "bias_init": bias}
+        return conv(features, 3, 1, jnp.float32, name, **options)
 
 
 class DetectionNet(nn.Module):
@@ -187,7 +188,7 @@ def told_by(outputs: Mapping[str, Array], side: int) -> Told:
         distances=rows[..., -5:-1] * stride[None, :, None],
         center_ness=rows[..., -1],
         places=np.concatenate(
-            [map_places(*x.shape[1:3], s) for x, s in zip(maps, strides, strict=True)]
+            [map_places(x.shape[1], x.shape[2], s) for x, s in zip(maps, strides, strict=True)]
         ),
         strides=stride,
         levels=np.repeat(np.arange(count, dtype=np.int32), sizes),
