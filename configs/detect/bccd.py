@@ -47,7 +47,7 @@ def get_config(variant: Literal["", "cpu"] = "") -> ConfigDict:
     config.evals.update(final=("detection",), test_split="test")
     if variant == "cpu":
         config.batch_size = 8
-        config.steps = 400
+        config.steps = 300
         config.data.image_size = 160
         config.method.update(train_norms=True, bias_rate=1.0, ranges=(32.0, 64.0))
         config.method.view.update(size=160)

@@ -48,7 +48,7 @@ _RANGES: dict[str, _Range] = {
             "kmeans_iterations",
             "latent_dim",
             "margin",
-            "most",
+            "max_detections",
             "out_dim",
             "penalty_target",
             "predictor_hidden_dim",
@@ -68,7 +68,9 @@ _RANGES: dict[str, _Range] = {
         ),
         _POSITIVE,
     ),
-    **dict.fromkeys(("alpha", "least_score", "momentum", "overlap", "step_fractions"), _FRACTION),
+    **dict.fromkeys(
+        ("alpha", "momentum", "nms_threshold", "score_threshold", "step_fractions"), _FRACTION
+    ),
     **dict.fromkeys(
         (
             "center_momentum",

@@ -33,7 +33,7 @@ def config(folder, **keys):
     made.batch_size = 8
     made.data.update(name="folder", dir=str(folder[0]), image_size=SIDE, resize="pad")
     made.data.update(annotations=boxed.ANNOTATIONS, box_classes=boxed.CLASSES, max_boxes=4)
-    made.method.update(ranges=(16.0,), most=4)
+    made.method.update(ranges=(16.0,), max_detections=4)
     made.method.view.update(dataclasses.asdict(ViewPolicy(32, crop_scale=None)))
     made.model.encoder.update(name="small", widths=(4,), stem_stride=4)
     made.model.pyramid.update(channels=8, finest=4, levels=2)

@@ -67,10 +67,10 @@ class Detect(Method):
                 # Factors by which a training image is scaled before a window is cut out of it;
                 # empty: the view's own crop.
                 sizes=(),
-                least_score=0.05,  # Classes of less probability are not looked at.
+                score_threshold=0.05,  # Classes of less probability are not looked at.
                 candidates=1000,  # Boxes an image before those that overlap are left out.
-                overlap=0.6,  # Greatest IoU of two boxes of one class.
-                most=100,  # Boxes an image.
+                nms_threshold=0.6,  # Greatest IoU of two boxes of one class.
+                max_detections=100,  # Boxes an image.
                 view=ConfigDict(dataclasses.asdict(view)),
             )
         )
@@ -86,8 +86,8 @@ class Detect(Method):
         self.train_encoder, self.train_norms = method.train_encoder, method.train_norms
         self.bias_rate, self.sizes = method.bias_rate, tuple(method.sizes)
         self.radius, self.focus = method.radius, (method.alpha, method.gamma)
-        self.least_score, self.overlap = method.least_score, method.overlap
-        self.candidates, self.most = method.candidates, method.most
+        self.score_threshold, self.nms_threshold = method.score_threshold, method.nms_threshold
+        self.candidates, self.max_detections = method.candidates, method.max_detections
         self.view = augment.view_from_config(method.view)
         self.image_shape = (self.view.size, self.view.size, task.image_shape[-1])
         norm = functools.partial(models.BatchNorm, frozen=not self.train_norms)
@@ -195,7 +195,9 @@ class Detect(Method):
         known = chosen >= 0
         return rows[..., :4], known, jnp.where(known, rows[..., 4], -1.0).astype(jnp.int32)
 
-    def detect(self, state: TrainState, images: Array) -> Float[Array, "batch {self.most} 6"]:
+    def detect(
+        self, state: TrainState, images: Array
+    ) -> Float[Array, "batch {self.max_detections} 6"]:
         """The objects in whole images; see `protocols.Detector`.
 
         A score is the root of the class's probability times the center-ness. The best candidates
@@ -213,17 +215,19 @@ class Detect(Method):
         )
         likely = jax.nn.sigmoid(told.classes)
         central = jax.nn.sigmoid(told.center_ness)[..., None]
-        scores = jnp.where(likely > self.least_score, jnp.sqrt(likely * central), 0.0)
+        scores = jnp.where(likely > self.score_threshold, jnp.sqrt(likely * central), 0.0)
         return jax.vmap(self._best)(jnp.clip(found, 0.0, float(side)), scores)
 
     def _best(
         self, found: Float[Array, "places 4"], scores: Float[Array, "places classes"]
-    ) -> Float[Array, "{self.most} 6"]:
+    ) -> Float[Array, "{self.max_detections} 6"]:
         """Of one image the boxes that stay."""
         flat = scores.reshape(-1)
         best, order = jax.lax.top_k(flat, min(self.candidates, flat.shape[0]))
         rows, classes = found[order // self.classes], order % self.classes
-        kept = boxes.non_maximum_suppression(rows, best, classes, self.most, self.overlap)
+        kept = boxes.non_maximum_suppression(
+            rows, best, classes, self.max_detections, self.nms_threshold
+        )
         told = jnp.concatenate([rows, classes.astype(jnp.float32)[:, None], best[:, None]], axis=1)[
             kept
         ]

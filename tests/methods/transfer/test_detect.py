@@ -23,7 +23,9 @@ SIDE, COUNT = 32, 4
 @pytest.fixture(scope="module")
 def build(tiny):
     def make(source=None, optimizer=(), data=(), pyramid=(), encoder=(), **changes):
-        defaults = dict(train_norms=True, bias_rate=1.0, ranges=(12.0,), most=8, candidates=40)
+        defaults = dict(
+            train_norms=True, bias_rate=1.0, ranges=(12.0,), max_detections=8, candidates=40
+        )
         config = tiny.config(Detect, **defaults | changes)
         config.model.encoder.update(dict(stem_stride=2) | dict(encoder))
         config.model.pyramid = ConfigDict(
