@@ -67,8 +67,9 @@ def _colors(a, b, labels, axis):
 
 def _detection(a, b, labels, axis):
     kinds, logits = _some(labels)[:, None], a[:, None, :4]
-    corners = [jnp.stack([x[:, :2], x[:, :2] + jnp.exp(x[:, 2:4])], axis=1) for x in (a, b)]
-    said, true = (x.reshape(-1, 1, 4) for x in corners)
+    said, true = (
+        jnp.concatenate([x[:, :2], x[:, :2] + jnp.exp(x[:, 2:4])], axis=1)[:, None] for x in (a, b)
+    )
     central = jnp.where(kinds >= 0, jax.nn.sigmoid(b[:, 4:5]), 0.0)
     classes = losses.focal_loss(logits, jnp.minimum(kinds, 3), axis_name=axis)
     boxes = losses.giou_loss(said, true, central, axis_name=axis)
