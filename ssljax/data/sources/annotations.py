@@ -46,6 +46,11 @@ def read_annotations(file: paths.Path) -> Annotations:
       UserError: It is not there, is no JSON of this format, or names an image or a category that it
         does not have.
     """
+    if not file.exists():
+        raise UserError(
+            f"There is no file {file}: name the one with the boxes in config.data.annotations, by "
+            "its path below config.data.dir."
+        )
     stored = read_file(file)
     try:
         whole = json.loads(stored)

@@ -122,7 +122,7 @@ def test_what_does_not_hold_is_told_in_one_sentence(folder, edit, told):
 
 def test_a_file_that_is_not_there_or_no_json_is_told(folder):
     directory, _ = folder
-    with pytest.raises(UserError, match=r"nothing.json cannot be read"):
+    with pytest.raises(UserError, match=r"no file .*nothing.json: name the one with the"):
         open_source("folder", "train", directory, parts=Parts(annotations="nothing.json"))
     (directory / "text.json").write_text("{")
     with pytest.raises(UserError, match=r"text.json is no JSON"):
