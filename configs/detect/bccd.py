@@ -15,7 +15,9 @@ def get_config(variant: Literal["", "cpu"] = "") -> ConfigDict:
 
     The set is TFDS-prepared as `bccd`: 205, 87 and 72 images of 640x480 pixels with boxes of red
     cells, white cells and platelets. They stand in squares with black above and below.
-    `--config.evals.test_split=validation` scores what settings are to be chosen by.
+    `--config.evals.test_split=validation` scores what settings are to be chosen by. The thin
+    variant took 8 minutes on one core that had other work, benchmarks/RESULTS.md has its scores;
+    the other has not been run to its end, and its 5,000 steps are a guess.
 
     Args:
       variant: "" for the numbers that are published for COCO, with an encoder from ENCODER; "cpu"
