@@ -4,21 +4,11 @@
 `load_all` reads it into memory, and `ssljax.data.device` brings batches to the mesh.
 """
 
+from ssljax.data.boxes import Boxes, Things
 from ssljax.data.crops import Crop, HostCrops, host_crops, is_crop
 from ssljax.data.decode import CorruptImage, decode, open_image
 from ssljax.data.device import DeviceCache, Prefetch, gather, put_on_devices, to_global
-from ssljax.data.fields import (
-    Boxes,
-    Clip,
-    Field,
-    Frame,
-    Image,
-    Label,
-    Mask,
-    MultiLabel,
-    Parts,
-    Things,
-)
+from ssljax.data.fields import Clip, Field, Frame, Image, Label, Mask, MultiLabel, Parts
 from ssljax.data.fit import Placement, fit_boxes, fit_mask
 from ssljax.data.headers import stored_size
 from ssljax.data.order import Order

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image as Pillow
 
+from ssljax.data.boxes import Boxes
 from ssljax.data.decode import Misfit
 from ssljax.data.fields import (
-    Boxes,
     Clip,
     Frame,
     Image,

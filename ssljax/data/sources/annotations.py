@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ssljax import paths
-from ssljax.data.fields import Parts, Things
+from ssljax.data.boxes import Things
+from ssljax.data.fields import Parts
 from ssljax.data.sources.layout import read_file
 from ssljax.errors import UserError, brief
 

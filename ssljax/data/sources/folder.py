@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ssljax import paths
-from ssljax.data.fields import NO_PARTS, Boxes, Field, Mask, Parts
+from ssljax.data.boxes import Boxes
+from ssljax.data.fields import NO_PARTS, Field, Mask, Parts
 from ssljax.data.sources.annotations import Annotations, check_box_classes, read_annotations
 from ssljax.data.sources.base import SPLIT_KEYS, Record, Source
 from ssljax.data.sources.layout import (

@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 import tensorflow_datasets as tfds
 
-from ssljax.data.fields import Boxes, Field, Mask, MultiLabel, Parts, Things
+from ssljax.data.boxes import Boxes, Things
+from ssljax.data.fields import Field, Mask, MultiLabel, Parts
 from ssljax.data.sources.annotations import check_box_classes
 from ssljax.errors import UserError
 
