@@ -9,6 +9,7 @@
     python -m benchmarks.evidence --family translation --data_dir DIR
     python -m benchmarks.evidence --family multi_label --data_dir DIR
     python -m benchmarks.evidence --family transfer --data_dir DIR [--data_name NAME]
+    python -m benchmarks.evidence --family detection --data_dir DIR
 
 Every run is the command line of its config, in a process of its own; a run that is already in the
 output directory is not repeated. A method that is followed by the name of a variant, such as
@@ -29,6 +30,8 @@ A translator stands beside the images as they were, and beside itself without cy
 the translations of digits that a rule has changed are known, and compared with.
 
 `multi_label` and `transfer` are described in `benchmarks.transfer_runs`.
+A detector whose encoder has learnt without labels stands beside the same from a random one, with
+encoders that learn on and with frozen ones.
 """
 
 from __future__ import annotations
@@ -38,7 +41,7 @@ import statistics
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from benchmarks import plots, pretext_runs, runs, transfer_runs, translation_runs
+from benchmarks import detection_runs, plots, pretext_runs, runs, transfer_runs, translation_runs
 from ssljax.config import file as config_file
 
 FAMILIES = {
@@ -51,6 +54,7 @@ FAMILIES = {
         "progan", "progan:from_the_start",
     ),
     "translation": translation_runs.TRIALS,
+    "detection": tuple(detection_runs.TRIALS),
     "inference": ("bigan", "bigbigan"),
     "multi_label": transfer_runs.STARTS,
     "transfer": tuple(transfer_runs.SOURCES),
@@ -274,6 +278,8 @@ def main() -> None:
             return transfer_runs.tune(asked, method, seed, cores)
         if asked.family == "transfer":
             return transfer_runs.probe(asked, method, seed, cores)
+        if asked.family == "detection":
+            return detection_runs.train(asked, method, seed, cores)
         return runs.run(
             config_of(method, asked.config),
             asked.out / asked.config / f"{method}_{seed}",
@@ -319,7 +325,7 @@ def main() -> None:
     results: dict[str, list[dict]] = {method: [] for method in methods}
     for trial in trials:
         results[trial[0]].append(made[trial])
-    own_data = ("translation", "multi_label", "transfer")
+    own_data = ("translation", "detection", "multi_label", "transfer")
     data = "" if asked.family in own_data else f"{pretext_runs.data_of(asked)}, "
     text = f"{data}{runs.circumstances(asked.jobs)}; at the last step.\n\n"
     if asked.family == "adversarial":
@@ -334,6 +340,8 @@ def main() -> None:
     elif asked.family == "transfer":
         told = "Trained / random network / raw pixels, per cent."
         text += f"{told}\n\n{transfer_runs.elsewhere_table(results)}\n"
+    elif asked.family == "detection":
+        text += f"Per cent, of the test split.\n\n{detection_runs.table(results)}\n"
     elif asked.family == "inference":
         text += "Trained / random network, per cent and dB.\n\n" + inference_table(results) + "\n"
     elif asked.family in PRETEXT:

@@ -43,8 +43,11 @@ def base_config(method: str) -> ConfigDict:
             doubtful_key="",  # Beside the above: classes that are not surely absent.
             mask_key="",
             boxes_key="",
+            # A file in COCO's format with the boxes of a folder; "{split}" is the split's name.
+            annotations="",
             void=255,  # The number of a mask's pixels that belong to no class.
             mask_classes=0,  # Classes of masks, numbered from 0; 0: any number.
+            box_classes=0,  # Classes of boxes, likewise.
             max_boxes=100,  # Boxes that an image may have.
             frames=0,  # Above 0, a folder's records are clips of so many frames.
             labels=0.0,  # Labels a class that are known; below 1, a fraction of them; 0: all.

@@ -148,6 +148,8 @@ _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "evals.generator.split": (bool, 'a split such as "test"'),
     "evals.generator.count": (_positive, "a positive number of images"),
     "evals.pictures.neighbors": (_positive, "a positive number of images"),
+    "evals.detection.shown_score": (lambda value: 0 <= value <= 1, "a score in [0, 1]"),
+    "evals.detection.batch_size": (_positive, "a positive number of images"),
     "evals.segmentation.scales": (
         lambda value: len(value) > 0 and all(_is_number(x) and _positive(x) for x in value),
         "numbers above 0 such as (0.75, 1.0)",

@@ -4,11 +4,11 @@
 `load_all` reads it into memory, and `ssljax.data.device` brings batches to the mesh.
 """
 
+from ssljax.data.boxes import Boxes, Things
 from ssljax.data.crops import Crop, HostCrops, host_crops, is_crop
 from ssljax.data.decode import CorruptImage, decode, open_image
 from ssljax.data.device import DeviceCache, Prefetch, gather, put_on_devices, to_global
 from ssljax.data.fields import (
-    Boxes,
     Classes,
     Clip,
     Field,
@@ -19,7 +19,8 @@ from ssljax.data.fields import (
     MultiLabel,
     Parts,
 )
-from ssljax.data.fit import Placement, fit_mask
+from ssljax.data.fit import Placement, fit_boxes, fit_mask
+from ssljax.data.headers import stored_size
 from ssljax.data.order import Order
 from ssljax.data.pipeline import Loader, index_batches, load_all
 from ssljax.data.scan import Scan
@@ -64,8 +65,10 @@ __all__ = [
     "Source",
     "Subset",
     "TfdsSource",
+    "Things",
     "decode",
     "fingerprint",
+    "fit_boxes",
     "fit_mask",
     "gather",
     "host_crops",
@@ -81,6 +84,7 @@ __all__ = [
     "put_on_devices",
     "read_labels",
     "read_multi_labels",
+    "stored_size",
     "to_global",
     "with_classes",
     "with_labels",

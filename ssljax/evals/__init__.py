@@ -8,6 +8,7 @@ from ml_collections import ConfigDict
 from ssljax.evals import generation
 from ssljax.evals.classifier import Classifier
 from ssljax.evals.contract import Evaluation, Run, Scores
+from ssljax.evals.detection import Detection
 from ssljax.evals.encoder_pictures import EncoderPictures
 from ssljax.evals.extract import Extracted, extract, pool, raw_pixels, stream
 from ssljax.evals.few_label import FewLabel
@@ -24,7 +25,14 @@ from ssljax.evals.svm import Svm
 from ssljax.evals.transfer import PROBES, Transfer
 from ssljax.evals.translation import Translation
 from ssljax.methods.contract import Method
-from ssljax.methods.protocols import Generator, PretextSolver, Reconstructor, Segmenter, Translator
+from ssljax.methods.protocols import (
+    Detector,
+    Generator,
+    PretextSolver,
+    Reconstructor,
+    Segmenter,
+    Translator,
+)
 
 REGISTRY: dict[str, type[Evaluation]] = {
     "knn": Knn,
@@ -45,6 +53,7 @@ REGISTRY: dict[str, type[Evaluation]] = {
     "pretext": Pretext,
     "reconstruction": Reconstruction,
     "segmentation": Segmentation,
+    "detection": Detection,
     "translation": Translation,
 }
 
@@ -54,14 +63,15 @@ def default_config(method: type[Method]) -> ConfigDict:
 
     Args:
       method: What is evaluated: a method that draws images ends with pictures of them, one with a
-        pretext task, or that translates images, makes them again or classifies their pixels, with
-        the scores of that.
+        pretext task, or that translates images, makes them again, classifies their pixels or finds
+        things in them, with the scores of that.
     """
     abilities = {
         "pictures": Generator,
         "pretext": PretextSolver,
         "reconstruction": Reconstructor,
         "segmentation": Segmenter,
+        "detection": Detector,
         "translation": Translator,
     }
     own = (name for name, ability in abilities.items() if issubclass(method, ability))

@@ -20,6 +20,7 @@ from ssljax.losses.contrastive import nt_xent
 from ssljax.losses.counting import counting_distances, counting_loss
 from ssljax.losses.decoupled import dcl, dclw
 from ssljax.losses.deep_cluster import deep_cluster
+from ssljax.losses.detection import center_ness_loss, focal_loss, giou_loss
 from ssljax.losses.distillation import dino_loss, update_center
 from ssljax.losses.energy import (
     ebgan_discriminator,
@@ -89,6 +90,7 @@ __all__ = [
     "bigbigan_encoder_generator",
     "byol",
     "byol_regression",
+    "center_ness_loss",
     "clip_weights",
     "closer_than_others",
     "color_classification",
@@ -106,6 +108,8 @@ __all__ = [
     "ebgan_generator",
     "enqueue",
     "feature_matching",
+    "focal_loss",
+    "giou_loss",
     "gram_matrix",
     "hinge_discriminator",
     "in_four_orientations",

@@ -14,6 +14,15 @@ from ssljax.models.dense.class_maps import (
     LinearHead,
 )
 from ssljax.models.dense.decoder import DECODERS, Decoder, build_decoder
+from ssljax.models.dense.fcos import (
+    DETECTION_HEAD,
+    DETECTION_HEADS,
+    DetectionNet,
+    FCOSHead,
+    Told,
+    told_by,
+)
+from ssljax.models.dense.pyramid import PYRAMID, PYRAMIDS, FeaturePyramid
 from ssljax.models.dense.segmentation import PIXELS, SegmentationNet, resized
 from ssljax.models.dense.unet import UNet
 from ssljax.models.dense.upscaler import Upscaler
@@ -54,7 +63,14 @@ from ssljax.models.heads.projection import ProjectionHead
 from ssljax.models.heads.tiles import FullyConnected, TileEmbedding
 from ssljax.models.heads.words import CosineWords, GeneratedWords
 from ssljax.models.layers.conditional_norm import ConditionalBatchNorm, SelfModulatedBatchNorm
-from ssljax.models.layers.norm import BatchNorm, InstanceNorm, LayerNorm, NoNorm, NormFactory
+from ssljax.models.layers.norm import (
+    BatchNorm,
+    GroupNorm,
+    InstanceNorm,
+    LayerNorm,
+    NoNorm,
+    NormFactory,
+)
 from ssljax.models.layers.patches import patchify, unpatchify
 from ssljax.models.layers.spectral_norm import DCGAN_INIT
 from ssljax.models.maps import last_map, map_names
@@ -69,6 +85,8 @@ __all__ = [
     "ASPP",
     "DCGAN_INIT",
     "DECODERS",
+    "DETECTION_HEAD",
+    "DETECTION_HEADS",
     "DISCRIMINATOR",
     "DISCRIMINATORS",
     "ENCODER",
@@ -79,6 +97,8 @@ __all__ = [
     "MLP",
     "PATCH_DISCRIMINATOR",
     "PIXELS",
+    "PYRAMID",
+    "PYRAMIDS",
     "SEGMENTATION_HEAD",
     "SEGMENTATION_HEADS",
     "VGG",
@@ -95,15 +115,19 @@ __all__ = [
     "DCGANGenerator",
     "Decoder",
     "DenseHead",
+    "DetectionNet",
     "DilatedVGG",
     "DinoHead",
     "DiscoGANDiscriminator",
     "DiscoGANTranslator",
     "EncoderWithHeads",
     "ExemplarCNN",
+    "FCOSHead",
+    "FeaturePyramid",
     "FullyConnected",
     "GaussianEncoder",
     "GeneratedWords",
+    "GroupNorm",
     "InferenceEncoder",
     "InstanceNorm",
     "LayerNorm",
@@ -130,6 +154,7 @@ __all__ = [
     "SmallConvNet",
     "SplitEncoder",
     "TileEmbedding",
+    "Told",
     "UNet",
     "UNetTranslator",
     "Upscaler",
@@ -145,6 +170,7 @@ __all__ = [
     "options_of",
     "patchify",
     "resized",
+    "told_by",
     "unpatchify",
 ]
 

@@ -37,6 +37,8 @@ _MAY_CHANGE_UNDER = ("evals.", "samples.", "translate.", "log.", "checkpoint.", 
 """What a run that goes on may change: where things run and what is reported, not what is learnt."""
 
 _ADDED: Mapping[str, Any] = {
+    "data.annotations": "",
+    "data.box_classes": 0,
     "data.boxes_key": "",
     "data.crop": "device",
     "data.doubtful_key": "",
