@@ -8,6 +8,9 @@
     python -m benchmarks.evidence --family multi_task --data_dir DIR [--data_name NAME]
     python -m benchmarks.evidence --family translation --data_dir DIR
     python -m benchmarks.evidence --family segmentation --data_dir DIR
+    python -m benchmarks.evidence --family multi_label --data_dir DIR
+    python -m benchmarks.evidence --family transfer --data_dir DIR [--data_name NAME]
+    python -m benchmarks.evidence --family detection --data_dir DIR
 
 Every run is the command line of its config, in a process of its own; a run that is already in the
 output directory is not repeated. A method that is followed by the name of a variant, such as
@@ -30,6 +33,10 @@ with few, for equally many steps. The dense CRF follows the best, as the validat
 
 A translator stands beside the images as they were, and beside itself without cycles in the loss;
 the translations of digits that a rule has changed are known, and compared with.
+
+`multi_label` and `transfer` are described in `benchmarks.transfer_runs`.
+A detector whose encoder has learnt without labels stands beside the same from a random one, with
+encoders that learn on and with frozen ones.
 """
 
 from __future__ import annotations
@@ -40,11 +47,13 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 from benchmarks import (
+    detection_runs,
     plots,
     pretext_runs,
     runs,
     segmentation_crf,
     segmentation_runs,
+    transfer_runs,
     translation_runs,
 )
 from ssljax.config import file as config_file
@@ -60,7 +69,10 @@ FAMILIES = {
     ),
     "translation": translation_runs.TRIALS,
     "segmentation": segmentation_runs.TRIALS,
+    "detection": tuple(detection_runs.TRIALS),
     "inference": ("bigan", "bigbigan"),
+    "multi_label": transfer_runs.STARTS,
+    "transfer": tuple(transfer_runs.SOURCES),
 }  # fmt: skip
 PRETEXT = ("pretext", "multi_task")
 """Families whose methods depend on the registries, or on a config."""
@@ -279,6 +291,12 @@ def main() -> None:
             return translation_runs.train(asked, method, seed, cores)
         if asked.family == "segmentation":
             return segmentation_runs.train(asked, method, seed, cores)
+        if asked.family == "multi_label":
+            return transfer_runs.tune(asked, method, seed, cores)
+        if asked.family == "transfer":
+            return transfer_runs.probe(asked, method, seed, cores)
+        if asked.family == "detection":
+            return detection_runs.train(asked, method, seed, cores)
         return runs.run(
             config_of(method, asked.config),
             asked.out / asked.config / f"{method}_{seed}",
@@ -326,8 +344,8 @@ def main() -> None:
     results: dict[str, list[dict]] = {method: [] for method in methods}
     for trial in trials:
         results[trial[0]].append(made[trial])
-    own = {"translation": "", "segmentation": "CamVid, "}  # Data that their configs name.
-    data = own.get(asked.family, f"{pretext_runs.data_of(asked)}, ")
+    own_data = ("translation", "detection", "multi_label", "transfer", "segmentation")
+    data = "" if asked.family in own_data else f"{pretext_runs.data_of(asked)}, "
     text = f"{data}{runs.circumstances(asked.jobs)}; at the last step.\n\n"
     if asked.family == "adversarial":
         for side in extractors:  # Scores by different encoders do not compare.
@@ -336,9 +354,17 @@ def main() -> None:
     elif asked.family == "translation":
         text += f"Trained translator / images unchanged.\n\n{translation_runs.table(results)}\n"
     elif asked.family == "segmentation":
-        text += f"{segmentation_runs.table(results)}\n"
+        text += f"CamVid, per cent.\n\n{segmentation_runs.table(results)}\n"
         if best := segmentation_runs.best(results):
             text += f"\n{segmentation_crf.refine(asked, best)}\n"
+    elif asked.family == "multi_label":
+        told = "Mean average precision on test tiles, per cent."
+        text += f"{told}\n\n{transfer_runs.tuned_table(results)}\n"
+    elif asked.family == "transfer":
+        told = "Trained / random network / raw pixels, per cent."
+        text += f"{told}\n\n{transfer_runs.elsewhere_table(results)}\n"
+    elif asked.family == "detection":
+        text += f"Per cent, of the test split.\n\n{detection_runs.table(results)}\n"
     elif asked.family == "inference":
         text += "Trained / random network, per cent and dB.\n\n" + inference_table(results) + "\n"
     elif asked.family in PRETEXT:

@@ -37,6 +37,9 @@ import pytest
 gc.set_threshold(200_000, 20, 20)
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
+# Of two programs that run at once on eight devices and few cores, each may hold half of the threads
+# and wait for the others in a collective, until XLA ends the process.
+jax.config.update("jax_cpu_enable_async_dispatch", False)
 
 _MANY = 10_000
 

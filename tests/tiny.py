@@ -3,7 +3,9 @@
 import dataclasses
 import pathlib
 
+import boxed
 import masked
+import tagged
 from ml_collections import ConfigDict
 from ml_collections.config_flags import config_flags
 
@@ -20,6 +22,12 @@ TRANSLATORS = {"cyclegan": "mnist", "discogan": "mnist", "pix2pix": "facades"}
 
 MASKED = {"segment": "camvid.py:cpu"}
 """Methods that learn from masks, with the config that each is tested in."""
+
+BOXED = {"detect": "bccd.py:cpu"}
+"""The same of those that learn from boxes."""
+
+TAGGED = {"multi_label": "bccd_tiles.py"}
+"""The same of those that learn several classes an image."""
 
 BATCH, SIDE, NARROW, STEPS = 32, 32, 8, 4
 SIZES = {
@@ -46,8 +54,8 @@ def tiny_config(name: str, dtype: str = "float32") -> ConfigDict:
     """The method's config with narrow networks, small views, and nothing that waits for epochs."""
     path = CONFIGS / name / f"{TRANSLATORS.get(name, 'fashion_mnist')}.py"
     found = str(path) if path.exists() else f"{path.with_name('cifar10.py')}:cpu"
-    if name in MASKED:
-        found = str(path.with_name(MASKED[name]))
+    if name in MASKED | BOXED | TAGGED:
+        found = str(path.with_name((MASKED | BOXED | TAGGED)[name]))
     config = config_flags.ConfigFileFlagParser("config").parse(found)
     with config.unlocked():
         config.update(batch_size=BATCH, steps=2 * STEPS)
@@ -56,10 +64,20 @@ def tiny_config(name: str, dtype: str = "float32") -> ConfigDict:
         if name in MASKED:
             place = str(masked.folder(SIDE, classes=3))
             config.data.update(name="folder", dir=place, mask_classes=3, void=masked.VOID)
+        if name in TAGGED:
+            place = str(tagged.folder(8))
+            config.data.update(name=tagged.NAME, dir=place, channels=3, **tagged.KEYS)
+        if name in BOXED:
+            config.data.update(name="folder", dir=str(boxed.folder(SIDE)), boxes_key="")
+            config.data.update(annotations=boxed.ANNOTATIONS, box_classes=boxed.CLASSES)
+            config.method.ranges = (8.0,)
+            config.model.pyramid.update(channels=NARROW, finest=4, levels=2)
+            config.model.head.update(convs=1, groups=2)
         for role, network in config.model.items():
             network.dtype = dtype
-            if role == "head":
-                network.rates = (1, 2)
+            if role in ("head", "pyramid"):
+                if "rates" in network:
+                    network.rates = (1, 2)
                 continue
             if role == "encoder":
                 network.update(widths=(4, NARROW), convs_per_stage=1, patch_size=4)

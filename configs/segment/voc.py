@@ -17,7 +17,8 @@ def get_config(variant: Literal["", "dilated"] = "") -> ConfigDict:
     with masks of 21 classes that are 255 in the void. Images stand in squares of 500 pixels, the
     longest side that they have, with black around them: windows may show some of that, where the
     authors' show the mean. ENCODER is the workdir of a run with the same encoder, such as
-    `supervised/imagenet` with `--config.model.encoder.name=resnet101`.
+    `supervised/imagenet` with `--config.model.encoder.name=resnet101`; in its place a file of
+    torchvision's or timm's weights may be named in `--config.pretrained.weights`.
 
     The numbers are those of kazuto1011/deeplab-pytorch, which reports a mean IoU of 76.65 % on val
     (77.93 % with a CRF) from a network that had learnt COCO's masks; from ImageNet alone 73.4 % are

@@ -9,6 +9,7 @@ from ssljax.augment.aligned import (
     Geometry,
     cut_boxes,
     cut_masks,
+    move_boxes,
     view_boxes,
     view_geometry,
     view_masks,
@@ -55,7 +56,7 @@ from ssljax.augment.pixels import (
 from ssljax.augment.policy import ViewPolicy, view_from_config
 from ssljax.augment.presets import simclr
 from ssljax.augment.resample import resize
-from ssljax.augment.scaled import scaled_geometry, scaled_masks, scaled_view
+from ssljax.augment.scaled import scaled_boxes, scaled_geometry, scaled_masks, scaled_view
 from ssljax.augment.shortcuts import (
     center,
     drop_colors,
@@ -121,6 +122,7 @@ __all__ = [
     "make_view",
     "make_views",
     "masking_noise",
+    "move_boxes",
     "normalize",
     "normalize_view",
     "project_colors",
@@ -139,6 +141,7 @@ __all__ = [
     "sample_grid_boxes",
     "sample_offsets",
     "scale_to_rms",
+    "scaled_boxes",
     "scaled_geometry",
     "scaled_masks",
     "scaled_view",

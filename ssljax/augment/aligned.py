@@ -134,18 +134,33 @@ def view_boxes(
       The same in pixels of the views, cut off at their borders; rows of -1 for what was no box
       and for boxes of which less than a tenth or no whole pixel is left.
     """
+    geometry = view_geometry(policy, key, boxes.shape[0], height, width)
+    return move_boxes(geometry, policy.size, boxes)
+
+
+def move_boxes(
+    geometry: Geometry, size: int, boxes: Float[Array | np.ndarray, "batch count 5"]
+) -> Float[Array, "batch count 5"]:
+    """Moves boxes to where views show what they hold.
+
+    Args:
+      geometry: Where the views come from.
+      size: Side of the views in pixels.
+      boxes: (top, left, bottom, right, class) in pixels of the images; class -1 for no box.
+
+    Returns:
+      As `cut_boxes`, in pixels of the views.
+    """
     boxes = jnp.asarray(boxes)
-    batch = boxes.shape[0]
-    seen, flipped = view_geometry(policy, key, batch, height, width)
+    seen, flipped = geometry
     corner, sides = seen[:, None, :2], seen[:, None, 2:]
-    scale = policy.size / sides
+    scale = size / sides
     first, last = (boxes[..., :2] - corner) * scale, (boxes[..., 2:4] - corner) * scale
-    mirrored = policy.size - last[..., 1], policy.size - first[..., 1]
     flip = flipped[:, None]
-    left = jnp.where(flip, mirrored[0], first[..., 1])
-    right = jnp.where(flip, mirrored[1], last[..., 1])
+    left = jnp.where(flip, size - last[..., 1], first[..., 1])
+    right = jnp.where(flip, size - first[..., 1], last[..., 1])
     moved = jnp.stack([first[..., 0], left, last[..., 0], right], axis=-1)
-    return cut_boxes(moved, boxes[..., 4], policy.size, policy.size)
+    return cut_boxes(moved, boxes[..., 4], size, size)
 
 
 def cut_boxes(

@@ -1,4 +1,4 @@
-"""Crops of images at random sizes, and of their masks: the views of semantic segmentation."""
+"""Crops of images at random sizes, of masks and boxes: the views of segmentation and detection."""
 
 from collections.abc import Sequence
 
@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, Key, Num
 
-from ssljax.augment.aligned import Geometry, cut_masks
+from ssljax.augment.aligned import Geometry, cut_masks, move_boxes
 from ssljax.augment.keys import bernoulli, example_keys, fold_keys, uniform
 from ssljax.augment.pixels import to_float
 from ssljax.augment.policy import ViewPolicy
@@ -112,6 +112,31 @@ def scaled_masks(
     """
     geometry = scaled_geometry(policy, sizes, key, *masks.shape)
     return cut_masks(geometry, policy.size, masks)
+
+
+def scaled_boxes(
+    policy: ViewPolicy,
+    sizes: Sequence[float],
+    key: Key[Array, ""],
+    boxes: Float[Array | np.ndarray, "batch count 5"],
+    height: int,
+    width: int,
+) -> Float[Array, "batch count 5"]:
+    """Moves boxes to where the views that `scaled_view` makes show what they hold.
+
+    Args:
+      policy: The policy of the view.
+      sizes: As for `scaled_geometry`.
+      key: The key of the view.
+      boxes: (top, left, bottom, right, class) in pixels of the images; class -1 for no box.
+      height: Height of the images in pixels.
+      width: Width of the images in pixels.
+
+    Returns:
+      The same in pixels of the views, as `cut_boxes` leaves them.
+    """
+    geometry = scaled_geometry(policy, sizes, key, boxes.shape[0], height, width)
+    return move_boxes(geometry, policy.size, boxes)
 
 
 def _window(

@@ -40,10 +40,14 @@ def base_config(method: str) -> ConfigDict:
             image_key="",
             label_key="",
             multi_label_key="",  # TFDS features that are read as well, where they are named.
+            doubtful_key="",  # Beside the above: classes that are not surely absent.
             mask_key="",
             boxes_key="",
+            # A file in COCO's format with the boxes of a folder; "{split}" is the split's name.
+            annotations="",
             void=255,  # The number of a mask's pixels that belong to no class.
             mask_classes=0,  # Classes of masks, numbered from 0; 0: any number.
+            box_classes=0,  # Classes of boxes, likewise.
             max_boxes=100,  # Boxes that an image may have.
             frames=0,  # Above 0, a folder's records are clips of so many frames.
             labels=0.0,  # Labels a class that are known; below 1, a fraction of them; 0: all.
@@ -55,6 +59,8 @@ def base_config(method: str) -> ConfigDict:
     )
     # The workdir of a run to start from, and its step; 0: its newest checkpoint.
     config.init = ConfigDict(dict(workdir="", step=0))
+    # A file of published weights that the encoder starts with, in place of a run's.
+    config.pretrained = ConfigDict(dict(weights=""))
     # Keys that may have changed when a run is resumed; "data": the data set's content.
     config.resume = ConfigDict(dict(accept=()))
     config.method = methods.default_config(method)

@@ -50,6 +50,19 @@ def _few_labels(value: Any) -> bool:
     )
 
 
+def _costs(value: Any) -> bool:
+    return len(value) > 0 and all(_is_number(x) and _positive(x) for x in value)
+
+
+def _sets(value: Any) -> bool:
+    """Whether these are names of data sets, or names with two splits."""
+    return not isinstance(value, str) and all(
+        isinstance(one, str)
+        or (len(one) == 3 and all(isinstance(part, str) and part for part in one))
+        for one in value
+    )
+
+
 _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "seed": (lambda value: 0 <= value < 2**32, "from 0 to 4294967295"),
     "batch_size": (_positive, "a positive number"),
@@ -115,9 +128,28 @@ _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
         "whole numbers of labels a class, or shares below 1, such as (0.01, 1, 10)",
     ),
     "evals.few_label.seeds": (_positive, "a positive number of draws"),
+    "evals.svm.costs": (_costs, "numbers above 0, such as (0.01, 0.1, 1.0)"),
+    "evals.svm.pool_values": (_not_negative, "0 (one place) or more values"),
+    "evals.svm.low_shot": (
+        lambda value: all(type(x) is int and x > 0 for x in value),
+        "whole numbers of images above 0, such as (1, 4, 16)",
+    ),
+    "evals.svm.seeds": (_positive, "a positive number of draws"),
+    "evals.transfer.sets": (
+        _sets,
+        "names of data sets, or names with two splits, such as "
+        "('mnist', ('tiny_imagenet_100', 'train', 'validation'))",
+    ),
+    "evals.transfer.probes": (
+        lambda value: len(value) > 0 and set(value) <= set(evals.PROBES),
+        f"some of {', '.join(evals.PROBES)}",
+    ),
+    "evals.multi_label.crops": (_not_negative, "0 (the whole image) or more crops"),
     "evals.generator.split": (bool, 'a split such as "test"'),
     "evals.generator.count": (_positive, "a positive number of images"),
     "evals.pictures.neighbors": (_positive, "a positive number of images"),
+    "evals.detection.shown_score": (lambda value: 0 <= value <= 1, "a score in [0, 1]"),
+    "evals.detection.batch_size": (_positive, "a positive number of images"),
     "evals.segmentation.scales": (
         lambda value: len(value) > 0 and all(_is_number(x) and _positive(x) for x in value),
         "numbers above 0 such as (0.75, 1.0)",

@@ -30,6 +30,7 @@ _RANGES: dict[str, _Range] = {
             "block",
             "bn_groups",
             "bottleneck_dim",
+            "candidates",
             "clip",
             "clusterings",
             "decoder_depth",
@@ -47,6 +48,7 @@ _RANGES: dict[str, _Range] = {
             "kmeans_iterations",
             "latent_dim",
             "margin",
+            "max_detections",
             "out_dim",
             "penalty_target",
             "predictor_hidden_dim",
@@ -54,6 +56,9 @@ _RANGES: dict[str, _Range] = {
             "projector_hidden_dim",
             "projector_layers",
             "prototypes",
+            "pyramid.channels",
+            "pyramid.finest",
+            "pyramid.levels",
             "sigma",
             "sinkhorn_iterations",
             "student_temperature",
@@ -63,7 +68,9 @@ _RANGES: dict[str, _Range] = {
         ),
         _POSITIVE,
     ),
-    **dict.fromkeys(("alpha", "momentum", "step_fractions"), _FRACTION),
+    **dict.fromkeys(
+        ("alpha", "momentum", "nms_threshold", "score_threshold", "step_fractions"), _FRACTION
+    ),
     **dict.fromkeys(
         (
             "center_momentum",

@@ -4,11 +4,23 @@
 `load_all` reads it into memory, and `ssljax.data.device` brings batches to the mesh.
 """
 
+from ssljax.data.boxes import Boxes, Things
 from ssljax.data.crops import Crop, HostCrops, host_crops, is_crop
 from ssljax.data.decode import CorruptImage, decode, open_image
 from ssljax.data.device import DeviceCache, Prefetch, gather, put_on_devices, to_global
-from ssljax.data.fields import Boxes, Clip, Field, Frame, Image, Label, Mask, MultiLabel, Parts
-from ssljax.data.fit import Placement, fit_mask
+from ssljax.data.fields import (
+    Classes,
+    Clip,
+    Field,
+    Frame,
+    Image,
+    Label,
+    Mask,
+    MultiLabel,
+    Parts,
+)
+from ssljax.data.fit import Placement, fit_boxes, fit_mask
+from ssljax.data.headers import stored_size
 from ssljax.data.order import Order
 from ssljax.data.pipeline import Loader, index_batches, load_all
 from ssljax.data.scan import Scan
@@ -19,6 +31,7 @@ from ssljax.data.sources.clips import ClipFolder
 from ssljax.data.sources.digits import prepare_digits
 from ssljax.data.sources.files import ImageFiles
 from ssljax.data.sources.folder import FolderSource
+from ssljax.data.sources.multi_labels import label_names, read_multi_labels
 from ssljax.data.sources.subset import FewLabels, Subset, labelled_rows, read_labels
 from ssljax.data.sources.tfds import TfdsSource, open_builder
 
@@ -26,6 +39,7 @@ __all__ = [
     "NO_LABEL",
     "ArraySource",
     "Boxes",
+    "Classes",
     "Clip",
     "ClipFolder",
     "CorruptImage",
@@ -51,13 +65,16 @@ __all__ = [
     "Source",
     "Subset",
     "TfdsSource",
+    "Things",
     "decode",
     "fingerprint",
+    "fit_boxes",
     "fit_mask",
     "gather",
     "host_crops",
     "index_batches",
     "is_crop",
+    "label_names",
     "labelled_rows",
     "load_all",
     "open_builder",
@@ -66,6 +83,8 @@ __all__ = [
     "prepare_digits",
     "put_on_devices",
     "read_labels",
+    "read_multi_labels",
+    "stored_size",
     "to_global",
     "with_classes",
     "with_labels",

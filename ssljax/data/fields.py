@@ -6,13 +6,13 @@ that is unknown, a pixel that belongs to no class, a box that fills up the row.
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Protocol, runtime_checkable
+from typing import Any, ClassVar, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
-from jaxtyping import Float32, Int32, UInt8
+from jaxtyping import Int32, UInt8
 
 from ssljax.data.decode import Misfit, Range, open_image, open_stored
-from ssljax.data.fit import Placement, Resize, fit_boxes, fit_mask, fit_pixels, place
+from ssljax.data.fit import Placement, Resize, fit_mask, fit_pixels, place
 from ssljax.data.headers import png_as_numbers, png_white
 
 NOTHING = -1
@@ -137,15 +137,29 @@ class Label:
         return np.array(NOTHING if raw is None else raw, np.int32)
 
 
+class Classes(NamedTuple):
+    """Classes of a record of which some are doubtful.
+
+    Attributes:
+      present: Those that the image has.
+      doubtful: Those that it may have: where they are not among the others, nothing is known.
+    """
+
+    present: Sequence[int]
+    doubtful: Sequence[int]
+
+
 @dataclasses.dataclass(frozen=True)
 class MultiLabel:
-    """Any number of classes, from 0, in a sequence; or None where they are not known.
+    """Any number of classes, from 0, in a sequence or `Classes`; or None where none is known.
 
     Attributes:
       classes: How many there are.
+      names: Of the classes; empty where they have only numbers.
     """
 
     classes: int
+    names: tuple[str, ...] = dataclasses.field(default=(), compare=False)
     dtype: ClassVar[type[np.generic]] = np.int32
     missing: ClassVar[int] = NOTHING
 
@@ -154,15 +168,20 @@ class MultiLabel:
         return (self.classes,)
 
     def decode(
-        self, raw: Sequence[int] | None, frame: Frame, seen: tuple[int, int] | None = None
+        self,
+        raw: Sequence[int] | Classes | None,
+        frame: Frame,
+        seen: tuple[int, int] | None = None,
     ) -> Int32[np.ndarray, " classes"]:
-        """1 for each class that the image has, 0 for the others; -1 throughout if none is known."""
+        """1 for each class that the image has, 0 for the others; -1 for what is not known."""
         if raw is None:
             return np.full(self.classes, NOTHING, np.int32)
-        named = np.asarray(raw, np.int64).reshape(-1)
-        _check_range(named, self.classes, "the class")
+        present, doubtful = raw if isinstance(raw, Classes) else (raw, ())
         has = np.zeros(self.classes, np.int32)
-        has[named] = 1
+        for named, value in ((doubtful, NOTHING), (present, 1)):
+            numbers = np.asarray(named, np.int64).reshape(-1)
+            check_range(numbers, self.classes, "the class")
+            has[numbers] = value
         return has
 
 
@@ -205,58 +224,11 @@ class Mask:
         mask = np.where(values == self.void, NOTHING, values.astype(np.int32))
         inside = values[values != self.void]
         if self.classes:
-            _check_range(inside, self.classes, f"outside the void {self.void} the number")
+            check_range(inside, self.classes, f"outside the void {self.void} the number")
         elif inside.size and not (inside.min() >= 0 and inside.max() < 2**31):
             wrong = inside.min() if inside.min() < 0 else inside.max()
             raise Misfit(f"has a mask with the number {wrong}: classes are numbered from 0")
         return mask
-
-
-@dataclasses.dataclass(frozen=True)
-class Boxes:
-    """Things in the image: (boxes, classes).
-
-    Boxes are (top, left, bottom, right) as fractions of the image's height and width, (N, 4), as
-    TFDS has them; classes are N integers.
-
-    Attributes:
-      count: The most that an image may have.
-    """
-
-    count: int
-    dtype: ClassVar[type[np.generic]] = np.float32
-    missing: ClassVar[int] = NOTHING
-
-    def shape(self, frame: Frame) -> tuple[int, ...]:
-        """(count, 5)."""
-        return self.count, 5
-
-    def decode(
-        self,
-        raw: tuple[np.ndarray, np.ndarray],
-        frame: Frame,
-        seen: tuple[int, int] | None,
-    ) -> Float32[np.ndarray, "count 5"]:
-        """Moves the boxes as the image, and drops those of which nothing is seen.
-
-        Returns:
-          (top, left, bottom, right, class) a row, in pixels of the frame; -1 where there is none.
-        """
-        boxes, classes = np.asarray(raw[0], np.float64).reshape(-1, 4), np.asarray(raw[1])
-        if seen is None:
-            raise Misfit("has boxes, and no image that they lie in")
-        if len(boxes) > self.count:
-            raise Misfit(
-                f"has {len(boxes)} boxes, more than {self.count}: raise config.data.max_boxes"
-            )
-        height, width = seen
-        pixels = boxes * np.array([height, width, height, width])
-        moved = fit_boxes(pixels, frame.place(height, width), frame.size)
-        is_seen = (moved[:, 2:] > moved[:, :2]).all(axis=1)
-        result = np.full((self.count, 5), NOTHING, np.float32)
-        rows = np.concatenate([moved, classes[:, None]], axis=1)[is_seen]
-        result[: len(rows)] = rows
-        return result
 
 
 @dataclasses.dataclass(frozen=True)
@@ -271,17 +243,25 @@ class Parts:
         the feature "label" beside it, or else the only class there, or else 0.
       void: See `Mask`.
       mask_classes: See `Mask`, of which it is `classes`.
-      max_boxes: See `Boxes`, of which it is `count`.
+      annotations: A file in COCO's format with the boxes of a folder's images, a path below the
+        folder; "{split}" in it stands for the name of the split. Empty for no boxes.
+      box_classes: See `ssljax.data.boxes.Boxes`, of which it is `classes`.
+      max_boxes: See `ssljax.data.boxes.Boxes`, of which it is `count`.
       frames: See `Clip`; with 0 there are images and no clips.
+      doubtful_key: A TFDS feature of the same classes as that of `multi_label_key`: what it alone
+        names is neither taught nor scored. Of Pascal VOC, "labels" beside "labels_no_difficult".
     """
 
     mask_key: str = ""
     multi_label_key: str = ""
     boxes_key: str = ""
+    annotations: str = ""
     void: int = 255
     mask_classes: int = 0
+    box_classes: int = 0
     max_boxes: int = 100
     frames: int = 0
+    doubtful_key: str = ""
 
 
 NO_PARTS = Parts()
@@ -333,7 +313,8 @@ def empty_batch(fields: Mapping[str, Field], frame: Frame, *rows: int) -> dict[s
     }
 
 
-def _check_range(values: np.ndarray, classes: int, what: str) -> None:
+def check_range(values: np.ndarray, classes: int, what: str) -> None:
+    """Raises a `Misfit` if a whole number is none of so many, from 0; `what` it is called."""
     if values.size and not (values.min() >= 0 and values.max() < classes):
         wrong = values.min() if values.min() < 0 else values.max()
         raise Misfit(f"has {what} {wrong}, and there are {classes} classes, numbered from 0")

@@ -8,6 +8,7 @@ from ml_collections import ConfigDict
 from ssljax.evals import generation
 from ssljax.evals.classifier import Classifier
 from ssljax.evals.contract import Evaluation, Run, Scores
+from ssljax.evals.detection import Detection
 from ssljax.evals.encoder_pictures import EncoderPictures
 from ssljax.evals.extract import Extracted, extract, pool, raw_pixels, stream
 from ssljax.evals.few_label import FewLabel
@@ -16,20 +17,33 @@ from ssljax.evals.knn import Knn
 from ssljax.evals.linear import Linear
 from ssljax.evals.linear_segmentation import LinearSegmentation
 from ssljax.evals.mlp import Mlp
+from ssljax.evals.multi_label import MultiLabelRanking
 from ssljax.evals.pictures import Pictures
 from ssljax.evals.pretext import Pretext
 from ssljax.evals.reconstruction import Reconstruction
 from ssljax.evals.segmentation import Segmentation
+from ssljax.evals.svm import Svm
+from ssljax.evals.transfer import PROBES, Transfer
 from ssljax.evals.translation import Translation
 from ssljax.methods.contract import Method
-from ssljax.methods.protocols import Generator, PretextSolver, Reconstructor, Segmenter, Translator
+from ssljax.methods.protocols import (
+    Detector,
+    Generator,
+    PretextSolver,
+    Reconstructor,
+    Segmenter,
+    Translator,
+)
 
 REGISTRY: dict[str, type[Evaluation]] = {
     "knn": Knn,
     "linear": Linear,
     "mlp": Mlp,
     "few_label": FewLabel,
+    "svm": Svm,
+    "transfer": Transfer,
     "classifier": Classifier,
+    "multi_label": MultiLabelRanking,
     "fid": Fid,
     "kid": Kid,
     "inception_score": InceptionScore,
@@ -41,6 +55,7 @@ REGISTRY: dict[str, type[Evaluation]] = {
     "reconstruction": Reconstruction,
     "segmentation": Segmentation,
     "linear_segmentation": LinearSegmentation,
+    "detection": Detection,
     "translation": Translation,
 }
 
@@ -50,14 +65,15 @@ def default_config(method: type[Method]) -> ConfigDict:
 
     Args:
       method: What is evaluated: a method that draws images ends with pictures of them, one with a
-        pretext task, or that translates images, makes them again or classifies their pixels, with
-        the scores of that.
+        pretext task, or that translates images, makes them again, classifies their pixels or finds
+        things in them, with the scores of that.
     """
     abilities = {
         "pictures": Generator,
         "pretext": PretextSolver,
         "reconstruction": Reconstructor,
         "segmentation": Segmenter,
+        "detection": Detector,
         "translation": Translator,
     }
     own = (name for name, ability in abilities.items() if issubclass(method, ability))
@@ -85,6 +101,7 @@ def default_config(method: type[Method]) -> ConfigDict:
 
 
 __all__ = [
+    "PROBES",
     "REGISTRY",
     "Evaluation",
     "Extracted",

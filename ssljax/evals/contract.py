@@ -120,6 +120,8 @@ class Run:
       config: Its keys under `evals`.
       mesh: Its devices.
       dataset: Name of the set that is scored on.
+      origin: Where it is made what does not depend on that set: the run itself, or the one that
+        `elsewhere` was asked of.
     """
 
     def __init__(self, experiment: Experiment) -> None:
@@ -127,6 +129,8 @@ class Run:
         self.config = experiment.config.evals
         self.mesh = experiment.mesh
         self.dataset: str = self.config.name or experiment.config.data.name
+        self.origin: Run = self
+        self._feature_keys: dict[str, str] = {}
         self._made: dict[Any, Any] = {}
         self._shared: dict[Any, Callable[[], Any]] = {}
 
@@ -171,10 +175,20 @@ class Run:
         """
         config = self.experiment.config
         keys = config.data.to_dict()
-        keys |= {"name": self.dataset, "dir": self.config.dir or keys["dir"]}
+        keys |= {"name": self.dataset, "dir": self.config.dir or keys["dir"], **self._feature_keys}
         if feed is not None and feed.data != Feed.data:
             keys |= feeds.own_keys(config, feed)
         return ConfigDict(keys | {"split": split})
+
+    def elsewhere(self, name: str, train_split: str, test_split: str) -> Run:
+        """The same run, to be scored on another data set, whose features have their usual names.
+
+        Args:
+          name: Of the set.
+          train_split: To learn from.
+          test_split: To report on.
+        """
+        return self.once(_elsewhere, name, train_split, test_split)
 
     def name_of(self, split: str) -> str:
         """A split of the evaluations' data set, as messages call it."""
@@ -209,6 +223,15 @@ def _outcome(make: Callable[..., Made], *arguments: Any) -> Callable[[], Made]:
 
         return again
     return lambda: made
+
+
+def _elsewhere(run: Run, name: str, train_split: str, test_split: str) -> Run:
+    other = Run(run.experiment)
+    other.config = run.config.copy_and_resolve_references()
+    other.config.update(name=name, train_split=train_split, test_split=test_split)
+    other.dataset, other.origin = name, run.origin
+    other._feature_keys = {key: "" for key in run.experiment.config.data if key.endswith("_key")}
+    return other
 
 
 def _open(run: Run, split: str, names: tuple[str, ...], owner: str) -> data.Scan:

@@ -75,12 +75,13 @@ def stream(
 
 
 def extract(
-    outputs: Outputs,
+    outputs: Callable[..., dict[str, Array]],
     batches: Iterable[Mapping[str, np.ndarray]],
     *,
     mesh: Mesh,
     count: int,
     labelled: bool = False,
+    fields: tuple[str, ...] = ("image",),
 ) -> Extracted:
     """Computes the features of a whole set, with no more than a few batches of images in memory.
 
@@ -90,6 +91,7 @@ def extract(
       mesh: The devices.
       count: How many images there are at most.
       labelled: Whether images without a label are left out.
+      fields: As in `stream`.
 
     Returns:
       The outputs of all images.
@@ -99,7 +101,7 @@ def extract(
     """
     room: list[np.ndarray] | None = None
     filled = left_out = 0
-    for part in stream(outputs, batches, mesh=mesh):
+    for part in stream(outputs, batches, mesh=mesh, fields=fields):
         known = part.labels >= 0 if labelled else np.ones(len(part.labels), bool)
         arrays, tree = jax.tree.flatten(part[:3])
         if room is None:

@@ -118,7 +118,7 @@ def outputs(run: Run, state: TrainState | None, layers: Layers | None = None) ->
     if state is None:
         return raw_pixels
     layers = layers or shared_layers(run)
-    return functools.partial(run.once(_stages, run.method(state), layers), state)
+    return functools.partial(run.origin.once(_stages, run.method(state), layers), state)
 
 
 def dims(run: Run, state: TrainState | None, layers: Layers | None = None) -> dict[str, int]:
@@ -127,7 +127,7 @@ def dims(run: Run, state: TrainState | None, layers: Layers | None = None) -> di
     if state is None:
         shapes = jax.eval_shape(raw_pixels, images)
     else:
-        made = run.once(_stages, run.method(state), layers or shared_layers(run))
+        made = run.origin.once(_stages, run.method(state), layers or shared_layers(run))
         shapes = jax.eval_shape(made, state, images)
     return {stage: shape.shape[1] for stage, shape in shapes.items()}
 

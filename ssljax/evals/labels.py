@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from typing import NamedTuple
 
 import jax
 import numpy as np
@@ -80,6 +81,64 @@ class _Counter:
         self.counts += np.bincount(labels[labels >= 0], minlength=len(self.counts))
         self._read += len(part)
         return len(part) > 0
+
+
+class Truth(NamedTuple):
+    """Of which classes the images of a split are.
+
+    Attributes:
+      labels: 1 where an image has a class, 0 where it has not, -1 where that is not known.
+      names: Of the classes.
+    """
+
+    labels: Int[np.ndarray, "images classes"]
+    names: tuple[str, ...]
+
+
+def truth(run: Run, scan: data.Scan, evaluation: str) -> Truth:
+    """Reads of which classes the images are; none is decoded.
+
+    Where records have several classes those are read, and else the one that each is labelled with,
+    against all others.
+
+    Args:
+      run: The run.
+      scan: The images.
+      evaluation: Name of the evaluation that needs them, for the message.
+
+    Raises:
+      UserError: If there are no labels.
+    """
+    if not data.label_names(scan.source):
+        count(run, scan, evaluation)
+    return run.once(_truth, scan.source)
+
+
+def scored_truth(run: Run, scan: data.Scan, evaluation: str) -> Truth:
+    """The same of images that are reported on; each class must be seen in some of them.
+
+    Raises:
+      UserError: As `truth` does, or if a class is in none of them.
+    """
+    found = truth(run, scan, evaluation)
+    for name, labels in zip(found.names, found.labels.T, strict=True):
+        if not (labels == 1).any():
+            raise UserError(
+                f"No image of {run.name_of(scan.source.split)} surely shows the class {name!r}, so "
+                "that its average precision is not defined: choose another "
+                f"config.evals.test_split, or {leave_out(evaluation)}."
+            )
+    return found
+
+
+def _truth(run: Run, source: data.Source) -> Truth:
+    threads = run.experiment.config.data.threads or None
+    if names := data.label_names(source):
+        return Truth(data.read_multi_labels(source, threads).astype(np.int8), names)
+    labels = data.read_labels(source, threads)
+    assert source.num_classes is not None
+    one_hot = (labels[:, None] == np.arange(source.num_classes)[None]).astype(np.int8)
+    return Truth(np.where(labels[:, None] < 0, np.int8(-1), one_hot), source.class_names)
 
 
 def tell_left_out(run: Run, split: str, left_out: int, kept: int) -> None:

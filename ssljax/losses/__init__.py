@@ -20,6 +20,7 @@ from ssljax.losses.contrastive import nt_xent
 from ssljax.losses.counting import counting_distances, counting_loss
 from ssljax.losses.decoupled import dcl, dclw
 from ssljax.losses.deep_cluster import deep_cluster
+from ssljax.losses.detection import center_ness_loss, focal_loss, giou_loss
 from ssljax.losses.distillation import dino_loss, update_center
 from ssljax.losses.energy import (
     ebgan_discriminator,
@@ -41,6 +42,7 @@ from ssljax.losses.inference import (
 )
 from ssljax.losses.koleo import koleo
 from ssljax.losses.momentum_contrast import info_nce_batch, info_nce_queue
+from ssljax.losses.multi_label import multi_label_cross_entropy
 from ssljax.losses.nearest_neighbor import nearest_neighbors, nnclr
 from ssljax.losses.pixels import pixel_absolute_error, pixel_cross_entropy, pixel_squared_error
 from ssljax.losses.predictive_coding import predictive_coding
@@ -62,6 +64,14 @@ from ssljax.losses.semi_supervised import (
     sgan_unsupervised,
 )
 from ssljax.losses.soft_labels import labelled_distillation, soft_label_cross_entropy
+from ssljax.losses.style import (
+    content_loss,
+    gram_matrix,
+    photorealism_penalty,
+    segmented_style_loss,
+    style_loss,
+    total_variation,
+)
 from ssljax.losses.translation import discogan_generator
 from ssljax.losses.transport import sinkhorn_distance, wasserstein_1d
 from ssljax.losses.triplet import semi_hard_triplet
@@ -80,10 +90,12 @@ __all__ = [
     "bigbigan_encoder_generator",
     "byol",
     "byol_regression",
+    "center_ness_loss",
     "clip_weights",
     "closer_than_others",
     "color_classification",
     "color_regression",
+    "content_loss",
     "counting_distances",
     "counting_loss",
     "dcl",
@@ -96,6 +108,9 @@ __all__ = [
     "ebgan_generator",
     "enqueue",
     "feature_matching",
+    "focal_loss",
+    "giou_loss",
+    "gram_matrix",
     "hinge_discriminator",
     "in_four_orientations",
     "info_nce_batch",
@@ -108,12 +123,14 @@ __all__ = [
     "logistic_discriminator",
     "masked_patch_mse",
     "minimax_generator",
+    "multi_label_cross_entropy",
     "nearest_neighbors",
     "negative_cosine",
     "nnclr",
     "non_saturating_generator",
     "normalized_std",
     "nt_xent",
+    "photorealism_penalty",
     "pixel_absolute_error",
     "pixel_cross_entropy",
     "pixel_squared_error",
@@ -123,6 +140,7 @@ __all__ = [
     "reconstruction_energy",
     "rotation_loss",
     "score_drift",
+    "segmented_style_loss",
     "semi_hard_triplet",
     "sgan_generator",
     "sgan_real_logits",
@@ -134,7 +152,9 @@ __all__ = [
     "sinkhorn_plan",
     "soft_label_cross_entropy",
     "spherical_kmeans",
+    "style_loss",
     "swapped_prediction",
+    "total_variation",
     "transformation_error",
     "update_center",
     "upright_only",

@@ -178,6 +178,7 @@ class Task:
       steps_per_epoch: Train steps in which the data set is seen once.
       num_classes: Classes of the data set's labels; None without labels.
       class_names: Their names, in the order of their numbers.
+      label_names: Names of the classes of which an image may have several; empty without such.
       num_images: Images of the training set.
       source: The method of the run that this one starts from; None without one.
       phase: For which of its `phases` the method is built. The state's structure is the same in all
@@ -190,6 +191,7 @@ class Task:
     steps_per_epoch: float
     num_classes: int | None = None
     class_names: tuple[str, ...] = ()
+    label_names: tuple[str, ...] = ()
     num_images: int = 0
     source: Method | None = None
     phase: int = 0
@@ -213,6 +215,8 @@ class Method:
       policies: Of its views, and how many views of each, in the order of `augment.make_views`, so
         that the host can cut them; empty if the views are no crops of one image each.
       evaluated: The name, in every table of scores, of the network that `features` reads.
+      takes_weights: Whether its encoder may start as that of a file of published weights, which
+        `config.pretrained.weights` names: `start_from` is then given a `PublishedEncoder`.
       class_names: Names of the classes whose scores are the feature "logits", in their order; empty
         without a classifier.
     """
@@ -222,6 +226,7 @@ class Method:
     phases: Sequence[Phase] = ()
     policies: Sequence[tuple[augment.ViewPolicy, int]] = ()
     evaluated: str = "online encoder"
+    takes_weights: ClassVar[bool] = False
     class_names: tuple[str, ...] = ()
 
     def __init__(self, config: ConfigDict, task: Task) -> None:

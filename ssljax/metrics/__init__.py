@@ -3,9 +3,11 @@
 Of frozen features: kNN, linear, non-linear and few-label probes. Of generated images: FID, KID,
 Inception score, precision and recall, classes covered. Of embeddings: rank and collapse. Of
 restored images: peak signal-to-noise ratio and structural similarity. Of masks: mean IoU and
-accuracies.
+accuracies. Of boxes, and of several labels an image: average precision.
 """
 
+from ssljax.metrics.average_precision import average_precision, mean_average_precision
+from ssljax.metrics.coco_evaluation import official_average_precision
 from ssljax.metrics.collapse import (
     collapse_metrics,
     effective_rank,
@@ -13,6 +15,13 @@ from ssljax.metrics.collapse import (
     rankme,
 )
 from ssljax.metrics.coverage import class_coverage
+from ssljax.metrics.detection import (
+    COCO_IOUS,
+    Found,
+    Truth,
+    coco_average_precision,
+    voc_average_precision,
+)
 from ssljax.metrics.few_label import few_label_probe
 from ssljax.metrics.fid import frechet_distance
 from ssljax.metrics.image_quality import decibels, luma, psnr, ssim, without_border
@@ -27,7 +36,12 @@ from ssljax.metrics.scaling import standardize
 from ssljax.metrics.segmentation import confusion_matrix, segmentation_scores
 
 __all__ = [
+    "COCO_IOUS",
+    "Found",
+    "Truth",
+    "average_precision",
     "class_coverage",
+    "coco_average_precision",
     "collapse_metrics",
     "confusion_matrix",
     "decibels",
@@ -43,7 +57,9 @@ __all__ = [
     "labelled",
     "linear_probe",
     "luma",
+    "mean_average_precision",
     "nearest_rows",
+    "official_average_precision",
     "precision_recall",
     "psnr",
     "rankme",
@@ -51,5 +67,6 @@ __all__ = [
     "squared_mmd",
     "ssim",
     "standardize",
+    "voc_average_precision",
     "without_border",
 ]

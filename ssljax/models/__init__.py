@@ -15,6 +15,15 @@ from ssljax.models.dense.class_maps import (
     NormalizedLinearHead,
 )
 from ssljax.models.dense.decoder import DECODERS, Decoder, build_decoder
+from ssljax.models.dense.fcos import (
+    DETECTION_HEAD,
+    DETECTION_HEADS,
+    DetectionNet,
+    FCOSHead,
+    Told,
+    told_by,
+)
+from ssljax.models.dense.pyramid import PYRAMID, PYRAMIDS, FeaturePyramid
 from ssljax.models.dense.segmentation import PIXELS, SegmentationNet, resized
 from ssljax.models.dense.unet import UNet
 from ssljax.models.dense.upscaler import Upscaler
@@ -55,7 +64,14 @@ from ssljax.models.heads.projection import ProjectionHead
 from ssljax.models.heads.tiles import FullyConnected, TileEmbedding
 from ssljax.models.heads.words import CosineWords, GeneratedWords
 from ssljax.models.layers.conditional_norm import ConditionalBatchNorm, SelfModulatedBatchNorm
-from ssljax.models.layers.norm import BatchNorm, InstanceNorm, LayerNorm, NoNorm, NormFactory
+from ssljax.models.layers.norm import (
+    BatchNorm,
+    GroupNorm,
+    InstanceNorm,
+    LayerNorm,
+    NoNorm,
+    NormFactory,
+)
 from ssljax.models.layers.patches import patchify, unpatchify
 from ssljax.models.layers.spectral_norm import DCGAN_INIT
 from ssljax.models.maps import last_map, map_names
@@ -70,6 +86,8 @@ __all__ = [
     "ASPP",
     "DCGAN_INIT",
     "DECODERS",
+    "DETECTION_HEAD",
+    "DETECTION_HEADS",
     "DISCRIMINATOR",
     "DISCRIMINATORS",
     "ENCODER",
@@ -80,6 +98,8 @@ __all__ = [
     "MLP",
     "PATCH_DISCRIMINATOR",
     "PIXELS",
+    "PYRAMID",
+    "PYRAMIDS",
     "SEGMENTATION_HEAD",
     "SEGMENTATION_HEADS",
     "VGG",
@@ -96,15 +116,19 @@ __all__ = [
     "DCGANGenerator",
     "Decoder",
     "DenseHead",
+    "DetectionNet",
     "DilatedVGG",
     "DinoHead",
     "DiscoGANDiscriminator",
     "DiscoGANTranslator",
     "EncoderWithHeads",
     "ExemplarCNN",
+    "FCOSHead",
+    "FeaturePyramid",
     "FullyConnected",
     "GaussianEncoder",
     "GeneratedWords",
+    "GroupNorm",
     "InferenceEncoder",
     "InstanceNorm",
     "LayerNorm",
@@ -132,6 +156,7 @@ __all__ = [
     "SmallConvNet",
     "SplitEncoder",
     "TileEmbedding",
+    "Told",
     "UNet",
     "UNetTranslator",
     "Upscaler",
@@ -147,6 +172,7 @@ __all__ = [
     "options_of",
     "patchify",
     "resized",
+    "told_by",
     "unpatchify",
 ]
 
@@ -162,7 +188,9 @@ ENCODERS: dict[str, Callable[..., nn.Module]] = {
     "context_encoder_dcgan": ContextEncoderNet,
     "srresnet": SRResNet,
     "vgg16": partial(VGG, convolutions=CONVOLUTIONS_16),
+    "vgg16_bn": partial(VGG, convolutions=CONVOLUTIONS_16, batch_norm=True),
     "vgg19": VGG,
+    "vgg19_bn": partial(VGG, batch_norm=True),
     "dilated_vgg": DilatedVGG,
     "alexnet": AlexNet,
     "colorization_vgg": ColorizationVGG,

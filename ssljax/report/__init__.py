@@ -2,7 +2,7 @@
 
 from ssljax.report.collapse import CollapseWatch
 from ssljax.report.metrics import MetricWriter
-from ssljax.report.overlays import class_colors, overlaid
+from ssljax.report.overlays import boxed, class_colors, overlaid
 from ssljax.report.pictures import Picture, beside, encode_png, grid, save_pictures
 from ssljax.report.progress import Progress
 from ssljax.report.sheet import GENERATORS, TRANSLATORS, ScoreSheet, free_path, own_path
@@ -19,6 +19,7 @@ __all__ = [
     "ScoreSheet",
     "Throughput",
     "beside",
+    "boxed",
     "class_colors",
     "encode_png",
     "figure_table",

@@ -113,6 +113,7 @@ class Experiment:
                 steps_per_epoch=epoch,
                 num_classes=source.num_classes and known.get("num_classes", whole.num_classes),
                 class_names=known.get("class_names", whole.class_names),
+                label_names=known.get("label_names", data.label_names(whole)),
                 num_images=num_images,
                 source=pretrained_method,
             )

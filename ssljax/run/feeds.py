@@ -22,6 +22,14 @@ from ssljax.methods.contract import Batch, Feed
 PyTree = Any
 _log = logging.getLogger(__name__)
 
+_FROM = {
+    "mask": "name its feature in config.data.mask_key, or ",
+    "boxes": "name its feature in config.data.boxes_key, or a folder's file in "
+    "config.data.annotations, or ",
+    "multi_label": "name its feature in config.data.multi_label_key, or ",
+}
+"""Where fields come from that are read only where they are named."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Stream:
@@ -128,7 +136,8 @@ def open_sources(config: ConfigDict, known: ConfigDict) -> Sources:
             if field not in (*_shapes(keys, fed[name]), "label"):
                 raise UserError(
                     f"{fed[name].name}/{fed[name].split} has no field {field!r}, which "
-                    f"{_method(config)} reads: choose another data set in config.{feed.data}.name."
+                    f"{_method(config)} reads: {_FROM.get(field, '')}choose another data set in "
+                    f"config.{feed.data}.name."
                 )
     return Sources(whole, fed)
 

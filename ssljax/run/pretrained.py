@@ -1,7 +1,8 @@
 """The run that another run starts from, to fine-tune, distil or transfer what it has learnt.
 
 `config.init.workdir` names it. Its checkpoint is read once, before step 0; what is needed to build
-its method again is written into the new run's own `config.json`.
+its method again is written into the new run's own `config.json`. In its place may stand a file of
+published weights, `config.pretrained.weights`, which is read once as well.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from ml_collections import ConfigDict
 from ssljax import mesh, methods, paths
 from ssljax.errors import UserError
 from ssljax.methods.contract import Method, Task, TrainState
+from ssljax.methods.transfer.published import PublishedEncoder
 from ssljax.run import hosts
 from ssljax.run import workdir as workdirs
 from ssljax.run.checkpoint import Checkpoints
@@ -26,6 +28,8 @@ from ssljax.run.step import init_state
 
 _TASK = "task.json"
 _DATA = "data.json"
+_NO_FILE = ConfigDict({"weights": ""})
+"""Of configs that name a run alone."""
 
 
 class Recorded(NamedTuple):
@@ -99,10 +103,15 @@ def resolve(config: ConfigDict, workdir: paths.Path | None = None) -> ConfigDict
       `task`; the same config if it names no run or is resolved already.
 
     Raises:
-      UserError: If there is no such run, or it has no checkpoint.
+      UserError: If there is no such run, or it has no checkpoint, or a file is named as well.
     """
     if not config.init.workdir or "run" in config.init:
         return config
+    if config.get("pretrained", _NO_FILE).weights:
+        raise UserError(
+            "config.init.workdir and config.pretrained.weights both say what the encoder starts "
+            "as: leave one of them empty."
+        )
     config = config.copy_and_resolve_references()
     parent = paths.resolve(config.init.workdir)
     if workdir is not None and parent == workdir:
@@ -145,7 +154,13 @@ def other_inputs(config: ConfigDict) -> list[str]:
 
 
 def build(config: ConfigDict) -> Method | None:
-    """Builds the method of the run that a resolved config starts from; None if it names none."""
+    """Builds the method of the run that a resolved config starts from; None if it names none.
+
+    Raises:
+      UserError: If it cannot be built, or the config names a file and its method starts from none.
+    """
+    if config.get("pretrained", _NO_FILE).weights:
+        return _published(config)
     if not config.init.workdir:
         return None
     run = workdirs.complete(config.init.run)
@@ -156,6 +171,18 @@ def build(config: ConfigDict) -> Method | None:
             f"The run in {config.init.workdir} cannot be built again, perhaps because another "
             f"version of ssljax recorded it: {error}"
         ) from error
+
+
+def _published(config: ConfigDict) -> PublishedEncoder:
+    """The encoder of the file that a config names."""
+    name = config.method.name
+    if not methods.REGISTRY[name].takes_weights:
+        able = [key for key, method in methods.REGISTRY.items() if method.takes_weights]
+        raise UserError(
+            f"The method {name} cannot start from a file: leave config.pretrained.weights empty, "
+            f"which is for {', '.join(able)}."
+        )
+    return PublishedEncoder(config.model.encoder.name)
 
 
 def abstract_state(method: Method) -> TrainState:
@@ -172,11 +199,13 @@ def restore(config: ConfigDict, method: Method, on: Mesh) -> TrainState:
       on: The mesh on which the state shall lie.
 
     Returns:
-      The state at `config.init.step`.
+      The state at `config.init.step`, or with the weights of the file.
 
     Raises:
-      UserError: If the checkpoint is gone, damaged, or of another model.
+      UserError: If the checkpoint or the file is gone, damaged, or of another model.
     """
+    if isinstance(method, PublishedEncoder):
+        return _read_weights(config, method, on)
     abstract = abstract_state(method)
     placed = jax.tree.map(
         lambda x, s: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s),
@@ -186,6 +215,19 @@ def restore(config: ConfigDict, method: Method, on: Mesh) -> TrainState:
     with _checkpoints(paths.resolve(config.init.workdir)) as checkpoints:
         restored: TrainState = checkpoints.restore(placed, config.init.step)
     return restored
+
+
+def _read_weights(config: ConfigDict, method: PublishedEncoder, on: Mesh) -> TrainState:
+    state = method.load(init_state(method, jax.random.key(0)), config.pretrained.weights)
+    return jax.tree.map(
+        lambda x, s: (
+            x
+            if isinstance(x, jax.Array)
+            else jax.make_array_from_callback(x.shape, s, lambda part: x[part])
+        ),
+        state,
+        mesh.state_shardings(on, state),
+    )
 
 
 @contextlib.contextmanager

@@ -37,8 +37,11 @@ _MAY_CHANGE_UNDER = ("evals.", "samples.", "translate.", "log.", "checkpoint.", 
 """What a run that goes on may change: where things run and what is reported, not what is learnt."""
 
 _ADDED: Mapping[str, Any] = {
+    "data.annotations": "",
+    "data.box_classes": 0,
     "data.boxes_key": "",
     "data.crop": "device",
+    "data.doubtful_key": "",
     "data.frames": 0,
     "data.mask_classes": 0,
     "data.mask_key": "",
@@ -48,11 +51,15 @@ _ADDED: Mapping[str, Any] = {
     "data.void": 255,
     "optimizer.end_factor": 0.01,
     "optimizer.hold": 0.0,
+    "optimizer.poly_every": 1,
+    "optimizer.power": 0.9,
+    "pretrained.weights": "",
 }
 """Keys that older configs lack, at the values that stand for what those runs did."""
 
 _ADDED_TO_METHODS: Mapping[str, Mapping[str, Any]] = {
     "bag_of_words": {"method.center": 1.0},
+    "finetune": {"method.train_encoder": True},
     "super_resolution": {"method.extractor": ""},
 }
 """Such keys of single methods."""

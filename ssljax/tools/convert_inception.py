@@ -6,16 +6,15 @@ The file is that of pytorch-fid or, named weights-inception-2015-12-05-6726825d.
 torch-fidelity: the weights are the same. PyTorch must be installed for this command alone.
 """
 
-import pickle
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 from safetensors.numpy import save_file
 
 from ssljax.errors import UserError
 from ssljax.models.encoders.inception_weights import from_pytorch
+from ssljax.models.weights import read_pytorch
 from ssljax.tools import command
 
 
@@ -29,25 +28,10 @@ def convert(source: str | Path, target: str | Path) -> None:
     Raises:
       UserError: If PyTorch is not installed, or the file is not one of these weights.
     """
+    tensors = read_pytorch(source)
     try:
-        import torch
-    except ImportError as error:
-        raise UserError(
-            "PyTorch is needed to read a .pth file: install it, in any environment, for this one "
-            "command (pip install torch)."
-        ) from error
-    try:
-        state = torch.load(source, map_location="cpu", weights_only=True)
-        tensors = {
-            name: np.ascontiguousarray(tensor.numpy())
-            for name, tensor in state.items()
-            if not name.endswith(".num_batches_tracked")
-        }
         from_pytorch(tensors)
-    except (OSError, EOFError, RuntimeError, pickle.UnpicklingError) as error:
-        reason = str(error).splitlines()[0]
-        raise UserError(f"The PyTorch file {str(source)!r} cannot be read: {reason}") from error
-    except (AttributeError, TypeError, ValueError) as error:
+    except ValueError as error:
         raise UserError(
             f"The PyTorch file {str(source)!r} does not hold the weights of the Inception network "
             f"of 2015: {error}"

@@ -1,10 +1,11 @@
-"""Keeps of a safetensors file of VGG-19 what the content loss of SRGAN reads.
+"""Keeps of a file of VGG-19 what the content loss of SRGAN and neural style read.
 
-python -m ssljax.tools.convert_vgg model.safetensors vgg19.safetensors
+python -m ssljax.tools.convert_vgg vgg19-dcbb9e9d.pth vgg19.safetensors
 
-The file is that of timm's vgg19.tv_in1k, or of torchvision's vgg19 saved as safetensors: a seventh
-of it is left, the convolutions. `--config.method.extractor=vgg19.safetensors` of super_resolution
-names the result.
+The file is torchvision's of vgg19, for which PyTorch must be installed for this command alone, or
+that of timm's vgg19.tv_in1k, a safetensors file: a seventh of it is left, the convolutions.
+`--config.method.extractor=vgg19.safetensors` of super_resolution names the result, and `--weights`
+of `ssljax.tools.style_transfer`.
 """
 
 import sys
@@ -13,22 +14,24 @@ from pathlib import Path
 
 from safetensors.numpy import save_file
 
-from ssljax.models.encoders.vgg_weights import from_pytorch, kept
+from ssljax.models import weights
 from ssljax.tools import command
+
+_ENCODER = "vgg19"
 
 
 def convert(source: str | Path, target: str | Path) -> None:
     """Writes the convolutions of a file of weights, under the same names.
 
     Args:
-      source: A safetensors file of torchvision's or timm's VGG-19 without batch norm.
-      target: Where the safetensors file is written; `load_vgg19` reads it.
+      source: A file of torchvision's or timm's VGG-19 without batch norm.
+      target: Where the safetensors file is written; `weights.load_encoder` reads it.
 
     Raises:
       UserError: If the file cannot be read, or is not one of these weights.
     """
-    tensors = kept(source)
-    from_pytorch(tensors, source)
+    tensors = weights.encoder_tensors(_ENCODER, source)
+    weights.from_tensors(_ENCODER, tensors, source)
     Path(target).parent.mkdir(parents=True, exist_ok=True)
     save_file(tensors, target)
 
@@ -45,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return command.run(
         convert,
         "ssljax.tools.convert_vgg",
-        "Keeps the convolutions of a safetensors file of VGG-19.",
+        "Keeps the convolutions of a file of VGG-19, as safetensors.",
         "weights of torchvision's or timm's vgg19",
         arguments,
     )

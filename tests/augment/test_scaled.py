@@ -1,4 +1,4 @@
-"""Crops at random sizes: what is seen of images and masks, and what lies beyond them."""
+"""Crops at random sizes: what is seen of images, masks and boxes, and what lies beyond them."""
 
 import cv2
 import jax
@@ -47,6 +47,26 @@ def test_a_mask_lies_on_its_image_and_the_void_beyond_it(scenes):
     assert (seen[~beyond & (pixels[..., 0] > 0.8)] == 3).all()
     assert (seen[~beyond & (pixels[..., 0] < 0.2)] == 0).all()
     assert (seen == 3).any(axis=(1, 2)).mean() > 0.8
+
+
+def test_boxes_move_with_the_masks_of_their_things(scenes):
+    masks = scenes[1]
+    boxes = np.full((COUNT, 2, 5), -1, np.float32)
+    boxes[:, 1] = [(*bounds(mask == 3), 3) for mask in masks]
+    for size in SIZES:  # Of an enlarged pixel the nearest lies up to half of it away.
+        arguments = POLICY, (size,), jax.random.key(3)
+        moved = np.asarray(augment.scaled_boxes(*arguments, boxes, SIDE, SIDE))
+        seen = np.asarray(augment.scaled_masks(*arguments, masks))
+        assert (moved[:, 0] == -1).all()
+        kept = moved[:, 1, 4] == 3
+        assert kept.mean() > 0.9
+        for box, mask in zip(moved[kept, 1, :4], seen[kept], strict=True):
+            np.testing.assert_allclose(box, bounds(mask == 3), atol=max(size, 1.0) + 1e-3)
+
+
+def bounds(mask):
+    rows, columns = np.nonzero(mask)
+    return rows.min(), columns.min(), rows.max() + 1, columns.max() + 1
 
 
 def test_at_its_own_size_a_view_is_a_window_of_the_image(scenes):

@@ -13,9 +13,10 @@ from scipy import stats
 
 from ssljax.augment import ViewPolicy, augment_view, sample_crop_boxes
 from ssljax.data import ArraySource, Crop, HostCrops, Loader, Parts, host_crops, open_source
+from ssljax.data.boxes import Boxes
 from ssljax.data.crops import random_numbers, sample_box
 from ssljax.data.decode import CorruptImage
-from ssljax.data.fields import Boxes, Frame, Label
+from ssljax.data.fields import Frame, Label
 from ssljax.data.fields import Image as ImageField
 from ssljax.data.headers import stored_size
 from ssljax.errors import UserError

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image as Pillow
 
+from ssljax.data.boxes import Boxes
 from ssljax.data.decode import Misfit
 from ssljax.data.fields import (
-    Boxes,
     Clip,
     Frame,
     Image,
@@ -161,6 +161,30 @@ def test_boxes_that_are_not_seen_are_dropped():
     decoded = Boxes(2).decode(raw, _FRAME, (10, 30))
     assert decoded[0, 4] == 2
     assert (decoded[1] == -1).all()
+
+
+@pytest.mark.parametrize(
+    ("box", "kind", "told"),
+    [
+        ((0.0, 0.0, 0.5, 0.5), 3, "has a box of the class 3, and there are 3 classes"),
+        (
+            (0.0, 0.0, 1.5, 0.5),
+            0,
+            r"the box \(0, 0, 12, 4\) of top, left, .* within its image of 8x8",
+        ),
+        ((0.5, 0.0, 0.2, 0.5), 0, "which is none within its image"),
+        ((0.0, np.nan, 0.5, 0.5), 0, "which is none within its image"),
+    ],
+)
+def test_boxes_that_cannot_be_are_told(box, kind, told):
+    with pytest.raises(Misfit, match=told):
+        Boxes(2, classes=3).decode((np.array([box]), np.array([kind])), _FRAME, (8, 8))
+
+
+def test_a_box_that_rounding_takes_over_the_border_is_cut_off():
+    raw = np.array([[-0.05, 0.0, 0.5, 1.1]]), np.array([2])
+    rows, _, _ = Boxes(2, classes=3).rows(raw, (8, 8))
+    np.testing.assert_allclose(rows, [[0, 0, 4, 8, 2]])
 
 
 def test_no_boxes_are_no_mistake_and_too_many_are():

@@ -65,6 +65,17 @@ def _colors(a, b, labels, axis):
     return classes + losses.color_regression(a.reshape(shape), b.reshape(shape), mask, axis)
 
 
+def _detection(a, b, labels, axis):
+    kinds, logits = _some(labels)[:, None], a[:, None, :4]
+    said, true = (
+        jnp.concatenate([x[:, :2], x[:, :2] + jnp.exp(x[:, 2:4])], axis=1)[:, None] for x in (a, b)
+    )
+    central = jnp.where(kinds >= 0, jax.nn.sigmoid(b[:, 4:5]), 0.0)
+    classes = losses.focal_loss(logits, jnp.minimum(kinds, 3), axis_name=axis)
+    boxes = losses.giou_loss(said, true, central, axis_name=axis)
+    return classes + boxes + losses.center_ness_loss(a[:, 5:6], central, kinds >= 0, axis)
+
+
 def _adversarial(a, b):
     energies = losses.reconstruction_energy(a, b)
     total = losses.ebgan_discriminator(energies, energies, 1.0) + losses.ebgan_generator(energies)
@@ -99,11 +110,15 @@ GLOBAL: dict[str, Callable[..., Any]] = {
     "mae": lambda a, b, labels, queue, axis: _mae(a, b, labels, axis),
     "predictive_coding": lambda a, b, labels, queue, axis: _predictive_coding(a, b, axis),
     "colors": lambda a, b, labels, queue, axis: _colors(a, b, labels, axis),
+    "detection": lambda a, b, labels, queue, axis: _detection(a, b, labels, axis),
     "triplet": lambda a, b, labels, queue, axis: losses.semi_hard_triplet(
         jnp.stack([a, b, a + 0.1 * b], axis=1), axis_name=axis
     ),
     "sgan": lambda a, b, labels, queue, axis: losses.sgan_supervised(
         a, _some(labels), axis_name=axis
+    ),
+    "multi_label": lambda a, b, labels, queue, axis: losses.multi_label_cross_entropy(
+        a, jnp.sign(labels[:, None] - jnp.arange(2, DIM + 2)[None]), axis_name=axis
     ),
     "pulling_away": lambda a, b, labels, queue, axis: losses.pulling_away(a, axis_name=axis),
     "discogan": lambda a, b, labels, queue, axis: losses.discogan_generator(
@@ -223,7 +238,8 @@ def _in_pmap() -> Any:
         x.reshape(8, -1, *x.shape[1:]) if axis == 0 else x
         for x, axis in zip(_arguments(), axes, strict=True)
     ]
-    found = jax.pmap(_program("data"), axis_name="data", in_axes=axes)(*arguments)
+    mapped = jax.pmap(_program("data"), axis_name="data", in_axes=axes)
+    found = jax.device_get(mapped(*arguments))
     jax.tree.map(lambda x: np.testing.assert_array_equal(x, np.broadcast_to(x[:1], x.shape)), found)
     return jax.tree.map(lambda x: x[0], found)
 

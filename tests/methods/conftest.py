@@ -54,7 +54,7 @@ class Tiny:
         settings = optimizers.Settings(name="sgd", learning_rate=0.01)
         return ConfigDict(
             {
-                "data": {"resize": "short_side", "mask_classes": 3, "void": 255},
+                "data": {"resize": "short_side", "mask_classes": 3, "void": 255, "box_classes": 2},
                 "method": method,
                 "model": {"encoder": {"name": "small", "widths": (8, 16), "dtype": "float32"}},
                 "optimizer": dataclasses.asdict(settings),

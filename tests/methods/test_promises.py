@@ -2,7 +2,7 @@
 
 A method that is added to the table is tested here as it stands in its Fashion-MNIST config, made
 tiny, or without one in its CIFAR-10 config for a CPU; those that translate in `TRANSLATORS`, and
-those that learn from masks in `MASKED`.
+those that learn from masks, boxes or several classes an image in `MASKED`, `BOXED` and `TAGGED`.
 """
 
 import dataclasses
@@ -31,8 +31,8 @@ from ssljax.run.feeds import Stream
 from ssljax.run.step import init_state
 from ssljax.train import compile_step
 
-TAUGHT = {"distill", "finetune", "one_vs_rest", "segment", "supervised"}
-"""Methods with labels, masks or a teacher, which say nothing of collapse."""
+TAUGHT = {"detect", "distill", "finetune", "multi_label", "one_vs_rest", "segment", "supervised"}
+"""Methods with labels, masks, boxes or a teacher, which say nothing of collapse."""
 
 OWN_RATES = {"barlow_twins", "bigbigan", "simsiam"}
 """Methods of which some parameters learn at another rate than the one in the log."""
@@ -58,9 +58,18 @@ class Steps:
         if next(iter(methods.feeds(self.experiment.config).values())).unlabelled == "seen":
             labels[BATCH:] = -1
         arrays = {"image": images, "label": labels}
-        if any("mask" in feed.fields for feed in methods.feeds(self.experiment.config).values()):
+        fields = {x for feed in methods.feeds(self.experiment.config).values() for x in feed.fields}
+        if "boxes" in fields:
+            corners = rng.integers(0, SIDE // 2, (4 * BATCH, 3, 2))
+            sides = rng.integers(6, SIDE // 2, (4 * BATCH, 3, 2))
+            kinds = rng.integers(-1, 2, (4 * BATCH, 3, 1))
+            rows = np.concatenate([corners, corners + sides, kinds], axis=2).astype(np.float32)
+            arrays["boxes"] = np.where(kinds < 0, np.float32(-1), rows)
+        if "mask" in fields:
             coarse = rng.integers(-1, 3, (4 * BATCH, 4, 4), dtype=np.int32)
             arrays["mask"] = np.kron(coarse, np.ones((1, SIDE // 4, SIDE // 4), np.int32))
+        if self.experiment.task.label_names:
+            arrays["multi_label"] = rng.integers(-1, 2, (4 * BATCH, 3), dtype=np.int32)
         stream = Stream(
             constants=data.put_on_devices(self.mesh, arrays),
             unpack=self.unpack,

@@ -6,7 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ssljax import paths
+from ssljax.data.boxes import Boxes
 from ssljax.data.fields import NO_PARTS, Field, Mask, Parts
+from ssljax.data.sources.annotations import Annotations, check_box_classes, read_annotations
 from ssljax.data.sources.base import SPLIT_KEYS, Record, Source
 from ssljax.data.sources.layout import (
     aside,
@@ -41,6 +43,9 @@ class FolderSource(Source):
     In a directory that holds `images` and `masks`, or in a split that does, each image has the mask
     of the same path and name, whatever their endings; the rest holds for `images`.
 
+    With annotations in COCO's format the images are those that the file lists, by their paths in
+    the split or in the directory, and each has its boxes.
+
     Links to folders are followed, and each folder is read once, whatever leads to it. From a bucket
     each image is read when it is needed.
     """
@@ -54,7 +59,7 @@ class FolderSource(Source):
           directory: Where the images are, on a disk or in a bucket.
           split: The name of a split's folder, or a part of it as TFDS writes it: "train[:90%]",
             "train[100:200]". In a directory without splits "train" and "" mean all of it.
-          parts: What the numbers of masks mean.
+          parts: What the numbers of masks mean, and where boxes stand.
 
         Raises:
           UserError: There is no such directory, split or part, or it holds no images, or its
@@ -75,6 +80,9 @@ class FolderSource(Source):
                 f"{root} holds no images: put files that end in {', '.join(image_suffixes())} there"
                 f" or name another directory in config.data.dir{aside(skipped(listing))}."
             )
+        self._boxes = _boxes_of(top, name, parts) if parts.annotations else None
+        if self._boxes is not None:
+            files = _annotated(root, files, self._boxes)
         self._masks: dict[str, str] = {}
         self._mask_root, self._mask_listing = root, listing
         if above or within:
@@ -100,9 +108,13 @@ class FolderSource(Source):
 
     @property
     def fields(self) -> Mapping[str, Field]:
-        """Image, label where there are classes, and mask where there are masks."""
-        mask = Mask(self._parts.void, self._parts.mask_classes)
-        return {**super().fields, **({"mask": mask} if self._masks else {})}
+        """Image, label where there are classes, and mask and boxes where there are such."""
+        found = dict(super().fields)
+        if self._masks:
+            found["mask"] = Mask(self._parts.void, self._parts.mask_classes)
+        if self._boxes is not None:
+            found["boxes"] = Boxes(self._parts.max_boxes, self._parts.box_classes)
+        return found
 
     def __len__(self) -> int:
         return len(self._files)
@@ -117,6 +129,8 @@ class FolderSource(Source):
         record: Record = {"image": read_file(self._root / file), "label": self._label(file)}
         if self._masks:
             record["mask"] = read_file(self._mask_root / self._masks[file])
+        if self._boxes is not None:
+            record["boxes"] = self._boxes.things[_posix(file)]
         return record
 
     def read_labels(self, indices: Sequence[int]) -> list[int | None]:
@@ -132,7 +146,8 @@ class FolderSource(Source):
         files = sorted(self._files)
         masks = [self._masks[file] for file in files if self._masks]
         images = file_sizes(self._root, files, self._listing)
-        return [*images, *file_sizes(self._mask_root, masks, self._mask_listing)]
+        boxes = [] if self._boxes is None else [self._boxes.digest]
+        return [*images, *file_sizes(self._mask_root, masks, self._mask_listing), *boxes]
 
     def summary(self) -> str:
         """Images, classes and splits that were found, and what was skipped."""
@@ -141,10 +156,46 @@ class FolderSource(Source):
             found.append(f"splits {', '.join(self._splits)}")
         if self._masks:
             found.append(f"masks in {self._mask_root}")
+        if self._boxes is not None:
+            beside = len(self._listing.images) - len(self._boxes.things)
+            rest = f", which says nothing of {beside:,} images" if beside else ""
+            found.append(
+                f"boxes of {len(self._boxes.class_names)} classes in {self._boxes.file}{rest}"
+            )
         return "; ".join([*found, *skipped(self._listing)]) + f" ({self._root})"
 
     def _label(self, file: str) -> int | None:
         return self._class_index[file.split(os.sep, 1)[0]] if self._class_index else None
+
+
+def _boxes_of(top: paths.Path, split: str, parts: Parts) -> Annotations:
+    """The boxes of a split.
+
+    Raises:
+      UserError: There is no such file, or it is not as it should be.
+    """
+    boxes = read_annotations(top / parts.annotations.replace("{split}", split))
+    check_box_classes(parts, len(boxes.class_names), str(boxes.file))
+    return boxes
+
+
+def _annotated(root: paths.Path, files: Sequence[str], boxes: Annotations) -> list[str]:
+    """The images that a file of annotations lists, in the order of the files."""
+    there = {_posix(file) for file in files}
+    missing = sorted(set(boxes.things) - there)
+    if missing or not boxes.things:
+        lacks = f"lists {missing[0]!r}, which {root} lacks" if missing else "lists no images"
+        more = f", and {len(missing) - 1} more" if len(missing) > 1 else ""
+        raise UserError(
+            f"{boxes.file} {lacks}{more}: name the folder of these images in config.data.dir and "
+            "config.data.split, or another file in config.data.annotations."
+        )
+    return [file for file in files if _posix(file) in boxes.things]
+
+
+def _posix(file: str) -> str:
+    """A path as annotations write it."""
+    return file.replace(os.sep, "/")
 
 
 def _has_masks(directory: paths.Path) -> bool:

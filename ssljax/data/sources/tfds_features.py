@@ -6,7 +6,9 @@ from typing import Any
 import numpy as np
 import tensorflow_datasets as tfds
 
-from ssljax.data.fields import Boxes, Field, Mask, MultiLabel, Parts
+from ssljax.data.boxes import Boxes, Things
+from ssljax.data.fields import Classes, Field, Mask, MultiLabel, Parts
+from ssljax.data.sources.annotations import check_box_classes
 from ssljax.errors import UserError
 
 
@@ -90,26 +92,62 @@ def find_parts(
         assert path is not None
         found["mask"] = Mask(parts.void, parts.mask_classes), lambda x: get(x, path)
     if parts.multi_label_key:
-        classes, path_of_labels = _inside_sequence(
-            builder, parts.multi_label_key, tfds.features.ClassLabel, "multi_label_key"
-        )
-        found["multi_label"] = (
-            MultiLabel(classes.num_classes),
-            lambda x: [int(label) for label in get(x, path_of_labels)],
-        )
+        found["multi_label"] = _multi_label(builder, parts)
     if parts.boxes_key:
-        _, box_path = _inside_sequence(
-            builder, parts.boxes_key, tfds.features.BBoxFeature, "boxes_key"
-        )
-        class_path = _class_beside(builder, box_path)
-
-        def read_boxes(example: dict) -> tuple[Any, Any]:
-            boxes = np.asarray(get(example, box_path))
-            classes = np.asarray(get(example, class_path)) if class_path else np.zeros(len(boxes))
-            return boxes, classes
-
-        found["boxes"] = Boxes(parts.max_boxes), read_boxes
+        found["boxes"] = _find_boxes(builder, parts)
     return found
+
+
+def _multi_label(
+    builder: tfds.core.DatasetBuilder, parts: Parts
+) -> tuple[Field, Callable[[dict], Any]]:
+    """The field of several classes, and what reads it."""
+    kind = tfds.features.ClassLabel
+    classes, path = _inside_sequence(builder, parts.multi_label_key, kind, "multi_label_key")
+    field = MultiLabel(classes.num_classes, tuple(classes.names))
+
+    def read(example: dict, path: str = path) -> list[int]:
+        return [int(label) for label in get(example, path)]
+
+    if not parts.doubtful_key:
+        return field, read
+    others, doubtful = _inside_sequence(builder, parts.doubtful_key, kind, "doubtful_key")
+    if others.names != classes.names:
+        raise UserError(
+            f"config.data.doubtful_key={parts.doubtful_key!r} of {builder.info.name} has other "
+            f"classes than config.data.multi_label_key={parts.multi_label_key!r}: leave it empty."
+        )
+    return field, lambda x: Classes(read(x), read(x, doubtful))
+
+
+def _find_boxes(
+    builder: tfds.core.DatasetBuilder, parts: Parts
+) -> tuple[Boxes, Callable[[dict], Things]]:
+    """The field of boxes, and what reads them with their classes and what is said of them."""
+    _, path = _inside_sequence(builder, parts.boxes_key, tfds.features.BBoxFeature, "boxes_key")
+    parent = path.rpartition("/")[0]
+    beside = {
+        name.removeprefix(f"{parent}/"): feature
+        for name, feature in _several_features(builder.info.features)
+        if parent and name.rpartition("/")[0] == parent
+    }
+    classes = _class_beside(beside)
+    known = beside[classes].num_classes if classes else 1
+    check_box_classes(parts, known, builder.info.name)
+
+    def column(example: dict, name: str | None, missing: Any = None) -> Any:
+        return np.asarray(get(example, f"{parent}/{name}")) if name in beside else missing
+
+    def read(example: dict) -> Things:
+        boxes = np.asarray(get(example, path))
+        return Things(
+            boxes,
+            column(example, classes, np.zeros(len(boxes))),
+            column(example, "is_crowd"),
+            column(example, "is_difficult"),
+        )
+
+    return Boxes(parts.max_boxes, parts.box_classes), read
 
 
 def get(example: dict, path: str) -> Any:
@@ -147,16 +185,11 @@ def _inside_sequence(
     return of_kind[path], path
 
 
-def _class_beside(builder: tfds.core.DatasetBuilder, box_path: str) -> str | None:
+def _class_beside(beside: dict[str, Any]) -> str | None:
     """The classes of boxes: the feature "label" beside them, or else the only class there."""
-    parent = box_path.rpartition("/")[0]
-    if not parent:
-        return None
-    beside = sorted(
-        path
-        for path, feature in _several_features(builder.info.features)
-        if path.rpartition("/")[0] == parent and isinstance(feature, tfds.features.ClassLabel)
+    classes = sorted(
+        name for name, feature in beside.items() if isinstance(feature, tfds.features.ClassLabel)
     )
-    if f"{parent}/label" in beside:
-        return f"{parent}/label"
-    return beside[0] if len(beside) == 1 else None
+    if "label" in classes:
+        return "label"
+    return classes[0] if len(classes) == 1 else None

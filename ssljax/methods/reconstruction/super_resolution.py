@@ -20,11 +20,12 @@ from ssljax import augment, losses, metrics, models
 from ssljax.augment import presets
 from ssljax.methods import passes
 from ssljax.methods.contract import Aux, Method, Task, TrainState, Turn
+from ssljax.methods.frozen_encoder import Extractor, encoder_of
 from ssljax.methods.pretext_method import PretextMethod, encoder_weights
 from ssljax.methods.pretext_task import Encode, Outputs, PretextTask, Question
 from ssljax.methods.reconstruction.decoding import Images
 from ssljax.methods.reconstruction.judge import Judge
-from ssljax.models.encoders.vgg_weights import load_vgg19
+from ssljax.models import weights
 
 PyTree = Any
 Small = Float[Array, "batch small_height small_width channels"]
@@ -248,7 +249,7 @@ class SuperResolution(PretextMethod):
         Raises:
           UserError: If the file of an extractor cannot be read, or is of another network.
         """
-        loaded = {"extractor": load_vgg19(self.file)} if self.file else None
+        loaded = {"extractor": weights.load_encoder("vgg19", self.file)} if self.file else None
         loaded = jax.tree.map(jnp.asarray, loaded)
         if isinstance(source, SuperResolution):
             params, variables = source.trained_weights(source_state)
@@ -298,23 +299,6 @@ class SuperResolution(PretextMethod):
         return jnp.mean(jnp.square(look(augment.unit_range(enlarged)) - look(truth)))
 
 
-@dataclasses.dataclass(frozen=True)
-class Extractor:
-    """A frozen encoder, and how its images are normalised.
-
-    Attributes:
-      network: The encoder.
-      view: Has its mean and deviation.
-    """
-
-    network: nn.Module
-    view: augment.ViewPolicy
-
-    def normalize(self, images: Images) -> Images:
-        """Brings images in [0, 1] to what the encoder was trained on."""
-        return augment.normalize_view(self.view, images)
-
-
 def _vgg19() -> Extractor:
     """The network of the paper, whose images are normalised as for all of torchvision's."""
     view = augment.ViewPolicy(96, mean=presets.IMAGENET_MEAN, std=presets.IMAGENET_STD)
@@ -322,23 +306,5 @@ def _vgg19() -> Extractor:
 
 
 def extractor_of(source: Method | None) -> Extractor | None:
-    """The encoder that a run brings along: its own, or that of the run that it started from.
-
-    Raises:
-      ValueError: If it is given other than whole images, normalised by the view.
-    """
-    if isinstance(source, SuperResolution):
-        return source.extractor
-    encoder = getattr(getattr(source, "network", None), "encoder", None)
-    if encoder is None:
-        return None
-    if isinstance(source, PretextMethod):
-        if type(source.pretext).features is not PretextTask.features:
-            raise ValueError(
-                f"The run in config.init.workdir is of {type(source).__name__}, whose encoder is "
-                "not given whole normalised images as they are: super-resolution can carry along "
-                "encoders of other methods, such as rotation or finetune."
-            )
-        return Extractor(encoder, source.pretext.view)
-    assert source is not None
-    return Extractor(encoder, source.policies[0][0])
+    """The encoder that a run brings along: its own, or that of the run that it started from."""
+    return source.extractor if isinstance(source, SuperResolution) else encoder_of(source)

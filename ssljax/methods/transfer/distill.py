@@ -58,7 +58,8 @@ class Distill(Method):
     def __init__(self, config: ConfigDict, task: Task) -> None:
         method = config.method
         teacher = task.source
-        if not isinstance(teacher, Finetune | Distill):
+        of_one_class = not isinstance(teacher, Finetune) or teacher.taught == "label"
+        if not isinstance(teacher, Finetune | Distill) or not of_one_class:
             raise ValueError(
                 "A student needs a teacher: set config.init.workdir to that of a finished run of "
                 'the method "finetune" or "distill".'

@@ -9,7 +9,9 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
+import jax
 import jax.numpy as jnp
+import optax
 from jaxtyping import Array, PRNGKeyArray
 from ml_collections import ConfigDict
 
@@ -31,6 +33,10 @@ _ADVICE = (
 class Finetune(Supervised):
     """One player, encoder with part of the head and a linear classifier; all of it learns.
 
+    With `train_encoder` off the encoder stays as it is, the scales and the statistics of its norms
+    included, and gives what it gives when it is evaluated; the head's layers and the classifier
+    learn.
+
     It starts from the run in `config.init.workdir`, or untrained where that is empty: the
     supervised network that a fine-tuned one is compared with. Where `from_scratch` is set, the
     network has the form and the inputs of that run's, and none of its weights.
@@ -50,6 +56,7 @@ class Finetune(Supervised):
                 # takes 0 where all labels are known.
                 from_layer=1,
                 from_scratch=False,  # Whether the run gives the network's form alone.
+                train_encoder=True,  # Or the head and the classifier alone.
                 head_dim=0,  # Width of the head's hidden layers; 0: that of the features.
                 # Pretraining's normalisation, with a crop and a flip alone.
                 view=ConfigDict(
@@ -60,8 +67,14 @@ class Finetune(Supervised):
 
     def __init__(self, config: ConfigDict, task: Task) -> None:
         self.from_scratch = config.method.from_scratch
+        self.train_encoder = config.method.train_encoder
         self.own_inputs = task.source if isinstance(task.source, GivesOwnInputs) else None
         super().__init__(config, task)
+        if not self.train_encoder:
+            (player,) = self.players
+            # Without a gradient there would still be weight decay.
+            tx = optax.chain(player.tx, optax.stateless(_without_encoder))
+            self.players = (dataclasses.replace(player, tx=tx),)
 
     def classifier(self, config: ConfigDict) -> models.Classifier:
         """Builds the network, with what the source's encoder is given of an image."""
@@ -75,6 +88,7 @@ class Finetune(Supervised):
             head_dim=config.method.head_dim or None,
             dtype=config.model.encoder.dtype,
             encode=encode,
+            trains_encoder=self.train_encoder,
         )
 
     def init(self, key: PRNGKeyArray) -> tuple[dict[str, PyTree], dict[str, PyTree], PyTree]:
@@ -107,7 +121,7 @@ class Finetune(Supervised):
         view = augment.make_view(plain, key, batch["images"])
         # A task makes its inputs from images as they are in the data.
         pixels = augment.to_bytes(view)
-        return {"image": pixels, "label": batch["images"]["label"]}
+        return {"image": pixels, "label": batch["images"][self.taught]}
 
     def features(self, state: TrainState, images: Array) -> dict[str, Array]:
         """Every output of the network on the whole images; "logits" are the classes' scores."""
@@ -116,3 +130,8 @@ class Finetune(Supervised):
         weights = {"params": state.params["online"], **state.variables["online"]}
         outputs: Any = self.network.apply(weights, images, train=False)
         return outputs
+
+
+def _without_encoder(updates: PyTree, params: PyTree | None) -> PyTree:
+    """Leaves the encoder's parameters as they are."""
+    return updates | {"encoder": jax.tree.map(jnp.zeros_like, updates["encoder"])}

@@ -35,9 +35,10 @@ _MOST_CLASSES = 255
 class Segment(Method):
     """One player, "online": an encoder, frozen or learning, and a head on one of its maps.
 
-    The encoder starts as that of the run in `config.init.workdir`, or untrained where that is
-    empty. The classes are `config.data.mask_classes`, and pixels of `config.data.void` teach
-    nothing. Metrics are of the batch's views: "pixel_accuracy", "class_accuracy" and "miou".
+    The encoder starts as that of the run in `config.init.workdir`, or with the weights of the file
+    in `config.pretrained.weights`, or untrained where both are empty. The classes are
+    `config.data.mask_classes`, and pixels of `config.data.void` teach nothing. Metrics are of the
+    batch's views: "pixel_accuracy", "class_accuracy" and "miou".
     """
 
     roles: ClassVar = {
@@ -49,6 +50,7 @@ class Segment(Method):
         "head": models.SEGMENTATION_HEAD,
     }
     evaluated = "segmentation network"
+    takes_weights = True
 
     @staticmethod
     def default_config() -> ConfigDict:
@@ -119,9 +121,9 @@ class Segment(Method):
         return {"online": params}, {"online": variables}, ()
 
     def start_from(self, state: TrainState, source: Method, source_state: TrainState) -> TrainState:
-        """Takes the encoder of any run; the head stays untrained."""
+        """Takes the encoder of any run, or of a file; the head stays untrained."""
         params, variables = source.trained_weights(source_state)
-        own, advice = state.params["online"], "use that run's config.model.encoder"
+        own, advice = state.params["online"], "config.model.encoder must be of the same form"
         taken = take(own, params, advice, fresh=("head",)) | {"head": own["head"]}
         collections = {
             name: take(part, variables.get(name, {}), advice, fresh=("head",))

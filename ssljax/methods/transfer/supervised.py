@@ -27,6 +27,8 @@ class Supervised(Method):
 
     roles: ClassVar = {"encoder": models.ENCODER}
     evaluated = "supervised network"
+    taught: ClassVar[str] = "label"
+    """The field of a record that it learns from."""
 
     @staticmethod
     def default_config() -> ConfigDict:
@@ -37,19 +39,24 @@ class Supervised(Method):
     @classmethod
     def feeds(cls, config: ConfigDict) -> Mapping[str, Feed]:
         """Images with the labels that are known."""
-        return {"images": Feed(("image", "label"))}
+        return {"images": Feed(("image", cls.taught))}
 
     def __init__(self, config: ConfigDict, task: Task) -> None:
-        if task.num_classes is None:
-            raise ValueError(
-                f"{type(self).__name__} needs a data set with labels: choose another data.name."
-            )
-        self.num_classes, self.class_names = task.num_classes, task.class_names
+        self.num_classes = self.count_classes(task)
         self.view = augment.view_from_config(config.method.view)
         self.policies = [(self.view, 1)]
         self.image_shape = (self.view.size, self.view.size, task.image_shape[-1])
         self.network = self.classifier(config)
         self.players = (passes.online_player(self.loss, config, task),)
+
+    def count_classes(self, task: Task) -> int:
+        """How many logits there are; raises a ValueError where the data set has no labels."""
+        if task.num_classes is None:
+            raise ValueError(
+                f"{type(self).__name__} needs a data set with labels: choose another data.name."
+            )
+        self.class_names = task.class_names
+        return task.num_classes
 
     def classifier(self, config: ConfigDict) -> models.Classifier:
         """Builds the network."""
@@ -67,17 +74,21 @@ class Supervised(Method):
     def views(self, key: PRNGKeyArray, batch: Batch) -> PyTree:
         """Makes one view of every image, and adds the labels."""
         view = augment.make_view(self.view, key, batch["images"])
-        return {"image": view, "label": batch["images"]["label"]}
+        return {"image": view, "label": batch["images"][self.taught]}
 
     def loss(self, params: PyTree, turn: Turn) -> tuple[Array, Aux]:
         """Cross-entropy of the labels that are known, with batch statistics of all images."""
         outputs, variables = passes.forward(
             self.network, params, turn.state.variables["online"], turn.views["image"], turn.key
         )
-        loss, metrics = classify(outputs["logits"], turn.views["label"])
+        loss, metrics = self.compare(outputs["logits"], turn.views["label"])
         return loss, Aux(
             variables=variables, metrics=metrics, carry={"features": outputs["features"]}
         )
+
+    def compare(self, logits: Array, labels: Array) -> tuple[Array, dict[str, Array]]:
+        """The loss of the logits of a batch, and what is logged of them."""
+        return classify(logits, labels)
 
     def features(self, state: TrainState, images: Array) -> dict[str, Array]:
         """Every output of the network on the whole images; "logits" are the classes' scores."""

@@ -13,7 +13,7 @@ from safetensors.numpy import load_file
 
 from ssljax.errors import UserError
 from ssljax.models.encoders.inception import InceptionV3
-from ssljax.models.encoders.pytorch_weights import Layout, variables_of
+from ssljax.models.weights.layout import Layout, variables_of
 
 Variables = dict[str, Any]
 

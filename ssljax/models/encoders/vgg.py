@@ -5,6 +5,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
+from ssljax.models.layers.norm import BatchNorm, NormFactory
 from ssljax.models.layers.padded import check_image_fits, conv, global_average, stage_strides
 
 CONVOLUTIONS = (2, 2, 4, 4, 4)
@@ -23,6 +24,9 @@ class VGG(nn.Module):
       output_stride: Pixels in a place of the last map; 0 for the total stride, 16. From this stride
         on pools are of 3x3 and stride 1, and each stage has twice the dilation of the one before,
         as in DeepLab; the pools before that are of 2x2 here and of 3x3 there.
+      batch_norm: Whether a norm stands between a convolution and its ReLU, as in torchvision's
+        networks of that name; the paper has none.
+      norm: Makes those norms.
       dtype: Type of activations and arithmetic. Parameters and `features` are always float32.
 
     Reference:
@@ -33,6 +37,8 @@ class VGG(nn.Module):
     widths: tuple[int, ...] = (64, 128, 256, 512, 512)
     convolutions: tuple[int, ...] = CONVOLUTIONS
     output_stride: int = 0
+    batch_norm: bool = False
+    norm: NormFactory = BatchNorm
     dtype: DTypeLike = jnp.float32
 
     @nn.compact
@@ -43,12 +49,13 @@ class VGG(nn.Module):
 
         Args:
           x: Images, already normalised; at least as large as the total stride.
-          train: Unread; there is nothing that differs.
+          train: Whether norms use and update batch statistics.
 
         Returns:
           `stage1` to `stage5`: activations (batch, height, width, channels) of type `dtype`, of the
           last convolution of a stage after its ReLU (the fifth is the VGG54 of SRGAN); `features`:
-          (batch, dim) in float32, the average of `stage5` over positions.
+          (batch, dim) in float32, the average of `stage5` over positions. Those of every
+          convolution, `relu1_1` to `relu5_4`, are sown in the collection `intermediates`.
 
         Raises:
           ValueError: If the images are too small, there are not five widths or there is no such
@@ -71,6 +78,10 @@ class VGG(nn.Module):
                 x = nn.max_pool(x, (3, 3), padding="SAME")
             for number in range(1, count + 1):
                 name = f"stage{stage}_conv{number}"
-                x = nn.relu(conv(width, 3, 1, self.dtype, name, dilation, use_bias=True)(x))
+                x = conv(width, 3, 1, self.dtype, name, dilation, use_bias=True)(x)
+                if self.batch_norm:
+                    x = self.norm(dtype=self.dtype, name=f"stage{stage}_norm{number}")(x, train)
+                x = nn.relu(x)
+                self.sow("intermediates", f"relu{stage}_{number}", x)
             outputs[f"stage{stage}"] = x
         return outputs | {"features": global_average(x)}

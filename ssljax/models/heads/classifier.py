@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Num
@@ -24,6 +25,8 @@ class Classifier(nn.Module):
       dtype: Type of the head's arithmetic; logits are always float32.
       encode: `encode(encoder, images)` gives the encoder's outputs for whole images where the
         encoder is not given the images themselves; None where it is.
+      trains_encoder: Whether gradients reach the encoder and, in training, its norms use batch
+        statistics and values are dropped in it.
 
     Reference:
       Chen et al., SimCLR v2 (arXiv:2006.10029), 2020, section 2: with one layer of the head, the
@@ -36,6 +39,7 @@ class Classifier(nn.Module):
     head_dim: int | None = None
     dtype: DTypeLike = jnp.float32
     encode: Callable[[Callable[[Array], dict[str, Array]], Array], dict[str, Array]] | None = None
+    trains_encoder: bool = True
 
     @nn.compact
     def __call__(
@@ -50,10 +54,13 @@ class Classifier(nn.Module):
         Returns:
           The encoder's outputs by name; "projector1", ... for each layer of the head; "logits".
         """
+        learns = train and self.trains_encoder
         if self.encode is None:
-            outputs = dict(self.encoder(images, train))
+            outputs = dict(self.encoder(images, learns))
         else:
-            outputs = dict(self.encode(lambda x: self.encoder(x, train), images))
+            outputs = dict(self.encode(lambda x: self.encoder(x, learns), images))
+        if not self.trains_encoder:
+            outputs = jax.lax.stop_gradient(outputs)
         x = outputs["features"]
         if self.head_layers:
             # A head's last layer has no ReLU; here it is one of its hidden ones.

@@ -176,6 +176,45 @@ class InstanceNorm(nn.Module):
         return _normalize_each(self, x, tuple(range(1, x.ndim - 1)))
 
 
+class GroupNorm(nn.Module):
+    """Normalises groups of each example's channels, over all positions.
+
+    Nothing of one example reaches another, in training or in evaluation.
+
+    Attributes:
+      groups: How many; they divide the channels.
+      epsilon: Added to the variance.
+      use_scale: Whether the channels have learned scales.
+      use_bias: Whether the channels have learned biases.
+      scale_init: Initialiser of the scales.
+      dtype: Type of the output. Statistics and arithmetic are always float32.
+
+    Reference:
+      Wu and He, Group Normalization (arXiv:1803.08494), 2018.
+    """
+
+    groups: int = 32
+    epsilon: float = 1e-5
+    use_scale: bool = True
+    use_bias: bool = True
+    scale_init: nn.initializers.Initializer = nn.initializers.ones
+    dtype: DTypeLike = jnp.float32
+
+    @nn.compact
+    def __call__(
+        self, x: Float[Array, "batch *spatial channels"], train: bool
+    ) -> Float[Array, "batch *spatial channels"]:
+        """Normalises each group; training and evaluation are the same.
+
+        Raises:
+          ValueError: If the groups do not divide the channels.
+        """
+        if x.shape[-1] % self.groups:
+            raise ValueError(f"{self.groups} groups do not divide {x.shape[-1]} channels.")
+        axes = (*range(1, x.ndim - 1), x.ndim)
+        return _normalize_each(self, x, axes, self.groups)
+
+
 def _mean(x: Float[Array, "rows groups *spatial channels"]) -> Float[Array, "groups channels"]:
     """Mean of each group."""
     if x.size == x.shape[1] * x.shape[-1]:
@@ -188,12 +227,18 @@ def _mean(x: Float[Array, "rows groups *spatial channels"]) -> Float[Array, "gro
 
 
 def _normalize_each(
-    norm: Any, x: Float[Array, "batch *spatial channels"], axes: tuple[int, ...]
+    norm: Any, x: Float[Array, "batch *spatial channels"], axes: tuple[int, ...], groups: int = 0
 ) -> Float[Array, "batch *spatial channels"]:
-    """Normalises each example over some of its own axes, then scales and shifts its channels."""
+    """Normalises each example over some of its own axes, then scales and shifts its channels.
+
+    With groups, an axis of theirs comes before that of the channels in each.
+    """
     y = x.astype(jnp.float32)
+    if groups:
+        y = y.reshape(*x.shape[:-1], groups, -1)
     y = y - jnp.mean(y, axis=axes, keepdims=True)
     y = y * jax.lax.rsqrt(jnp.mean(jnp.square(y), axis=axes, keepdims=True) + norm.epsilon)
+    y = y.reshape(x.shape)
     channels = [1] * (x.ndim - 1) + [x.shape[-1]]
     if norm.use_scale:
         scale = norm.param("scale", norm.scale_init, (x.shape[-1],), jnp.float32)

@@ -21,6 +21,8 @@ class _Scenes(tfds.core.GeneratorBasedBuilder, skip_registration=True):
             "bbox": tfds.features.BBoxFeature(),
             "label": tfds.features.ClassLabel(num_classes=5),
             "truncated": tfds.features.ClassLabel(num_classes=2),
+            "is_crowd": np.bool_,
+            "is_difficult": np.bool_,
         }
         features = {
             "image": tfds.features.Image(shape=(8, 8, 3), **png),
@@ -43,7 +45,16 @@ class _Scenes(tfds.core.GeneratorBasedBuilder, skip_registration=True):
                     "annotation": {
                         "mask": cv2.imencode(".png", np.full((8, 8), k, np.uint8))[1].tobytes()
                     },
-                    "objects": [{"bbox": box, "label": j, "truncated": 1} for j in range(k % 4)],
+                    "objects": [
+                        {
+                            "bbox": box,
+                            "label": j,
+                            "truncated": 1,
+                            "is_crowd": k == 5,
+                            "is_difficult": k == 3 and j == 1,
+                        }
+                        for j in range(k % 4)
+                    ],
                     "tags": list(range(k % 3)),
                 },
             )
@@ -70,8 +81,13 @@ def test_every_part_belongs_to_its_image(scenes):
     for i, k in enumerate(arrays["image"][:, 0, 0, 0]):
         assert (arrays["mask"][i] == k).all()
         assert arrays["multi_label"][i].tolist() == [int(c < k % 3) for c in range(5)]
-        expected = [[0, 4, 8, 16, c] if c < k % 4 else [-1] * 5 for c in range(4)]
+        # Image 5 has a crowd, and the second thing of image 3 is difficult.
+        kept = [c for c in range(k % 4) if k != 5 and (k, c) != (3, 1)]
+        expected = [[0, 4, 8, 16, c] for c in kept] + [[-1] * 5] * (4 - len(kept))
         np.testing.assert_array_equal(arrays["boxes"][i], expected)
+        _, crowd, difficult = source.fields["boxes"].rows(source.read(i)["boxes"], (8, 8))
+        assert crowd.tolist() == [bool(k == 5)] * (k % 4)
+        assert difficult.tolist() == [bool(k == 3 and c == 1) for c in range(k % 4)]
 
 
 @pytest.mark.parametrize(
@@ -88,7 +104,14 @@ def test_a_wrong_feature_is_told(scenes, parts, told):
 
 
 def test_more_boxes_than_there_is_room_for_are_told(scenes):
-    parts = Parts(boxes_key="objects.bbox", max_boxes=2)
+    parts = Parts(boxes_key="objects.bbox", max_boxes=1)
     source = open_source("toy_scenes", "train", scenes, image_key="image", parts=parts)
-    with pytest.raises(UserError, match=r"toy_scenes/train #\d has 3 boxes, more than 2: raise"):
+    with pytest.raises(UserError, match=r"toy_scenes/train #\d has 2 boxes, more than 1: raise"):
         load_all(source, image_size=8, channels=3)
+
+
+def test_another_number_of_classes_than_the_boxes_have_is_told(scenes):
+    parts = Parts(boxes_key="objects/bbox", box_classes=4)
+    told = r"box_classes=4, and the boxes of toy_scenes are of 5 classes: set it to that"
+    with pytest.raises(UserError, match=told):
+        open_source("toy_scenes", "train", scenes, image_key="image", parts=parts)

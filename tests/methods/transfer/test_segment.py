@@ -183,7 +183,7 @@ def test_it_starts_from_the_encoder_of_any_run(tiny, build, first_steps):
     )
     np.testing.assert_allclose(found["features"], outputs["features"], rtol=1e-4, atol=1e-5)
     narrow = states[-1].params["online"] | {"encoder": {}}
-    with pytest.raises(ValueError, match=r"absent there .* use that run's config.model.encoder"):
+    with pytest.raises(ValueError, match=r"absent there .*model.encoder must be of the same form"):
         method.start_from(untrained, source, states[-1].replace(params={"online": narrow}))
 
 

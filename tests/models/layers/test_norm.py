@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
-from ssljax.models import BatchNorm, InstanceNorm, LayerNorm, NoNorm, build_encoder
+from ssljax.models import BatchNorm, GroupNorm, InstanceNorm, LayerNorm, NoNorm, build_encoder
 
 
 def activations(*shape: int) -> np.ndarray:
@@ -256,3 +256,18 @@ def test_instance_norm_is_of_each_channel_of_each_example():
     np.testing.assert_allclose(found, scaled, rtol=1e-4, atol=1e-5)
     with pytest.raises(ValueError, match="more than one position"):
         InstanceNorm().apply({}, jnp.ones((4, 1, 1, 3)), True)
+
+
+def test_group_norm_normalises_groups_of_each_examples_channels():
+    rng = np.random.default_rng(0)
+    x = (rng.normal(size=(3, 4, 5, 6)) * rng.uniform(0.5, 3, 6) + 2).astype(np.float32)
+    parameters = {"scale": rng.normal(size=6), "bias": rng.normal(size=6)}
+    start = {"params": jax.tree.map(jnp.float32, parameters)}
+    found = GroupNorm(2).apply(start, jnp.asarray(x), True)
+    parts = np.float64(x).reshape(3, 20, 2, 3)
+    parts = parts - parts.mean(axis=(1, 3), keepdims=True)
+    parts = parts / np.sqrt(np.square(parts).mean(axis=(1, 3), keepdims=True) + 1e-5)
+    expected = parts.reshape(x.shape) * parameters["scale"] + parameters["bias"]
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+    with pytest.raises(ValueError, match="4 groups do not divide 6 channels"):
+        GroupNorm(4).init(jax.random.key(0), jnp.asarray(x), True)

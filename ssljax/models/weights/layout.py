@@ -30,11 +30,17 @@ def variables_of(tensors: Mapping[str, np.ndarray], layout: Layout, network: str
     Raises:
       ValueError: If tensors are missing or left over, or one has another shape or type.
     """
-    given = set(tensors)
-    for what, wrong in (("missing", set(layout) - given), ("unknown", given - set(layout))):
-        if wrong:
-            some = ", ".join(sorted(wrong)[:_MOST_NAMED])
-            raise ValueError(f"{len(wrong)} tensor(s) of {network} are {what}, such as {some}.")
+    missing, unknown = sorted(set(layout) - set(tensors)), sorted(set(tensors) - set(layout))
+    if missing or unknown:
+        told = [
+            f"{len(names)} tensor(s) {what}, such as {', '.join(names[:_MOST_NAMED])}"
+            for names, what in (
+                (missing, f"of {network} are missing"),
+                (unknown, "are unknown"),
+            )
+            if names
+        ]
+        raise ValueError(f"{' and '.join(told)}.")
     variables = {}
     for name, (path, shape) in layout.items():
         tensor = np.asarray(tensors[name])
