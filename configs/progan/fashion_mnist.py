@@ -13,9 +13,9 @@ def get_config(variant: Literal["", "from_the_start"] = "") -> ConfigDict:
 
         python -m ssljax.main --config progan/fashion_mnist --workdir DIR
 
-    Takes 10 minutes on one core; benchmarks/RESULTS.md has its scores. Each fade is as long as the
-    phase that follows it, as published, and 75 % of the images are seen at full size, between the
-    authors' 20 % (CelebA-HQ) and 88 % (CIFAR-10).
+    Takes 31 minutes on about a third of one core; benchmarks/RESULTS.md has its scores. Each fade
+    is as long as the phase that follows it, as published, and 75 % of the images are seen at full
+    size, between the authors' 20 % (CelebA-HQ) and 88 % (CIFAR-10).
 
     Args:
       variant: "from_the_start" has the same networks and as many images, all of full size.
