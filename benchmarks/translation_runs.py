@@ -25,6 +25,7 @@ _NO_CYCLES = {
 TRIALS = (
     *(f"{method}/mnist{end}" for method in _NO_CYCLES for end in ("", _WITHOUT)),
     "cyclegan/orange_lemon",
+    "pix2pix/mnist",
 )
 """What is compared: the config of a translator, and whether its loss has no cycles."""
 _ENCODER, _ENCODER_STEPS = "simclr/fashion_mnist", 300
@@ -123,8 +124,8 @@ def _place(asked: argparse.Namespace, name: str) -> pathlib.Path:
 def _make_encoder(asked: argparse.Namespace, config: str, cores: Collection[int]) -> dict[str, Any]:
     """Trains an encoder on the images that a translator is trained on, as it reads them."""
     translator = config_file.load(config)
-    keys, other = translator.data, translator.method.domain_b
-    split = f"{keys.split}+{other.split}"
+    keys, other = translator.data, translator.method.get("domain_b", {})
+    split = "+".join(domain.split for domain in (keys, other) if domain)
     values = {
         "steps": _ENCODER_STEPS,
         "data.name": keys.name,

@@ -90,9 +90,14 @@ def _between(run: Run, way: str) -> Ends:
     found, method = run.once(_domains), run.experiment.method
     if isinstance(method, TranslatesPairs):
         (pairs,) = found.values()
+        rule_name = run.experiment.config.method.get("rule", NO_RULE)
         given, wanted = (
-            dataclasses.replace(pairs, rule=functools.partial(_half, method, half))
-            for half in (0, 1)
+            dataclasses.replace(
+                pairs,
+                dataset=_called(pairs.dataset, rule_name if name == "B" else NO_RULE),
+                rule=functools.partial(_half, method, half),
+            )
+            for half, name in enumerate(translating.ends(way))
         )
         return Ends(given, wanted, True)
     source, target = translating.ends(way)
@@ -105,6 +110,11 @@ def _between(run: Run, way: str) -> Ends:
     rules = {found[name].rule_name for name in (source, target)}
     same = found[source].records == found[target].records
     return Ends(found[source], found[target], same and len(rules) == 2 and NO_RULE in rules)
+
+
+def _called(name: str, rule_name: str) -> str:
+    """The name of a data set whose images a rule has changed."""
+    return name if rule_name == NO_RULE else f"{name}-{rule_name}"
 
 
 def _half(method: TranslatesPairs, half: int, images: Array) -> Array:
@@ -145,7 +155,7 @@ def _domain(run: Run, name: str, feed: Feed, key: str) -> Domain:
     except UserError as error:
         raise UserError(f"Of {split}, {whence}: {error}") from error
     return Domain(
-        dataset=keys.name if rule_name == NO_RULE else f"{keys.name}-{rule_name}",
+        dataset=_called(keys.name, rule_name),
         split=split,
         test=gallery.drawn(run, source, run.config.translation.count),
         training=run.experiment.sources.fed[name],

@@ -60,6 +60,7 @@ _ADDED: Mapping[str, Any] = {
 _ADDED_TO_METHODS: Mapping[str, Mapping[str, Any]] = {
     "bag_of_words": {"method.center": 1.0},
     "finetune": {"method.train_encoder": True},
+    "pix2pix": {"method.rule": "none"},
     "super_resolution": {"method.extractor": ""},
 }
 """Such keys of single methods."""

@@ -178,6 +178,21 @@ def test_pairs_are_the_right_translations_of_each_other(monkeypatch, tmp_path):
     assert set(Translation().check(run)) <= set(found.values)
 
 
+@pytest.mark.parametrize("way", ["A to B", "B to A"])
+def test_what_a_rule_makes_of_one_half_is_named_after_it(way):
+    config = base_config("pix2pix")
+    config.data.update(name="digits", image_size=8, channels=1)
+    config.method.update(rule="inverted", direction=way)
+    config.method.view.update(size=8, crop_scale=None)
+    config.model.discriminator.layers = 1
+    source, target, are_paired = domains.between(Run(Experiment(config)), way)
+    assert are_paired
+    assert {way[0]: source.dataset, way[-1]: target.dataset} == {
+        "A": "digits",
+        "B": "digits-inverted",
+    }
+
+
 def test_unlike_domains_have_neither_pairs_nor_classes(tmp_path):
     images = unpaired.paint(tmp_path / "images")
     config = main.parse(unpaired.arguments(tmp_path, images)).config

@@ -107,7 +107,11 @@ def test_a_run_that_looked_at_whole_images_is_not_resumed_with_their_centre(tmp_
 
 @pytest.mark.parametrize(
     ("name", "key", "value"),
-    [("bag_of_words", "center", 1.0), ("super_resolution", "extractor", "")],
+    [
+        ("bag_of_words", "center", 1.0),
+        ("pix2pix", "rule", "none"),
+        ("super_resolution", "extractor", ""),
+    ],
 )
 def test_another_run_may_start_from_one_that_was_recorded_before_keys_were_added(name, key, value):
     config = base_config(name)

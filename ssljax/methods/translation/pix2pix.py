@@ -20,6 +20,7 @@ from ssljax.methods.contract import Aux, Batch, Method, Task, TrainState, Turn
 from ssljax.methods.translation.cyclegan import cut_of_286
 from ssljax.methods.translation.two_domains import (
     collapse,
+    known_rule,
     pixel_view,
     player,
     resized,
@@ -38,6 +39,8 @@ class Pix2Pix(Method):
     An image of the data is a pair: its left half is of domain A, its right half of domain B, and
     each is twice as high as wide, since images are brought to squares (`data.resize` "exact"). The
     halves become squares of half the image's side, which is why `data.image_size` is twice theirs.
+    With `method.rule` an image of the data is of domain A, and the rule, see
+    `ssljax.ops.known_mappings`, makes the other one of its pair.
 
     The discriminator is updated first, then the generator, both on the same translations.
     Evaluations score pairs, in the form of the data; `translate` is given the inputs alone.
@@ -61,6 +64,7 @@ class Pix2Pix(Method):
                 f"{', '.join(DIRECTIONS)}."
             )
         self.direction, self.l1_weight = method.direction, method.l1_weight
+        self.rule = None if method.rule == "none" else known_rule(method.rule, "method.rule")
         self.view, self.channels = pixel_view(config), task.image_shape[2]
         generator, discriminator = self.roles["generator"], self.roles["discriminator"]
         self.networks = Networks(
@@ -83,6 +87,7 @@ class Pix2Pix(Method):
         return ConfigDict(
             dict(
                 direction="A to B",  # Or "B to A".
+                rule="none",  # That makes B of A; "none": each image is a pair.
                 l1_weight=100.0,
                 view=dataclasses.asdict(cut_of_286()),
             )
@@ -105,9 +110,9 @@ class Pix2Pix(Method):
         return {"input": given, "target": wanted, "dropout": jax.random.fold_in(key, 1)}
 
     def halves(self, images: Array) -> tuple[Array, Array]:
-        """Parts pairs into inputs and targets, as bytes."""
-        left, right = augment.split_pairs(images)
-        return (left, right) if self.direction == "A to B" else (right, left)
+        """Parts pairs into inputs and targets, or makes one of the other by the rule, as bytes."""
+        pair = augment.split_pairs(images) if self.rule is None else (images, self.rule(images))
+        return pair if self.direction == "A to B" else pair[::-1]
 
     def make(self, params: PyTree, turn: Turn) -> tuple[Images, dict[str, PyTree]]:
         """The translations in training mode, the same for both players, and what they changed."""

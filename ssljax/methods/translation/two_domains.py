@@ -53,12 +53,7 @@ class TwoDomains(Method):
     evaluated = "discriminator of A"
 
     def __init__(self, config: ConfigDict, task: Task) -> None:
-        rule = config.method.domain_b.rule
-        if rule not in KNOWN_MAPPINGS:
-            raise ValueError(
-                f"method.domain_b.rule is {rule!r}; it must be one of {', '.join(KNOWN_MAPPINGS)}."
-            )
-        self.rule = KNOWN_MAPPINGS[rule]
+        self.rule = known_rule(config.method.domain_b.rule, "method.domain_b.rule")
         self.view = pixel_view(config)
         self.channels = task.image_shape[2]
         by_role = {}
@@ -241,6 +236,21 @@ class TwoDomains(Method):
 def player(name: str, loss: Loss, config: ConfigDict, task: Task) -> Player:
     """A player that is always active, with the optimizer of the config."""
     return dataclasses.replace(passes.online_player(loss, config, task), name=name)
+
+
+def known_rule(name: str, key: str) -> Callable[[Array], Array]:
+    """One of the rules of `ssljax.ops.known_mappings`.
+
+    Args:
+      name: Of the rule.
+      key: The key of the config that names it.
+
+    Raises:
+      ValueError: If there is no such rule.
+    """
+    if name not in KNOWN_MAPPINGS:
+        raise ValueError(f"{key} is {name!r}; it must be one of {', '.join(KNOWN_MAPPINGS)}.")
+    return KNOWN_MAPPINGS[name]
 
 
 def told_apart(

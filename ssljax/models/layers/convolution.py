@@ -11,6 +11,8 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
+from ssljax.ops.pixel_shuffle import pixel_shuffle
+
 _NHWC = ("NHWC", "HWIO", "NHWC")
 
 
@@ -21,12 +23,16 @@ def conv_general_dilated(
     padding: Sequence[tuple[int, int]],
     **options: Any,
 ) -> Float[Array, "batch out_height out_width features"]:
-    """`jax.lax.conv_general_dilated`, as a product of matrices where the maps are tiny.
+    """`jax.lax.conv_general_dilated`, written otherwise where that is slow on a CPU.
 
     XLA for the CPU has no fast path for a kernel that is larger than what it slides over, forwards
     or backwards: it was seen to take 40 to 90 times as long per operation. Where input or output is
     smaller than the kernel the patches are laid out in rows instead, and every backend multiplies
     matrices; these maps have few places, so the rows are few.
+
+    Nor is XLA for the CPU fast where a large kernel leads to the colours of an image or from them:
+    a product of matrices with 3 columns was seen to take 3 times as long as one with 12, of four
+    times the sums. There, and on a CPU alone, squares of 2x2 places are taken as one.
 
     Args:
       x: Input.
@@ -51,6 +57,9 @@ def conv_general_dilated(
     is_plain = options.get("feature_group_count", 1) == 1 and all(
         set(options.get(key) or (1,)) == {1} for key in ("lhs_dilation", "rhs_dilation")
     )
+    if is_plain and not is_tiny and _is_of_colors(kernel, window_strides, places):
+        x = jnp.pad(x, ((0, 0), *padding, (0, 0)))
+        return _in_squares(x, kernel, options.get("precision"))
     if not (is_tiny and is_plain):
         return lax.conv_general_dilated(x, kernel, window_strides, padding, **options)
     x = jnp.pad(x, ((0, 0), *padding, (0, 0)))
@@ -69,6 +78,44 @@ def conv_general_dilated(
         kernel.reshape(-1, kernel.shape[-1]),
         precision=options.get("precision"),
     )
+
+
+def _is_of_colors(kernel: Array, strides: Sequence[int], places: Sequence[int]) -> bool:
+    """Whether a convolution is one of those that `_in_squares` is faster for, and can make."""
+    rows, columns, channels, features = kernel.shape
+    return (
+        jax.default_backend() == "cpu"
+        and min(channels, features) <= 4
+        and rows == columns >= 7
+        and rows % 2 == 1
+        and set(strides) == {1}
+        and all(place % 2 == 0 for place in places)
+    )
+
+
+def _in_squares(x: Array, kernel: Array, precision: Any) -> Array:
+    """A convolution of stride 1 without padding, for squares of 2x2 places at once.
+
+    A square of places sees a square of the input that is one pixel larger than the kernel, and so a
+    whole number of squares.
+    """
+    size, _, channels, features = kernel.shape
+    squares = (size + 1) // 2
+    moved = [
+        jnp.pad(kernel, ((row, 1 - row), (column, 1 - column), (0, 0), (0, 0)))
+        for row in (0, 1)
+        for column in (0, 1)
+    ]
+    # The channels of a square are in the order of `pixel_shuffle`: channel, row, column.
+    kernel = jnp.stack(moved, axis=-1).reshape(squares, 2, squares, 2, channels, 4 * features)
+    kernel = kernel.transpose(0, 2, 4, 1, 3, 5).reshape(squares, squares, 4 * channels, -1)
+    batch, height, width, _ = x.shape
+    x = x.reshape(batch, height // 2, 2, width // 2, 2, channels).transpose(0, 1, 3, 5, 2, 4)
+    x = x.reshape(batch, height // 2, width // 2, 4 * channels)
+    y = lax.conv_general_dilated(
+        x, kernel, (1, 1), "VALID", dimension_numbers=_NHWC, precision=precision
+    )
+    return pixel_shuffle(y, 2)
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(2, 3))

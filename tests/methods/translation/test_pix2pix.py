@@ -57,6 +57,18 @@ def test_the_direction_says_which_half_is_made(method):
     assert (method.translations(), other.translations()) == (("A to B",), ("B to A",))
 
 
+def test_a_rule_makes_the_other_half_of_the_pair():
+    raw = images(2, 4)
+    there, back = (build(Pix2Pix, rule="turned", direction=way) for way in ("A to B", "B to A"))
+    given, wanted = there.halves(raw)
+    np.testing.assert_array_equal(given, raw)
+    np.testing.assert_array_equal(wanted, np.rot90(raw, axes=(1, 2)))
+    for found, expected in zip(back.halves(raw), (wanted, given), strict=True):
+        np.testing.assert_array_equal(found, expected)
+    seen = there.views(KEY, {"images": {"image": raw}})
+    np.testing.assert_allclose(seen["target"], np.asarray(wanted) / 127.5 - 1, atol=1e-6)
+
+
 def test_both_images_of_a_pair_are_cut_and_flipped_as_one():
     settings = config(Pix2Pix)
     view = ViewPolicy(16, crop_scale=(0.3, 0.6), flip_p=0.5)
@@ -116,3 +128,8 @@ def test_inputs_alone_are_translated_and_nothing_is_dropped(method, state):
 def test_a_direction_that_is_none_is_told():
     with pytest.raises(ValueError, match="direction is 'AtoB'; it must be one of A to B, B to A"):
         build(Pix2Pix, direction="AtoB")
+
+
+def test_a_rule_that_is_none_is_told():
+    with pytest.raises(ValueError, match=r"method\.rule is 'mirrored'; it must be one of none, "):
+        build(Pix2Pix, rule="mirrored")

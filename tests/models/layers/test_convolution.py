@@ -53,6 +53,34 @@ def test_value_and_gradients_are_those_of_xla(side, size, stride, pads, tiny):
 
 
 @pytest.mark.parametrize(
+    ("side", "size", "channels", "features", "stride", "pads", "squares"),
+    [
+        ((8, 10), 7, 3, 5, 1, (3, 3), True),
+        ((8, 10), 7, 5, 1, 1, (3, 3), True),
+        ((13, 15), 7, 2, 4, 1, (0, 1), True),
+        ((15, 15), 9, 3, 8, 1, (0, 3), True),
+        ((9, 10), 7, 3, 5, 1, (3, 3), False),  # An odd number of rows comes out.
+        ((8, 10), 7, 3, 5, 2, (3, 3), False),
+        ((8, 10), 7, 5, 5, 1, (3, 3), False),
+        ((8, 10), 5, 3, 5, 1, (2, 2), False),
+    ],
+)
+def test_large_kernels_over_colours_take_squares_of_places_at_once(
+    side, size, channels, features, stride, pads, squares
+):
+    rng = np.random.default_rng(0)
+    shapes = ((2, *side, channels), (size, size, channels, features))
+    x, kernel = (jnp.asarray(rng.normal(size=shape), jnp.float32) for shape in shapes)
+    ours, xlas = both((stride, stride), (pads, pads), precision=lax.Precision.HIGHEST)
+    for a, b in zip(
+        jax.tree.leaves(ours(x, kernel)), jax.tree.leaves(xlas(x, kernel)), strict=True
+    ):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4)
+    told = str(jax.make_jaxpr(ours)(x, kernel))
+    assert ("transpose[permutation=(0, 2, 4, 1, 3, 5)]" in told) == squares
+
+
+@pytest.mark.parametrize(
     "options",
     [
         {"rhs_dilation": (2, 2)},
