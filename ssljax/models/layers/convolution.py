@@ -86,6 +86,7 @@ def _is_of_colors(kernel: Array, strides: Sequence[int], places: Sequence[int]) 
     return (
         jax.default_backend() == "cpu"
         and min(channels, features) <= 4
+        and max(channels, features) >= 16
         and rows == columns >= 7
         and rows % 2 == 1
         and set(strides) == {1}
