@@ -7,9 +7,10 @@ SimCLR on photographs of 64 pixels, whose classes are not read.
 from __future__ import annotations
 
 import argparse
+import functools
 import pathlib
 import statistics
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from benchmarks import plots, runs
@@ -35,13 +36,19 @@ def starts_from_encoder(trial: str) -> bool:
     return trial.startswith("simclr")
 
 
+def make_encoders(asked: argparse.Namespace, trials: Sequence[str]) -> None:
+    """Trains the encoder of every seed, if one of the trials starts from it."""
+    if any(map(starts_from_encoder, trials)):
+        calls = [functools.partial(make_encoder, asked, seed) for seed in range(asked.seeds)]
+        runs.side_by_side(calls, asked.jobs)
+
+
 def train(
     asked: argparse.Namespace, trial: str, seed: int, cores: Collection[int] | None = None
 ) -> dict[str, Any]:
-    """Trains a detector, and before it the encoder that it starts from, as `runs.run` tells."""
+    """Trains a detector, from the encoder of `make_encoders` or not, as `runs.run` tells."""
     start = []
     if starts_from_encoder(trial):
-        make_encoder(asked, seed, cores)
         start = [f"--config.init.workdir={_place(asked, f'encoder_{seed}')}"]
     return runs.run(
         CONFIG,

@@ -327,6 +327,8 @@ def main() -> None:
         translation_runs.make_encoders(asked, methods)
     if asked.family == "segmentation":
         segmentation_runs.make_encoders(asked, methods)
+    if asked.family == "detection":
+        detection_runs.make_encoders(asked, methods)
     trials = [(method, seed) for method in methods for seed in range(asked.seeds)]
     waves = [
         [trial for trial in trials if (trial[0] in pretext_runs.STARTS_FROM) == second]

@@ -18,8 +18,10 @@ def get_config(variant: Literal["", "coco"] = "") -> ConfigDict:
 
     The numbers are those that tianzhi0549/FCOS has for COCO (`fcos_imprv_R_50_FPN_1x`, 38.7 % AP
     there), where the short side of an image is 800 pixels and the long one up to 1333, the rate
-    starts at a third for 500 steps (here it climbs from 0), and the encoder's stem and first stage
-    stay as they are. The norms of the encoder use the statistics of its own training;
+    starts at a third for 500 steps (here it climbs from 0), images without any thing are left out
+    of training (here they show what is none), boxes end at the image's edge before those that
+    overlap are dropped (here at the square's), and the encoder's stem and first stage stay as they
+    are. The norms of the encoder use the statistics of its own training;
     `--config.method.train_norms=true` learns them, as is usual after self-supervised learning. For
     VOC alone 90,000 steps are 290 epochs: fewer will do. This config has not been run to its end.
 

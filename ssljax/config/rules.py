@@ -45,6 +45,7 @@ _RANGES: dict[str, _Range] = {
             "generator.width",
             "generator_batch",
             "group_size",
+            "head.groups",
             "kmeans_iterations",
             "latent_dim",
             "margin",

@@ -49,10 +49,12 @@ class Boxes:
     Attributes:
       count: The most that an image may have.
       classes: How many classes there are, numbered from 0; 0 where any number from 0 may stand.
+      names: Of the classes; empty where they have only numbers.
     """
 
     count: int
     classes: int = 0
+    names: tuple[str, ...] = dataclasses.field(default=(), compare=False)
     dtype: ClassVar[type[np.generic]] = np.float32
     missing: ClassVar[int] = NOTHING
 

@@ -68,6 +68,16 @@ class Detection(Evaluation):
                 "feature in config.data.boxes_key or a folder's file in config.data.annotations, or"
                 f" {leave_out(self.name)}."
             )
+        learnt = run.experiment.sources.fed["images"].fields["boxes"]
+        asked = source.fields["boxes"]
+        assert isinstance(learnt, data.Boxes)
+        assert isinstance(asked, data.Boxes)
+        if learnt.names and asked.names and learnt.names != asked.names:
+            raise UserError(
+                f"The boxes of {run.name_of(source.split)} are of the classes "
+                f"{', '.join(asked.names)}, and the network has learnt {', '.join(learnt.names)}: "
+                "number the categories alike, or choose another set in config.evals.name."
+            )
         if resize == "short_side":
             raise UserError(
                 "config.data.resize='short_side' cuts off what is beside the centre of an image, "
@@ -145,7 +155,8 @@ def _detector(method: Method, run: Run) -> Detector:
 def _compared(run: Run, state: TrainState) -> Iterator[_Compared]:
     """Passes the test images through the network; boxes are read when their image has passed."""
     source, config = run.open(run.config.test_split).source, run.experiment.config.data
-    scan = run.experiment.scan(source, run.config.detection.batch_size, may_keep=False)
+    images = data.Subset(source, np.arange(len(source)), only=("image",))
+    scan = run.experiment.scan(images, run.config.detection.batch_size, may_keep=False)
     read = functools.partial(run.once(_jitted_reader, run.method(state)), state)
     field, frame = (
         source.fields["boxes"],

@@ -65,4 +65,4 @@ def places(run: Run, source: data.Source, most: int) -> Int[np.ndarray, "images"
 def read(run: Run, source: data.Source, places: Int[np.ndarray, "images"]) -> Images:
     """Reads the images at some places of a source, in this order; a place may come again."""
     order, back = np.unique(places, return_inverse=True)
-    return run.experiment.load(data.Subset(source, order))["image"][back]
+    return run.experiment.load(data.Subset(source, order, only=("image",)))["image"][back]

@@ -83,9 +83,10 @@ def giou_loss(
       0.375
     """
     check_same_shape(predictions=predictions, targets=targets)
-    errors = 1.0 - generalized_iou(predictions, lax.stop_gradient(targets))
-    counts = as_float32(lax.stop_gradient(weights))
-    # Of a place that does not count the box may be any, its gradient too.
+    counts, truth = as_float32(lax.stop_gradient(weights)), lax.stop_gradient(targets)
+    # Where nothing counts the box may be any, and even of no number; its gradient is 0.
+    said = jnp.where(counts[..., None] > 0.0, as_float32(predictions), as_float32(truth))
+    errors = 1.0 - generalized_iou(said, truth)
     terms = jnp.where(counts > 0.0, errors, 0.0) * counts
     total = sum_over(jnp.sum(counts), axis_name)
     value = sum_over(jnp.sum(terms), axis_name)

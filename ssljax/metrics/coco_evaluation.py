@@ -52,7 +52,11 @@ def official_average_precision(
         "annotations": things,
     }
     if not said:
-        asked = {thing["category_id"] for thing in things if not thing["iscrowd"]}
+        asked = {
+            thing["category_id"]
+            for thing in things
+            if not thing["iscrowd"] and areas[0] <= thing["area"] <= areas[1]
+        }
         known = [0.0 if number in asked else np.nan for number in range(num_classes)]
         return np.tile(known, (len(thresholds), 1))
     with contextlib.redirect_stdout(io.StringIO()):  # It tells of its progress.

@@ -102,13 +102,13 @@ def voc_average_precision(
     """Average precision as Pascal VOC counts it.
 
     Over all images the surest box comes first. It counts by the one thing of its class that it
-    overlaps most: with an IoU above the threshold it is right, or wrong if that thing was found
-    before, or neither if that is not asked for.
+    overlaps most: with an IoU of the threshold or more it is right, or wrong if that thing was
+    found before, or neither if that is not asked for.
 
     Args:
       pairs: What is found and what is there.
       num_classes: How many classes there are.
-      threshold: Greatest IoU of a box that is wrong.
+      threshold: Least IoU of a box that is right.
       points: 11 for the mean of the best precisions from 11 recalls on, as until 2009; 0 for the
         area below the curve of precisions that are made to fall, as after.
       pixel: What is added to the sides of boxes, whose last pixels VOC counts in.
@@ -130,7 +130,7 @@ def voc_average_precision(
             taken = np.zeros(len(truth.boxes), bool)
             for row in np.argsort(-found.scores, kind="stable"):
                 best = int(np.argmax(overlaps[row])) if len(taken) else -1
-                matches = best >= 0 and overlaps[row, best] > threshold
+                matches = best >= 0 and overlaps[row, best] >= threshold
                 is_right = matches and is_asked[best] and not taken[best]
                 scores.append(found.scores[row])
                 hits.append(is_right)
@@ -244,7 +244,9 @@ def _at_recalls(
 def _best_after(
     recall: Float[np.ndarray, " points"], precision: Float[np.ndarray, " points"], points: int
 ) -> float:
-    best = [precision[recall >= t].max(initial=0.0) for t in np.linspace(0.0, 1.0, points)]
+    # A recall of 3/10 reaches 0.3, which `linspace` rounds up.
+    asked = np.linspace(0.0, 1.0, points) - 1e-9
+    best = [precision[recall >= least].max(initial=0.0) for least in asked]
     return float(np.mean(best))
 
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import importlib.util
+import json
 
 import boxed
 import jax.numpy as jnp
@@ -34,7 +35,7 @@ def config(folder, **keys):
     made.data.update(name="folder", dir=str(folder[0]), image_size=SIDE, resize="pad")
     made.data.update(annotations=boxed.ANNOTATIONS, box_classes=boxed.CLASSES, max_boxes=4)
     made.method.update(ranges=(16.0,), max_detections=4)
-    made.method.view.update(dataclasses.asdict(ViewPolicy(32, crop_scale=None)))
+    made.method.view.update(dataclasses.asdict(ViewPolicy(SIDE, crop_scale=None)))
     made.model.encoder.update(name="small", widths=(4,), stem_stride=4)
     made.model.pyramid.update(channels=8, finest=4, levels=2)
     made.model.head.update(convs=1, groups=4)
@@ -109,9 +110,32 @@ def test_scores_are_of_the_boxes_of_the_images_themselves(folder, monkeypatch):
     assert not np.array_equal(picture[:300, :300], picture[:300, 301:601])
 
 
+def test_an_image_may_have_more_boxes_than_are_learnt_of_one(folder):
+    asked = config(folder)
+    run = Run(Experiment(asked))
+    state = run.experiment.init()
+    # Training is not reached: of one box an image there is no room for these.
+    asked.data.max_boxes = 1
+    few = Run(Experiment(asked))
+    assert few.experiment.sources.fed["images"].fields["boxes"].count == 1
+    assert Detection().score(few, state).values == Detection().score(run, state).values
+
+
+def test_classes_that_are_numbered_otherwise_are_told(tmp_path):
+    boxed.paint(tmp_path, {"train": 10, "test": 8}, SIZE)
+    file = tmp_path / boxed.ANNOTATIONS.format(split="test")
+    whole = json.loads(file.read_text())
+    for category in whole["categories"]:
+        category["name"] = {"bright": "dark", "dark": "bright"}[category["name"]]
+    file.write_text(json.dumps(whole))
+    with pytest.raises(UserError, match="are of the classes bright, dark, and the network has lea"):
+        Detection().check(Run(Experiment(config((tmp_path, None)))))
+
+
 @pytest.mark.parametrize(
     ("change", "told"),
     [
+        (lambda c: c.method.view.update(size=32), "view.size is 32 and data.image_size is 60"),
         (lambda c: c.data.update(resize="short_side"), "'short_side' cuts off"),
         (lambda c: c.evals.update(name="digits", dir=""), "has no boxes, and detection needs them"),
     ],

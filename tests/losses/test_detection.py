@@ -96,7 +96,12 @@ def test_giou_loss_without_a_box_is_nothing(rng):
     boxes = f32(drawn(rng)).at[0, 0].set(jnp.inf)  # What does not count may be anything.
     value, gradient = jax.value_and_grad(giou_loss)(boxes, f32(drawn(rng)), jnp.zeros(SHAPE))
     assert float(value) == 0.0
-    assert not np.any(np.asarray(gradient)[1:])
+    assert not np.any(np.asarray(gradient))
+    some = jnp.zeros(SHAPE).at[1].set(1.0)
+    gradient = np.asarray(jax.grad(giou_loss)(boxes, f32(drawn(rng)), some))
+    assert np.isfinite(gradient).all()
+    assert np.any(gradient[1])
+    assert not np.any(gradient[0])
 
 
 def test_center_ness_loss(rng):

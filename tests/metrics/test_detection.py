@@ -59,7 +59,11 @@ def test_voc_counts_last_pixels_and_looks_at_the_nearest_thing_alone():
     # 11x11 and 11x6 pixels share 66 of 121: more than half, which 10x10 and 10x5 do not.
     pairs = [(found([(0, 0, 10, 5)], [0], [0.9]), truth([(0, 0, 10, 10)], [0]))]
     assert voc_average_precision(pairs, 1)[0] == 1
-    assert voc_average_precision(pairs, 1, pixel=0.0)[0] == 0
+    assert voc_average_precision(pairs, 1, pixel=0.0)[0] == 1  # Half of it is enough.
+    assert voc_average_precision(pairs, 1, threshold=0.51, pixel=0.0)[0] == 0
+    # 10x5 of 10x10 pixels, their last ones counted in.
+    half = [(found([(0, 0, 9, 4)], [0], [0.9]), truth([(0, 0, 9, 9)], [0]))]
+    assert voc_average_precision(half, 1)[0] == 1
     # Both boxes overlap the first thing most; COCO gives the second one the thing that is left.
     things = truth([(0, 0, 20, 20), (0, 3, 20, 23)], [0, 0])
     said = found([(0, 0, 20, 20), (0, 1, 20, 21)], [0, 0], [0.9, 0.8])
@@ -84,6 +88,19 @@ def test_without_boxes_it_is_nothing_and_without_things_nan():
     assert np.isnan(coco_average_precision([(nothing, truth([], []))], 1, (0.5,))[0, 0])
     both = [(nothing, truth(THINGS, [0] * 4))], 2, (0.5, 0.7)
     np.testing.assert_array_equal(official_average_precision(*both), coco_average_precision(*both))
+    small = *both, 100, (0, 50)  # No thing is as small.
+    np.testing.assert_array_equal(
+        official_average_precision(*small), coco_average_precision(*small)
+    )
+    assert np.isnan(coco_average_precision(*small)).all()
+
+
+@pytest.mark.parametrize("right", [3, 6, 7])
+def test_a_recall_of_tenths_reaches_its_tenth(right):
+    rows = [(20 * i, 0, 20 * i + 10, 10) for i in range(10)]
+    said = found(rows[:right], [0] * right, np.linspace(0.9, 0.5, right))
+    old = voc_average_precision([(said, truth(rows, [0] * 10))], 1, points=11)
+    np.testing.assert_allclose(old[0], (right + 1) / 11, rtol=1e-12)
 
 
 def drawn(rng, images=30, classes=3):

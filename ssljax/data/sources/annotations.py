@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
@@ -83,6 +84,10 @@ def check_box_classes(parts: Parts, known: int | None, name: str) -> None:
 
 
 def _parse(file: paths.Path, whole: Mapping[str, Any], digest: str) -> Annotations:
+    for part, key in (("images", "id"), ("images", "file_name"), ("categories", "id")):
+        counts = collections.Counter(entry[key] for entry in whole[part])
+        if twice := [value for value, count in counts.items() if count > 1]:
+            raise UserError(f"{file} has several {part} of the {key} {twice[0]!r}: keep one.")
     categories = sorted(whole["categories"], key=lambda category: category["id"])
     classes = {category["id"]: number for number, category in enumerate(categories)}
     images = {image["id"]: image for image in whole["images"]}
@@ -112,6 +117,8 @@ def _parse(file: paths.Path, whole: Mapping[str, Any], digest: str) -> Annotatio
 def _things(
     image: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], classes: Mapping[Any, int]
 ) -> Things:
+    if any(len(row["bbox"]) != 4 for row in rows):
+        raise ValueError("a bbox has not 4 numbers")
     boxes = np.array([row["bbox"] for row in rows], np.float64).reshape(-1, 4)
     left, top, width, height = boxes.T
     sides = np.array([image["height"], image["width"]] * 2, np.float64)

@@ -81,8 +81,6 @@ class FolderSource(Source):
                 f" or name another directory in config.data.dir{aside(skipped(listing))}."
             )
         self._boxes = _boxes_of(top, name, parts) if parts.annotations else None
-        if self._boxes is not None:
-            files = _annotated(root, files, self._boxes)
         self._masks: dict[str, str] = {}
         self._mask_root, self._mask_listing = root, listing
         if above or within:
@@ -90,6 +88,8 @@ class FolderSource(Source):
             self._mask_root = images.parent / _MASKS / root.relative_to(images)
             self._mask_listing = _list_masks(self._mask_root, root)
             self._masks = _pair(root, files, self._mask_root, self._mask_listing.images)
+        if self._boxes is not None:
+            files = _annotated(root, files, self._boxes)
         classes = class_folders(root, listing, siblings)
         self._files = take_part(files, start, stop)
         if not self._files:
@@ -113,7 +113,9 @@ class FolderSource(Source):
         if self._masks:
             found["mask"] = Mask(self._parts.void, self._parts.mask_classes)
         if self._boxes is not None:
-            found["boxes"] = Boxes(self._parts.max_boxes, self._parts.box_classes)
+            found["boxes"] = Boxes(
+                self._parts.max_boxes, self._parts.box_classes, self._boxes.class_names
+            )
         return found
 
     def __len__(self) -> int:

@@ -1,6 +1,6 @@
 """Few labels: the classes of a source, a part of its records, and labels that are kept back."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -20,12 +20,18 @@ _RECORDS_PER_TASK = 256
 class Subset(Source):
     """Some records of a source, in their own order; the others are never read."""
 
-    def __init__(self, source: Source, indices: Int[np.ndarray, "records"]) -> None:
+    def __init__(
+        self,
+        source: Source,
+        indices: Int[np.ndarray, "records"],
+        only: Collection[str] | None = None,
+    ) -> None:
         """Picks the records.
 
         Args:
           source: The whole set.
           indices: Places in it.
+          only: Names of the fields that records have; all by default.
         """
         self.name = source.name
         self.split = source.split
@@ -33,11 +39,14 @@ class Subset(Source):
         self.class_names = source.class_names
         self._source = source
         self._indices = np.sort(indices).tolist()
+        self._only = only
 
     @property
     def fields(self) -> Mapping[str, Field]:
-        """Those of the whole set."""
-        return self._source.fields
+        """Those of the whole set, or some of them."""
+        only = self._only
+        whole = self._source.fields
+        return whole if only is None else {name: whole[name] for name in whole if name in only}
 
     def __len__(self) -> int:
         return len(self._indices)

@@ -133,6 +133,7 @@ def _find_boxes(
     }
     classes = _class_beside(beside)
     known = beside[classes].num_classes if classes else 1
+    names = tuple(beside[classes].names) if classes else ()
     check_box_classes(parts, known, builder.info.name)
 
     def column(example: dict, name: str | None, missing: Any = None) -> Any:
@@ -147,7 +148,7 @@ def _find_boxes(
             column(example, "is_difficult"),
         )
 
-    return Boxes(parts.max_boxes, parts.box_classes), read
+    return Boxes(parts.max_boxes, parts.box_classes, names), read
 
 
 def get(example: dict, path: str) -> Any:

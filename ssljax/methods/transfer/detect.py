@@ -257,6 +257,13 @@ def _check(config: ConfigDict, task: Task) -> None:
         raise ValueError(
             f"data.box_classes is {config.data.box_classes}: say how many classes the boxes have."
         )
+    seen, view = task.image_shape[0], config.method.view
+    if not config.method.sizes and view.crop_scale is None and view.size != seen:
+        raise ValueError(
+            f"method.view.size is {view.size} and data.image_size is {seen}: whole images are "
+            "detected in at the second and would be learnt at the first, so set both to one size, "
+            "or cut windows with method.sizes or method.view.crop_scale."
+        )
     if isinstance(task.source, GivesOwnInputs):
         raise ValueError(
             f"The encoder of a run of {type(task.source).__name__} is not given whole images, so it"

@@ -3,6 +3,7 @@
 import json
 
 import boxed
+import cv2
 import numpy as np
 import pytest
 
@@ -63,6 +64,25 @@ def test_images_that_are_not_listed_are_left_out_and_told(folder):
     assert fingerprint(source)["digest"] != before["digest"]
 
 
+def test_masks_of_images_that_are_not_listed_are_left_out_with_them(tmp_path):
+    made = boxed.paint(tmp_path, {"train": 3}, SIZE)["train"]
+    (tmp_path / "train").rename(tmp_path / "images")
+    for name in made:
+        mask = tmp_path / "masks" / name
+        mask.parent.mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(str(mask), np.zeros(SIZE, np.uint8))
+
+    def edit(whole):
+        first = whole["images"].pop(0)
+        whole["annotations"] = [x for x in whole["annotations"] if x["image_id"] != first["id"]]
+
+    change(tmp_path, edit)
+    parts = Parts(annotations="annotations/train.json", box_classes=boxed.CLASSES, max_boxes=4)
+    source = open_source("folder", "train", tmp_path, parts=parts)
+    assert len(source) == 2
+    assert {"image", "mask", "boxes"} <= set(source.read(0))
+
+
 def test_a_changed_box_is_another_data_set_and_a_crowd_teaches_nothing(folder):
     directory, _ = folder
     before = fingerprint(open_source("folder", "train", directory, parts=PARTS))
@@ -108,6 +128,11 @@ def smaller(whole):
         (lambda w: w["categories"].pop(0), "annotation of number 7 of the categories"),
         (lambda w: w["categories"].append({"id": 8, "name": "x"}),
          r"box_classes=2, and the boxes of .*train.json are of 3 classes: set it to that"),
+        (lambda w: w["images"].append({**w["images"][0], "id": 1}),
+         "train.json has several images of the file_name 'a/000.png': keep one"),
+        (lambda w: w["categories"].append({"id": 7, "name": "x"}),
+         "has several categories of the id 7: keep one"),
+        (lambda w: [x.update(bbox=[1, 2]) for x in w["annotations"][:2]], "has not 4 numbers"),
         (beyond, r"png has the box \(5, 25, 10, 35\) of top, .* none within its image of 20x30"),
         (turned, r"has the box \(5, 5, 10, 2\) of top, left, bottom and right in pixels"),
         (smaller, "has boxes of an image of 30x20, and is one of 20x30"),
