@@ -20,7 +20,7 @@ from benchmarks import plots, runs
 
 STARTS = ("random", "simclr")
 """What fine-tuning starts from."""
-PARTS = {"20 photographs": "train[:240]", "292 photographs": "train+validation"}
+PARTS = {"240 tiles": "train[:240]", "all tiles": "train+validation"}
 DEPTHS = {"classifier": False, "whole network": True}
 _TUNED, _PRETRAINED, _STAGE = "multi_label/bccd_tiles", "simclr/cifar10:cpu", "stage3"
 

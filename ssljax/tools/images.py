@@ -35,26 +35,33 @@ def read_image(path: str, channels: int) -> UInt8[np.ndarray, "height width {cha
 
 
 def check_target(path: str) -> None:
-    """Raises unless a file can be named so, before the work that fills it.
+    """Raises unless a file can be made there, before the work that fills it.
 
     Args:
-      path: Of the file to write.
+      path: Of the file to write, whose directory is made where it is missing.
 
     Raises:
-      UserError: If its name does not end in .png.
+      UserError: If its name does not end in .png, or its directory cannot be made.
     """
     if not path.lower().endswith(".png"):
         raise UserError(
             f"{path} does not end in .png, the one format that is written: others lose what "
             "matters here."
         )
+    file = paths.resolve(path)
+    try:
+        paths.make_directory(file.parent)
+    except Exception as error:
+        if is_refused(error):
+            raise UserError(refusal(error, file)) from error
+        raise
 
 
 def write_image(path: str, picture: Picture) -> None:
-    """Writes a PNG file, in a directory that is made where it is missing.
+    """Writes a PNG file.
 
     Args:
-      path: Of the file, on a disk or in a bucket.
+      path: Of the file, on a disk or in a bucket, that `check_target` let pass.
       picture: Of 1, 3 (red, green, blue) or 4 channels (and alpha).
 
     Raises:
@@ -62,7 +69,6 @@ def write_image(path: str, picture: Picture) -> None:
     """
     file = paths.resolve(path)
     try:
-        paths.make_directory(file.parent)
         paths.write(file, encode_png(picture))
     except Exception as error:
         if is_refused(error):

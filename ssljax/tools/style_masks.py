@@ -91,7 +91,9 @@ def at_vgg_layers(masks: Segments, convolutions: Sequence[int]) -> dict[str, Seg
     """Takes segments along through the layers of a VGG, as the authors do.
 
     Where the network has a convolution of 3 x 3, segments are averaged over as many places, with
-    zeros around the image; where it has a pool, they are halved.
+    zeros around the image; where it has a pool, they are halved. An odd size is rounded down, as by
+    our pools, and up in their code; they tell colours after images are shrunk, and here colours are
+    told first, so that borders are soft.
 
     Args:
       masks: In [0, 1], at the size of the image.

@@ -129,7 +129,7 @@ def open_vgg(path: str, inputs: str = INPUTS[0], seed: int = 0) -> StyleNetwork:
         weights=loaded,
         content=_CONTENT,
         style=_STYLE,
-        published=inputs == "caffe",
+        published=inputs == "caffe" and path != RANDOM,
         convolutions=CONVOLUTIONS,
     )
 

@@ -169,6 +169,8 @@ def _check(options: argparse.Namespace) -> None:
         value = getattr(options, name)
         if value is not None and not 0 < value < np.inf:
             raise UserError(f"--{name} is {value}; it must be above 0.")
+    if not 0 <= options.seed < 2**32:
+        raise UserError(f"--seed is {options.seed}; it must be from 0 to {2**32 - 1}.")
     for name in (
         *("content_weight", "style_weight", "variation_weight", "photorealism_weight"),
         "save_every",

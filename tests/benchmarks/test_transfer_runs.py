@@ -34,7 +34,7 @@ def made(monkeypatch):
 
 def test_both_starts_are_tuned_alike_and_only_one_knows_the_images(made):
     results = {start: [transfer_runs.tune(ASKED, start, 3)] for start in transfer_runs.STARTS}
-    tuned = {name: changes for name, changes in made if "photographs" in name}
+    tuned = {name: changes for name, changes in made if "tiles" in name}
     assert len(tuned) == 8
     for name, changes in tuned.items():
         if name.startswith("random"):

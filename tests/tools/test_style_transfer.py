@@ -171,6 +171,8 @@ def test_a_run_without_colours_is_told(files, run, tmp_path, capsys):
         ({"content": "none.png"}, "none.png cannot be read"),
         ({"style": __file__}, "test_style_transfer.py cannot be read as an image"),
         ({"out": "made.jpg"}, "made.jpg does not end in .png"),
+        ({"out": f"{__file__}/made.png"}, "test_style_transfer.py cannot be read or written"),
+        ({"seed": 2**32}, "--seed is 4294967296; it must be from 0 to 4294967295"),
         ({"content_mask": "mask.png"}, "--content_mask and --style_mask go together"),
         ({"steps": 0}, "--steps is 0; it must be above 0"),
         ({"style_weight": -1}, "--style_weight is -1.0; it must be 0 or more"),

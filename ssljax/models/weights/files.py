@@ -35,7 +35,8 @@ def read_tensors(path: str | Path) -> dict[str, np.ndarray]:
         return read_pytorch(path)
     try:
         tensors = load_file(path)
-    except (OSError, SafetensorError) as error:
+    except (OSError, SafetensorError, AttributeError, KeyError, TypeError) as error:
+        # NumPy lacks some of the types that such a file may have.
         raise UserError(
             f"The weights {str(path)!r} cannot be read ({brief(error)}): give a safetensors file, "
             "or a PyTorch file whose name ends in .pth."
@@ -55,6 +56,8 @@ def read_pytorch(path: str | Path) -> dict[str, np.ndarray]:
     Raises:
       UserError: As `read_tensors`.
     """
+    if not Path(path).is_file():
+        raise UserError(f"There is no file {str(path)!r}: name one with weights.")
     try:
         import torch
     except ImportError as error:
@@ -70,7 +73,9 @@ def read_pytorch(path: str | Path) -> dict[str, np.ndarray]:
         ) from error
     if not isinstance(state, dict) or not all(isinstance(x, torch.Tensor) for x in state.values()):
         raise UserError(f"The PyTorch file {str(path)!r} holds no state dictionary of tensors.")
-    return _without_counters({name: tensor.numpy() for name, tensor in state.items()})
+    # NumPy has no such type.
+    tensors = {name: x.float() if x.dtype == torch.bfloat16 else x for name, x in state.items()}
+    return _without_counters({name: tensor.numpy() for name, tensor in tensors.items()})
 
 
 def _without_counters(tensors: dict[str, np.ndarray]) -> dict[str, np.ndarray]:

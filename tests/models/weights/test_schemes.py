@@ -1,6 +1,8 @@
 """Published files name the tensors of our encoders, and with them these compute the same."""
 
+import json
 import sys
+import types
 
 import jax
 import jax.numpy as jnp
@@ -167,8 +169,60 @@ def test_an_encoder_without_a_scheme_is_told(tmp_path):
 
 def test_a_pytorch_file_asks_for_pytorch(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "torch", None)
+    (tmp_path / "vgg16.pth").touch()
     with pytest.raises(UserError, match=r"PyTorch is needed to read .*vgg16.pth"):
         load_encoder("vgg16", tmp_path / "vgg16.pth")
+    with pytest.raises(UserError, match=r"There is no file .*vgg19.pth"):
+        load_encoder("vgg19", tmp_path / "vgg19.pth")
+
+
+def test_types_that_numpy_lacks_are_told(tmp_path):
+    file = tmp_path / "vgg16.safetensors"
+    entry = {"dtype": "F8_E4M3", "shape": [2], "data_offsets": [0, 2]}
+    header = json.dumps({"features.0.weight": entry}).encode()
+    file.write_bytes(len(header).to_bytes(8, "little") + header + bytes(2))
+    with pytest.raises(UserError, match=r"vgg16\.safetensors' cannot be read"):
+        load_encoder("vgg16", file)
+
+
+class _Tensor:
+    """As much of PyTorch's tensors as is used."""
+
+    def __init__(self, array, dtype="float32"):
+        self.array, self.dtype = array, dtype
+
+    def numpy(self):
+        if self.dtype == "bfloat16":
+            raise TypeError("Got unsupported ScalarType BFloat16")
+        return self.array
+
+    def float(self):
+        return _Tensor(self.array)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_a_state_dictionary_is_read_without_running_code(tmp_path, monkeypatch, dtype):
+    tensors = random_tensors("resnet18")
+    state = {name: _Tensor(x, dtype) for name, x in tensors.items()}
+    asked, file = [], {}
+
+    def load(path, **options):
+        asked.append(options)
+        return file["state"]
+
+    torch = types.SimpleNamespace(Tensor=_Tensor, bfloat16="bfloat16", load=load)
+    monkeypatch.setitem(sys.modules, "torch", torch)
+    (tmp_path / "resnet18.pth").touch()
+    extra = {"bn1.num_batches_tracked": _Tensor(np.array(3)), "fc.bias": _Tensor(np.ones(9))}
+    file["state"] = state | extra
+    found = load_encoder("resnet18", tmp_path / "resnet18.pth")
+    kernel = found["params"]["stage2_block1"]["shortcut_conv"]["kernel"]
+    theirs = tensors["layer2.0.downsample.0.weight"]
+    np.testing.assert_array_equal(kernel[0, 0], theirs[:, :, 0, 0].T)
+    assert asked == [{"map_location": "cpu", "weights_only": True}]
+    for file["state"] in ([1, 2], {"epoch": 3}):
+        with pytest.raises(UserError, match="holds no state dictionary of tensors"):
+            load_encoder("resnet18", tmp_path / "resnet18.pth")
 
 
 def test_a_pytorch_file_is_read_where_pytorch_is(tmp_path):
