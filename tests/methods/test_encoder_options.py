@@ -76,12 +76,14 @@ def build(tiny):
             {
                 role: dict(network.options)
                 for role, network in kind.roles.items()
-                if role in ("encoder", "head")
+                if role in ("encoder", "head", "pyramid")
             }
         )
         config.model.encoder.update(name=encoder, **model)
         config.optimizer.update(**{"name": "adamw", "weight_decay": WEIGHT_DECAY} | dict(optimizer))
         task = dataclasses.replace(tiny.task, image_shape=(SIDE, SIDE, 1), num_images=64)
+        if name == "multi_label":
+            task = dataclasses.replace(task, label_names=("a", "b", "c"))
         if name == "distill":
             teacher = tiny.config(Finetune)
             task = dataclasses.replace(task, source=Finetune(teacher, task))
@@ -99,6 +101,8 @@ def batch(number: int) -> dict[str, jax.Array]:
             "label": jnp.asarray(rng.integers(0, 3, (BATCH, 1), dtype=np.int32)),
             "index": jnp.asarray(rng.permutation(64)[:BATCH, None].astype(np.int32)),
             "mask": jnp.asarray(rng.integers(-1, 3, (BATCH, 1, SIDE, SIDE), dtype=np.int32)),
+            "boxes": jnp.asarray(rng.uniform(0, 1, (BATCH, 1, 2, 5)).astype(np.float32)),
+            "multi_label": jnp.asarray(rng.integers(-1, 2, (BATCH, 1, 3), dtype=np.int32)),
         }
     }
 
