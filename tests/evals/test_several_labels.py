@@ -9,8 +9,9 @@ from ssljax import config as configs
 from ssljax import data
 from ssljax.config import base_config
 from ssljax.errors import UserError
-from ssljax.evals import Run, multi_label
+from ssljax.evals import Run, features, multi_label
 from ssljax.evals.knn import Knn
+from ssljax.evals.mlp import Mlp
 from ssljax.evals.multi_label import MultiLabelRanking
 from ssljax.evals.svm import Svm
 from ssljax.evals.transfer import Transfer
@@ -99,6 +100,45 @@ def test_machines_learn_one_class_against_the_rest_and_more_than_one_place(exper
         f"{s}/{n}" for s in ("map", "features") for n in ("svm_map", "svm_map_11")
     }
     assert 0.1 <= found["features/svm_map"] < 0.6
+
+
+def test_machines_that_no_host_holds_are_told_before_training(experiment, monkeypatch):
+    def check(bytes_an_image, told=None, **changes):
+        run = Run(experiment)
+        monkeypatch.setattr(features.memory, "of_host", lambda: 60 * bytes_an_image)
+        before = run.config.copy_and_resolve_references()
+        run.config.update(changes)
+        try:
+            if told is None:
+                Svm().check(run)
+            else:
+                with pytest.raises(UserError, match=told):
+                    Svm().check(run)
+        finally:
+            run.config.update(before)
+
+    # Pixels are 9 x 9 x 3 bytes, and take 24 more each while machines are fitted.
+    check(25 * 243)
+    check(25 * 243 - 1, r"keep 6075 bytes .* set config\.evals\.baselines=False\.")
+    # A map of 9 values and 3 features, of 4 bytes; the map's take 24 more.
+    alone = dict(baselines=False, svm=dict(stages=("map", "features"), pool_values=9))
+    check(4 * 12 + 24 * 9, **alone)
+    check(
+        4 * 12 + 24 * 9 - 1, r"keep 264 bytes .* smaller config\.evals\.svm\.pool_values", **alone
+    )
+
+
+@pytest.mark.parametrize("probe", [Mlp, Svm])
+def test_a_stage_that_is_not_there_is_told_with_the_key_that_names_it(experiment, probe):
+    run = Run(experiment)
+    for group, key in ((run.config[probe.name], f"{probe.name}.stages"), (run.config, "stages")):
+        before = group.stages
+        group.stages = ("nope",)
+        try:
+            with pytest.raises(UserError, match=rf"no stage 'nope': set config\.evals\.{key} to "):
+                probe().check(run)
+        finally:
+            group.stages = before
 
 
 def test_a_class_that_no_test_image_shows_is_told(experiment):
