@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 import tagged
 
+from ssljax import augment, data
 from ssljax import config as configs
-from ssljax import data
 from ssljax.config import base_config
 from ssljax.errors import UserError
 from ssljax.evals import Run, features, multi_label
@@ -187,6 +187,36 @@ def test_own_scores_rank_the_images_of_each_class(monkeypatch):
     experiment.method.label_names = ("ant", "bee", "cat")
     with pytest.raises(UserError, match="head, belly, foot, and the network has learnt ant, bee"):
         evaluation.check(run)
+
+
+def test_the_whole_image_is_seen_to_its_borders(monkeypatch):
+    experiment = Experiment(settled("multi_label"))
+    method, run = experiment.method, Run(experiment)
+    assert run.config.multi_label.crops == 0
+
+    def features(state, images):
+        view = augment.center_view(method.view, images).mean(axis=3)
+        sides = view[:, 0], view[:, -1], view[:, :, 0], view[:, :, -1]
+        return {"label_logits": jnp.stack([side[:, 2:-2].mean(axis=1) for side in sides], axis=1)}
+
+    monkeypatch.setattr(method, "features", features)
+    rng = np.random.default_rng(0)
+    # Each side of an image may have a bright border of one pixel.
+    images, labels = rng.integers(0, 60, (16, 24, 24, 3), np.uint8), rng.integers(0, 2, (16, 4))
+    for image, (top, bottom, left, right) in zip(images, labels, strict=True):
+        image[0] += np.uint8(180 * top)
+        image[-1] += np.uint8(180 * bottom)
+        image[1:-1, 0] += np.uint8(180 * left)
+        image[1:-1, -1] += np.uint8(180 * right)
+    scores = multi_label._logits(run, method)(STATE, images, np.arange(16))["label_logits"]
+    assert mean_average_precision(np.asarray(scores), labels) == 1
+
+
+def test_crops_of_views_without_crops_are_told():
+    config = settled("multi_label", multi_label__crops=10)
+    config.method.view.crop_scale = None
+    with pytest.raises(UserError, match=r"crops=10 are crops .*crop_scale=None has none: set it"):
+        MultiLabelRanking().check(Run(Experiment(config)))
 
 
 def test_what_has_no_such_scores_is_told(experiment):
