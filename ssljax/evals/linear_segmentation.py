@@ -18,6 +18,7 @@ from ssljax.evals import features, masks
 from ssljax.evals.contract import Evaluation, Run, Scores, leave_out
 from ssljax.methods.contract import Method, TrainState
 from ssljax.methods.known_labels import classify
+from ssljax.methods.pretext_method import PretextMethod
 
 PyTree = Any
 Maps = Callable[[TrainState | None, Array], dict[str, Array]]
@@ -155,6 +156,7 @@ def _sides(run: Run) -> tuple[int, int]:
 
 def _stages(run: Run) -> tuple[str, ...]:
     """The maps that are asked for, or all that the encoder has."""
+    _check_places(run)
     _, seen = _sides(run)
     images = jax.ShapeDtypeStruct((run.mesh.size, seen, seen, _channels(run)), np.uint8)
     found = jax.eval_shape(run.experiment.method.features, run.experiment.abstract_state, images)
@@ -172,6 +174,18 @@ def _stages(run: Run) -> tuple[str, ...]:
             f"apart: {leave_out(LinearSegmentation.name)}."
         )
     return asked
+
+
+def _check_places(run: Run) -> None:
+    """Raises a `UserError` if maps are of other than the whole images."""
+    method = run.experiment.method
+    method = getattr(method, "own_inputs", None) or method
+    if isinstance(method, PretextMethod) and not method.pretext.maps_have_places:
+        raise UserError(
+            f"The maps of {type(method).__name__} are means over parts of an image, which have none"
+            " of its places: have it encode whole images, by config.method.probe='whole' of "
+            f"jigsaw, or {leave_out(LinearSegmentation.name)}."
+        )
 
 
 def _maps(run: Run, method: Method | None, stages: tuple[str, ...]) -> Maps:

@@ -1,5 +1,7 @@
 """Linear segmentation of maps: what windows are seen, what is learnt, and what is counted."""
 
+import dataclasses
+
 import cv2
 import jax
 import jax.numpy as jnp
@@ -13,6 +15,7 @@ from ssljax.config import base_config
 from ssljax.errors import UserError
 from ssljax.evals import Run, linear_segmentation
 from ssljax.evals.linear_segmentation import LinearSegmentation
+from ssljax.methods.transfer.finetune import Finetune
 from ssljax.run.experiment import Experiment
 
 CLASSES, SIZE, FRAME, VIEW = 3, (12, 16), 16, 8
@@ -23,8 +26,8 @@ def folder(tmp_path_factory):
     return masked.paint(tmp_path_factory.mktemp("masked"), {"train": 12, "test": 11}, SIZE, CLASSES)
 
 
-def config(folder, **keys):
-    made = base_config("simclr")
+def config(folder, method="simclr", **keys):
+    made = base_config(method)
     made.batch_size = 8
     made.data.update(name="folder", dir=str(folder), image_size=FRAME, resize="pad")
     made.data.update(mask_classes=CLASSES, void=masked.VOID)
@@ -153,6 +156,22 @@ def test_networks_without_maps_are_told(folder, monkeypatch):
     monkeypatch.setattr(experiment.method, "features", lambda state, images: {"features": images})
     with pytest.raises(UserError, match="no maps of stages"):
         LinearSegmentation().check(Run(experiment))
+
+
+def test_means_of_maps_over_tiles_are_told(folder, monkeypatch):
+    def opened(probe):
+        asked = config(folder, "jigsaw")
+        asked.method.update(size=14, crop=12, tile=4, permutations=4, probe=probe, probe_size=12)
+        return Experiment(asked)
+
+    names = LinearSegmentation().check(Run(opened("whole")))
+    assert "stage1/linear_miou" in names
+    tiles, tuned = opened("tiles"), Experiment(config(folder))
+    task = dataclasses.replace(tuned.task, source=tiles.method, num_classes=2)
+    monkeypatch.setattr(tuned, "method", Finetune(config(folder, "finetune"), task))
+    for experiment in (tiles, tuned):
+        with pytest.raises(UserError, match="The maps of Jigsaw are means over parts"):
+            LinearSegmentation().check(Run(experiment))
 
 
 def test_every_image_comes_once_before_any_comes_again():
