@@ -13,7 +13,7 @@ from jax.sharding import Mesh
 from ssljax import evaluate, mesh
 from ssljax.config import base_config
 from ssljax.errors import UserError
-from ssljax.evals import Run, linear_segmentation
+from ssljax.evals import Run, linear_segmentation, masks
 from ssljax.evals.linear_segmentation import LinearSegmentation
 from ssljax.methods.transfer.finetune import Finetune
 from ssljax.run.experiment import Experiment
@@ -59,6 +59,10 @@ def test_each_map_is_scored_by_what_a_linear_classifier_of_its_places_can_tell(
 ):
     experiment = Experiment(config(folder))
     monkeypatch.setattr(experiment.method, "features", halves_and_nothing)
+    kept, picture = [], masks.picture
+    monkeypatch.setattr(
+        masks, "picture", lambda run, shown, n: kept.extend(shown) or picture(run, shown, n)
+    )
     evaluator = evaluate.Evaluator(experiment)
     evaluator.check()
     table = evaluator.report(experiment.init(), tmp_path)
@@ -81,6 +85,9 @@ def test_each_map_is_scored_by_what_a_linear_classifier_of_its_places_can_tell(
     assert share + 0.1 < found["stage1/linear_pixel_accuracy"] < pixels["stage1/linear_miou"]
     pictures = sorted(file.name for file in tmp_path.rglob("*.png"))
     assert pictures == ["linear_segmentation_pixels_0.png", "linear_segmentation_random_0.png"]
+    # No probabilities are kept for them: nothing has more axes than a mask.
+    assert len(kept) == 3 * masks.SHOWN
+    assert max(np.ndim(x) for x in jax.tree.leaves(kept)) == 2
     assert "stage stage1, stage2, at step 0" in (tmp_path / "scores.md").read_text()
 
 
@@ -90,9 +97,10 @@ def test_windows_cover_the_frame_and_their_logits_are_averaged_where_they_overla
     run = Run(Experiment(config(folder)))
     rng = np.random.default_rng(0)
     images = rng.integers(0, 256, (8, FRAME, FRAME, 3), np.uint8)
-    kernel = rng.normal(size=(3, CLASSES))
+    kernel, at_once = rng.normal(size=(3, CLASSES)), set()
 
     def maps(state, windows):  # Of a window a pixel says where it is, too.
+        at_once.add(windows.shape)
         rows = jnp.arange(VIEW, dtype=jnp.float32)[None, :, None, None]
         return {"stage1": windows.astype(jnp.float32) / 255 + rows / 10}
 
@@ -108,7 +116,10 @@ def test_windows_cover_the_frame_and_their_logits_are_averaged_where_they_overla
     plain = {"batch_stats": {"norm": {"mean": jnp.zeros(3), "var": jnp.ones(3)}}}
     heads = linear_segmentation._Heads({"stage1": params}, {"stage1": plain}, ())
     read = linear_segmentation._reader(run, maps)
-    found = np.asarray(read(None, heads, jnp.asarray(images))["stage1"])
+    placed = jax.device_put(images, mesh.batch_sharding(run.mesh))
+    found = read(None, heads, placed)["stage1"]
+    assert found.addressable_shards[0].data.shape == (8 // run.mesh.size, FRAME, FRAME, CLASSES)
+    assert at_once == {(8, VIEW, VIEW, 3)}  # One window of each image.
     # Windows begin at 0, 4 and 8: a pixel is in row r, r - 4 or r - 8 of those that show it.
     seen = [[r - top for top in (0, 4, 8) if 0 <= r - top < VIEW] for r in range(FRAME)]
     row = np.array([np.mean(places) for places in seen])
