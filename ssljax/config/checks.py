@@ -159,6 +159,7 @@ _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "evals.segmentation.crf.color": (_positive, "above 0"),
     "evals.linear_segmentation.steps": (_positive, "a positive number of steps"),
     "evals.linear_segmentation.batch_size": (_positive, "a positive number of windows"),
+    "evals.linear_segmentation.test_batch_size": (_positive, "a positive number of images"),
     "evals.linear_segmentation.sizes": (
         lambda value: len(value) > 0 and all(_is_number(x) and _positive(x) for x in value),
         "numbers above 0 such as (0.5, 1.0, 2.0)",

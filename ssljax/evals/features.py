@@ -46,15 +46,25 @@ class Layers(NamedTuple):
     Attributes:
       stages: Names of layers.
       pool_values: How many values of a map are kept at most; 0: one place.
+      key: What the stages are set by, for messages.
     """
 
     stages: tuple[str, ...]
     pool_values: int
+    key: str = "config.evals.stages"
 
 
 def shared_layers(run: Run) -> Layers:
     """What is probed where a probe has no keys of its own for that."""
     return Layers(tuple(run.config.stages), run.config.pool_values)
+
+
+def own_layers(run: Run, evaluation: str) -> Layers:
+    """What a probe with keys of its own for that reads; the shared stages where it names none."""
+    own = run.config[evaluation]
+    if own.stages:
+        return Layers(tuple(own.stages), own.pool_values, f"config.evals.{evaluation}.stages")
+    return Layers(tuple(run.config.stages), own.pool_values)
 
 
 def check(run: Run, evaluation: str, keeps: bool = True, layers: Layers | None = None) -> None:
@@ -143,7 +153,7 @@ def _stages(
         for stage in layers.stages:
             if stage not in found:
                 raise UserError(
-                    f"The network has no stage {stage!r}: set config.evals.stages to some of "
+                    f"The network has no stage {stage!r}: set {layers.key} to some of "
                     f"{', '.join(found)}."
                 )
         values, how = layers.pool_values, run.config.pool

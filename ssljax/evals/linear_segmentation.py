@@ -18,6 +18,7 @@ from ssljax.evals import features, masks
 from ssljax.evals.contract import Evaluation, Run, Scores, leave_out
 from ssljax.methods.contract import Method, TrainState
 from ssljax.methods.known_labels import classify
+from ssljax.methods.pretext_method import PretextMethod
 
 PyTree = Any
 Maps = Callable[[TrainState | None, Array], dict[str, Array]]
@@ -56,7 +57,7 @@ class LinearSegmentation(Evaluation):
             dict(
                 stages=(),  # Empty: every map of the encoder.
                 steps=40_000,
-                batch_size=16,
+                batch_size=16,  # Windows that are learnt from at once.
                 learning_rate=1e-3,  # Of AdamW, falling linearly to 0 after the warm-up.
                 weight_decay=1e-4,
                 warmup_steps=1500,
@@ -64,6 +65,8 @@ class LinearSegmentation(Evaluation):
                 overlap=1 / 3,  # Share of a window's side that the next one sees again, at least.
                 sizes=(0.5, 0.75, 1.0, 1.25, 1.5, 1.75, 2.0),  # Factors of a training image's side.
                 flip_p=0.5,
+                # Test images at once; each takes its pixels times the classes, for every map.
+                test_batch_size=1,
             )
         )
 
@@ -107,13 +110,13 @@ class LinearSegmentation(Evaluation):
         classes = run.experiment.config.data.mask_classes
         read = functools.partial(run.once(_reader, maps), state, heads)
         counts = {stage: np.zeros((classes, classes), np.int64) for stage in heads.params}
-        shown: list[masks.Found] = []
-        for found in masks.segmented(run, read, run.config[self.name].batch_size):
+        shown: list[masks.Shown] = []
+        for found in masks.segmented(run, read, run.config[self.name].test_batch_size):
+            told = masks.likeliest(found)
             if len(shown) < masks.SHOWN:
-                shown.append(found)
+                shown.append(told)
             for stage, matrix in counts.items():
-                said = np.argmax(found.probabilities[stage], axis=2)
-                matrix += metrics.confusion_matrix(found.mask, said, classes)
+                matrix += metrics.confusion_matrix(told.mask, told.said[stage], classes)
         scores = masks.scores_of(counts, "linear_")
         pictures = masks.picture(run, shown, classes)
         return Scores(
@@ -155,6 +158,7 @@ def _sides(run: Run) -> tuple[int, int]:
 
 def _stages(run: Run) -> tuple[str, ...]:
     """The maps that are asked for, or all that the encoder has."""
+    _check_places(run)
     _, seen = _sides(run)
     images = jax.ShapeDtypeStruct((run.mesh.size, seen, seen, _channels(run)), np.uint8)
     found = jax.eval_shape(run.experiment.method.features, run.experiment.abstract_state, images)
@@ -172,6 +176,18 @@ def _stages(run: Run) -> tuple[str, ...]:
             f"apart: {leave_out(LinearSegmentation.name)}."
         )
     return asked
+
+
+def _check_places(run: Run) -> None:
+    """Raises a `UserError` if maps are of other than the whole images."""
+    method = run.experiment.method
+    method = getattr(method, "own_inputs", None) or method
+    if isinstance(method, PretextMethod) and not method.pretext.maps_have_places:
+        raise UserError(
+            f"The maps of {type(method).__name__} are means over parts of an image, which have none"
+            " of its places: have it encode whole images, by config.method.probe='whole' of "
+            f"jigsaw, or {leave_out(LinearSegmentation.name)}."
+        )
 
 
 def _maps(run: Run, method: Method | None, stages: tuple[str, ...]) -> Maps:
@@ -303,24 +319,28 @@ def _reader(run: Run, maps: Maps) -> Callable[..., dict[str, Array]]:
     size = int(run.experiment.config.data.image_size)
     starts = _corners(size, window, run.config.linear_segmentation.overlap)
     corners = [(top, left) for top in starts for left in starts]
+    classes = int(run.experiment.config.data.mask_classes)
 
     @jax.jit
     def read(state: TrainState | None, heads: _Heads, images: Array) -> dict[str, Array]:
-        cut = [images[:, top : top + window, left : left + window] for top, left in corners]
-        # The windows of an image lie side by side, so that none moves to another device.
-        windows = jnp.stack(cut, axis=1).reshape(-1, *cut[0].shape[1:])
-        probabilities = {}
-        for stage, x in maps(state, windows).items():
-            variables = {"params": heads.params[stage], **heads.variables[stage]}
-            logits: Any = head.apply(variables, x, False)
-            scores = models.resized(logits, window, window)
-            scores = scores.reshape(len(images), len(corners), window, window, -1)
-            total = jnp.zeros((len(images), size, size, scores.shape[-1]))
-            for place, (top, left) in enumerate(corners):
-                part = np.s_[:, top : top + window, left : left + window]
-                total = total.at[part].add(scores[:, place])
-            probabilities[stage] = jax.nn.softmax(total / _seen(size, window, corners), axis=3)
-        return probabilities
+        count, channels = len(images), images.shape[3]
+
+        def add(totals: dict[str, Array], corner: Array) -> tuple[dict[str, Array], None]:
+            start, added = (0, corner[0], corner[1], 0), {}
+            windows = jax.lax.dynamic_slice(images, start, (count, window, window, channels))
+            for stage, x in maps(state, windows).items():
+                variables = {"params": heads.params[stage], **heads.variables[stage]}
+                logits: Any = head.apply(variables, x, False)
+                scores = models.resized(logits, window, window)
+                seen = jax.lax.dynamic_slice(totals[stage], start, scores.shape)
+                added[stage] = jax.lax.dynamic_update_slice(totals[stage], seen + scores, start)
+            return added, None
+
+        # One window after another: those of all corners together are many times the image.
+        empty = jnp.zeros((count, size, size, classes))
+        totals, _ = jax.lax.scan(add, dict.fromkeys(heads.params, empty), jnp.array(corners))
+        seen = _seen(size, window, corners)
+        return {stage: jax.nn.softmax(x / seen, axis=3) for stage, x in totals.items()}
 
     return read
 

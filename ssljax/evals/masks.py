@@ -46,6 +46,26 @@ class Found(NamedTuple):
     probabilities: Mapping[str, Probabilities]
 
 
+class Shown(NamedTuple):
+    """What is shown of one image, at the size of its mask.
+
+    Attributes:
+      place: Where in the source it is.
+      mask: The true classes, -1 in the void.
+      said: The likeliest classes, by the name of what predicts them.
+    """
+
+    place: int
+    mask: Int[np.ndarray, "height width"]
+    said: Mapping[str, Int[np.ndarray, "height width"]]
+
+
+def likeliest(found: Found) -> Shown:
+    """The class of each pixel that is likeliest."""
+    said = {name: np.argmax(x, axis=2) for name, x in found.probabilities.items()}
+    return Shown(found.place, found.mask, said)
+
+
 def check(run: Run, split: str, evaluation: str) -> None:
     """Raises a `UserError` if a split has no masks, or images are not seen as a whole.
 
@@ -133,7 +153,7 @@ def scores_of(counts: Mapping[str, Matrix], prefix: str = "") -> dict[str, dict[
     return found
 
 
-def picture(run: Run, shown: Sequence[Found], classes: int) -> dict[str, report.Picture]:
+def picture(run: Run, shown: Sequence[Shown], classes: int) -> dict[str, report.Picture]:
     """Shows images, their masks over them, and each prediction over them, free in the void.
 
     Args:
@@ -151,8 +171,8 @@ def picture(run: Run, shown: Sequence[Found], classes: int) -> dict[str, report.
     images = np.broadcast_to(images, (*images.shape[:3], 3))
     cells: list[np.ndarray] = []
     for image, found in zip(images, shown, strict=True):
-        predicted = [np.argmax(p, axis=2) for p in found.probabilities.values()]
-        masks = [found.mask, *(np.where(found.mask < 0, -1, said) for said in predicted)]
+        predicted = (np.where(found.mask < 0, -1, said) for said in found.said.values())
+        masks = [found.mask, *predicted]
         placed = frame.place(*found.mask.shape)
         fitted = [data.fit_mask(mask.astype(np.int32), placed, frame.size, -1) for mask in masks]
         cells += [

@@ -81,8 +81,7 @@ class Mlp(Evaluation):
 
 
 def _layers(run: Run) -> features.Layers:
-    config = run.config.mlp
-    return features.Layers(tuple(config.stages or run.config.stages), config.pool_values)
+    return features.own_layers(run, "mlp")
 
 
 @functools.partial(jax.jit, static_argnames=("padding", "flip_p"))

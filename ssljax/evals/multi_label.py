@@ -38,7 +38,7 @@ class MultiLabelRanking(Evaluation):
     def default_config() -> ConfigDict:
         """The whole image."""
         # Random crops, as of the method's views, whose scores are averaged: 10 in the benchmark of
-        # VOC 2007. 0: the whole image.
+        # VOC 2007. 0: the whole image, resized to the size of a view.
         return ConfigDict(dict(crops=0))
 
     def stages(self, run: Run) -> tuple[str, ...]:
@@ -48,6 +48,11 @@ class MultiLabelRanking(Evaluation):
     def check(self, run: Run) -> tuple[str, ...]:
         """Raises a `UserError` if the method has no such scores, or a class cannot be scored."""
         method = _method(run.experiment.method, run)
+        if run.config.multi_label.crops and method.view.crop_scale is None:
+            raise UserError(
+                f"config.evals.{self.name}.crops={run.config.multi_label.crops} are crops as of the"
+                " method's views, and config.method.view.crop_scale=None has none: set it to 0."
+            )
         scan = run.open(run.config.test_split)
         found = labels.scored_truth(run, scan, self.name)
         if found.names != method.label_names:
@@ -95,8 +100,13 @@ def _logits(run: Run, method: Method) -> Callable[..., dict[str, Array]]:
         images: UInt8[Array, "batch height width channels"],
         index: Int[Array, "batch"],
     ) -> dict[str, Array]:
-        if not crops or view.crop_scale is None:
+        if not crops:
+            if images.shape[1:3] != (view.size, view.size):  # Else their borders would be cut off.
+                sides = view.size, view.size
+                whole = augment.resize(augment.to_float(images), sides, view.interpolation)
+                images = augment.to_bytes(whole)
             return {LOGITS: of(state, images)}
+        assert view.crop_scale is not None
         total = jnp.zeros(())
         for number in range(crops):
             key = jax.random.fold_in(jax.random.key(run.experiment.config.seed), number)

@@ -101,10 +101,10 @@ class Segmentation(Evaluation):
             return Scores()
         classes, keys = run.experiment.config.data.mask_classes, run.config.segmentation
         counts = {prefix: np.zeros((classes, classes), np.int64) for prefix in _prefixes(run)}
-        shown: list[masks.Found] = []
+        shown: list[masks.Shown] = []
         for found in segmented(run, state):
             if len(shown) < masks.SHOWN:
-                shown.append(found)
+                shown.append(masks.likeliest(found))
             for prefix, matrix in counts.items():
                 (said,) = found.probabilities.values()
                 if prefix:

@@ -20,6 +20,9 @@ from ssljax.metrics.average_precision import average_precision, mean_average_pre
 
 _log = logging.getLogger(__name__)
 
+_FITTED = 24
+"""Bytes that fitting takes for each value of the features, at its peak as measured."""
+
 
 class _Split(NamedTuple):
     """Features of one stage, with what each image shows."""
@@ -60,13 +63,14 @@ class Svm(Evaluation):
         """Raises a `UserError` if a class cannot be learnt or scored, or there is no such stage."""
         config, layers = run.config.svm, _layers(run)
         sizes = features.dims(run, run.experiment.abstract_state, layers)
-        # Machines are fitted in float64.
-        largest = 4 * sum(sizes.values()) + 8 * max(sizes.values())
-        features.check_room(
-            run,
-            largest,
-            "choose a smaller config.evals.svm.pool_values, or other config.evals.svm.stages",
-        )
+        # Machines are fitted in float64, on a few copies of one stage at a time.
+        largest = 4 * sum(sizes.values()) + _FITTED * max(sizes.values())
+        instead = "choose a smaller config.evals.svm.pool_values, or other config.evals.svm.stages"
+        if run.config.baselines:
+            (count,) = features.dims(run, None).values()
+            if (pixels := (1 + _FITTED) * count) > largest:
+                largest, instead = pixels, "set config.evals.baselines=False"
+        features.check_room(run, largest, instead)
         train = labels.truth(run, features.train_scan(run), self.name)
         test = labels.scored_truth(run, features.test_scan(run), self.name)
         where = run.name_of(run.config.train_split)
@@ -162,5 +166,4 @@ def _shot(k: int) -> str:
 
 
 def _layers(run: Run) -> features.Layers:
-    config = run.config.svm
-    return features.Layers(tuple(config.stages or run.config.stages), config.pool_values)
+    return features.own_layers(run, "svm")

@@ -48,15 +48,24 @@ def encoder_of(source: Method | None) -> Extractor | None:
     encoder = getattr(getattr(source, "network", None), "encoder", None)
     if source is None or encoder is None:
         return None
+    own_inputs = getattr(source, "own_inputs", None)
+    if own_inputs is not None:
+        origin = encoder_of(own_inputs)
+        if origin is None:
+            raise _not_whole(own_inputs)
+        return Extractor(encoder, origin.view)
     if isinstance(source, PretextMethod):
         if type(source.pretext).features is not PretextTask.features:
-            raise ValueError(
-                f"The run is of {type(source).__name__}, whose encoder is not given whole "
-                "normalised images as they are: name a run of another method, such as rotation or "
-                "finetune."
-            )
+            raise _not_whole(source)
         return Extractor(encoder, source.pretext.view)
     if source.policies:
         return Extractor(encoder, source.policies[0][0])
     view = getattr(source, "view", None)
     return None if view is None else Extractor(encoder, view)
+
+
+def _not_whole(source: Method) -> ValueError:
+    return ValueError(
+        f"The run's encoder is that of {type(source).__name__}, which is not given whole "
+        "normalised images as they are: name a run of another method, such as rotation."
+    )

@@ -54,6 +54,7 @@ class PretextTask:
       chance: Each of the scores, and what a guess without looking has of it; NaN where that depends
         on the images, see `guess`. More is better.
       seen_only: Whether only images of the training set can be asked about.
+      maps_have_places: Whether the places of the maps of `features` are those of the whole images.
     """
 
     fields: ClassVar[tuple[str, ...]] = ("image",)
@@ -63,6 +64,7 @@ class PretextTask:
     head: nn.Module
     chance: Mapping[str, float]
     seen_only: bool = False
+    maps_have_places: bool = True
 
     def __init__(self, config: ConfigDict, task: Task, dtype: str) -> None:
         """Builds the head."""

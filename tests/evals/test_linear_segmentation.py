@@ -1,5 +1,7 @@
 """Linear segmentation of maps: what windows are seen, what is learnt, and what is counted."""
 
+import dataclasses
+
 import cv2
 import jax
 import jax.numpy as jnp
@@ -11,8 +13,9 @@ from jax.sharding import Mesh
 from ssljax import evaluate, mesh
 from ssljax.config import base_config
 from ssljax.errors import UserError
-from ssljax.evals import Run, linear_segmentation
+from ssljax.evals import Run, linear_segmentation, masks
 from ssljax.evals.linear_segmentation import LinearSegmentation
+from ssljax.methods.transfer.finetune import Finetune
 from ssljax.run.experiment import Experiment
 
 CLASSES, SIZE, FRAME, VIEW = 3, (12, 16), 16, 8
@@ -23,8 +26,8 @@ def folder(tmp_path_factory):
     return masked.paint(tmp_path_factory.mktemp("masked"), {"train": 12, "test": 11}, SIZE, CLASSES)
 
 
-def config(folder, **keys):
-    made = base_config("simclr")
+def config(folder, method="simclr", **keys):
+    made = base_config(method)
     made.batch_size = 8
     made.data.update(name="folder", dir=str(folder), image_size=FRAME, resize="pad")
     made.data.update(mask_classes=CLASSES, void=masked.VOID)
@@ -56,6 +59,10 @@ def test_each_map_is_scored_by_what_a_linear_classifier_of_its_places_can_tell(
 ):
     experiment = Experiment(config(folder))
     monkeypatch.setattr(experiment.method, "features", halves_and_nothing)
+    kept, picture = [], masks.picture
+    monkeypatch.setattr(
+        masks, "picture", lambda run, shown, n: kept.extend(shown) or picture(run, shown, n)
+    )
     evaluator = evaluate.Evaluator(experiment)
     evaluator.check()
     table = evaluator.report(experiment.init(), tmp_path)
@@ -78,6 +85,9 @@ def test_each_map_is_scored_by_what_a_linear_classifier_of_its_places_can_tell(
     assert share + 0.1 < found["stage1/linear_pixel_accuracy"] < pixels["stage1/linear_miou"]
     pictures = sorted(file.name for file in tmp_path.rglob("*.png"))
     assert pictures == ["linear_segmentation_pixels_0.png", "linear_segmentation_random_0.png"]
+    # No probabilities are kept for them: nothing has more axes than a mask.
+    assert len(kept) == 3 * masks.SHOWN
+    assert max(np.ndim(x) for x in jax.tree.leaves(kept)) == 2
     assert "stage stage1, stage2, at step 0" in (tmp_path / "scores.md").read_text()
 
 
@@ -87,9 +97,10 @@ def test_windows_cover_the_frame_and_their_logits_are_averaged_where_they_overla
     run = Run(Experiment(config(folder)))
     rng = np.random.default_rng(0)
     images = rng.integers(0, 256, (8, FRAME, FRAME, 3), np.uint8)
-    kernel = rng.normal(size=(3, CLASSES))
+    kernel, at_once = rng.normal(size=(3, CLASSES)), set()
 
     def maps(state, windows):  # Of a window a pixel says where it is, too.
+        at_once.add(windows.shape)
         rows = jnp.arange(VIEW, dtype=jnp.float32)[None, :, None, None]
         return {"stage1": windows.astype(jnp.float32) / 255 + rows / 10}
 
@@ -105,7 +116,10 @@ def test_windows_cover_the_frame_and_their_logits_are_averaged_where_they_overla
     plain = {"batch_stats": {"norm": {"mean": jnp.zeros(3), "var": jnp.ones(3)}}}
     heads = linear_segmentation._Heads({"stage1": params}, {"stage1": plain}, ())
     read = linear_segmentation._reader(run, maps)
-    found = np.asarray(read(None, heads, jnp.asarray(images))["stage1"])
+    placed = jax.device_put(images, mesh.batch_sharding(run.mesh))
+    found = read(None, heads, placed)["stage1"]
+    assert found.addressable_shards[0].data.shape == (8 // run.mesh.size, FRAME, FRAME, CLASSES)
+    assert at_once == {(8, VIEW, VIEW, 3)}  # One window of each image.
     # Windows begin at 0, 4 and 8: a pixel is in row r, r - 4 or r - 8 of those that show it.
     seen = [[r - top for top in (0, 4, 8) if 0 <= r - top < VIEW] for r in range(FRAME)]
     row = np.array([np.mean(places) for places in seen])
@@ -153,6 +167,22 @@ def test_networks_without_maps_are_told(folder, monkeypatch):
     monkeypatch.setattr(experiment.method, "features", lambda state, images: {"features": images})
     with pytest.raises(UserError, match="no maps of stages"):
         LinearSegmentation().check(Run(experiment))
+
+
+def test_means_of_maps_over_tiles_are_told(folder, monkeypatch):
+    def opened(probe):
+        asked = config(folder, "jigsaw")
+        asked.method.update(size=14, crop=12, tile=4, permutations=4, probe=probe, probe_size=12)
+        return Experiment(asked)
+
+    names = LinearSegmentation().check(Run(opened("whole")))
+    assert "stage1/linear_miou" in names
+    tiles, tuned = opened("tiles"), Experiment(config(folder))
+    task = dataclasses.replace(tuned.task, source=tiles.method, num_classes=2)
+    monkeypatch.setattr(tuned, "method", Finetune(config(folder, "finetune"), task))
+    for experiment in (tiles, tuned):
+        with pytest.raises(UserError, match="The maps of Jigsaw are means over parts"):
+            LinearSegmentation().check(Run(experiment))
 
 
 def test_every_image_comes_once_before_any_comes_again():

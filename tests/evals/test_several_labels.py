@@ -5,12 +5,13 @@ import numpy as np
 import pytest
 import tagged
 
+from ssljax import augment, data
 from ssljax import config as configs
-from ssljax import data
 from ssljax.config import base_config
 from ssljax.errors import UserError
-from ssljax.evals import Run, multi_label
+from ssljax.evals import Run, features, multi_label
 from ssljax.evals.knn import Knn
+from ssljax.evals.mlp import Mlp
 from ssljax.evals.multi_label import MultiLabelRanking
 from ssljax.evals.svm import Svm
 from ssljax.evals.transfer import Transfer
@@ -101,6 +102,45 @@ def test_machines_learn_one_class_against_the_rest_and_more_than_one_place(exper
     assert 0.1 <= found["features/svm_map"] < 0.6
 
 
+def test_machines_that_no_host_holds_are_told_before_training(experiment, monkeypatch):
+    def check(bytes_an_image, told=None, **changes):
+        run = Run(experiment)
+        monkeypatch.setattr(features.memory, "of_host", lambda: 60 * bytes_an_image)
+        before = run.config.copy_and_resolve_references()
+        run.config.update(changes)
+        try:
+            if told is None:
+                Svm().check(run)
+            else:
+                with pytest.raises(UserError, match=told):
+                    Svm().check(run)
+        finally:
+            run.config.update(before)
+
+    # Pixels are 9 x 9 x 3 bytes, and take 24 more each while machines are fitted.
+    check(25 * 243)
+    check(25 * 243 - 1, r"keep 6075 bytes .* set config\.evals\.baselines=False\.")
+    # A map of 9 values and 3 features, of 4 bytes; the map's take 24 more.
+    alone = dict(baselines=False, svm=dict(stages=("map", "features"), pool_values=9))
+    check(4 * 12 + 24 * 9, **alone)
+    check(
+        4 * 12 + 24 * 9 - 1, r"keep 264 bytes .* smaller config\.evals\.svm\.pool_values", **alone
+    )
+
+
+@pytest.mark.parametrize("probe", [Mlp, Svm])
+def test_a_stage_that_is_not_there_is_told_with_the_key_that_names_it(experiment, probe):
+    run = Run(experiment)
+    for group, key in ((run.config[probe.name], f"{probe.name}.stages"), (run.config, "stages")):
+        before = group.stages
+        group.stages = ("nope",)
+        try:
+            with pytest.raises(UserError, match=rf"no stage 'nope': set config\.evals\.{key} to "):
+                probe().check(run)
+        finally:
+            group.stages = before
+
+
 def test_a_class_that_no_test_image_shows_is_told(experiment):
     run = Run(experiment)
     run.config.test_split = "test[:1]"
@@ -147,6 +187,36 @@ def test_own_scores_rank_the_images_of_each_class(monkeypatch):
     experiment.method.label_names = ("ant", "bee", "cat")
     with pytest.raises(UserError, match="head, belly, foot, and the network has learnt ant, bee"):
         evaluation.check(run)
+
+
+def test_the_whole_image_is_seen_to_its_borders(monkeypatch):
+    experiment = Experiment(settled("multi_label"))
+    method, run = experiment.method, Run(experiment)
+    assert run.config.multi_label.crops == 0
+
+    def features(state, images):
+        view = augment.center_view(method.view, images).mean(axis=3)
+        sides = view[:, 0], view[:, -1], view[:, :, 0], view[:, :, -1]
+        return {"label_logits": jnp.stack([side[:, 2:-2].mean(axis=1) for side in sides], axis=1)}
+
+    monkeypatch.setattr(method, "features", features)
+    rng = np.random.default_rng(0)
+    # Each side of an image may have a bright border of one pixel.
+    images, labels = rng.integers(0, 60, (16, 24, 24, 3), np.uint8), rng.integers(0, 2, (16, 4))
+    for image, (top, bottom, left, right) in zip(images, labels, strict=True):
+        image[0] += np.uint8(180 * top)
+        image[-1] += np.uint8(180 * bottom)
+        image[1:-1, 0] += np.uint8(180 * left)
+        image[1:-1, -1] += np.uint8(180 * right)
+    scores = multi_label._logits(run, method)(STATE, images, np.arange(16))["label_logits"]
+    assert mean_average_precision(np.asarray(scores), labels) == 1
+
+
+def test_crops_of_views_without_crops_are_told():
+    config = settled("multi_label", multi_label__crops=10)
+    config.method.view.crop_scale = None
+    with pytest.raises(UserError, match=r"crops=10 are crops .*crop_scale=None has none: set it"):
+        MultiLabelRanking().check(Run(Experiment(config)))
 
 
 def test_what_has_no_such_scores_is_told(experiment):

@@ -169,6 +169,7 @@ class JigsawTask(PretextTask):
         # Refused here rather than in the first step.
         augment.cell_corners(None, config.cells, self.cell, config.tile, config.channel_shift)
         self.view = augment.view_from_config(config.view)
+        self.maps_have_places = config.probe == "whole"
         self.encoder_options = {} if config.encoder_norm else {"norm": models.NoNorm}
         self.permutations = permutation_set(config.permutations, config.cells**2)
         self.head = JigsawHead(
