@@ -11,6 +11,7 @@ from ssljax.tools import convert_inception
 
 def test_without_pytorch_the_command_says_so(tmp_path, monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "torch", None)
+    (tmp_path / "in.pth").touch()
     assert (
         convert_inception.main([str(tmp_path / "in.pth"), str(tmp_path / "out.safetensors")]) == 2
     )
