@@ -76,10 +76,6 @@ def write(data_dir: str) -> tfds.core.DatasetInfo:
         "labels_no_difficult": several,
     }
 
-    def rows(split: str) -> Iterator[tuple[int, dict[str, Any]]]:
-        source = whole.as_data_source(split=split)
-        yield from enumerate(tile for record in source for tile in tiles(record))
-
     class Tiles(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         name = NAME
         VERSION = tfds.core.Version("1.0.0")
@@ -89,10 +85,11 @@ def write(data_dir: str) -> tfds.core.DatasetInfo:
             return tfds.core.DatasetInfo(builder=self, features=description)
 
         def _split_generators(self, _: Any) -> dict[str, Any]:
-            return {split: rows(split) for split in whole.info.splits}
+            return {split: self._generate_examples(split) for split in whole.info.splits}
 
-        def _generate_examples(self) -> Iterator[Any]:
-            raise NotImplementedError
+        def _generate_examples(self, split: str) -> Iterator[tuple[int, dict[str, Any]]]:
+            source = whole.as_data_source(split=split)
+            yield from enumerate(tile for record in source for tile in tiles(record))
 
     builder = Tiles(data_dir=data_dir, file_format="array_record")
     builder.download_and_prepare()

@@ -1,5 +1,7 @@
 """Several classes of a record, as Pascal VOC has them in TFDS: those that are sure, and others."""
 
+import types
+
 import numpy as np
 import pytest
 import tagged
@@ -50,7 +52,7 @@ def test_what_is_out_of_range_or_not_there_is_told():
     assert label_names(ArraySource(np.zeros((2, 4, 4), np.uint8))) == ()
 
     class Wrong(ArraySource):
-        fields = {"multi_label": MultiLabel(3)}  # noqa: RUF012
+        fields = types.MappingProxyType({"multi_label": MultiLabel(3)})
 
         def read(self, index):
             return {"multi_label": [0, 3]}
