@@ -131,6 +131,7 @@ def test_images_are_drawn_and_scored_by_a_run_in_a_bucket(trained, place, tmp_pa
     assert paths.read(place / "affine" / "samples" / "grid_2.png").startswith(b"\x89PNG")
 
 
+@pytest.mark.parametrize("store", ["gs"], indirect=True)  # The one beside TPU pods.
 def test_one_process_goes_on_as_two_and_two_as_one(place, capsys):
     with socket.socket() as free:
         free.bind(("localhost", 0))
