@@ -194,13 +194,16 @@ class Run:
         """A split of the evaluations' data set, as messages call it."""
         return f"{self.dataset}/{split}"
 
-    def open(self, split: str, names: tuple[str, ...] = (), owner: str = "") -> data.Scan:
+    def open(
+        self, split: str, names: tuple[str, ...] = (), owner: str = "", field: str = "image"
+    ) -> data.Scan:
         """Opens a split of the evaluations' data set.
 
         Args:
           split: Which.
           names: Of classes whose numbers its labels shall have; its own if there are none.
           owner: Whose classes they are, for the message.
+          field: What of a record is looked at.
 
         Returns:
           Passes over its images.
@@ -208,7 +211,7 @@ class Run:
         Raises:
           UserError: If it is not there, or has classes of other names.
         """
-        return self.once(_open, split, names, owner)
+        return self.once(_open, split, names, owner, field)
 
 
 def _outcome(make: Callable[..., Made], *arguments: Any) -> Callable[[], Made]:
@@ -234,17 +237,19 @@ def _elsewhere(run: Run, name: str, train_split: str, test_split: str) -> Run:
     return other
 
 
-def _open(run: Run, split: str, names: tuple[str, ...], owner: str) -> data.Scan:
+def _open(
+    run: Run, split: str, names: tuple[str, ...], owner: str, field: str
+) -> data.Scan:
     if names:
-        plain = run.open(split)
+        plain = run.open(split, field=field)
         source = data.with_classes(plain.source, names, owner)
         if source is plain.source:
             return plain
         return run.experiment.scan(source, run.config.batch_size)
     source = feeds.open_source(run.keys(split))
-    if "image" not in source.fields:
+    if field not in source.fields:
         raise UserError(
-            f"{run.name_of(split)} has no images that could be scored: name another set in "
+            f"{run.name_of(split)} has no {field}s that could be scored: name another set in "
             "config.evals.name, or set config.evals.final=()."
         )
     return run.experiment.scan(source, run.config.batch_size)
