@@ -237,9 +237,7 @@ def _elsewhere(run: Run, name: str, train_split: str, test_split: str) -> Run:
     return other
 
 
-def _open(
-    run: Run, split: str, names: tuple[str, ...], owner: str, field: str
-) -> data.Scan:
+def _open(run: Run, split: str, names: tuple[str, ...], owner: str, field: str) -> data.Scan:
     if names:
         plain = run.open(split, field=field)
         source = data.with_classes(plain.source, names, owner)
