@@ -53,6 +53,7 @@ SIZES = {
     "cluster_steps": 1,
     "points": 8,
     "head_layers": 1,
+    "references": 1,
     "momentum": 0.5,  # At the published 0.99 a mistake in the order would hide in rounding.
 }
 
@@ -75,7 +76,7 @@ def tiny_config(name: str, dtype: str = "float32") -> ConfigDict:
             place = str(tagged.folder(8))
             config.data.update(name=tagged.NAME, dir=place, channels=3, **tagged.KEYS)
         if name in CLIPPED:
-            config.data.update(name="folder", dir=str(clipped.folder(SIDE)))
+            config.data.update(name="folder", dir=str(clipped.folder(SIDE)), frames=2)
         if name in BOXED:
             config.data.update(name="folder", dir=str(boxed.folder(SIDE)), boxes_key="")
             config.data.update(annotations=boxed.ANNOTATIONS, box_classes=boxed.CLASSES)
