@@ -20,7 +20,7 @@ SOURCES = {"bownet": "rotation", "distill": "finetune"}
 TRANSLATORS = {"cyclegan": "mnist", "discogan": "mnist", "pix2pix": "facades"}
 """Methods that translate images, with the config that each is tested in."""
 
-MASKED = {"segment": "camvid.py:cpu"}
+MASKED = {"motion_segmentation": "frames.py:cpu", "segment": "camvid.py:cpu"}
 """Methods that learn from masks, with the config that each is tested in."""
 
 BOXED = {"detect": "bccd.py:cpu"}

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Array
 from ml_collections import ConfigDict
 
-from ssljax import data, mesh, report
+from ssljax import data, mesh, methods, report
 from ssljax.errors import UserError
 from ssljax.evals.contract import Evaluation, Rows, Run, Scores, leave_out
 from ssljax.evals.extract import stream
@@ -47,7 +47,14 @@ class Pretext(Evaluation):
     def check(self, run: Run) -> tuple[str, ...]:
         """Raises a `UserError` if the method asks nothing."""
         solver = _solver(run.experiment.method, run)
-        run.open(_split(run))
+        source = run.open(_split(run)).source
+        for field in _fields(run):
+            if field not in (*source.fields, "index"):
+                raise UserError(
+                    f"{source.name}/{source.split} has no field {field!r}, which the questions of "
+                    f"method.name={run.experiment.config.method.name!r} are made of: choose another"
+                    f" set in evals.name, or {leave_out(Pretext.name)}."
+                )
         return tuple(solver.chance())
 
     def score(self, run: Run, state: TrainState | None) -> Scores:
@@ -61,10 +68,10 @@ class Pretext(Evaluation):
         count = 0
         pictures: dict[str, report.Picture] = {}
         parts = stream(
-            lambda image, index: ask(state, image, index),
+            lambda *given: ask(state, *given),
             run.open(_split(run)),
             mesh=run.mesh,
-            fields=("image", "index"),
+            fields=_fields(run),
         )
         for part in parts:
             is_first = not count and run.experiment.task.image_shape[2] in (1, 3)
@@ -101,24 +108,32 @@ def _solver(method: Method, run: Run) -> PretextSolver:
     return method
 
 
-def _asker(run: Run, method: Method) -> Callable[[Any, Array, Array], dict[str, Array]]:
+def _fields(run: Run) -> tuple[str, ...]:
+    """What of a record is asked about: what the method learns from, and its place in the split."""
+    feed = next(iter(methods.feeds(run.experiment.config).values()))
+    return tuple(dict.fromkeys((*(field for field in feed.fields if field != "label"), "index")))
+
+
+def _asker(run: Run, method: Method) -> Callable[..., dict[str, Array]]:
     """Makes the jitted function that asks about a batch and marks the answers."""
-    solver = _solver(method, run)
+    solver, fields = _solver(method, run), _fields(run)
 
     @jax.jit
-    def ask(state: TrainState, image: Array, index: Array) -> dict[str, Array]:
-        return solver.solve(state, {"image": image, "index": index}, _key(run, index))
+    def ask(state: TrainState, *given: Array) -> dict[str, Array]:
+        images = dict(zip(fields, given, strict=True))
+        return solver.solve(state, images, _key(run, images["index"]))
 
     return ask
 
 
-def _guesser(run: Run, method: Method) -> Callable[[Any, Array, Array], dict[str, Array]]:
+def _guesser(run: Run, method: Method) -> Callable[..., dict[str, Array]]:
     """The same for a guess, which takes no state."""
-    solver = _solver(method, run)
+    solver, fields = _solver(method, run), _fields(run)
 
     @jax.jit
-    def ask(state: None, image: Array, index: Array) -> dict[str, Array]:
-        return solver.guess({"image": image, "index": index}, _key(run, index))
+    def ask(state: None, *given: Array) -> dict[str, Array]:
+        images = dict(zip(fields, given, strict=True))
+        return solver.guess(images, _key(run, images["index"]))
 
     return ask
 
@@ -132,7 +147,8 @@ def _picture(run: Run, method: Method, state: TrainState, places: np.ndarray) ->
     """Shows the answers about the first images, a row each."""
     first = places[:_SHOWN]
     source = run.open(_split(run)).source
-    images = {"image": run.experiment.load(data.Subset(source, first))["image"], "index": first}
+    loaded = run.experiment.load(data.Subset(source, first)) | {"index": first}
+    images = {field: loaded[field] for field in _fields(run)}
     shown = mesh.to_host(run.once(_shower, method)(state, images))
     count, columns, *shape = shown.shape
     return report.grid(shown.reshape(count * columns, *shape), columns)

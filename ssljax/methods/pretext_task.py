@@ -44,7 +44,7 @@ class PretextTask:
       dtype: Compute type of the head.
 
     Attributes:
-      fields: What is taken of each record of the data.
+      fields: What is taken of each record of the data: "image", and perhaps "index" or "mask".
       encoder_options: Attributes that the encoder must have, such as a `norm` without batches; they
         are left unread where the encoder has no such attribute.
       view: How whole images are brought to the encoder's size and range.
