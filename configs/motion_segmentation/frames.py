@@ -16,10 +16,11 @@ def get_config(variant: Literal["", "cpu"] = "") -> ConfigDict:
         python -m ssljax.main --config motion_segmentation/frames:cpu --workdir DIR \
             --config.data.dir=MASKS
 
-    MASKS has folders `train` and `test` with `images` and `masks` in each. The network, views of 227
-    pixels and 56x56 places are the paper's; optimizer, batch, length and crops are those of AlexNet
-    here with other tasks, for we do not know the authors'. They learn from 1.6 million frames, and
-    this config has not been run to its end; benchmarks/RESULTS.md has scores of the thin network.
+    MASKS has folders `train` and `test` with `images` and `masks` in each. The network, views of
+    227 pixels and 56x56 places are the paper's; optimizer, batch, length and crops are those of
+    AlexNet here with other tasks, for we do not know the authors'. They learn from 1.6 million
+    frames, and this config has not been run to its end; benchmarks/RESULTS.md has scores of the
+    thin network.
 
     Args:
       variant: "" for 50 epochs on accelerators; "cpu" for a thin network on squares of 64 pixels

@@ -1,4 +1,4 @@
-"""What moves in a video by itself, told by its optical flow and agreed on by regions that look alike.
+"""What moves in a video by itself, as optical flow tells it and regions that look alike agree on.
 
 The recipe is in the spirit of uNLC, the unsupervised non-local consensus voting of Pathak et al.,
 Learning Features by Watching Objects Move (arXiv:1612.06370), 2017, section 4.1, which follows

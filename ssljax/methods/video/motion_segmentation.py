@@ -76,8 +76,8 @@ class MotionSegmentationTask(PretextTask):
     The loss is the sigmoid cross-entropy of each place that is sure, summed and divided by all
     places, so that places count alike in all frames. Frames without a sure place teach nothing.
 
-    The paper's AlexNet has fully connected layers, of which the last one scores 56x56 places. For an
-    encoder that ends with a map there are convolutions instead, by `head_dim`.
+    The paper's AlexNet has fully connected layers, of which the last one scores 56x56 places. For
+    an encoder that ends with a map there are convolutions instead, by `head_dim`.
 
     The score is the mean over frames of the intersection over union of what is said to move with
     what does, among the places that are sure: 1 where there is nothing of either. A guess says that

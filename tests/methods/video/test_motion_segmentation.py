@@ -1,4 +1,4 @@
-"""Motion segmentation: what is asked of a frame, the loss and the marks in float64, and whole runs."""
+"""Motion segmentation: what is asked of a frame, the loss and the marks in float64, evaluations."""
 
 import dataclasses
 import functools
@@ -127,7 +127,7 @@ def test_one_layer_or_convolutions_tell_the_places(changes):
     )
     assert outputs["motion_iou"].shape == (BATCH,)
     config.method.layer, config.method.head_dim = "stage7", 0
-    with pytest.raises(ValueError, match="method.layer is 'stage7'"):
+    with pytest.raises(ValueError, match=r"method\.layer is 'stage7'"):
         jax.eval_shape(lambda: init_state(MotionSegmentation(config, TASK), jax.random.key(0)))
 
 
@@ -186,5 +186,5 @@ def test_among_several_tasks_it_takes_its_part_of_the_frames():
 
 
 def test_places_that_are_finer_than_the_view_are_told():
-    with pytest.raises(ValueError, match="method.places is 17; it must be from 1 to 16"):
+    with pytest.raises(ValueError, match=r"method\.places is 17; it must be from 1 to 16"):
         make(places=17)
