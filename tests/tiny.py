@@ -4,6 +4,7 @@ import dataclasses
 import pathlib
 
 import boxed
+import clipped
 import masked
 import tagged
 from ml_collections import ConfigDict
@@ -29,6 +30,9 @@ BOXED = {"detect": "bccd.py:cpu"}
 TAGGED = {"multi_label": "bccd_tiles.py"}
 """The same of those that learn several classes an image."""
 
+CLIPPED = {"video_colorization": "frames.py:cpu"}
+"""The same of those that learn from clips."""
+
 BATCH, SIDE, NARROW, STEPS = 32, 32, 8, 4
 SIZES = {
     "queue_size": 2 * BATCH,  # It has gone round before the last step.
@@ -46,6 +50,9 @@ SIZES = {
     "context_width": NARROW,
     "target_dim": 2,  # what all devices have of each place is small.
     "words": 12,
+    "cluster_steps": 1,
+    "points": 8,
+    "head_layers": 1,
     "momentum": 0.5,  # At the published 0.99 a mistake in the order would hide in rounding.
 }
 
@@ -54,8 +61,8 @@ def tiny_config(name: str, dtype: str = "float32") -> ConfigDict:
     """The method's config with narrow networks, small views, and nothing that waits for epochs."""
     path = CONFIGS / name / f"{TRANSLATORS.get(name, 'fashion_mnist')}.py"
     found = str(path) if path.exists() else f"{path.with_name('cifar10.py')}:cpu"
-    if name in MASKED | BOXED | TAGGED:
-        found = str(path.with_name((MASKED | BOXED | TAGGED)[name]))
+    if name in MASKED | BOXED | TAGGED | CLIPPED:
+        found = str(path.with_name((MASKED | BOXED | TAGGED | CLIPPED)[name]))
     config = config_flags.ConfigFileFlagParser("config").parse(found)
     with config.unlocked():
         config.update(batch_size=BATCH, steps=2 * STEPS)
@@ -67,6 +74,8 @@ def tiny_config(name: str, dtype: str = "float32") -> ConfigDict:
         if name in TAGGED:
             place = str(tagged.folder(8))
             config.data.update(name=tagged.NAME, dir=place, channels=3, **tagged.KEYS)
+        if name in CLIPPED:
+            config.data.update(name="folder", dir=str(clipped.folder(SIDE)))
         if name in BOXED:
             config.data.update(name="folder", dir=str(boxed.folder(SIDE)), boxes_key="")
             config.data.update(annotations=boxed.ANNOTATIONS, box_classes=boxed.CLASSES)

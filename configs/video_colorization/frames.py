@@ -1,0 +1,35 @@
+"""Video colorization on a small folder of videos."""
+
+from typing import Literal
+
+from ml_collections import ConfigDict
+
+from ssljax.config.base import base_config
+
+
+def get_config(variant: Literal["cpu"] = "cpu") -> ConfigDict:
+    """A thin network on frames of 96 pixels, for minutes on one CPU core.
+
+        python -m ssljax.main --config video_colorization/frames:cpu --workdir DIR \
+            --config.data.dir=VIDEOS
+
+    VIDEOS/train and VIDEOS/test hold a folder of frames for each video. Clips are cut and mirrored
+    at random; two 3-D convolutions stand for the paper's five.
+
+    Args:
+      variant: "cpu", the only one.
+    """
+    config = base_config("video_colorization")
+    config.batch_size = 16
+    config.steps = 600
+    config.data.update(name="folder", frames=4, image_size=128, resize="exact", cache="device")
+    config.method.update(cluster_steps=16, embedding_dim=32, head_layers=2, head_dim=64)
+    config.method.view.update(size=96, crop_scale=(0.4, 1.0), flip_p=0.5)
+    config.model.encoder.update(
+        name="small", widths=(32, 64, 128), convs_per_stage=2, output_stride=0
+    )
+    config.optimizer.update(
+        name="adam", learning_rate=1e-3, schedule="cosine", warmup_steps=50, clip_norm=1.0
+    )
+    config.evals.update(final=("pretext",), batch_size=16)
+    return config
