@@ -71,7 +71,7 @@ class TfdsSource(Source):
         self.num_classes = classes.num_classes if classes else None
         self.class_names = tuple(classes.names) if classes and self.num_classes else ()
         self._builder = builder
-        self._records = _open_split(builder, split, skip_images(builder.info.features))
+        self._records = open_split(builder, split, skip_images(builder.info.features))
 
     @property
     def fields(self) -> Mapping[str, Field]:
@@ -181,7 +181,17 @@ def is_prepared(builder: tfds.core.DatasetBuilder) -> bool:
     return (builder.data_path / "dataset_info.json").exists()
 
 
-def _open_split(builder: tfds.core.DatasetBuilder, split: str, decoders: dict) -> Any:
+def open_split(builder: tfds.core.DatasetBuilder, split: str, decoders: Any) -> Any:
+    """Opens the records of a split.
+
+    Args:
+      builder: Of a prepared data set.
+      split: A name or a part, as TFDS writes it.
+      decoders: As TFDS takes them.
+
+    Raises:
+      UserError: There is no such split, or the records cannot be read at random.
+    """
     try:
         return builder.as_data_source(split=split, decoders=decoders)
     except NotImplementedError as error:
