@@ -367,6 +367,9 @@ class VideoColorization(PretextMethod):
         shape = (len(first), places, places, first.shape[-1])
         begin = jax.image.resize(first, shape, "linear")
         count = self.pretext.frames - 1
-        start = jnp.stack([encoded(clips[:, 0])] * count, axis=1), jnp.stack([begin] * count, axis=1)
+        start = (
+            jnp.stack([encoded(clips[:, 0])] * count, axis=1),
+            jnp.stack([begin] * count, axis=1),
+        )
         _, found = lax.scan(step, start, jnp.moveaxis(clips[:, 1:], 1, 0))
         return jnp.concatenate([begin[:, None], jnp.moveaxis(found, 0, 1)], axis=1)
