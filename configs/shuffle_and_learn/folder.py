@@ -42,9 +42,12 @@ def get_config(variant: Literal["", "sorting", "cpu", "sorting_cpu"] = "") -> Co
             positives=0.5,
             encoder_affine=True,
             crop=112,
-            jitter=4,
+            jitter=2,
+            layer="stage3",
+            pool=True,
             embedding_dim=128,
             hidden_dim=64,
+            order_dim=128,
             blur=(0.5, 1.0),
         )
         config.method.view.size = 64

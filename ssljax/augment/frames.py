@@ -97,8 +97,8 @@ def frame_windows(
             f"{height}x{width} pixels without a border of {policy.border}: make method.crop, "
             "method.jitter or method.border smaller, or data.image_size larger."
         )
-    place = jax.vmap(lambda key: jax.random.randint(key, (1, 2), 0, jnp.array(room) + 1))
-    corners = policy.border + place(fold_keys(keys, 0))
+    place = jax.vmap(lambda key: jax.random.randint(key, (2,), 0, jnp.array(room) + 1))
+    corners = policy.border + place(fold_keys(keys, 0))[:, None]
     corners = corners + sample_offsets(fold_keys(keys, 1), frames, 2 * policy.jitter)
     return jnp.concatenate([corners, jnp.full_like(corners, side)], axis=2)
 

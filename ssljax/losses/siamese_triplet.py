@@ -38,7 +38,7 @@ def other_groups(
 
 @on_any_mesh()
 def siamese_triplet(
-    embeddings: Float[Array, "batch 2 dim"],
+    embeddings: Float[Array, "batch patches dim"],
     draws: Float[Array, "batch all 2 2"],
     groups: Int[Array, " batch"],
     margin: float | Float[Array, ""] = 0.5,

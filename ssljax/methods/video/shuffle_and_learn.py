@@ -85,7 +85,9 @@ class FrameOrderHead(nn.Module):
       pool: As in `models.TileEmbedding`.
       embedding_dim: Units of the first layer, on each frame.
       hidden_dim: Units of the second layer.
-      norm: Whether norms without scale and bias follow the two.
+      order_dim: Units of a third layer, on all that is read of an order; 0 for none. Without one,
+        and without pairs, the answer is a sum of what each frame says by itself.
+      norm: Whether norms without scale and bias follow these layers.
       dtype: Type of the arithmetic.
     """
 
@@ -96,6 +98,7 @@ class FrameOrderHead(nn.Module):
     pool: bool
     embedding_dim: int
     hidden_dim: int
+    order_dim: int
     norm: bool
     dtype: DTypeLike
 
@@ -124,8 +127,11 @@ class FrameOrderHead(nn.Module):
             first, second, read = _pairs(read)
             x = jnp.concatenate([x[:, first], x[:, second]], axis=-1)
         x = hidden(x, train)[:, read]
+        x = x.reshape(*x.shape[:2], -1)
+        if self.order_dim:
+            x = models.FullyConnected(self.order_dim, kind, False, self.dtype, name="fc8")(x, train)
         classify = models.FullyConnected(self.answers, "linear", False, self.dtype, name="order")
-        logits = classify(x.reshape(*x.shape[:2], -1), train)
+        logits = classify(x, train)
         middle = inputs.shape[1] // 2
         return {"logits": logits.astype(jnp.float32), "features": outputs["features"][:, middle]}
 
@@ -179,6 +185,7 @@ class ShuffleAndLearnTask(ClipTask):
             config.pool,
             config.embedding_dim,
             config.hidden_dim,
+            config.order_dim,
             config.batch_norm,
             dtype,
         )
@@ -207,7 +214,8 @@ class ShuffleAndLearnTask(ClipTask):
                 pool=False,  # Whether that is a map that is pooled first.
                 embedding_dim=4096,  # Units of fc6.
                 hidden_dim=4096,  # Units of fc7.
-                batch_norm=True,  # Of fc6 and fc7.
+                order_dim=0,  # Units of a layer on all of an order's frames, which the papers lack.
+                batch_norm=True,  # Of these layers.
                 **precautions,
             )
         )
