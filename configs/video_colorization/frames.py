@@ -21,12 +21,12 @@ def get_config(variant: Literal["cpu"] = "cpu") -> ConfigDict:
     """
     config = base_config("video_colorization")
     config.batch_size = 16
-    config.steps = 600
+    config.steps = 800
     config.data.update(name="folder", frames=4, image_size=128, resize="exact", cache="device")
-    config.method.update(cluster_steps=16, embedding_dim=32, head_layers=2, head_dim=64)
+    config.method.update(cluster_steps=16, embedding_dim=32, head_layers=2, head_dim=32)
     config.method.view.update(size=96, crop_scale=(0.4, 1.0), flip_p=0.5)
     config.model.encoder.update(
-        name="small", widths=(32, 64, 128), convs_per_stage=2, output_stride=0
+        name="small", widths=(16, 32, 64), convs_per_stage=2, output_stride=0
     )
     config.optimizer.update(
         name="adam", learning_rate=1e-3, schedule="cosine", warmup_steps=50, clip_norm=1.0

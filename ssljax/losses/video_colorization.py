@@ -39,8 +39,8 @@ def copied_color_cross_entropy(
 
     Example:
       >>> import jax.numpy as jnp
-      >>> colors = jnp.eye(2)[None]
-      >>> even = copied_color_cross_entropy(jnp.zeros((1, 2, 3)), jnp.ones((1, 2, 3)), colors, colors)
+      >>> colors, alike = jnp.eye(2)[None], jnp.ones((1, 2, 3))
+      >>> even = copied_color_cross_entropy(alike, alike, colors, colors)
       >>> print(f"{even:.4f}")  # Half of what is copied is right: ln 2.
       0.6931
     """

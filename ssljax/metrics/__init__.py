@@ -3,7 +3,8 @@
 Of frozen features: kNN, linear, non-linear and few-label probes. Of generated images: FID, KID,
 Inception score, precision and recall, classes covered. Of embeddings: rank and collapse. Of
 restored images: peak signal-to-noise ratio and structural similarity. Of masks: mean IoU and
-accuracies; through videos, of regions and contours. Of boxes, and of several labels an image: average precision.
+accuracies; through videos, those of regions and contours. Of boxes, and of several labels an image:
+average precision.
 """
 
 from ssljax.metrics.average_precision import average_precision, mean_average_precision

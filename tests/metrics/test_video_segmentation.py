@@ -4,7 +4,7 @@ import itertools
 
 import numpy as np
 import pytest
-from skimage.morphology import disk, dilation
+from skimage.morphology import dilation, disk
 
 from ssljax.metrics import contour_accuracy, region_similarity
 
@@ -26,7 +26,8 @@ def contour(mask):
 def accuracy(said, true, reach):
     said, true = map(contour, (said, true))
     rates = [
-        np.mean(dilation(b.astype(np.uint8), disk(reach))[a]) for a, b in ((said, true), (true, said))
+        np.mean(dilation(b.astype(np.uint8), disk(reach))[a])
+        for a, b in ((said, true), (true, said))
     ]
     return 2 * rates[0] * rates[1] / max(sum(rates), 1e-12)
 
