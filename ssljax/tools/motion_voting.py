@@ -24,8 +24,10 @@ from collections.abc import Sequence
 
 import cv2
 import numpy as np
-from jaxtyping import Bool, Float, Int, UInt8
+from jaxtyping import Bool, Float, UInt8
 from scipy import sparse, spatial
+
+from ssljax.tools.video_motion import find_camera
 
 VOID = 255
 """The number of pixels of which nothing is said, in a mask whose others are 0 and 1."""
@@ -87,21 +89,15 @@ def own_motion(flow: Float[np.ndarray, "height width 2"]) -> Float[np.ndarray, "
       flow: To the next frame, (x, y) in pixels.
 
     Returns:
-      Lengths in pixels. Where no homography is found, those of the flow beside its median.
+      Lengths in pixels.
     """
+    flow, none = flow.astype(np.float32), np.zeros((0, 2), np.float32)
+    camera = find_camera(flow, none, none, none)
     height, width = flow.shape[:2]
-    flow = flow.astype(np.float32)
     y, x = np.mgrid[:height, :width].astype(np.float32)
     start = np.stack([x, y], axis=-1)
-    picked = (slice(2, None, 4), slice(2, None, 4))
-    here, there = (p[picked].reshape(-1, 2) for p in (start, start + flow))
-    found = cv2.findHomography(here, there, cv2.RANSAC, 1.0)[0] if len(here) >= 4 else None
-    if found is None:
-        camera = np.broadcast_to(np.median(flow, axis=(0, 1)), flow.shape)
-    else:
-        mapped = cv2.perspectiveTransform(start.reshape(1, -1, 2), found)
-        camera = mapped.reshape(flow.shape) - start
-    return np.linalg.norm(flow - camera, axis=-1)
+    moved = cv2.perspectiveTransform(start.reshape(1, -1, 2), camera).reshape(flow.shape)
+    return np.linalg.norm(flow - (moved - start), axis=-1)
 
 
 def votes(
@@ -275,15 +271,3 @@ def why_left_out(
     if np.mean(moves[~inside]) > recipe.most_at_border:
         return "border"
     return "unsure" if np.mean(mask == VOID) > recipe.most_void else ""
-
-
-def flow_mask(
-    flow: Float[np.ndarray, "height width 2"], threshold: float
-) -> Int[np.ndarray, "height width"]:
-    """The plain answer that the voting is measured by: 1 where the flow is longer, 0 elsewhere.
-
-    Args:
-      flow: To the next frame, in pixels.
-      threshold: In pixels a frame.
-    """
-    return (np.linalg.norm(flow.astype(np.float32), axis=-1) > threshold).astype(np.int32)
