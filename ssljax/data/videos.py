@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import bisect
 import contextlib
 import importlib.util
 import math
+import os
+import re
 from collections.abc import Generator, Iterable, Sequence
 from typing import Any, NamedTuple
 
@@ -23,6 +24,8 @@ SUFFIXES = (".mp4", ".m4v", ".avi", ".mov", ".mkv", ".webm", ".mpg", ".mpeg", ".
 _PLAIN_RATE, _ROUNDING = 25.0, 0.02
 _QUARTER = 90
 
+_DURATION = re.compile(r"(\d+):(\d+):([\d.]+)")
+
 Pixels = UInt8[np.ndarray, "height width 3"]
 
 
@@ -33,12 +36,14 @@ class Index(NamedTuple):
       times: When each is shown, in units of the stream, ascending; empty where the container does
         not tell, and frames can only be counted from the beginning.
       keys: Numbers of the frames at which decoding can begin, ascending.
-      count: How many frames there are.
+      found: How many frames there are.
+      said: How many there should be.
     """
 
-    times: list[int]
-    keys: list[int]
-    count: int
+    times: np.ndarray
+    keys: np.ndarray
+    found: int
+    said: int
 
 
 class VideoFile:
@@ -73,7 +78,7 @@ class VideoFile:
             if stream.frames > 0:
                 return int(stream.frames)
             self._index = _make_index(container, stream)
-        return self._index.count
+        return self._index.said
 
     def seconds(self) -> list[float]:
         """When each frame is shown, in seconds from the first.
@@ -83,11 +88,19 @@ class VideoFile:
         """
         with self._open() as (container, stream):
             index = _make_index(container, stream)
-            if not index.times:
+            if not len(index.times):
                 rate = float(stream.average_rate or _PLAIN_RATE)
-                return [number / rate for number in range(index.count)]
-            unit = float(stream.time_base)
-            return [unit * (time - index.times[0]) for time in index.times]
+                return [number / rate for number in range(index.found)]
+            return (float(stream.time_base) * (index.times - index.times[0])).tolist()
+
+    @property
+    def title(self) -> str:
+        """Its path."""
+        return str(self.path)
+
+    def describe(self, number: int) -> str:
+        """Names a frame."""
+        return f"frame {number} of {self.path}"
 
     def read(self, numbers: Iterable[int]) -> list[Pixels]:
         """Decodes some frames: see `iterate`."""
@@ -136,7 +149,7 @@ class VideoFile:
                 stream.codec_context.thread_count = 1
                 yield container, stream
             except av.FFmpegError as error:
-                raise CorruptImage(brief(error)) from error
+                raise CorruptImage(error.strerror or brief(error)) from error
 
 
 class _Cursor:
@@ -151,10 +164,10 @@ class _Cursor:
 
     def find(self, number: int) -> Any:
         """Decodes up to a frame, whose number is above that of the one before."""
-        if number >= self._index.count:
+        if number >= self._index.found:
             raise CorruptImage(self._end())
         keys = self._index.keys
-        place = bisect.bisect_right(keys, number) - 1
+        place = int(np.searchsorted(keys, number, side="right")) - 1
         if place >= 0 and keys[place] > self._last + 1:
             # Some streams can be decoded only from further back than they say.
             for key in (keys[place], keys[max(0, place - 1)], 0):
@@ -166,7 +179,7 @@ class _Cursor:
         raise CorruptImage(f"its frame {number} is missing: {self._end()}")
 
     def _jump(self, key: int) -> None:
-        self._container.seek(self._index.times[key], stream=self._stream)
+        self._container.seek(int(self._index.times[key]), stream=self._stream)
         self._frames = self._container.decode(self._stream)
         self._last = -1
 
@@ -174,8 +187,8 @@ class _Cursor:
         """The frame, or None when decoding has come past it or to the end."""
         times = self._index.times
         for frame in self._frames:
-            known = times and frame.pts is not None
-            here = bisect.bisect_left(times, frame.pts) if known else self._last + 1
+            known = len(times) > 0 and frame.pts is not None
+            here = int(np.searchsorted(times, frame.pts)) if known else self._last + 1
             self._last = here
             if here == number:
                 if frame.is_corrupt:
@@ -187,7 +200,7 @@ class _Cursor:
 
     def _end(self) -> str:
         """What is told of a file that ends too early."""
-        return f"{self._index.count} frames of it can be read"
+        return f"{self._index.found} of its {self._index.said} frames can be read"
 
 
 def _make_index(container: Any, stream: Any) -> Index:
@@ -195,14 +208,29 @@ def _make_index(container: Any, stream: Any) -> Index:
     packets = [
         (packet.pts, packet.is_keyframe) for packet in container.demux(stream) if packet.size
     ]
-    times = [time for time, _ in packets]
+    found = len(packets)
+    known = [time for time, _ in packets]
     # AVI numbers its packets as they are stored, which is not how they are shown.
     stored = container.format.name == "avi" and stream.codec_context.has_b_frames
-    if stored or None in times or len(set(times)) < len(times):
-        return Index([], [], len(packets))
+    if stored or None in known or len(set(known)) < found:
+        nothing = np.zeros(0, np.int64)
+        return Index(nothing, nothing, found, max(found, stream.frames))
     order = sorted(packets)
-    keys = [number for number, (_, key) in enumerate(order) if key]
-    return Index([time for time, _ in order], keys, len(order))
+    times = np.array([time for time, _ in order], np.int64)
+    keys = np.array([number for number, (_, key) in enumerate(order) if key], np.int64)
+    missing = _missing(stream, float(stream.time_base) * times)
+    return Index(times, keys, found, max(found + missing, stream.frames))
+
+
+def _missing(stream: Any, seconds: np.ndarray) -> int:
+    """Frames that Matroska's files lack whose stream goes on after its last one for a second."""
+    told = _DURATION.match(stream.metadata.get("DURATION", ""))
+    if told is None or len(seconds) < 2:
+        return 0
+    hours, minutes, rest = (float(part) for part in told.groups())
+    steps = np.diff(seconds)
+    left = 3600 * hours + 60 * minutes + rest - seconds[-1]
+    return round(left / steps.mean()) - 1 if left > max(1.0, 2 * steps.max()) else 0
 
 
 def require_av() -> None:
@@ -257,6 +285,15 @@ class FrameFiles:
     def count(self) -> int:
         """The number of frames."""
         return len(self.files)
+
+    @property
+    def title(self) -> str:
+        """The path of the folder."""
+        return os.path.dirname(self.describe(0))
+
+    def describe(self, number: int) -> str:
+        """The path of a frame."""
+        return str(self._root / self.files[number])
 
     def read(self, numbers: Iterable[int]) -> list[bytes]:
         """Reads some frames, still encoded: see `iterate`."""

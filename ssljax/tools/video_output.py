@@ -10,7 +10,7 @@ import shutil
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import cv2
 import numpy as np
@@ -33,6 +33,7 @@ _QUALITY = 95
 Pixels = UInt8[np.ndarray, "height width 3"]
 
 
+@runtime_checkable
 class Frames(Protocol):
     """A video: see `ssljax.data.videos` and `ssljax.data.sources.tfds_videos`."""
 

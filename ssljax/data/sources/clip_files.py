@@ -12,6 +12,11 @@ from ssljax.data.videos import SUFFIXES, FrameFiles, VideoFile, is_video
 _DIGITS = re.compile(r"(\d+)")
 
 
+def clip_suffixes() -> tuple[str, ...]:
+    """The endings of images and of videos."""
+    return (*image_suffixes(), *SUFFIXES)
+
+
 def list_video_files(root: paths.Path) -> tuple[Listing, dict[str, list[str]]]:
     """Lists the videos below a directory.
 
@@ -23,7 +28,7 @@ def list_video_files(root: paths.Path) -> tuple[Listing, dict[str, list[str]]]:
       folder in the order of their names, with numbers in the order of their size ("2.jpg" before
       "10.jpg"), or the one file of a video.
     """
-    listing = list_files(root, (*image_suffixes(), *SUFFIXES))
+    listing = list_files(root, clip_suffixes())
     videos = defaultdict(list)
     for file in listing.images:
         videos[file if is_video(file) else os.path.dirname(file)].append(file)

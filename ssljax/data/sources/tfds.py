@@ -96,17 +96,7 @@ class TfdsSource(Source):
 
     def contents(self) -> Any:
         """The shards of the split as TFDS has recorded them."""
-        info = self._builder.info
-        shards = [
-            (os.path.basename(shard.filename), shard.skip, shard.take, shard.examples_in_shard)
-            for shard in info.splits[self.split].file_instructions
-        ]
-        sizes = [
-            (name, info.splits[name].num_bytes)
-            for name in sorted(info.splits)
-            if any(f"-{name}." in shard[0] for shard in shards)
-        ]
-        return [info.full_name, self.split, shards, sizes]
+        return shard_contents(self._builder, self.split)
 
     def _record(self, index: int, example: dict) -> Record:
         image = get(example, self._image_path)
@@ -129,6 +119,21 @@ class TfdsSource(Source):
                 " prepare the data set again, or name another feature in config.data.label_key."
             )
         return label
+
+
+def shard_contents(builder: tfds.core.DatasetBuilder, split: str) -> list[Any]:
+    """What TFDS has recorded of the files of a split: see `Source.contents`."""
+    info = builder.info
+    shards = [
+        (os.path.basename(shard.filename), shard.skip, shard.take, shard.examples_in_shard)
+        for shard in info.splits[split].file_instructions
+    ]
+    sizes = [
+        (name, info.splits[name].num_bytes)
+        for name in sorted(info.splits)
+        if any(f"-{name}." in shard[0] for shard in shards)
+    ]
+    return [info.full_name, split, shards, sizes]
 
 
 def open_builder(

@@ -95,6 +95,15 @@ class RecordVideo:
         """The number of frames."""
         return self._whole or len(self.rows)
 
+    @property
+    def title(self) -> str:
+        """Its name."""
+        return self.name
+
+    def describe(self, number: int) -> str:
+        """Names a frame."""
+        return f"frame {number} of {self.name}"
+
     def read(self, numbers: Iterable[int]) -> list[bytes]:
         """Reads some frames at once, still encoded."""
         wanted = list(numbers)
@@ -133,9 +142,7 @@ def list_videos(
     path = find_feature(builder, kind, "video", "image_key", keys.image or None)
     _check_keys(builder, keys, path)
     assert path is not None
-    label = find_feature(
-        builder, tfds.features.ClassLabel, "label", "label_key", keys.label or None
-    )
+    label = _label_path(builder, keys.label or None)
     records = open_split(builder, split, skip_images(builder.info.features))
     if not keys.clip:
         return [
@@ -150,6 +157,16 @@ def list_videos(
         RecordVideo(name, rows[0][2], records, path, [row for _, row, _ in sorted(rows)], 0)
         for name, rows in frames.items()
     ]
+
+
+def label_feature(builder: tfds.core.DatasetBuilder, chosen: str | None) -> Any:
+    """The feature of the classes: the one that is named, or "label", or else the only one."""
+    path = _label_path(builder, chosen)
+    return None if path is None else dict(single_features(builder.info.features))[path]
+
+
+def _label_path(builder: tfds.core.DatasetBuilder, chosen: str | None) -> str | None:
+    return find_feature(builder, tfds.features.ClassLabel, "label", "label_key", chosen)
 
 
 def _check_keys(builder: tfds.core.DatasetBuilder, keys: RecordKeys, path: str | None) -> None:
