@@ -4,7 +4,7 @@ import dataclasses
 import pathlib
 
 import boxed
-import clipped
+import filmed
 import masked
 import tagged
 from ml_collections import ConfigDict
@@ -21,7 +21,7 @@ SOURCES = {"bownet": "rotation", "distill": "finetune"}
 TRANSLATORS = {"cyclegan": "mnist", "discogan": "mnist", "pix2pix": "facades"}
 """Methods that translate images, with the config that each is tested in."""
 
-MASKED = {"segment": "camvid.py:cpu"}
+MASKED = {"motion_segmentation": "frames.py:cpu", "segment": "camvid.py:cpu"}
 """Methods that learn from masks, with the config that each is tested in."""
 
 BOXED = {"detect": "bccd.py:cpu"}
@@ -30,7 +30,11 @@ BOXED = {"detect": "bccd.py:cpu"}
 TAGGED = {"multi_label": "bccd_tiles.py"}
 """The same of those that learn several classes an image."""
 
-CLIPPED = {"video_colorization": "frames.py:cpu"}
+FILMED = {
+    "shuffle_and_learn": "folder.py:cpu",
+    "tracking": "folder.py:cpu",
+    "video_colorization": "frames.py:cpu",
+}
 """The same of those that learn from clips."""
 
 BATCH, SIDE, NARROW, STEPS = 32, 32, 8, 4
@@ -62,8 +66,9 @@ def tiny_config(name: str, dtype: str = "float32") -> ConfigDict:
     """The method's config with narrow networks, small views, and nothing that waits for epochs."""
     path = CONFIGS / name / f"{TRANSLATORS.get(name, 'fashion_mnist')}.py"
     found = str(path) if path.exists() else f"{path.with_name('cifar10.py')}:cpu"
-    if name in MASKED | BOXED | TAGGED | CLIPPED:
-        found = str(path.with_name((MASKED | BOXED | TAGGED | CLIPPED)[name]))
+    own = MASKED | BOXED | TAGGED | FILMED
+    if name in own:
+        found = str(path.with_name(own[name]))
     config = config_flags.ConfigFileFlagParser("config").parse(found)
     with config.unlocked():
         config.update(batch_size=BATCH, steps=2 * STEPS)
@@ -75,14 +80,19 @@ def tiny_config(name: str, dtype: str = "float32") -> ConfigDict:
         if name in TAGGED:
             place = str(tagged.folder(8))
             config.data.update(name=tagged.NAME, dir=place, channels=3, **tagged.KEYS)
-        if name in CLIPPED:
-            config.data.update(name="folder", dir=str(clipped.folder(SIDE)), frames=2)
         if name in BOXED:
             config.data.update(name="folder", dir=str(boxed.folder(SIDE)), boxes_key="")
             config.data.update(annotations=boxed.ANNOTATIONS, box_classes=boxed.CLASSES)
             config.method.ranges = (8.0,)
             config.model.pyramid.update(channels=NARROW, finest=4, levels=2)
             config.model.head.update(convs=1, groups=2)
+        if name in FILMED:
+            place = str(filmed.folder(config.data.frames, SIDE, tracks=5))
+            config.data.update(name="folder", dir=place)
+            if "references" in config.method:
+                config.data.frames = 1 + SIZES["references"]
+            if "crop" in config.method:
+                config.method.update(crop=0, jitter=2, border=1, layer="features", pool=False)
         for role, network in config.model.items():
             network.dtype = dtype
             if role in ("head", "pyramid"):
@@ -129,6 +139,8 @@ def shrink(keys: ConfigDict) -> None:
             keys[key] = SIZES[key]
         elif isinstance(value, ConfigDict) and "view" in key:
             view = ViewPolicy(SIDE // 2 if "local" in key else SIDE, crop_scale=(0.5, 1.0))
+            if "jitter" in keys:  # Windows of frames, which are cut in another way.
+                view = dataclasses.replace(view, size=SIDE - 8, crop_scale=None)
             if value.mean is not None:  # Some methods measure by the pixels' statistics.
                 view = dataclasses.replace(view, mean=(0.5,), std=(0.25,))
             value.update(dataclasses.asdict(view))

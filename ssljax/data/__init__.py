@@ -20,6 +20,7 @@ from ssljax.data.fields import (
     Parts,
 )
 from ssljax.data.fit import Placement, fit_boxes, fit_mask
+from ssljax.data.flow_files import decode_flow, encode_flow
 from ssljax.data.headers import stored_size
 from ssljax.data.order import Order
 from ssljax.data.pipeline import Loader, index_batches, load_all
@@ -40,6 +41,7 @@ from ssljax.data.sources.masked_videos import (
 from ssljax.data.sources.multi_labels import label_names, read_multi_labels
 from ssljax.data.sources.subset import FewLabels, Subset, labelled_rows, read_labels
 from ssljax.data.sources.tfds import TfdsSource, open_builder
+from ssljax.data.sources.tfds_clips import TfdsClips
 
 __all__ = [
     "NO_LABEL",
@@ -72,9 +74,12 @@ __all__ = [
     "Scan",
     "Source",
     "Subset",
+    "TfdsClips",
     "TfdsSource",
     "Things",
     "decode",
+    "decode_flow",
+    "encode_flow",
     "fingerprint",
     "fit_boxes",
     "fit_mask",

@@ -168,6 +168,8 @@ class Run:
     def keys(self, split: str, feed: Feed | None = None) -> ConfigDict:
         """What a split is opened by: keys as those of `config.data`.
 
+        Without a feed of clips the frames of a folder's videos are images.
+
         Args:
           split: Which.
           feed: Of whose data set; by default of that of the evaluations, which also stands for the
@@ -175,7 +177,12 @@ class Run:
         """
         config = self.experiment.config
         keys = config.data.to_dict()
-        keys |= {"name": self.dataset, "dir": self.config.dir or keys["dir"], **self._feature_keys}
+        # A folder of images or videos is no place where prepared sets are.
+        elsewhere = keys["name"] == "folder" and self.dataset != "folder"
+        place = self.config.dir or ("" if elsewhere else keys["dir"])
+        keys |= {"name": self.dataset, "dir": place, **self._feature_keys}
+        if feed is None or "clip" not in feed.fields:
+            keys |= {"frames": 0}
         if feed is not None and feed.data != Feed.data:
             keys |= feeds.own_keys(config, feed)
         return ConfigDict(keys | {"split": split})
@@ -194,16 +201,13 @@ class Run:
         """A split of the evaluations' data set, as messages call it."""
         return f"{self.dataset}/{split}"
 
-    def open(
-        self, split: str, names: tuple[str, ...] = (), owner: str = "", field: str = "image"
-    ) -> data.Scan:
+    def open(self, split: str, names: tuple[str, ...] = (), owner: str = "") -> data.Scan:
         """Opens a split of the evaluations' data set.
 
         Args:
           split: Which.
           names: Of classes whose numbers its labels shall have; its own if there are none.
           owner: Whose classes they are, for the message.
-          field: What of a record is looked at.
 
         Returns:
           Passes over its images.
@@ -211,7 +215,7 @@ class Run:
         Raises:
           UserError: If it is not there, or has classes of other names.
         """
-        return self.once(_open, split, names, owner, field)
+        return self.once(_open, split, names, owner)
 
 
 def _outcome(make: Callable[..., Made], *arguments: Any) -> Callable[[], Made]:
@@ -237,17 +241,17 @@ def _elsewhere(run: Run, name: str, train_split: str, test_split: str) -> Run:
     return other
 
 
-def _open(run: Run, split: str, names: tuple[str, ...], owner: str, field: str) -> data.Scan:
+def _open(run: Run, split: str, names: tuple[str, ...], owner: str) -> data.Scan:
     if names:
-        plain = run.open(split, field=field)
+        plain = run.open(split)
         source = data.with_classes(plain.source, names, owner)
         if source is plain.source:
             return plain
         return run.experiment.scan(source, run.config.batch_size)
     source = feeds.open_source(run.keys(split))
-    if field not in source.fields:
+    if "image" not in source.fields:
         raise UserError(
-            f"{run.name_of(split)} has no {field}s that could be scored: name another set in "
+            f"{run.name_of(split)} has no images that could be scored: name another set in "
             "config.evals.name, or set config.evals.final=()."
         )
     return run.experiment.scan(source, run.config.batch_size)

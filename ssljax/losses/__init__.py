@@ -63,6 +63,7 @@ from ssljax.losses.semi_supervised import (
     sgan_supervised,
     sgan_unsupervised,
 )
+from ssljax.losses.siamese_triplet import other_groups, siamese_triplet
 from ssljax.losses.soft_labels import labelled_distillation, soft_label_cross_entropy
 from ssljax.losses.style import (
     content_loss,
@@ -132,6 +133,7 @@ __all__ = [
     "non_saturating_generator",
     "normalized_std",
     "nt_xent",
+    "other_groups",
     "photorealism_penalty",
     "pixel_absolute_error",
     "pixel_cross_entropy",
@@ -148,6 +150,7 @@ __all__ = [
     "sgan_real_logits",
     "sgan_supervised",
     "sgan_unsupervised",
+    "siamese_triplet",
     "simsiam",
     "sinkhorn_distance",
     "sinkhorn_knopp",

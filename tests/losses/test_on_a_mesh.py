@@ -46,6 +46,12 @@ def _some(labels: jax.Array) -> jax.Array:
     return jnp.where(labels < 3, -1, labels)
 
 
+def _draws(labels: jax.Array) -> jax.Array:
+    """Numbers without an order for every row and candidate."""
+    steps = jnp.arange(4.0 * BATCH).reshape(1, BATCH, 2, 2)
+    return jnp.sin(steps * (1.0 + labels)[:, None, None, None])
+
+
 def _mae(a, b, labels, axis):
     target, hidden = b.reshape(-1, 2, 4), labels[:, None] > jnp.array([[2, 5]])
     return losses.masked_patch_mse(a.reshape(-1, 2, 4), target, hidden, axis_name=axis)
@@ -113,6 +119,9 @@ GLOBAL: dict[str, Callable[..., Any]] = {
     "detection": lambda a, b, labels, queue, axis: _detection(a, b, labels, axis),
     "triplet": lambda a, b, labels, queue, axis: losses.semi_hard_triplet(
         jnp.stack([a, b, a + 0.1 * b], axis=1), axis_name=axis
+    ),
+    "siamese_triplet": lambda a, b, labels, queue, axis: losses.siamese_triplet(
+        jnp.stack([a, b], axis=1), _draws(labels), _some(labels), 1.0, hard=2, axis_name=axis
     ),
     "sgan": lambda a, b, labels, queue, axis: losses.sgan_supervised(
         a, _some(labels), axis_name=axis

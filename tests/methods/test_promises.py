@@ -3,7 +3,7 @@
 A method that is added to the table is tested here as it stands in its Fashion-MNIST config, made
 tiny, or without one in its CIFAR-10 config for a CPU; those that translate in `TRANSLATORS`, and
 those that learn from masks, boxes, several classes an image or clips in `MASKED`, `BOXED`, `TAGGED`
-and `CLIPPED`.
+and `FILMED`.
 """
 
 import dataclasses
