@@ -21,7 +21,7 @@ SOURCES = {"bownet": "rotation", "distill": "finetune"}
 TRANSLATORS = {"cyclegan": "mnist", "discogan": "mnist", "pix2pix": "facades"}
 """Methods that translate images, with the config that each is tested in."""
 
-MASKED = {"segment": "camvid.py:cpu"}
+MASKED = {"motion_segmentation": "frames.py:cpu", "segment": "camvid.py:cpu"}
 """Methods that learn from masks, with the config that each is tested in."""
 
 BOXED = {"detect": "bccd.py:cpu"}
@@ -30,7 +30,11 @@ BOXED = {"detect": "bccd.py:cpu"}
 TAGGED = {"multi_label": "bccd_tiles.py"}
 """The same of those that learn several classes an image."""
 
-FILMED = {"shuffle_and_learn": "folder.py:cpu", "tracking": "folder.py:cpu"}
+FILMED = {
+    "shuffle_and_learn": "folder.py:cpu",
+    "tracking": "folder.py:cpu",
+    "video_colorization": "frames.py:cpu",
+}
 """The same of those that learn from clips."""
 
 BATCH, SIDE, NARROW, STEPS = 32, 32, 8, 4
@@ -50,6 +54,10 @@ SIZES = {
     "context_width": NARROW,
     "target_dim": 2,  # what all devices have of each place is small.
     "words": 12,
+    "cluster_steps": 1,
+    "points": 8,
+    "head_layers": 1,
+    "references": 1,
     "momentum": 0.5,  # At the published 0.99 a mistake in the order would hide in rounding.
 }
 
@@ -81,7 +89,10 @@ def tiny_config(name: str, dtype: str = "float32") -> ConfigDict:
         if name in FILMED:
             place = str(filmed.folder(config.data.frames, SIDE, tracks=5))
             config.data.update(name="folder", dir=place)
-            config.method.update(crop=0, jitter=2, border=1, layer="features", pool=False)
+            if "references" in config.method:
+                config.data.frames = 1 + SIZES["references"]
+            if "crop" in config.method:
+                config.method.update(crop=0, jitter=2, border=1, layer="features", pool=False)
         for role, network in config.model.items():
             network.dtype = dtype
             if role in ("head", "pyramid"):

@@ -32,6 +32,12 @@ from ssljax.data.sources.clips import ClipFolder
 from ssljax.data.sources.digits import prepare_digits
 from ssljax.data.sources.files import ImageFiles
 from ssljax.data.sources.folder import FolderSource
+from ssljax.data.sources.masked_videos import (
+    FrameKeys,
+    MaskedVideo,
+    object_numbers,
+    open_masked_videos,
+)
 from ssljax.data.sources.multi_labels import label_names, read_multi_labels
 from ssljax.data.sources.subset import FewLabels, Subset, labelled_rows, read_labels
 from ssljax.data.sources.tfds import TfdsSource, open_builder
@@ -51,12 +57,14 @@ __all__ = [
     "Field",
     "FolderSource",
     "Frame",
+    "FrameKeys",
     "HostCrops",
     "Image",
     "ImageFiles",
     "Label",
     "Loader",
     "Mask",
+    "MaskedVideo",
     "MultiLabel",
     "Order",
     "Parts",
@@ -82,8 +90,10 @@ __all__ = [
     "label_names",
     "labelled_rows",
     "load_all",
+    "object_numbers",
     "open_builder",
     "open_image",
+    "open_masked_videos",
     "open_source",
     "prepare_digits",
     "put_on_devices",

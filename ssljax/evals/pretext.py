@@ -48,7 +48,14 @@ class Pretext(Evaluation):
     def check(self, run: Run) -> tuple[str, ...]:
         """Raises a `UserError` if the method asks nothing."""
         solver = _solver(run.experiment.method, run)
-        _opened(run)
+        source = _opened(run).source
+        for field in _fields(run):
+            if field not in (*source.fields, "label", "index"):
+                raise UserError(
+                    f"{source.name}/{source.split} has no field {field!r}, which the questions of "
+                    f"method.name={run.experiment.config.method.name!r} are made of: choose another"
+                    f" set in evals.name, or {leave_out(Pretext.name)}."
+                )
         return tuple(solver.chance())
 
     def score(self, run: Run, state: TrainState | None) -> Scores:
@@ -61,7 +68,7 @@ class Pretext(Evaluation):
         totals: dict[str, float] = {}
         count = 0
         pictures: dict[str, report.Picture] = {}
-        fields = _kind(run), "label", "index"
+        fields = _fields(run)
         parts = stream(
             lambda *given: ask(state, dict(zip(fields, given, strict=True))),
             _opened(run),
@@ -108,13 +115,13 @@ def _feed(run: Run) -> Feed:
     return next(iter(methods.feeds(run.experiment.config).values()))
 
 
-def _kind(run: Run) -> str:
-    """The field that questions are about: whole images, or clips."""
-    return "clip" if "clip" in _feed(run).fields else "image"
+def _fields(run: Run) -> tuple[str, ...]:
+    """What of a record is asked about: what the method learns from, its class and its place."""
+    return tuple(dict.fromkeys((*_feed(run).fields, "label", "index")))
 
 
 def _opened(run: Run) -> data.Scan:
-    return run.open(_split(run)) if _kind(run) == "image" else run.once(_clips)
+    return run.once(_clips) if "clip" in _feed(run).fields else run.open(_split(run))
 
 
 def _clips(run: Run) -> data.Scan:
@@ -154,7 +161,8 @@ def _picture(run: Run, method: Method, state: TrainState, places: np.ndarray) ->
     """Shows the answers about the first images, a row each."""
     first = places[:_SHOWN]
     source = _opened(run).source
-    images = dict(run.experiment.load(data.Subset(source, first))) | {"index": first}
+    loaded = run.experiment.load(data.Subset(source, first)) | {"index": first}
+    images = {field: loaded[field] for field in _fields(run) if field in loaded}
     shown = mesh.to_host(run.once(_shower, method)(state, images))
     count, columns, *shape = shown.shape
     return report.grid(shown.reshape(count * columns, *shape), columns)

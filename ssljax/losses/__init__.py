@@ -76,6 +76,7 @@ from ssljax.losses.style import (
 from ssljax.losses.translation import discogan_generator
 from ssljax.losses.transport import sinkhorn_distance, wasserstein_1d
 from ssljax.losses.triplet import semi_hard_triplet
+from ssljax.losses.video_colorization import copied_color_cross_entropy
 from ssljax.ops.kmeans import spherical_kmeans
 from ssljax.ops.queue import enqueue
 from ssljax.ops.transport import sinkhorn_knopp, sinkhorn_plan
@@ -97,6 +98,7 @@ __all__ = [
     "color_classification",
     "color_regression",
     "content_loss",
+    "copied_color_cross_entropy",
     "counting_distances",
     "counting_loss",
     "dcl",

@@ -160,6 +160,8 @@ def example_inputs(pretext: PretextTask, image_shape: tuple[int, int, int]) -> P
 
     def ask(key: PRNGKeyArray, images: Array) -> PyTree:
         fields = dict.fromkeys(pretext.fields, jnp.zeros((1,), jnp.int32)) | {kind: images}
+        if "mask" in fields:
+            fields["mask"] = jnp.zeros(images.shape[:3], jnp.int32)
         return pretext.ask(key, fields).inputs
 
     images = jax.ShapeDtypeStruct((1, *frames, *image_shape), jnp.uint8)

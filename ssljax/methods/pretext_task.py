@@ -44,7 +44,8 @@ class PretextTask:
       dtype: Compute type of the head.
 
     Attributes:
-      fields: What is taken of each record of the data.
+      fields: What is taken of each record of the data: "image" or "clip", and perhaps "index",
+        "label" or "mask".
       frames: Of the clips that are asked about, whose field is "clip"; 0 for images.
       encoder_options: Attributes that the encoder must have, such as a `norm` without batches; they
         are left unread where the encoder has no such attribute.

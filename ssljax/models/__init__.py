@@ -61,6 +61,7 @@ from ssljax.models.heads.dino import DinoHead
 from ssljax.models.heads.encoder_with_heads import EncoderWithHeads
 from ssljax.models.heads.masked_context import MaskedContext
 from ssljax.models.heads.projection import ProjectionHead
+from ssljax.models.heads.space_time import SpaceTimeHead
 from ssljax.models.heads.tiles import FullyConnected, TileEmbedding
 from ssljax.models.heads.words import CosineWords, GeneratedWords
 from ssljax.models.layers.conditional_norm import ConditionalBatchNorm, SelfModulatedBatchNorm
@@ -154,6 +155,7 @@ __all__ = [
     "SegmentationNet",
     "SelfModulatedBatchNorm",
     "SmallConvNet",
+    "SpaceTimeHead",
     "SplitEncoder",
     "TileEmbedding",
     "Told",

@@ -32,6 +32,7 @@ _ENVIRONMENT = "environment.json"
 _MAY_CHANGE = (
     *("data.dir", "data.cache", "data.threads", "data.prefetch", "data.max_corrupt"),
     "method.domain_b.dir",
+    "method.frames.dir",
 )
 _MAY_CHANGE_UNDER = ("evals.", "samples.", "translate.", "log.", "checkpoint.", "mesh.", "resume.")
 """What a run that goes on may change: where things run and what is reported, not what is learnt."""

@@ -161,6 +161,10 @@ MEANS: dict[str, Callable[..., Any]] = {
     "counting": lambda a, b, labels, queue, axis: losses.counting_loss(
         a, jnp.stack([b, a], axis=1), jnp.tanh(b)
     ),
+    "copied_colors": lambda a, b, labels, queue, axis: losses.copied_color_cross_entropy(
+        *(x.reshape(-1, 4, 2) for x in (a, b)),
+        *(jax.nn.softmax(x.reshape(-1, 4, 2)) for x in (a, b)),
+    ),
     "pixel_absolute_error": lambda a, b, labels, queue, axis: losses.pixel_absolute_error(
         _images(a), _images(b)
     ),

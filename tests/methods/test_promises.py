@@ -69,10 +69,10 @@ class Steps:
         if "mask" in fields:
             coarse = rng.integers(-1, 3, (4 * BATCH, 4, 4), dtype=np.int32)
             arrays["mask"] = np.kron(coarse, np.ones((1, SIDE // 4, SIDE // 4), np.int32))
-        if "clip" in fields:
+        if "clip" in fields:  # Squares that change places, so that there is something to follow.
             frames = self.experiment.config.data.frames
-            coarse = rng.integers(0, 256, (4 * BATCH, frames, 4, 4, channels), dtype=np.uint8)
-            arrays["clip"] = np.kron(coarse, np.ones((1, 1, SIDE // 4, SIDE // 4, 1), np.uint8))
+            moved = [np.roll(images, 4 * n, axis=1 + n % 2) for n in range(frames)]
+            arrays["clip"] = np.stack(moved, axis=1)
         if self.experiment.task.label_names:
             arrays["multi_label"] = rng.integers(-1, 2, (4 * BATCH, 3), dtype=np.int32)
         stream = Stream(

@@ -1,0 +1,332 @@
+"""Runs of methods that learn from videos, and the tables of what they have learnt.
+
+The videos are those of the TFDS set `video_clips`: its last frames are held out of each, the others
+are learnt from. Frames, optical flow, tracks and masks of what moves are made first, in the output
+directory. SimCLR learns from the same frames as single images.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import pathlib
+import statistics
+from collections.abc import Collection, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from benchmarks import plots, pretext_runs, runs
+from ssljax import data
+from ssljax.config import file as config_file
+from ssljax.data.flow_files import decode_flow
+from ssljax.methods.contract import Task
+from ssljax.methods.video.motion_segmentation import MotionSegmentationTask, intersection_over_union
+from ssljax.tools import motion_masks, prepare_video
+
+DATASET = "video_clips"
+_SIDE = 128
+_PREPARED = (
+    *("--image_key", "frame", "--clip_key", "clip", "--time_key", "time"),
+    *("--side", str(_SIDE), "--holdout", "0.2", "--gap", "8"),
+)
+_LEAST = 0.02
+"""Share of a frame that must move for its mask to be kept; the paper's 10 % leaves few frames."""
+
+
+class Trial(NamedTuple):
+    """A run.
+
+    Attributes:
+      config: Name of its config.
+      folder: What it learns from, below the directory of the family.
+      changes: Further arguments.
+    """
+
+    config: str
+    folder: str
+    changes: tuple[str, ...] = ()
+
+
+_THIN = (
+    "--config.model.encoder.name=small",
+    "--config.model.encoder.widths=(16,32,64)",
+    "--config.model.encoder.convs_per_stage=2",
+    "--config.evals.stages=('stage1','stage2','stage3')",
+)
+TRIALS = {
+    "tracking": Trial("tracking/folder:cpu", "videos/tracks"),
+    "shuffle_and_learn": Trial("shuffle_and_learn/folder:cpu", "videos/frames"),
+    "sorting": Trial("shuffle_and_learn/folder:sorting_cpu", "videos/frames"),
+    "video_colorization": Trial("video_colorization/frames:cpu", "videos/frames"),
+    "motion_segmentation": Trial("motion_segmentation/frames:cpu", "masks"),
+    "simclr": Trial(
+        "simclr/folder",
+        "videos/frames",
+        (
+            *_THIN,
+            "--config.data.image_size=96",
+            "--config.data.cache=device",
+            "--config.method.view.size=64",
+            "--config.batch_size=64",
+            "--config.steps=600",
+            "--config.optimizer.name=adamw",
+            "--config.optimizer.learning_rate=2e-3",
+            "--config.optimizer.scaling=none",
+            "--config.optimizer.warmup_epochs=1.0",
+        ),
+    ),
+}
+"""`sorting` is the other form of `shuffle_and_learn`."""
+PROPAGATED = ("video_colorization", "tracking", "simclr")
+"""Trials whose features labels follow through videos."""
+_NO_TASK = ("simclr",)
+_STAGES = "--config.evals.stages=('stage1','stage2','stage3')"
+_PROBES = {
+    "tiny": (
+        "--config.evals.name=tiny_imagenet_100",
+        "--config.evals.final=('linear',)",
+        "--config.evals.train_split=train[:20%]",
+        "--config.evals.test_split=validation",
+        "--config.evals.linear.holdout=True",
+        "--config.evals.linear.epochs=10",
+        _STAGES,
+    ),
+    "frames": (
+        "--config.evals.name=folder",
+        "--config.evals.final=('knn',)",
+        "--config.evals.knn.neighbors=((20,0.07),)",
+        _STAGES,
+    ),
+}
+
+
+def home(asked: argparse.Namespace) -> pathlib.Path:
+    """Where everything of the family is."""
+    found: pathlib.Path = asked.out / "video"
+    return found
+
+
+def prepare(asked: argparse.Namespace) -> None:
+    """Makes frames, flow, tracks and masks, unless they are there.
+
+    Raises:
+      ValueError: If one of the programs fails.
+    """
+    videos, masks = home(asked) / "videos", home(asked) / "masks"
+    source = ("--dataset", DATASET, "--data_dir", asked.data_dir, "--out", str(videos))
+    if prepare_video.main([*source, *_PREPARED]):
+        raise ValueError(f"{DATASET} could not be prepared in {videos}.")
+    made = [str(videos), "--out", str(masks), f"--least={_LEAST}"]
+    if not (masks / motion_masks.RECORD).exists() and motion_masks.main(made):
+        raise ValueError(f"No masks could be made of {videos}.")
+
+
+def train(
+    asked: argparse.Namespace, name: str, seed: int, cores: Collection[int] | None = None
+) -> dict[str, Any]:
+    """Trains a trial, scores its own task, and probes it on other sets.
+
+    Returns:
+      What `runs.run` does, and under "tiny", "frames" and perhaps "davis" what `runs.evaluate` does
+      of that set.
+    """
+    trial, workdir = TRIALS[name], home(asked) / f"{name}_{seed}"
+    common = (
+        f"--config.seed={seed}",
+        f"--config.data.dir={home(asked) / trial.folder}",
+        *trial.changes,
+        f"--config.evals.final={'()' if name in _NO_TASK else repr(('pretext',))}",
+    )
+    made = runs.run(trial.config, workdir, *common, cores=cores)
+    places = {"tiny": asked.data_dir, "frames": home(asked) / "videos/frames"}
+    for probe, changes in _PROBES.items():
+        own = (*common[:-1], *changes, f"--config.evals.dir={places[probe]}")
+        made[probe] = runs.evaluate(trial.config, workdir, probe, *own, cores=cores)
+    if name in PROPAGATED:
+        own = (
+            *common[:-1],
+            "--config.evals.name=davis2",
+            f"--config.evals.dir={asked.data_dir}",
+            "--config.evals.final=('propagation',)",
+        )
+        made["davis"] = runs.evaluate(trial.config, workdir, "davis", *own, cores=cores)
+    return made
+
+
+def table(results: dict[str, list[dict]]) -> str:
+    """Lays the results out as Markdown, in per cent.
+
+    Args:
+      results: By trial, what `train` gives for each seed.
+
+    Returns:
+      Own scores and probes, a row a trial, trained / random network; and labels that follow
+      features through videos.
+    """
+    pixels = next(iter(results.values()))[0]
+    best = pretext_runs.best_stage(pixels["tiny"]["scores"]["raw pixels"])
+    beside = [
+        plots.cell([pixels[probe]["scores"]["raw pixels"][f"{best}/{score}"]])
+        for probe, score in (("frames", "knn20"), ("tiny", "linear"))
+    ]
+    lines = [
+        "| method | own score (a guess) | stage | kNN, frames to videos "
+        "| linear, Tiny ImageNet 100 | seeds | minutes |",
+        "|---|---|---|---:|---:|---:|---:|",
+        f"| raw pixels | | | {' | '.join(beside)} | | |",
+    ]
+    for name, made in results.items():
+        stages, cells = [], []
+        for network in ("trained network", "random network"):
+            found = [pretext_runs.best_stage(run["tiny"]["scores"][network]) for run in made]
+            stages.append(", ".join(dict.fromkeys(found)))
+            cells.append(
+                [
+                    plots.cell(
+                        [
+                            run[probe]["scores"][network][f"{stage}/{score}"]
+                            for run, stage in zip(made, found, strict=True)
+                        ]
+                    )
+                    for probe, score in (("frames", "knn20"), ("tiny", "linear"))
+                ]
+            )
+        both = [f"**{trained}** / {random}" for trained, random in zip(*cells, strict=True)]
+        own = "" if name in _NO_TASK else pretext_runs.own_scores(made)
+        minutes = statistics.mean(run["seconds"] for run in made) / 60
+        row = [name, own, " / ".join(stages), *both, str(len(made)), f"{minutes:.1f}"]
+        lines.append(f"| {' | '.join(row)} |")
+    return "\n".join([*lines, "", _propagation_table(results)])
+
+
+def _propagation_table(results: dict[str, list[dict]]) -> str:
+    """J and F of labels that follow features through the videos of DAVIS."""
+    made = {name: found for name, found in results.items() if "davis" in found[0]}
+    if not made:
+        return ""
+    first = next(iter(made.values()))[0]["davis"]["scores"]
+    scores = list(first["trained network"])
+    lines = [
+        "| labels follow | " + " | ".join(scores) + " |",
+        "|---|" + "---:|" * len(scores),
+    ]
+    for row in (row for row in first if not row.endswith("network")):
+        lines.append(f"| {row} | {' | '.join(_cells([first], row, scores))} |")
+    for name, found in made.items():
+        for network in ("random network", "trained network"):
+            cells = _cells([run["davis"]["scores"] for run in found], network, scores)
+            told = f"{name}, random network" if network[0] == "r" else f"**{name}**"
+            lines.append(f"| {told} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _cells(found: Sequence[dict], row: str, scores: Sequence[str]) -> list[str]:
+    return [
+        plots.cell([run[row][score] for run in found]) if score in found[0][row] else ""
+        for score in scores
+    ]
+
+
+def motion_floors(asked: argparse.Namespace, seed: int = 0) -> dict[str, float]:
+    """Intersection over union of plain answers, about the questions that the network is asked.
+
+    Args:
+      asked: The command line.
+      seed: Of the run whose questions they are.
+
+    Returns:
+      Of "everything"; of "one mask", the places that move in more than a share of the training
+      frames; and of "thresholded flow", which sees the next frame as well. Share and threshold are
+      those that are best on the training frames.
+    """
+    config = config_file.load(TRIALS["motion_segmentation"].config)
+    side = config.data.image_size
+    task = Task((side, side, 3), config.batch_size, 1, 1.0)
+    asking = MotionSegmentationTask(config.method, task, "float32")
+    split = {name: _asked(asked, asking, config, name, seed) for name in ("train", "test")}
+    answers = {"everything": lambda part, _: np.ones_like(part.moves, bool)}
+    usual = np.sum(split["train"].moves == 1, axis=0) / np.maximum(
+        np.sum(split["train"].moves >= 0, axis=0), 1
+    )
+    answers["one mask"] = lambda part, share: np.broadcast_to(usual > share, part.moves.shape)
+    answers["thresholded flow"] = lambda part, share: part.flow > 5 * share
+    shares = np.linspace(0.02, 0.98, 49)
+    found = {}
+    for name, answer in answers.items():
+
+        def score(part: _Part, share: float, answer: Any = answer) -> float:
+            return float(np.mean(intersection_over_union(answer(part, share), part.moves)))
+
+        best = max(shares, key=lambda share: score(split["train"], share))
+        found[name] = score(split["test"], best)
+    return found
+
+
+class _Part(NamedTuple):
+    """The questions about a split: what moves in each place, and how long the flow is there."""
+
+    moves: np.ndarray
+    flow: np.ndarray
+
+
+def _asked(
+    asked: argparse.Namespace, asking: MotionSegmentationTask, config: Any, split: str, seed: int
+) -> _Part:
+    source = data.open_source(
+        "folder", split, data_dir=str(home(asked) / "masks"), parts=data.Parts(mask_classes=2)
+    )
+    frame = data.Frame(config.data.image_size, 3)
+    size, moves, flow = config.evals.batch_size, [], []
+    for start in range(0, len(source), size):
+        places = range(start, min(start + size, len(source)))
+        batch = data.load_all(
+            data.Subset(source, np.array(places)),
+            image_size=config.data.image_size,
+            channels=3,
+        )
+        lengths = np.stack([_flow_of(asked, source.describe(place), frame) for place in places])
+        key = jax.random.fold_in(jax.random.key(seed), start)
+        for kind, mask in ((moves, batch["mask"]), (flow, lengths)):
+            targets = asking.ask(key, {"image": batch["image"], "mask": mask}).targets
+            kind.append(np.asarray(targets["mask"]))
+    return _Part(np.concatenate(moves), np.concatenate(flow) / _STEPS)
+
+
+_STEPS = 100
+"""Steps a pixel in which the length of flow is counted, as masks are whole numbers."""
+
+
+def _flow_of(asked: argparse.Namespace, file: str, frame: data.Frame) -> np.ndarray:
+    """Lengths of the flow of a frame, placed as the frame is."""
+    split, _, video, name = pathlib.Path(file).parts[-4:]
+    stored = home(asked) / "videos/flow" / split / video / f"{pathlib.Path(name).stem}.png"
+    lengths = np.linalg.norm(decode_flow(stored.read_bytes()), axis=-1)
+    whole = np.round(_STEPS * lengths).astype(np.int32)
+    return data.Mask(void=-1).decode(whole, frame, None)
+
+
+def told(asked: argparse.Namespace, results: dict[str, list[dict]]) -> str:
+    """Everything that is written of the family, as Markdown."""
+    counts = json.loads((home(asked) / "masks" / motion_masks.RECORD).read_text())["frames"]
+    frames, tracks = (
+        {
+            split: sum(1 for _ in (home(asked) / "videos" / kind / split).rglob(f"*{name}"))
+            for split in ("train", "test")
+        }
+        for kind, name in (("frames", ".jpg"), ("tracks", "0.jpg"))
+    )
+    text = (
+        f"{DATASET}: {frames['train']} frames to train on and {frames['test']} to test on, "
+        f"{tracks['train']} and {tracks['test']} tracks, {counts['train'].get('kept', 0)} and "
+        f"{counts['test'].get('kept', 0)} masks. Trained / random network, per cent.\n\n"
+        f"{table(results)}\n"
+    )
+    if "motion_segmentation" in results:
+        floors = itertools.starmap(
+            lambda name, value: f"{name} {100 * value:.1f}", motion_floors(asked).items()
+        )
+        text += f"\nMasks of what moves, intersection over union: {', '.join(floors)}.\n"
+    return text
