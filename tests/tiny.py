@@ -57,6 +57,7 @@ SIZES = {
     "cluster_steps": 1,
     "points": 8,
     "head_layers": 1,
+    "references": 1,
     "momentum": 0.5,  # At the published 0.99 a mistake in the order would hide in rounding.
 }
 
@@ -88,6 +89,8 @@ def tiny_config(name: str, dtype: str = "float32") -> ConfigDict:
         if name in FILMED:
             place = str(filmed.folder(config.data.frames, SIDE, tracks=5))
             config.data.update(name="folder", dir=place)
+            if "references" in config.method:
+                config.data.frames = 1 + SIZES["references"]
             if "crop" in config.method:
                 config.method.update(crop=0, jitter=2, border=1, layer="features", pool=False)
         for role, network in config.model.items():

@@ -13,8 +13,9 @@ def get_config(variant: Literal["cpu"] = "cpu") -> ConfigDict:
         python -m ssljax.main --config video_colorization/frames:cpu --workdir DIR \
             --config.data.dir=VIDEOS
 
-    VIDEOS/train and VIDEOS/test hold a folder of frames for each video. Clips are cut and mirrored
-    at random; two 3-D convolutions stand for the paper's five.
+    VIDEOS/train and VIDEOS/test hold videos, or a folder of frames for each, of about 25 frames a
+    second, of which every fourth is seen. Clips are cut and mirrored at random; two 3-D
+    convolutions stand for the paper's five.
 
     Args:
       variant: "cpu", the only one.
@@ -22,7 +23,8 @@ def get_config(variant: Literal["cpu"] = "cpu") -> ConfigDict:
     config = base_config("video_colorization")
     config.batch_size = 16
     config.steps = 800
-    config.data.update(name="folder", frames=4, image_size=128, resize="exact", cache="device")
+    config.data.update(name="folder", frames=4, stride=4, hop=4, cache="device")
+    config.data.update(image_size=128, resize="exact")
     config.method.update(cluster_steps=16, embedding_dim=32, head_layers=2, head_dim=32)
     config.method.view.update(size=96, crop_scale=(0.4, 1.0), flip_p=0.5)
     config.model.encoder.update(

@@ -334,7 +334,7 @@ class VideoColorization(PretextMethod):
         """Copies labels from the frames before each; see `protocols.Tracker`.
 
         Frames are resized to the views' size, whatever their form, and those before the first are
-        the first again.
+        the first again. A place has the label of the pixel whose colour would be asked for.
         """
         size, places = self.pretext.view.size, self.pretext.places
         params, variables = state.params["online"], state.variables["online"]
@@ -364,8 +364,8 @@ class VideoColorization(PretextMethod):
             found = self.pretext.copy(outputs, labels)
             return (maps[:, 1:], jnp.concatenate([labels[:, 1:], found[:, None]], axis=1)), found
 
-        shape = (len(first), places, places, first.shape[-1])
-        begin = jax.image.resize(first, shape, "linear")
+        shape = (len(first), size, size, first.shape[-1])
+        begin = colors.pick(jax.image.resize(first, shape, "nearest"), places)
         count = self.pretext.frames - 1
         start = (
             jnp.stack([encoded(clips[:, 0])] * count, axis=1),
