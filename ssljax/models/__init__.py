@@ -219,8 +219,12 @@ ENCODER = Role(
         positions="",  # Of a ViT: "learned" or "sincos".
         initializer="",  # Of a ViT: "normal" or "xavier".
         freeze_patch_embedding=False,
+        class_token=True,  # Whether a ViT has one.
+        registers=0,  # Of a ViT: tokens beside those of the class and the patches.
+        layer_scale=0.0,  # Where the factors of what a ViT's blocks add start; 0: there are none.
         pool="",  # What the features of a ViT are: the "class" token or the "mean".
         drop_path=0.0,  # Probability that a ViT's last block is left out.
+        drop_path_uniform=False,  # Whether that is so of all its blocks.
         dtype="float32",  # Compute type; parameters and statistics are float32.
     ),
 )

@@ -41,8 +41,12 @@ OPTIONS = {
         "positions": "sincos",
         "initializer": "xavier",
         "freeze_patch_embedding": True,
+        "class_token": False,
+        "registers": 2,
+        "layer_scale": 0.1,
         "pool": "mean",
         "drop_path": 0.1,
+        "drop_path_uniform": True,
     },
 }
 """By encoder, a value of each of its keys in the config that is not the default."""

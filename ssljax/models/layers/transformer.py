@@ -79,16 +79,20 @@ class TransformerBlock(nn.Module):
       drop_path: Probability in [0, 1) with which, in training, an example skips the attention, and
         again the perceptron (stochastic depth); what is kept is scaled to keep the expectation.
         The draws come from the random collection `drop_path`, which is not needed when this is 0.
+      layer_scale: Where the factor of each channel starts, by which what the attention adds to the
+        tokens is scaled, and again what the perceptron adds; 0: there are no such factors.
       kernel_init: Initialiser of the kernels; biases start at 0.
       dtype: Type of the arithmetic. Parameters are always float32.
 
     Reference:
       Dosovitskiy et al., ViT (arXiv:2010.11929), 2020, eq. 2 and 3; Huang et al., Stochastic Depth
-      (arXiv:1603.09382), 2016.
+      (arXiv:1603.09382), 2016; LayerScale: Touvron et al., Going Deeper with Image Transformers
+      (arXiv:2103.17239), 2021, section 2.
     """
 
     heads: int
     drop_path: float = 0.0
+    layer_scale: float = 0.0
     kernel_init: nn.initializers.Initializer = XAVIER
     dtype: DTypeLike = jnp.float32
 
@@ -112,14 +116,23 @@ class TransformerBlock(nn.Module):
             raise ValueError(f"drop_path is {self.drop_path}; it must be at least 0 and below 1.")
         y = layer_norm(x, self.dtype, "norm1")
         y, weights = SelfAttention(self.heads, self.kernel_init, self.dtype, name="attention")(y)
-        x = x + self._drop(y, train)
+        x = x + self._drop(self._scaled(y, "layer_scale1"), train)
         y = layer_norm(x, self.dtype, "norm2")
         y = nn.gelu(self._linear(4 * x.shape[-1], "mlp_hidden")(y), approximate=False)
         y = self._linear(x.shape[-1], "mlp_out")(y)
-        return x + self._drop(y, train), weights
+        return x + self._drop(self._scaled(y, "layer_scale2"), train), weights
 
     def _linear(self, features: int, name: str) -> nn.Dense:
         return nn.Dense(features, kernel_init=self.kernel_init, dtype=self.dtype, name=name)
+
+    def _scaled(
+        self, y: Float[Array, "batch tokens dim"], name: str
+    ) -> Float[Array, "batch tokens dim"]:
+        if not self.layer_scale:
+            return y
+        start = nn.initializers.constant(self.layer_scale)
+        scale = self.param(name, start, (y.shape[-1],), jnp.float32)
+        return y * scale.astype(self.dtype)[None, None]
 
     def _drop(
         self, y: Float[Array, "batch tokens dim"], train: bool
