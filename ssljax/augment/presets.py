@@ -237,3 +237,25 @@ def mae(size: int) -> ViewPolicy:
         mean=IMAGENET_MEAN,
         std=IMAGENET_STD,
     )
+
+
+def simmim(size: int) -> ViewPolicy:
+    """Makes the view of SimMIM: a crop and a flip, no change of colours.
+
+    Args:
+      size: Side of the square view in pixels.
+
+    Returns:
+      The policy. It normalises by ImageNet's statistics.
+
+    Reference:
+      Xie et al., SimMIM: a Simple Framework for Masked Image Modeling, 2022, section 4.1;
+      `data_simmim.py` of microsoft/SimMIM, whose crops are resized bilinearly.
+    """
+    return ViewPolicy(
+        size,
+        crop_scale=(0.67, 1.0),
+        interpolation="bilinear",
+        mean=IMAGENET_MEAN,
+        std=IMAGENET_STD,
+    )

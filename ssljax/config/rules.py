@@ -49,6 +49,7 @@ _RANGES: dict[str, _Range] = {
             "kmeans_iterations",
             "latent_dim",
             "margin",
+            "mask_size",
             "max_detections",
             "out_dim",
             "penalty_target",

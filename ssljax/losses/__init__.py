@@ -46,7 +46,7 @@ from ssljax.losses.multi_label import multi_label_cross_entropy
 from ssljax.losses.nearest_neighbor import nearest_neighbors, nnclr
 from ssljax.losses.pixels import pixel_absolute_error, pixel_cross_entropy, pixel_squared_error
 from ssljax.losses.predictive_coding import predictive_coding
-from ssljax.losses.reconstruction import masked_patch_mse
+from ssljax.losses.reconstruction import masked_patch_l1, masked_patch_mse
 from ssljax.losses.redundancy import barlow_twins, vicreg, vicreg_terms
 from ssljax.losses.regression import byol, byol_regression, negative_cosine, normalized_std, simsiam
 from ssljax.losses.relative_transformation import transformation_error
@@ -121,6 +121,7 @@ __all__ = [
     "least_squares_discriminator",
     "least_squares_generator",
     "logistic_discriminator",
+    "masked_patch_l1",
     "masked_patch_mse",
     "minimax_generator",
     "multi_label_cross_entropy",

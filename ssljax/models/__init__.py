@@ -34,6 +34,7 @@ from ssljax.models.encoders.dilated_vgg import DilatedVGG
 from ssljax.models.encoders.exemplar_cnn import ExemplarCNN
 from ssljax.models.encoders.halves import SplitEncoder, half_width
 from ssljax.models.encoders.mae import MaskedAutoencoder
+from ssljax.models.encoders.masked_image_model import MaskedImageModel
 from ssljax.models.encoders.mlp import MLP
 from ssljax.models.encoders.nin import NetworkInNetwork
 from ssljax.models.encoders.resnet import BasicBlock, Bottleneck, ResNet
@@ -72,7 +73,7 @@ from ssljax.models.layers.norm import (
     NoNorm,
     NormFactory,
 )
-from ssljax.models.layers.patches import patchify, unpatchify
+from ssljax.models.layers.patches import patch_grid, patchify, unpatchify
 from ssljax.models.layers.spectral_norm import DCGAN_INIT
 from ssljax.models.maps import last_map, map_names
 from ssljax.models.registry import build, options_of
@@ -137,6 +138,7 @@ __all__ = [
     "MLPGenerator",
     "MaskedAutoencoder",
     "MaskedContext",
+    "MaskedImageModel",
     "NetworkInNetwork",
     "NoNorm",
     "NormFactory",
@@ -170,10 +172,12 @@ __all__ = [
     "last_map",
     "map_names",
     "options_of",
+    "patch_grid",
     "patchify",
     "resized",
     "told_by",
     "unpatchify",
+    "vision_transformer",
 ]
 
 ENCODERS: dict[str, Callable[..., nn.Module]] = {
@@ -268,3 +272,25 @@ def encoder_from_config(config: Any, **options: Any) -> nn.Module:
     """
     known = options_of(ENCODERS[config.name]) if config.name in ENCODERS else []
     return ENCODER.from_config(config, **{name: options[name] for name in options if name in known})
+
+
+def vision_transformer(method: str, config: Any) -> VisionTransformer:
+    """Makes the encoder of a method that needs patches.
+
+    Args:
+      method: Name of the method, for the message.
+      config: As for `encoder_from_config`.
+
+    Returns:
+      The module, without parameters.
+
+    Raises:
+      ValueError: If the encoder is no vision transformer.
+    """
+    encoder = encoder_from_config(config)
+    if not isinstance(encoder, VisionTransformer):
+        raise ValueError(
+            f"method.name={method!r} needs a vision transformer, and model.encoder.name="
+            f"{config.name!r} is none: choose a ViT."
+        )
+    return encoder

@@ -48,7 +48,9 @@ def _some(labels: jax.Array) -> jax.Array:
 
 def _mae(a, b, labels, axis):
     target, hidden = b.reshape(-1, 2, 4), labels[:, None] > jnp.array([[2, 5]])
-    return losses.masked_patch_mse(a.reshape(-1, 2, 4), target, hidden, axis_name=axis)
+    prediction = a.reshape(-1, 2, 4)
+    squares = losses.masked_patch_mse(prediction, target, hidden, axis_name=axis)
+    return squares + losses.masked_patch_l1(prediction, target, hidden, axis_name=axis)
 
 
 def _predictive_coding(a, b, axis):

@@ -251,6 +251,23 @@ PUBLISHED = {
         "optimizer.warmup_epochs": 40.0,
         "rate": 2.4e-3,
     },
+    "simmim/imagenet.py": {
+        "batch_size": 2048,
+        "epochs": 800.0,
+        "model.encoder.name": "vit_base",
+        "model.encoder.patch_size": 16,
+        "model.encoder.drop_path": 0.1,
+        "model.encoder.layer_scale": 0.1,
+        "method.mask_ratio": 0.6,
+        "method.mask_size": 32,
+        "method.view.crop_scale": (0.67, 1.0),
+        "optimizer.weight_decay": 0.05,
+        "optimizer.warmup_epochs": 10.0,
+        "optimizer.step_epochs": (700.0,),
+        "optimizer.step_factor": 0.1,
+        "optimizer.clip_norm": 5.0,
+        "rate": 4e-4,
+    },
 }
 CIFAR10 = {
     "batch_size": 128,
