@@ -259,3 +259,26 @@ def simmim(size: int) -> ViewPolicy:
         mean=IMAGENET_MEAN,
         std=IMAGENET_STD,
     )
+
+
+def ijepa(size: int) -> ViewPolicy:
+    """Makes the view of I-JEPA: a crop, and nothing else.
+
+    Args:
+      size: Side of the square view in pixels.
+
+    Returns:
+      The policy. It normalises by ImageNet's statistics.
+
+    Reference:
+      Assran et al., Self-Supervised Learning from Images with a Joint-Embedding Predictive
+      Architecture, 2023; `configs/in1k_vith14_ep300.yaml` of facebookresearch/ijepa.
+    """
+    return ViewPolicy(
+        size,
+        crop_scale=(0.3, 1.0),
+        flip_p=0.0,
+        interpolation="bilinear",
+        mean=IMAGENET_MEAN,
+        std=IMAGENET_STD,
+    )

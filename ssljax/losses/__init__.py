@@ -41,6 +41,7 @@ from ssljax.losses.inference import (
     bigbigan_encoder_generator,
 )
 from ssljax.losses.koleo import koleo
+from ssljax.losses.latent_prediction import latent_smooth_l1
 from ssljax.losses.momentum_contrast import info_nce_batch, info_nce_queue
 from ssljax.losses.multi_label import multi_label_cross_entropy
 from ssljax.losses.nearest_neighbor import nearest_neighbors, nnclr
@@ -118,6 +119,7 @@ __all__ = [
     "interpolated_gradient_penalty",
     "koleo",
     "labelled_distillation",
+    "latent_smooth_l1",
     "least_squares_discriminator",
     "least_squares_generator",
     "logistic_discriminator",

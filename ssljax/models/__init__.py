@@ -60,6 +60,7 @@ from ssljax.models.heads.code import GaussianEncoder, InferenceEncoder
 from ssljax.models.heads.dense import DenseHead
 from ssljax.models.heads.dino import DinoHead
 from ssljax.models.heads.encoder_with_heads import EncoderWithHeads
+from ssljax.models.heads.latent_predictor import LatentPredictor
 from ssljax.models.heads.masked_context import MaskedContext
 from ssljax.models.heads.projection import ProjectionHead
 from ssljax.models.heads.tiles import FullyConnected, TileEmbedding
@@ -132,6 +133,7 @@ __all__ = [
     "GroupNorm",
     "InferenceEncoder",
     "InstanceNorm",
+    "LatentPredictor",
     "LayerNorm",
     "LinearHead",
     "MLPAutoencoder",
@@ -204,6 +206,7 @@ ENCODERS: dict[str, Callable[..., nn.Module]] = {
     "vit_small": partial(VisionTransformer, dim=384, heads=6),
     "vit_base": partial(VisionTransformer, dim=768, heads=12),
     "vit_large": partial(VisionTransformer, dim=1024, depth=24, heads=16),
+    "vit_huge": partial(VisionTransformer, dim=1280, depth=32, heads=16, patch_size=14),
     "vit_mini": partial(VisionTransformer, dim=64, depth=4, heads=2, patch_size=4),
 }
 

@@ -110,6 +110,9 @@ GLOBAL: dict[str, Callable[..., Any]] = {
         [a, b], _some(labels), axis_name=axis
     ),
     "mae": lambda a, b, labels, queue, axis: _mae(a, b, labels, axis),
+    "ijepa": lambda a, b, labels, queue, axis: losses.latent_smooth_l1(
+        a, b, labels > 1, axis_name=axis
+    ),
     "predictive_coding": lambda a, b, labels, queue, axis: _predictive_coding(a, b, axis),
     "colors": lambda a, b, labels, queue, axis: _colors(a, b, labels, axis),
     "detection": lambda a, b, labels, queue, axis: _detection(a, b, labels, axis),

@@ -30,6 +30,7 @@ class VisionTransformer(nn.Module):
     ViT-S        384   6
     ViT-B        768   12
     ViT-L        1024  16                                   `depth=24`
+    ViT-H        1280  16                                   `depth=32`
     DINO                       `"learned"`     `"normal"`   `drop_path=0.1` in the student
     MoCo v3            12 in S `"sincos"`      `"xavier"`   `freeze_patch_embedding=True`,
                                                             `class_token_std=1e-6`
@@ -95,6 +96,7 @@ class VisionTransformer(nn.Module):
         attention: bool = False,
         visible: Int[Array, "batch seen"] | None = None,
         masked: tuple[Bool[Array, "batch patches"], Float[Array, " dim"]] | None = None,
+        present: Bool[Array, "batch seen"] | None = None,
     ) -> dict[str, Float[Array, "batch ..."]]:
         """Computes the tokens of each block.
 
@@ -106,6 +108,8 @@ class VisionTransformer(nn.Module):
             None. The others cost nothing.
           masked: Which patches the network does not see, though it has a token for each, and the
             token, without its position, that stands for each of them. None: it sees all.
+          present: False for those of `visible` that fill up an example and are seen by no other; at
+            least one of each example is present. None: all are.
 
         Returns:
           `features`: (batch, dim) in float32, the normalised class token or mean. `attention`,
@@ -134,6 +138,9 @@ class VisionTransformer(nn.Module):
             tokens = jnp.where(hidden[:, :, None], token.astype(self.dtype)[None, None], tokens)
         tokens = self._with_first(tokens + positions.astype(self.dtype))
         before = int(self.class_token) + self.registers
+        attended = None
+        if present is not None:
+            attended = jnp.pad(present, ((0, 0), (before, 0)), constant_values=True)
 
         outputs = {}
         for index in range(self.depth):
@@ -144,7 +151,7 @@ class VisionTransformer(nn.Module):
                 kernel_init=_KERNEL_INITS[self.initializer],
                 dtype=self.dtype,
                 name=f"block{index + 1}",
-            )(tokens, train)
+            )(tokens, train, attended)
             if visible is None:
                 outputs[f"block{index + 1}"] = tokens[:, before:].reshape(
                     batch, rows, columns, self.dim
@@ -153,7 +160,9 @@ class VisionTransformer(nn.Module):
             outputs["attention"] = weights
 
         first, rest = jnp.split(layer_norm(tokens, jnp.float32, "norm"), [before], axis=1)
-        outputs["features"] = first[:, 0] if self.pool == "class" else jnp.mean(rest, axis=1)
+        counted = None if present is None else present[:, :, None]
+        mean = jnp.mean(rest, axis=1, where=counted)
+        outputs["features"] = first[:, 0] if self.pool == "class" else mean
         outputs["tokens"] = rest.astype(self.dtype)
         if visible is None:
             outputs["tokens"] = outputs["tokens"].reshape(batch, rows, columns, self.dim)

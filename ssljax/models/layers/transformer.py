@@ -4,7 +4,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
-from jaxtyping import Array, Float, Float32, PRNGKeyArray
+from jaxtyping import Array, Bool, Float, Float32, PRNGKeyArray
 
 XAVIER = nn.initializers.xavier_uniform()
 
@@ -44,12 +44,16 @@ class SelfAttention(nn.Module):
 
     @nn.compact
     def __call__(
-        self, x: Float[Array, "batch tokens dim"]
+        self,
+        x: Float[Array, "batch tokens dim"],
+        present: Bool[Array, "batch tokens"] | None = None,
     ) -> tuple[Float[Array, "batch tokens dim"], Float32[Array, "batch heads tokens tokens"]]:
         """Lets every token attend to all tokens of its example.
 
         Args:
           x: Tokens.
+          present: False for tokens that fill up an example, to which none attends; at least one of
+            each example is present. None: all are.
 
         Returns:
           The new tokens, and the weights that each (row) gave to each (column); rows sum to 1.
@@ -65,6 +69,8 @@ class SelfAttention(nn.Module):
         )(x).reshape(batch, tokens, 3, self.heads, dim // self.heads)
         query, key, value = qkv[:, :, 0], qkv[:, :, 1], qkv[:, :, 2]
         logits = jnp.einsum("bqhd,bkhd->bhqk", query, key, preferred_element_type=jnp.float32)
+        if present is not None:
+            logits = jnp.where(present[:, None, None], logits, -jnp.inf)
         weights = nn.softmax(logits * (dim // self.heads) ** -0.5)
         mixed = jnp.einsum("bhqk,bkhd->bqhd", weights.astype(self.dtype), value)
         out = nn.Dense(dim, kernel_init=self.kernel_init, dtype=self.dtype, name="out")
@@ -98,13 +104,17 @@ class TransformerBlock(nn.Module):
 
     @nn.compact
     def __call__(
-        self, x: Float[Array, "batch tokens dim"], train: bool
+        self,
+        x: Float[Array, "batch tokens dim"],
+        train: bool,
+        present: Bool[Array, "batch tokens"] | None = None,
     ) -> tuple[Float[Array, "batch tokens dim"], Float32[Array, "batch heads tokens tokens"]]:
         """Applies the block.
 
         Args:
           x: Tokens.
           train: Whether paths are dropped.
+          present: As for `SelfAttention`.
 
         Returns:
           The new tokens and the attention weights.
@@ -115,7 +125,8 @@ class TransformerBlock(nn.Module):
         if not 0.0 <= self.drop_path < 1.0:
             raise ValueError(f"drop_path is {self.drop_path}; it must be at least 0 and below 1.")
         y = layer_norm(x, self.dtype, "norm1")
-        y, weights = SelfAttention(self.heads, self.kernel_init, self.dtype, name="attention")(y)
+        attend = SelfAttention(self.heads, self.kernel_init, self.dtype, name="attention")
+        y, weights = attend(y, present)
         x = x + self._drop(self._scaled(y, "layer_scale1"), train)
         y = layer_norm(x, self.dtype, "norm2")
         y = nn.gelu(self._linear(4 * x.shape[-1], "mlp_hidden")(y), approximate=False)

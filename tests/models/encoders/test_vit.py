@@ -280,6 +280,21 @@ def test_without_a_class_token_patches_see_each_other_alone(images):
     assert set(seen) == {"features", "tokens"}
 
 
+@pytest.mark.parametrize("pool", ["class", "mean"])
+def test_patches_that_fill_up_are_as_if_they_were_not(images, variables, pool):
+    network = Tiny(pool=pool, registers=0)
+    places = jnp.array([[5, 0, 3, 1]] * 8)
+    present = jnp.array([[True, True, False, False]] * 8)
+
+    @jax.jit
+    def see(visible, present):
+        return network.apply(variables, images, train=False, visible=visible, present=present)
+
+    filled, bare = see(places, present), see(places[:, :2], None)
+    np.testing.assert_allclose(filled["features"], bare["features"], atol=1e-5)
+    np.testing.assert_allclose(filled["tokens"][:, :2], bare["tokens"], atol=1e-5)
+
+
 def test_bfloat16_is_close_to_float32(images, variables):
     exact = evaluate(Tiny(), variables, images)
     rough = evaluate(Tiny(dtype=jnp.bfloat16), variables, images, attention=True)

@@ -88,6 +88,16 @@ def test_layer_scale_scales_each_channel_of_what_is_added(params, tokens):
     np.testing.assert_allclose(out, expected, atol=1e-5)
 
 
+def test_tokens_that_are_absent_are_as_if_they_were_not(params, tokens):
+    present = jnp.array([[True, False, True, True, False]] * 2)
+    out, weights = jax.jit(
+        lambda x: TransformerBlock(heads=3).apply({"params": params}, x, False, present)
+    )(tokens)
+    alone, _ = evaluate(TransformerBlock(heads=3), params, tokens[:, np.array([0, 2, 3])])
+    np.testing.assert_allclose(out[:, np.array([0, 2, 3])], alone, atol=1e-5)
+    assert not np.any(weights[..., np.array([1, 4])])
+
+
 def test_block_commutes_with_permutations(params, tokens):
     block = TransformerBlock(heads=3)
     order = np.array([3, 0, 4, 1, 2])
