@@ -43,6 +43,7 @@ SIZES = {
     "fade_kimg": 0.01,
     "pool_size": 12,  # It is full before the first batch is through.
     "mask_size": 8,
+    "slices": 8,
     "predictor_depth": 1,
     "patch_stride": 12,  # CPC's grid has three rows and columns, and
     "context_width": NARROW,

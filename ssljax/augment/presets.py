@@ -282,3 +282,21 @@ def ijepa(size: int) -> ViewPolicy:
         mean=IMAGENET_MEAN,
         std=IMAGENET_STD,
     )
+
+
+def lejepa(size: int, crop_scale: tuple[float, float]) -> ViewPolicy:
+    """Makes a crop of LeJEPA, whose large and small crops differ by size and scale alone.
+
+    Args:
+      size: Side of the square crop in pixels.
+      crop_scale: Range of the crop's area as a fraction of the image's.
+
+    Returns:
+      The policy. It normalises by ImageNet's statistics.
+
+    Reference:
+      Balestriero and LeCun, LeJEPA, 2025; README.md of rbalestr-lab/lejepa, whose crops are resized
+      bilinearly.
+    """
+    crop = dino(size, crop_scale, blur_p=0.5, solarize_p=0.2)
+    return dataclasses.replace(crop, interpolation="bilinear")

@@ -64,6 +64,7 @@ from ssljax.losses.semi_supervised import (
     sgan_supervised,
     sgan_unsupervised,
 )
+from ssljax.losses.sigreg import mean_view_prediction, sigreg
 from ssljax.losses.soft_labels import labelled_distillation, soft_label_cross_entropy
 from ssljax.losses.style import (
     content_loss,
@@ -125,6 +126,7 @@ __all__ = [
     "logistic_discriminator",
     "masked_patch_l1",
     "masked_patch_mse",
+    "mean_view_prediction",
     "minimax_generator",
     "multi_label_cross_entropy",
     "nearest_neighbors",
@@ -149,6 +151,7 @@ __all__ = [
     "sgan_real_logits",
     "sgan_supervised",
     "sgan_unsupervised",
+    "sigreg",
     "simsiam",
     "sinkhorn_distance",
     "sinkhorn_knopp",

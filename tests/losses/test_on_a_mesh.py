@@ -110,6 +110,9 @@ GLOBAL: dict[str, Callable[..., Any]] = {
         [a, b], _some(labels), axis_name=axis
     ),
     "mae": lambda a, b, labels, queue, axis: _mae(a, b, labels, axis),
+    "lejepa": lambda a, b, labels, queue, axis: losses.sigreg(
+        a, jax.random.key(0), slices=6, axis_name=axis
+    ),
     "ijepa": lambda a, b, labels, queue, axis: losses.latent_smooth_l1(
         a, b, labels > 1, axis_name=axis
     ),
@@ -147,6 +150,7 @@ MEANS: dict[str, Callable[..., Any]] = {
     "swav": lambda a, b, labels, queue, axis: _swav(a, b, queue, axis),
     "moco": lambda a, b, labels, queue, axis: losses.info_nce_queue(a, b, queue),
     "dino": lambda a, b, labels, queue, axis: losses.dino_loss([a, b], [b], queue[0]),
+    "mean_view": lambda a, b, labels, queue, axis: losses.mean_view_prediction([a, b, a + b]),
     "byol": lambda a, b, labels, queue, axis: losses.byol(a, b, a, b),
     "simsiam": lambda a, b, labels, queue, axis: losses.simsiam(a, b, a, b),
     "distillation": lambda a, b, labels, queue, axis: losses.labelled_distillation(

@@ -7,6 +7,7 @@ from ssljax.methods.joint_embedding.dcl import DCL
 from ssljax.methods.joint_embedding.deepcluster_v2 import DeepClusterV2
 from ssljax.methods.joint_embedding.dino import DINO
 from ssljax.methods.joint_embedding.ijepa import IJEPA
+from ssljax.methods.joint_embedding.lejepa import LeJEPA
 from ssljax.methods.joint_embedding.moco import MoCo
 from ssljax.methods.joint_embedding.moco_v3 import MoCoV3
 from ssljax.methods.joint_embedding.nnclr import NNCLR
@@ -22,6 +23,7 @@ REGISTRY: dict[str, type[Method]] = {
     "deepcluster_v2": DeepClusterV2,
     "dino": DINO,
     "ijepa": IJEPA,
+    "lejepa": LeJEPA,
     "moco": MoCo,
     "moco_v3": MoCoV3,
     "nnclr": NNCLR,
