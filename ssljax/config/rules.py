@@ -54,6 +54,7 @@ _RANGES: dict[str, _Range] = {
             "mask_size",
             "max_detections",
             "out_dim",
+            "patch_temperature",
             "penalty_target",
             "predictor_depth",
             "predictor_dim",

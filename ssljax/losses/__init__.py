@@ -21,7 +21,7 @@ from ssljax.losses.counting import counting_distances, counting_loss
 from ssljax.losses.decoupled import dcl, dclw
 from ssljax.losses.deep_cluster import deep_cluster
 from ssljax.losses.detection import center_ness_loss, focal_loss, giou_loss
-from ssljax.losses.distillation import dino_loss, update_center
+from ssljax.losses.distillation import dino_loss, masked_patch_entropy, update_center
 from ssljax.losses.energy import (
     ebgan_discriminator,
     ebgan_generator,
@@ -124,6 +124,7 @@ __all__ = [
     "least_squares_discriminator",
     "least_squares_generator",
     "logistic_discriminator",
+    "masked_patch_entropy",
     "masked_patch_l1",
     "masked_patch_mse",
     "mean_view_prediction",

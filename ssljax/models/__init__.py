@@ -62,6 +62,7 @@ from ssljax.models.heads.dino import DinoHead
 from ssljax.models.heads.encoder_with_heads import EncoderWithHeads
 from ssljax.models.heads.latent_predictor import LatentPredictor
 from ssljax.models.heads.masked_context import MaskedContext
+from ssljax.models.heads.masked_encoder import MaskedEncoderWithHeads
 from ssljax.models.heads.projection import ProjectionHead
 from ssljax.models.heads.tiles import FullyConnected, TileEmbedding
 from ssljax.models.heads.words import CosineWords, GeneratedWords
@@ -140,6 +141,7 @@ __all__ = [
     "MLPGenerator",
     "MaskedAutoencoder",
     "MaskedContext",
+    "MaskedEncoderWithHeads",
     "MaskedImageModel",
     "NetworkInNetwork",
     "NoNorm",

@@ -35,6 +35,11 @@ def _swav(a, b, queue, axis):
     return losses.swapped_prediction([a, b], codes)
 
 
+def _dinov2(a, b, labels, axis):
+    codes = losses.sinkhorn_knopp(a, 0.5, 3, axis_name=axis, present=labels > 2)
+    return losses.masked_patch_entropy(codes[:, None], b[:, None], labels[:, None] > 2)
+
+
 def _rotation(a, b):
     outputs = losses.with_rotations(_images(a)).reshape(-1, 4)
     logits = losses.in_four_orientations(outputs)
@@ -148,8 +153,14 @@ GLOBAL: dict[str, Callable[..., Any]] = {
 MEANS: dict[str, Callable[..., Any]] = {
     "bag_of_words": lambda a, b, labels, queue, axis: losses.bag_of_words(a, jax.nn.softmax(b)),
     "swav": lambda a, b, labels, queue, axis: _swav(a, b, queue, axis),
+    "dinov2": lambda a, b, labels, queue, axis: _dinov2(a, b, labels, axis),
     "moco": lambda a, b, labels, queue, axis: losses.info_nce_queue(a, b, queue),
     "dino": lambda a, b, labels, queue, axis: losses.dino_loss([a, b], [b], queue[0]),
+    "ibot": lambda a, b, labels, queue, axis: losses.masked_patch_entropy(
+        jax.nn.softmax(a.reshape(-1, 2, 4)),
+        b.reshape(-1, 2, 4),
+        labels[:, None] > jnp.array([[2, 5]]),
+    ),
     "mean_view": lambda a, b, labels, queue, axis: losses.mean_view_prediction([a, b, a + b]),
     "byol": lambda a, b, labels, queue, axis: losses.byol(a, b, a, b),
     "simsiam": lambda a, b, labels, queue, axis: losses.simsiam(a, b, a, b),

@@ -6,7 +6,7 @@ import jax
 import numpy as np
 import pytest
 
-from ssljax.ops.masking import context_and_targets, unit_masks
+from ssljax.ops.masking import blockwise_masks, context_and_targets, unit_masks
 
 
 def test_units_are_hidden_whole_and_every_example_hides_as_many():
@@ -31,6 +31,28 @@ def test_a_mask_does_not_depend_on_the_batch_it_is_made_in():
 def test_impossible_units_are_told(unit, ratio, message):
     with pytest.raises(ValueError, match=message):
         unit_masks(jax.random.key(0), 2, (4, 4), unit, ratio)
+
+
+@pytest.mark.parametrize("grid", [(14, 14), (7, 5)])
+def test_blocks_hide_nearly_what_is_asked_for_and_never_more(grid):
+    patches = grid[0] * grid[1]
+    counts = np.linspace(0, 0.5 * patches, 64).astype(np.float32)
+    make = jax.jit(functools.partial(blockwise_masks, grid=grid, smallest=4))
+    mask = np.asarray(make(jax.random.key(0), counts))
+    hidden = mask.sum(axis=1)
+    assert np.all(hidden <= counts)
+    assert not hidden[counts < 1].any()
+    # Of what is asked for, blocks leave a few patches: less than the smallest block and a half.
+    assert np.mean((counts - hidden)[counts > 6]) < 3
+    # Blocks, and no dust: most hidden patches have a hidden neighbour beside or below them.
+    tables = mask.reshape(-1, *grid)
+    beside = (tables[:, :, 1:] & tables[:, :, :-1]).sum() + (tables[:, 1:] & tables[:, :-1]).sum()
+    assert beside > 1.2 * hidden.sum()
+    assert tables.any(axis=(0, 1)).all()
+    assert tables.any(axis=(0, 2)).all()
+    few = np.asarray(make(jax.random.key(0), counts[:32]))
+    np.testing.assert_array_equal(few, mask[:32])
+    assert np.any(np.asarray(make(jax.random.key(1), counts)) != mask)
 
 
 @functools.cache
