@@ -54,6 +54,8 @@ _RANGES: dict[str, _Range] = {
             "mask_size",
             "max_detections",
             "out_dim",
+            "patch_bottleneck_dim",
+            "patch_out_dim",
             "patch_temperature",
             "penalty_target",
             "predictor_depth",

@@ -117,7 +117,7 @@ def sinkhorn_plan(
 
 def sinkhorn_knopp(
     scores: Float[Array, "batch prototypes"],
-    epsilon: float = 0.05,
+    epsilon: float | Float[Array, ""] = 0.05,
     iterations: int = 3,
     queue_scores: Float[Array, "size prototypes"] | None = None,
     axis_name: AxisName = None,

@@ -33,7 +33,7 @@ SIZES |= {"mask_size": 8, "predictor_dim": 8, "predictor_heads": 2, "predictor_d
 SIZES["scales"] = (1.0,)  # Patches fill no other.
 WEIGHT_DECAY = 0.4  # Where DINO's goes, so that any optimizer may have it.
 WAITS = {"freeze_prototypes_epochs": 0.0, "freeze_last_layer_epochs": 0.0, "clustering_epochs": 0.5}
-NEEDS_PATCHES = ("ibot", "ijepa", "mae", "simmim")
+NEEDS_PATCHES = ("dinov2", "ibot", "ijepa", "mae", "simmim")
 OPTIONS = {
     "resnet_test": {"width": 2, "stem": "imagenet", "zero_init_residual": True},
     "small": {"widths": (4, 8), "convs_per_stage": 2, "stem_stride": 1},
