@@ -31,6 +31,9 @@ def get_config() -> ConfigDict:
         patch_out_dim=256,
         local_crops=0,
     )
-    config.model.encoder.update(name="vit_mini", patch_size=4, registers=2)
+    # Else all class tokens are nearly the same at first.
+    config.model.encoder.update(
+        name="vit_mini", patch_size=4, registers=2, positions="sincos", initializer="xavier"
+    )
     config.optimizer.update(learning_rate=1e-3, weight_decay=0.05, clip_norm=0.0)
     return config

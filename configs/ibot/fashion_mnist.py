@@ -30,6 +30,9 @@ def get_config() -> ConfigDict:
         out_dim=256,
         local_crops=0,
     )
-    config.model.encoder.update(name="vit_mini", patch_size=4)
+    # Else all class tokens are nearly the same at first.
+    config.model.encoder.update(
+        name="vit_mini", patch_size=4, positions="sincos", initializer="xavier"
+    )
     config.optimizer.update(learning_rate=1e-3, weight_decay=0.05, clip_norm=0.0)
     return config

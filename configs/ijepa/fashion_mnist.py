@@ -15,17 +15,19 @@ def get_config() -> ConfigDict:
     """
     config = base_config("ijepa")
     config.batch_size = 64
-    config.epochs = 2.0
+    config.epochs = 1.5
     fashion_mnist.data(config)
     config.method.update(
         least_context=4,  # Of 49 patches; the paper's images have 256.
         predictor_dim=32,
         predictor_depth=2,
         predictor_heads=2,
-        momentum=0.99,
+        momentum=0.998,
         weight_decay_end=0.05,
     )
     config.method.view.update(size=28, crop_scale=(0.5, 1.0), mean=(0.286,), std=(0.353,))
-    config.model.encoder.update(name="vit_mini", patch_size=4, class_token=False)
-    config.optimizer.update(name="adamw", learning_rate=1e-3, warmup_epochs=0.25, weight_decay=0.05)
+    config.model.encoder.update(
+        name="vit_mini", patch_size=4, class_token=False, initializer="xavier"
+    )
+    config.optimizer.update(name="adamw", learning_rate=3e-4, warmup_epochs=0.25, weight_decay=0.05)
     return config
