@@ -65,6 +65,7 @@ FAMILIES = {
     "joint": (
         "simclr", "moco", "moco_v3", "byol", "simsiam", "swav", "dino",
         "barlow_twins", "vicreg", "nnclr", "dcl", "deepcluster_v2", "mae",
+        "simmim", "ijepa", "lejepa", "ibot", "dinov2",
     ),
     "adversarial": (
         "dcgan", "wgan", "wgan_gp", "sngan", "ebgan", "cgan", "sgan", "ssgan",

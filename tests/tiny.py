@@ -50,6 +50,9 @@ SIZES = {
     "stable_kimg": 0.01,  # A step, as is the other.
     "fade_kimg": 0.01,
     "pool_size": 12,  # It is full before the first batch is through.
+    "mask_size": 8,
+    "slices": 8,
+    "predictor_depth": 1,
     "patch_stride": 12,  # CPC's grid has three rows and columns, and
     "context_width": NARROW,
     "target_dim": 2,  # what all devices have of each place is small.

@@ -254,6 +254,7 @@ def test_scores_are_of_the_network_that_is_named_beside_them(name, one, start):
         if np.any(outputs(state)["features"] != whole["features"])
     ]
     named = {
+        "target encoder": "memory",
         "teacher encoder": "memory",
         "averaged discriminator": "memory",
         "averaged encoder": "memory",
