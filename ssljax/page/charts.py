@@ -90,7 +90,8 @@ class Pencil:
             axes.plot(steps[alone], values[alone], "o", color=color, markersize=2.5)
             finite = np.flatnonzero(np.isfinite(values))
             if len(finite):
-                ends.append((shortened(line.label), steps[finite[-1]], values[finite[-1]], color))
+                last = finite[-1]
+                ends.append((shortened(line.label), int(steps[last]), float(values[last]), color))
         if chart.is_logarithmic:
             _logarithmic(axes)
         else:
@@ -239,7 +240,7 @@ def _name_ends(axes: Axes, ends: Sequence[tuple[str, float, float, str]]) -> Non
     """Writes the names of lines beside their ends, one below the other."""
     axes.get_ylim()  # Fits the limits to the lines.
     box = axes.get_window_extent()
-    least = 1.2 * _TEXT
+    least = 1.3 * _TEXT
     heights = [float(axes.transData.transform((step, value))[1]) for _, step, value, _ in ends]
     order = sorted(range(len(ends)), key=lambda i: heights[i])
     placed = spread([heights[i] for i in order], least, box.y0, box.y1)

@@ -62,7 +62,7 @@ class Chart(NamedTuple):
             return False
         values = np.concatenate([line.series.values for line in self.lines])
         values = values[np.isfinite(values)]
-        return bool(len(values)) and values.min() > 0 and values.max() > _WIDE * values.min()
+        return bool(len(values) and values.min() > 0 and values.max() > _WIDE * values.min())
 
     @property
     def gaps(self) -> int:
