@@ -54,6 +54,17 @@ def style(index: int) -> tuple[str, Any]:
     return COLORS[index % count], DASHES[(index + index // count) % count]
 
 
+def swatch(index: int) -> str:
+    """A piece of a run's line, as SVG."""
+    color, dash = style(index)
+    parts = "" if isinstance(dash, str) else " ".join(f"{1.6 * part:g}" for part in dash[1])
+    return (
+        f'<svg class="swatch" viewBox="0 0 44 8" width="44" height="8" aria-hidden="true">'
+        f'<line x1="0" y1="4" x2="44" y2="4" stroke="{color}" stroke-width="2.4" '
+        f'stroke-dasharray="{parts}"/></svg>'
+    )
+
+
 def shortened(text: str, longest: int = _LONGEST) -> str:
     """Text that fits beside a line."""
     return text if len(text) <= longest else f"{text[: longest - 1]}…"
