@@ -139,6 +139,7 @@ def test_another_seed_gives_another_run(tmp_path):
     for seed in (0, 1):
         assert main.main(runs.arguments(tmp_path / str(seed), seed=seed, steps=2)) == 0
     assert _losses(tmp_path / "0") != _losses(tmp_path / "1")
+    assert not (tmp_path / "0" / "report.html").exists()  # `log.report` is off here.
 
 
 def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_checkpoint(tmp_path, capsys):

@@ -49,11 +49,15 @@ def test_it_lists_the_configs_of_the_checkout(run):
 
 
 def test_it_trains_the_digits_by_name(run, tmp_path):
-    command = runs.arguments(tmp_path, "simclr/digits", steps=3, evals__final="('knn',)")
+    command = runs.arguments(
+        tmp_path, "simclr/digits", steps=3, evals__final="('knn',)", log__report=True
+    )
     run("-m", "ssljax.main", *command[1:])
     metrics = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
     assert max(line["step"] for line in metrics) == 3
     assert (tmp_path / "scores.json").exists()
+    (tmp_path / "report.html").unlink()
+    assert run("-m", "ssljax.report", str(tmp_path)) == f"{tmp_path / 'report.html'}\n"
 
 
 def test_it_holds_the_stored_permutations(run):

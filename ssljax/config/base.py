@@ -78,7 +78,8 @@ def base_config(method: str) -> ConfigDict:
     # The folder that --mode=translate reads, and in which way; empty: the method's first.
     config.translate = ConfigDict(dict(dir="", way=""))
     config.mesh = ConfigDict(dict(data=-1, fsdp=1))
-    config.log = ConfigDict(dict(every=50, tensorboard=True, wandb=""))
+    # `report`: whether the end of a training writes report.html, a page that shows the run.
+    config.log = ConfigDict(dict(every=50, tensorboard=True, wandb="", report=True))
     config.checkpoint = ConfigDict(dict(every=1000, keep=2, best=""))
     return config
 

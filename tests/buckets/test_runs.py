@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 import runs
 
-from ssljax import main, paths
+from ssljax import main, page, paths
+from ssljax.errors import UserError
 from ssljax.run.checkpoint import saved_steps
 
 STEPS = 200
@@ -85,6 +86,15 @@ def test_another_config_is_refused(trained, capsys):
     changed = CHANGES | {"optimizer__learning_rate": 1.0}
     assert main.main(runs.arguments(trained, **changed)) == 2
     assert f"{trained} was written by another config" in capsys.readouterr().err
+
+
+def test_a_run_in_a_bucket_is_shown(trained):
+    out = page.write([trained])
+    assert out == trained / "report.html"
+    assert f"{STEPS} of {STEPS}, in batches of 16 images" in paths.read(out).decode()
+    paths.remove(out)
+    with pytest.raises(UserError, match="There is no directory"):
+        page.write([trained.parent / "nothing"])
 
 
 def test_a_run_in_a_bucket_is_scored(trained):
