@@ -148,8 +148,8 @@ def _flat_patches(kernel: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
         size = "x".join(map(str, kernel.shape[2:]))
         raise ValueError(
             f"its patches are {size} pixels of {kernel.shape[1]} channel(s), and the encoder's "
-            f"have {shape[1]} values: set config.model.encoder.patch_size={kernel.shape[-1]}, and the "
-            "size and the channels of the images to suit it"
+            f"have {shape[1]} values: set config.model.encoder.patch_size={kernel.shape[-1]}, and "
+            "the size and the channels of the images to suit it"
         )
     return kernel.transpose(0, 2, 3, 1).reshape(len(kernel), -1)
 
