@@ -232,6 +232,9 @@ def test_a_state_dictionary_is_read_without_running_code(tmp_path, monkeypatch, 
     theirs = tensors["layer2.0.downsample.0.weight"]
     np.testing.assert_array_equal(kernel[0, 0], theirs[:, :, 0, 0].T)
     assert asked == [{"map_location": "cpu", "weights_only": True}]
+    file["state"] = {"epoch": 3, "model": {"module": state}, "optimizer": {"0": _Tensor(0)}}
+    inside = load_encoder("resnet18", tmp_path / "resnet18.pth")
+    assert jax.tree.all(jax.tree.map(np.array_equal, inside, found))
     for file["state"] in ([1, 2], {"epoch": 3}):
         with pytest.raises(UserError, match="holds no state dictionary of tensors"):
             load_encoder("resnet18", tmp_path / "resnet18.pth")
