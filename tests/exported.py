@@ -3,6 +3,7 @@
 import functools
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
 from sklearn.datasets import load_sample_images
@@ -53,5 +54,6 @@ def subject(method: str = "simclr", side: int = SIDE, **encoder) -> Subject:
         part: jax.tree_util.tree_map_with_path(drawn, getattr(shapes, part))
         for part in ("params", "variables", "memory")
     }
+    drawn_parts = jax.tree.map(jnp.asarray, drawn_parts)
     state = shapes.replace(**drawn_parts, step=np.int32(7), opt_state={}, key=None)
     return Subject(config, built, state, (side, side, 3))

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import Any
 
 import jax
+import jax.numpy as jnp
 from ml_collections import ConfigDict
 
 from ssljax import mesh, paths
@@ -88,7 +88,7 @@ def _subject(config: ConfigDict, workdir: paths.Path) -> Subject:
         experiment = Experiment(config)
         state, method = newest_state(experiment, workdir), experiment.method
         shape = experiment.task.image_shape
-    held: Any = mesh.to_host((state.params, state.variables, state.memory))
-    params, variables, memory = held
+    parts = (state.params, state.variables, state.memory)
+    params, variables, memory = jax.tree.map(jnp.asarray, mesh.to_host(parts))
     state = state.replace(params=params, variables=variables, memory=memory, opt_state={})
     return Subject(config, method, state, shape)

@@ -8,12 +8,11 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from ssljax import paths
 from ssljax.errors import UserError, brief
-from ssljax.export.stablehlo import write_preprocessing
+from ssljax.export.stablehlo import example, write_preprocessing
 from ssljax.export.subject import Subject
 
 _PACKAGES = ("jax2onnx", "onnxruntime")
@@ -36,28 +35,27 @@ def write(subject: Subject, directory: paths.Path) -> str:
             raise UserError(
                 f"config.export.format=onnx needs {package}: pip install 'ssljax[onnx]'."
             )
-    program = _converted(subject)
-    _compare(program, subject.embed(), subject.image_shape)
+    images = subject.abstract_images()
+    program = _converted(subject, images)
+    count = images.shape[0] if isinstance(images.shape[0], int) else _TRIED
+    _compare(program, subject.embed(), (count, *subject.image_shape))
     paths.write(directory / "model.onnx", program)
-    write_preprocessing(subject, directory)
-    size = ", ".join(map(str, subject.image_shape))
+    write_preprocessing(subject, images.shape, directory)
     return (
         "```python\n"
         "import numpy as np, onnxruntime\n\n"
         'program = onnxruntime.InferenceSession("model.onnx")\n'
-        f"images = np.zeros((5, {size}), np.uint8)\n"
+        f"images = np.zeros(({example(images.shape)}), np.uint8)\n"
         '(features,) = program.run(None, {"images": images})\n'
         "```"
     )
 
 
-def _converted(subject: Subject) -> bytes:
+def _converted(subject: Subject, images: jax.ShapeDtypeStruct) -> bytes:
     import jax2onnx
 
     for talkative in ("onnx_ir", "jax2onnx"):
         logging.getLogger(talkative).setLevel(logging.ERROR)
-    (batch,) = jax.export.symbolic_shape("batch")
-    images = jax.ShapeDtypeStruct((batch, *subject.image_shape), jnp.uint8)
     try:
         made: Any = jax2onnx.to_onnx(
             subject.embed(),
@@ -77,11 +75,11 @@ def _converted(subject: Subject) -> bytes:
     return program
 
 
-def _compare(program: bytes, embed: Callable[..., Any], image_shape: tuple[int, int, int]) -> None:
+def _compare(program: bytes, embed: Callable[..., Any], image_shape: tuple[int, ...]) -> None:
     """Raises a `UserError` unless ONNX Runtime computes what the network does."""
     import onnxruntime
 
-    images = np.random.default_rng(0).integers(0, 256, (_TRIED, *image_shape), np.uint8)
+    images = np.random.default_rng(0).integers(0, 256, image_shape, np.uint8)
     wanted = np.asarray(jax.jit(embed)(images))
     try:
         session = onnxruntime.InferenceSession(program, providers=["CPUExecutionProvider"])

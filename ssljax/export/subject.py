@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import flax.linen as nn
+import jax
+import jax.numpy as jnp
 from jaxtyping import Array, Float, UInt8
 from ml_collections import ConfigDict
 
@@ -17,13 +20,15 @@ from ssljax.methods.contract import Method, TrainState
 from ssljax.methods.frozen_encoder import encoder_of
 from ssljax.methods.pretext_method import encoder_weights
 
+_log = logging.getLogger(__name__)
+
 
 class Encoder(NamedTuple):
     """An encoder that is given whole normalised images.
 
     Attributes:
       network: The module.
-      variables: Its collections, NumPy arrays.
+      variables: Its collections.
       view: What it sees of an image: size, interpolation, mean and deviation.
     """
 
@@ -39,7 +44,7 @@ class Subject:
     Attributes:
       config: The resolved config.
       method: The method, with the graph of the state's step.
-      state: Its trained state, NumPy arrays.
+      state: Its trained state, on one device.
       image_shape: (height, width, channels) of the images as they are read.
     """
 
@@ -90,6 +95,22 @@ class Subject:
             return pool(outputs[self.stage], evals.pool_values, evals.pool)
 
         return embed
+
+    def abstract_images(self) -> jax.ShapeDtypeStruct:
+        """The shape of raw images in a batch of any size, or of 1 where the network has but one."""
+        (batch,) = jax.export.symbolic_shape("batch")
+        images = jax.ShapeDtypeStruct((batch, *self.image_shape), jnp.uint8)
+        try:
+            jax.eval_shape(self.embed(), images)
+        except UserError:
+            raise
+        except Exception as error:  # Each operation has its own.
+            _log.warning(
+                "The network cannot be traced for batches of any size (%s): they are of 1 image.",
+                first_line(error),
+            )
+            return jax.ShapeDtypeStruct((1, *self.image_shape), jnp.uint8)
+        return images
 
 
 _OTHERS = "which this format is for: set config.export.format=stablehlo, or onnx."
