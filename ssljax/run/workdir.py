@@ -34,7 +34,9 @@ _MAY_CHANGE = (
     "method.domain_b.dir",
     "method.frames.dir",
 )
-_MAY_CHANGE_UNDER = ("evals.", "samples.", "translate.", "log.", "checkpoint.", "mesh.", "resume.")
+_MAY_CHANGE_UNDER = (
+    *("evals.", "samples.", "translate.", "export.", "log.", "checkpoint.", "mesh.", "resume."),
+)
 """What a run that goes on may change: where things run and what is reported, not what is learnt."""
 
 _ADDED: Mapping[str, Any] = {
