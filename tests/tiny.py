@@ -81,7 +81,7 @@ def tiny_config(name: str, dtype: str = "float32") -> ConfigDict:
         if name in FILMED:
             place = str(filmed.folder(config.data.frames, SIDE, tracks=5))
             config.data.update(name="folder", dir=place)
-            config.method.update(crop=0, jitter=2, border=1, layer="features", pool=False)
+            config.method.update(crop=0, jitter=2, border=1, layer="features", pool=False, blur=())
         for role, network in config.model.items():
             network.dtype = dtype
             if role in ("head", "pyramid"):

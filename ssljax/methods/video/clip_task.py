@@ -79,5 +79,3 @@ class ClipTask(PretextTask):
     ) -> Float[Array, "*batch height width channels"]:
         """Brings frames back to [0, 1], for pictures."""
         return augment.frames_to_pixels(self.policy, images)
-
-
