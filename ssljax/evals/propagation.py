@@ -102,18 +102,20 @@ class Propagation(Evaluation):
         cells: list[Pixels] = []
         for number, video in enumerate(run.once(_videos)):
             objects: dict[str, list[list[tuple[float, float]]]] = {stage: [] for stage in stages}
-            shown = np.linspace(0, video.count - 1, _COLUMNS).astype(int) if number < _SHOWN else ()
+            shown = (
+                np.linspace(0, video.length - 1, _COLUMNS).astype(int) if number < _SHOWN else ()
+            )
             strips: dict[str, list[Pixels]] = {"truth": [], **{stage: [] for stage in stages}}
             for place, frame, said in _followed(run, state, video, stages):
                 for stage, labels in said.items():
-                    if 0 < place < video.count - 1:
+                    if 0 < place < video.length - 1:
                         objects[stage].append(_marks(labels, frame))
                 for name, labels in ({"truth": frame.labels} | said).items():
                     strips[name] += [_cell(frame, labels)] * list(shown).count(place)
             for stage, marks in objects.items():
                 scored = _objects(marks)
                 found[stage] += scored
-                _tell(video.name, stage, scored)
+                _tell(video.name, "the first mask" if state is None else stage, scored)
             cells += [cell for strip in strips.values() for cell in strip]
         values = {stage: _means(scored) for stage, scored in found.items()}
         pictures = {f"{self.name}_{_row(state)}": report.grid(np.stack(cells), _COLUMNS)}
@@ -129,14 +131,16 @@ def _videos(run: Run) -> list[data.MaskedVideo]:
             f"config.evals.propagation.name, or {leave_out(Propagation.name)}."
         )
     named = data.FrameKeys(keys.image_key, keys.mask_key, keys.clip_key, keys.time_key)
-    place = keys.dir or run.config.dir or run.experiment.config.data.dir
+    own = run.experiment.config.data
+    # A folder of images or videos is no place where prepared sets are.
+    place = keys.dir or run.config.dir or ("" if own.name == "folder" else own.dir)
     videos = data.open_masked_videos(
         keys.name, keys.split, place, resolution=keys.resolution, keys=named
     )
     for video in videos:
-        if video.count < 3:
+        if video.length < 3:
             raise UserError(
-                f"The video {video.name} of config.evals.propagation has {video.count} frames; of "
+                f"The video {video.name} of config.evals.propagation has {video.length} frames; of "
                 "3 or more all but the first and the last are scored."
             )
     return videos
