@@ -12,7 +12,7 @@ FlowMethod = Literal["dis", "farneback"]
 
 Grey = UInt8[np.ndarray, "height width"]
 Flow = Float32[np.ndarray, "height width 2"]
-Points = Float32[np.ndarray, "points 2"]
+Points = Float32[np.ndarray, "_ 2"]
 
 _FEWEST_MATCHES = 8
 _RATIO = 0.75
@@ -21,6 +21,7 @@ _RATIO = 0.75
 Lowe, Distinctive Image Features from Scale-Invariant Keypoints, 2004, section 7.1, has 0.8.
 """
 _RANSAC_PIXELS = 1.0
+_NO_DESCRIPTORS = np.zeros((0, 128), np.float32)
 _GRID = 8
 """Pixels between the places whose flow stands in for interest points where there are few."""
 
@@ -86,7 +87,7 @@ class MotionFinder:
         columns, rows = np.meshgrid(np.arange(width), np.arange(height))
         places = np.stack([columns, rows], axis=2).astype(np.float32)
         seen = cv2.perspectiveTransform(places.reshape(-1, 1, 2), camera).reshape(places.shape)
-        inside = ((seen >= 0) & (seen <= [width - 1, height - 1])).all(axis=2)
+        inside = ((seen > -0.5) & (seen < [width - 0.5, height - 0.5])).all(axis=2)
         residual = flow - (seen - places)
         return Motion(flow, residual, points, _at(residual, points), inside)
 
@@ -113,7 +114,7 @@ class MotionFinder:
         if self._known[0] is not frame:
             found, described = self._sift.detectAndCompute(frame, None)
             points = np.array([point.pt for point in found], np.float32).reshape(-1, 2)
-            self._known = frame, (points, described)
+            self._known = frame, (points, _NO_DESCRIPTORS if described is None else described)
         return self._known[1]
 
 

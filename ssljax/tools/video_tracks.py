@@ -17,7 +17,8 @@ Pixels = UInt8[np.ndarray, "height width 3"]
 
 _FEWEST_MOVING = 4
 _CORNERS, _CORNER_QUALITY, _CORNER_DISTANCE = 100, 0.01, 3
-_WINDOW, _LEVELS = (15, 15), 3
+_WINDOW, _LEVELS = (9, 9), 3
+_MARGIN = np.ones((7, 7), np.uint8)
 _BACK_PIXELS = 1.0
 """How far from its place a point may come back that is tracked forwards and backwards."""
 
@@ -153,7 +154,8 @@ class TrackMiner:
         moving = np.linalg.norm(motion.residual, axis=2) > rules.moving
         mask = np.zeros(grey.shape, np.uint8)
         mask[top : top + side, left : left + side] = 255
-        mask[~moving] = 0
+        # At the border of what moves flow is smeared, and a corner is of two things at once.
+        mask[cv2.erode(moving.astype(np.uint8), _MARGIN) == 0] = 0
         points = cv2.goodFeaturesToTrack(
             grey, _CORNERS, _CORNER_QUALITY, _CORNER_DISTANCE, mask=mask
         )
