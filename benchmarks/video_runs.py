@@ -61,24 +61,27 @@ _THIN = (
 )
 _MOVING = ("--config.data.stride=3", "--config.data.hop=1", "--config.data.motion=0.5")
 """Clips of every third frame that begin anywhere, the half of them in which most moves."""
+_STEPS = "--config.steps={}".format
 TRIALS = {
-    "tracking": Trial("tracking/folder:cpu", "videos/tracks"),
-    "shuffle_and_learn": Trial("shuffle_and_learn/folder:cpu", "videos/frames", _MOVING),
-    "sorting": Trial("shuffle_and_learn/folder:sorting_cpu", "videos/frames", _MOVING),
-    "video_colorization": Trial(
-        "video_colorization/frames:cpu", "videos/frames", (*_MOVING, "--config.steps=400")
+    "motion_segmentation": Trial("motion_segmentation/frames:cpu", "masks", (_STEPS(300),)),
+    "tracking": Trial("tracking/folder:cpu", "videos/tracks", (_STEPS(400),)),
+    "shuffle_and_learn": Trial(
+        "shuffle_and_learn/folder:cpu", "videos/frames", (*_MOVING, _STEPS(400))
     ),
-    "motion_segmentation": Trial("motion_segmentation/frames:cpu", "masks"),
+    "sorting": Trial(
+        "shuffle_and_learn/folder:sorting_cpu", "videos/frames", (*_MOVING, _STEPS(400))
+    ),
+    "video_colorization": Trial("video_colorization/frames:cpu", "videos/frames", (_STEPS(300),)),
     "simclr": Trial(
         "simclr/folder",
         "videos/frames",
         (
             *_THIN,
+            _STEPS(300),
             "--config.data.image_size=96",
             "--config.data.cache=device",
             "--config.method.view.size=64",
             "--config.batch_size=64",
-            "--config.steps=400",
             "--config.optimizer.name=adamw",
             "--config.optimizer.learning_rate=2e-3",
             "--config.optimizer.scaling=none",
@@ -96,7 +99,7 @@ _EVALUATED = (
     "--config.evals.stages=('stage1','stage2','stage3')",
     "--config.evals.batch_size=64",
     "--config.evals.knn.neighbors=((20,0.07),)",
-    f"--config.evals.transfer.sets=(('{_ELSEWHERE}','train[:10%]','validation'),)",
+    f"--config.evals.transfer.sets=(('{_ELSEWHERE}','train[:5%]','validation'),)",
     "--config.evals.transfer.probes=('linear',)",
     "--config.evals.linear.holdout=True",
     "--config.evals.linear.epochs=10",
@@ -304,11 +307,11 @@ def _asked(
         for kind, mask in ((moves, batch["mask"]), (flow, lengths)):
             targets = asking.ask(key, {"image": batch["image"], "mask": mask}).targets
             kind.append(np.asarray(targets["mask"]))
-    return _Part(np.concatenate(moves), np.concatenate(flow) / _STEPS)
+    return _Part(np.concatenate(moves), np.concatenate(flow) / _LEVELS)
 
 
-_STEPS = 100
-"""Steps a pixel in which the length of flow is counted, as masks are whole numbers."""
+_LEVELS = 100
+"""Parts of a pixel in which the length of flow is counted, as masks are whole numbers."""
 
 
 def _flow_of(asked: argparse.Namespace, file: str, frame: data.Frame) -> np.ndarray:
@@ -316,7 +319,7 @@ def _flow_of(asked: argparse.Namespace, file: str, frame: data.Frame) -> np.ndar
     split, _, video, name = pathlib.Path(file).parts[-4:]
     stored = home(asked) / "videos/flow" / split / video / f"{pathlib.Path(name).stem}.png"
     lengths = np.linalg.norm(decode_flow(stored.read_bytes()), axis=-1)
-    whole = np.round(_STEPS * lengths).astype(np.int32)
+    whole = np.round(_LEVELS * lengths).astype(np.int32)
     return data.Mask(void=-1).decode(whole, frame, None)
 
 
