@@ -17,6 +17,7 @@ from collections.abc import Collection
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from benchmarks import plots, pretext_runs, runs
@@ -95,9 +96,11 @@ _FOLLOWED["simclr"] = _FOLLOWED["tracking"]
 """Whose features, or whose own way, labels follow through videos."""
 _NO_TASK = ("simclr",)
 _ELSEWHERE = "tiny_imagenet_100"
+_BATCH = 64
+"""Images that an evaluation sees at once; the questions about them depend on it."""
 _EVALUATED = (
     "--config.evals.stages=('stage1','stage2','stage3')",
-    "--config.evals.batch_size=64",
+    f"--config.evals.batch_size={_BATCH}",
     "--config.evals.knn.neighbors=((20,0.07),)",
     f"--config.evals.transfer.sets=(('{_ELSEWHERE}','train[:5%]','validation'),)",
     "--config.evals.transfer.probes=('linear',)",
@@ -273,7 +276,9 @@ def motion_floors(asked: argparse.Namespace, seed: int = 0) -> dict[str, float]:
     for name, answer in answers.items():
 
         def score(part: _Part, share: float, answer: Any = answer) -> float:
-            return float(np.mean(intersection_over_union(answer(part, share), part.moves)))
+            return float(
+                np.mean(intersection_over_union(jnp.asarray(answer(part, share)), part.moves))
+            )
 
         best = max(shares, key=lambda share: score(split["train"], share))
         found[name] = score(split["test"], best)
@@ -294,9 +299,9 @@ def _asked(
         "folder", split, data_dir=str(home(asked) / "masks"), parts=data.Parts(mask_classes=2)
     )
     frame = data.Frame(config.data.image_size, 3)
-    size, moves, flow = config.evals.batch_size, [], []
-    for start in range(0, len(source), size):
-        places = range(start, min(start + size, len(source)))
+    moves, flow = [], []
+    for start in range(0, len(source), _BATCH):
+        places = range(start, min(start + _BATCH, len(source)))
         batch = data.load_all(
             data.Subset(source, np.array(places)),
             image_size=config.data.image_size,
@@ -305,7 +310,8 @@ def _asked(
         lengths = np.stack([_flow_of(asked, source.describe(place), frame) for place in places])
         key = jax.random.fold_in(jax.random.key(seed), start)
         for kind, mask in ((moves, batch["mask"]), (flow, lengths)):
-            targets = asking.ask(key, {"image": batch["image"], "mask": mask}).targets
+            fields = {"image": jnp.asarray(batch["image"]), "mask": jnp.asarray(mask)}
+            targets = asking.ask(key, fields).targets
             kind.append(np.asarray(targets["mask"]))
     return _Part(np.concatenate(moves), np.concatenate(flow) / _LEVELS)
 
