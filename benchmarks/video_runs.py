@@ -277,7 +277,9 @@ def motion_floors(asked: argparse.Namespace, seed: int = 0) -> dict[str, float]:
 
         def score(part: _Part, share: float, answer: Any = answer) -> float:
             return float(
-                np.mean(intersection_over_union(jnp.asarray(answer(part, share)), part.moves))
+                np.mean(
+                    intersection_over_union(*map(jnp.asarray, (answer(part, share), part.moves)))
+                )
             )
 
         best = max(shares, key=lambda share: score(split["train"], share))
