@@ -142,6 +142,12 @@ def test_a_corrupt_video_among_ten_is_told_once_and_left_out(
         clips = next(batches)["clip"]
     assert len(clips) == len(source)
     assert loader.corrupt == [name]
+    half = slice(len(source) // 2, None)
+    other = Loader(
+        source, batch_size=len(source), rows=half, seed=0, image_size=32, channels=3, max_corrupt=1
+    )
+    with contextlib.closing(other.iterate()) as batches:
+        np.testing.assert_array_equal(next(batches)["clip"], clips[half])
     with pytest.raises(
         UserError, match=r"1 corrupt images, but .* allows 0 \(The video .*2\.mp4\)"
     ):

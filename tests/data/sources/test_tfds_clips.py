@@ -10,6 +10,7 @@ import tensorflow_datasets as tfds
 
 from ssljax.data import Parts, load_all, open_source
 from ssljax.errors import UserError
+from ssljax.tools import prepare_video
 
 _PNG = {"shape": (32, 48, 3), "encoding_format": "png"}
 _LENGTHS = (7, 3, 5)
@@ -132,3 +133,25 @@ def test_a_part_is_one_of_the_videos(toy_dir):
 def test_what_cannot_be_is_told(name, parts, told, toy_dir):
     with pytest.raises(UserError, match=told):
         open_source(name, "train", toy_dir, parts=Parts(**{"frames": 2, **parts}))
+
+
+@pytest.mark.parametrize(
+    ("name", "keys", "video"),
+    [
+        ("toy_videos", (), "video2"),
+        ("toy_video_frames", ("--clip_key=about/clip", "--time_key=about/time"), "take 2"),
+    ],
+)
+def test_videos_of_a_set_are_prepared(name, keys, video, toy_dir, tmp_path):
+    out = tmp_path / "out"
+    common = (f"--data_dir={toy_dir}", f"--out={out}", "--parts=frames", "--jobs=1")
+    assert prepare_video.main([f"--dataset={name}", *keys, *common]) == 0
+    folders = sorted((out / "frames" / "train").iterdir())
+    assert len(folders) == 3
+    counts = sorted(len(list(folder.iterdir())) for folder in folders)
+    assert counts == sorted(_LENGTHS)
+    frames = [cv2.imread(str(file)) for file in sorted((folders[-1]).iterdir())]
+    assert folders[-1].name == video
+    first = moving.number_of(frames[0])
+    assert [moving.number_of(frame) for frame in frames] == [first + k for k in range(len(frames))]
+    assert name == "toy_videos" or first == 20
