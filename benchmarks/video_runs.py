@@ -60,18 +60,12 @@ _THIN = (
     "--config.model.encoder.convs_per_stage=2",
     "--config.evals.stages=('stage1','stage2','stage3')",
 )
-_MOVING = ("--config.data.stride=3", "--config.data.hop=1", "--config.data.motion=0.5")
-"""Clips of every third frame that begin anywhere, the half of them in which most moves."""
 _STEPS = "--config.steps={}".format
 TRIALS = {
     "motion_segmentation": Trial("motion_segmentation/frames:cpu", "masks", (_STEPS(300),)),
-    "tracking": Trial("tracking/folder:cpu", "videos/tracks", (_STEPS(400),)),
-    "shuffle_and_learn": Trial(
-        "shuffle_and_learn/folder:cpu", "videos/frames", (*_MOVING, _STEPS(400))
-    ),
-    "sorting": Trial(
-        "shuffle_and_learn/folder:sorting_cpu", "videos/frames", (*_MOVING, _STEPS(400))
-    ),
+    "tracking": Trial("tracking/folder:cpu", "videos/tracks"),
+    "shuffle_and_learn": Trial("shuffle_and_learn/folder:cpu", "videos/frames"),
+    "sorting": Trial("shuffle_and_learn/folder:sorting_cpu", "videos/frames"),
     "video_colorization": Trial("video_colorization/frames:cpu", "videos/frames", (_STEPS(300),)),
     "simclr": Trial(
         "simclr/folder",

