@@ -75,6 +75,8 @@ _LEFT_ALONE = {
     "data.dir",
     "evals.dir",
     "evals.generator.cache",
+    "evals.propagation.dir",
+    "evals.propagation.name",
     "log.wandb",
     "method.domain_b.dir",
     "method.domain_b.name",

@@ -129,7 +129,9 @@ def _videos(run: Run) -> list[data.MaskedVideo]:
             f"config.evals.propagation.name, or {leave_out(Propagation.name)}."
         )
     named = data.FrameKeys(keys.image_key, keys.mask_key, keys.clip_key, keys.time_key)
-    place = keys.dir or run.config.dir or run.experiment.config.data.dir
+    own = run.experiment.config.data
+    # A folder of images or videos is no place where prepared sets are.
+    place = keys.dir or run.config.dir or ("" if own.name == "folder" else own.dir)
     videos = data.open_masked_videos(
         keys.name, keys.split, place, resolution=keys.resolution, keys=named
     )
