@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import cv2
 import numpy as np
 from jaxtyping import Bool, Float32, Float64, UInt8
+
+_opencv: Any = cv2  # Its types lack what is newer, and arrays that it makes itself.
 
 FlowMethod = Literal["dis", "farneback"]
 
@@ -69,8 +71,8 @@ class MotionFinder:
             Polynomial Expansion, 2003.
         """
         self._method = method
-        self._dis = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
-        self._sift = cv2.SIFT_create()
+        self._dis = _opencv.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+        self._sift = _opencv.SIFT_create()
         self._known: tuple[Grey | None, tuple] = None, ()
 
     def find(self, frame: Grey, following: Grey) -> Motion:
@@ -87,14 +89,14 @@ class MotionFinder:
         columns, rows = np.meshgrid(np.arange(width), np.arange(height))
         places = np.stack([columns, rows], axis=2).astype(np.float32)
         seen = cv2.perspectiveTransform(places.reshape(-1, 1, 2), camera).reshape(places.shape)
-        inside = ((seen > -0.5) & (seen < [width - 0.5, height - 0.5])).all(axis=2)
+        inside: Any = ((seen > -0.5) & (seen < [width - 0.5, height - 0.5])).all(axis=2)
         residual = flow - (seen - places)
         return Motion(flow, residual, points, _at(residual, points), inside)
 
     def _flow(self, frame: Grey, following: Grey) -> Flow:
         if self._method == "dis":
             return self._dis.calc(frame, following, None)
-        return cv2.calcOpticalFlowFarneback(frame, following, None, 0.5, 4, 15, 3, 5, 1.1, 0)
+        return _opencv.calcOpticalFlowFarneback(frame, following, None, 0.5, 4, 15, 3, 5, 1.1, 0)
 
     def _match(self, frame: Grey, following: Grey) -> tuple[Points, Points, Points]:
         """Points of the frame; those of them that are found again, and where."""
