@@ -46,7 +46,7 @@ def frames(run: Run, video: data.MaskedVideo) -> Iterator[Shown]:
     """Decodes one frame after another."""
     config = run.experiment.config.data
     known: list[int] = []
-    for place in range(video.count):
+    for place in range(video.length):
         image, mask = video.read(place)
         numbers = data.object_numbers(mask)
         pixels = data.open_image(
@@ -192,7 +192,7 @@ def _maps(
             pixels = pixels.reshape(*size, -1)
         room = ((0, side - size[0]), (0, side - size[1]), (0, 0))
         waiting.append(np.pad(pixels, room, mode="edge"))
-        if len(waiting) == batch or place == video.count - 1:
+        if len(waiting) == batch or place == video.length - 1:
             rows = np.stack(waiting + waiting[-1:] * (batch - len(waiting)))[own]
             found = read(jax.make_array_from_process_local_data(sharding, rows))
             for row in range(len(waiting)):

@@ -102,11 +102,13 @@ class Propagation(Evaluation):
         cells: list[Pixels] = []
         for number, video in enumerate(run.once(_videos)):
             objects: dict[str, list[list[tuple[float, float]]]] = {stage: [] for stage in stages}
-            shown = np.linspace(0, video.count - 1, _COLUMNS).astype(int) if number < _SHOWN else ()
+            shown = (
+                np.linspace(0, video.length - 1, _COLUMNS).astype(int) if number < _SHOWN else ()
+            )
             strips: dict[str, list[Pixels]] = {"truth": [], **{stage: [] for stage in stages}}
             for place, frame, said in _followed(run, state, video, stages):
                 for stage, labels in said.items():
-                    if 0 < place < video.count - 1:
+                    if 0 < place < video.length - 1:
                         objects[stage].append(_marks(labels, frame))
                 for name, labels in ({"truth": frame.labels} | said).items():
                     strips[name] += [_cell(frame, labels)] * list(shown).count(place)
@@ -136,9 +138,9 @@ def _videos(run: Run) -> list[data.MaskedVideo]:
         keys.name, keys.split, place, resolution=keys.resolution, keys=named
     )
     for video in videos:
-        if video.count < 3:
+        if video.length < 3:
             raise UserError(
-                f"The video {video.name} of config.evals.propagation has {video.count} frames; of "
+                f"The video {video.name} of config.evals.propagation has {video.length} frames; of "
                 "3 or more all but the first and the last are scored."
             )
     return videos

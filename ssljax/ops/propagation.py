@@ -61,12 +61,12 @@ class Remembered(NamedTuple):
     Attributes:
       features: Unit vectors, of the first frame and of the most recent ones in a ring.
       labels: Shares of the labels at each place.
-      count: How many frames have followed the first.
+      followed: How many frames have followed the first.
     """
 
     features: Float32[Array, "frames height width dim"]
     labels: Float32[Array, "frames height width labels"]
-    count: Int[Array, ""]
+    followed: Int[Array, ""]
 
 
 def remember_first(
@@ -122,16 +122,16 @@ def follow(
       [0. 1. 0. 0.]
     """
     query = l2_normalize(features)
-    there = jnp.arange(1 + how.recent) <= remembered.count
+    there = jnp.arange(1 + how.recent) <= remembered.followed
     labels = _looked_up(query, remembered, there, how)
-    place = 1 + remembered.count % max(how.recent, 1)
+    place = 1 + remembered.followed % max(how.recent, 1)
     if how.recent:
         remembered = Remembered(
             remembered.features.at[place].set(query),
             remembered.labels.at[place].set(labels),
-            remembered.count,
+            remembered.followed,
         )
-    return remembered._replace(count=remembered.count + 1), labels
+    return remembered._replace(followed=remembered.followed + 1), labels
 
 
 def _looked_up(

@@ -26,12 +26,12 @@ class MaskedVideo(NamedTuple):
 
     Attributes:
       name: Of the video in its set.
-      count: How many frames it has.
+      length: How many frames it has.
       read: Gives the encoded image and mask of a frame, by its number.
     """
 
     name: str
-    count: int
+    length: int
     read: Callable[[int], tuple[bytes, bytes]]
 
 
