@@ -64,8 +64,8 @@ _STEPS = "--config.steps={}".format
 TRIALS = {
     "motion_segmentation": Trial("motion_segmentation/frames:cpu", "masks", (_STEPS(300),)),
     "tracking": Trial("tracking/folder:cpu", "videos/tracks"),
-    "shuffle_and_learn": Trial("shuffle_and_learn/folder:cpu", "videos/frames"),
-    "sorting": Trial("shuffle_and_learn/folder:sorting_cpu", "videos/frames"),
+    "shuffle_and_learn": Trial("shuffle_and_learn/folder:cpu", "videos/frames", (_STEPS(600),)),
+    "sorting": Trial("shuffle_and_learn/folder:sorting_cpu", "videos/frames", (_STEPS(600),)),
     "video_colorization": Trial("video_colorization/frames:cpu", "videos/frames", (_STEPS(300),)),
     "simclr": Trial(
         "simclr/folder",
