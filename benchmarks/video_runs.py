@@ -17,6 +17,7 @@ from collections.abc import Collection
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from benchmarks import plots, pretext_runs, runs
@@ -59,26 +60,23 @@ _THIN = (
     "--config.model.encoder.convs_per_stage=2",
     "--config.evals.stages=('stage1','stage2','stage3')",
 )
-_MOVING = ("--config.data.stride=3", "--config.data.hop=1", "--config.data.motion=0.5")
-"""Clips of every third frame that begin anywhere, the half of them in which most moves."""
+_STEPS = "--config.steps={}".format
 TRIALS = {
+    "motion_segmentation": Trial("motion_segmentation/frames:cpu", "masks", (_STEPS(300),)),
     "tracking": Trial("tracking/folder:cpu", "videos/tracks"),
-    "shuffle_and_learn": Trial("shuffle_and_learn/folder:cpu", "videos/frames", _MOVING),
-    "sorting": Trial("shuffle_and_learn/folder:sorting_cpu", "videos/frames", _MOVING),
-    "video_colorization": Trial(
-        "video_colorization/frames:cpu", "videos/frames", (*_MOVING, "--config.steps=400")
-    ),
-    "motion_segmentation": Trial("motion_segmentation/frames:cpu", "masks"),
+    "shuffle_and_learn": Trial("shuffle_and_learn/folder:cpu", "videos/frames", (_STEPS(600),)),
+    "sorting": Trial("shuffle_and_learn/folder:sorting_cpu", "videos/frames", (_STEPS(600),)),
+    "video_colorization": Trial("video_colorization/frames:cpu", "videos/frames", (_STEPS(300),)),
     "simclr": Trial(
         "simclr/folder",
         "videos/frames",
         (
             *_THIN,
+            _STEPS(300),
             "--config.data.image_size=96",
             "--config.data.cache=device",
             "--config.method.view.size=64",
             "--config.batch_size=64",
-            "--config.steps=400",
             "--config.optimizer.name=adamw",
             "--config.optimizer.learning_rate=2e-3",
             "--config.optimizer.scaling=none",
@@ -92,11 +90,13 @@ _FOLLOWED["simclr"] = _FOLLOWED["tracking"]
 """Whose features, or whose own way, labels follow through videos."""
 _NO_TASK = ("simclr",)
 _ELSEWHERE = "tiny_imagenet_100"
+_BATCH = 64
+"""Images that an evaluation sees at once; the questions about them depend on it."""
 _EVALUATED = (
     "--config.evals.stages=('stage1','stage2','stage3')",
-    "--config.evals.batch_size=64",
+    f"--config.evals.batch_size={_BATCH}",
     "--config.evals.knn.neighbors=((20,0.07),)",
-    f"--config.evals.transfer.sets=(('{_ELSEWHERE}','train[:10%]','validation'),)",
+    f"--config.evals.transfer.sets=(('{_ELSEWHERE}','train[:5%]','validation'),)",
     "--config.evals.transfer.probes=('linear',)",
     "--config.evals.linear.holdout=True",
     "--config.evals.linear.epochs=10",
@@ -270,7 +270,11 @@ def motion_floors(asked: argparse.Namespace, seed: int = 0) -> dict[str, float]:
     for name, answer in answers.items():
 
         def score(part: _Part, share: float, answer: Any = answer) -> float:
-            return float(np.mean(intersection_over_union(answer(part, share), part.moves)))
+            return float(
+                np.mean(
+                    intersection_over_union(*map(jnp.asarray, (answer(part, share), part.moves)))
+                )
+            )
 
         best = max(shares, key=lambda share: score(split["train"], share))
         found[name] = score(split["test"], best)
@@ -291,9 +295,9 @@ def _asked(
         "folder", split, data_dir=str(home(asked) / "masks"), parts=data.Parts(mask_classes=2)
     )
     frame = data.Frame(config.data.image_size, 3)
-    size, moves, flow = config.evals.batch_size, [], []
-    for start in range(0, len(source), size):
-        places = range(start, min(start + size, len(source)))
+    moves, flow = [], []
+    for start in range(0, len(source), _BATCH):
+        places = range(start, min(start + _BATCH, len(source)))
         batch = data.load_all(
             data.Subset(source, np.array(places)),
             image_size=config.data.image_size,
@@ -302,13 +306,14 @@ def _asked(
         lengths = np.stack([_flow_of(asked, source.describe(place), frame) for place in places])
         key = jax.random.fold_in(jax.random.key(seed), start)
         for kind, mask in ((moves, batch["mask"]), (flow, lengths)):
-            targets = asking.ask(key, {"image": batch["image"], "mask": mask}).targets
+            fields = {"image": jnp.asarray(batch["image"]), "mask": jnp.asarray(mask)}
+            targets = asking.ask(key, fields).targets
             kind.append(np.asarray(targets["mask"]))
-    return _Part(np.concatenate(moves), np.concatenate(flow) / _STEPS)
+    return _Part(np.concatenate(moves), np.concatenate(flow) / _LEVELS)
 
 
-_STEPS = 100
-"""Steps a pixel in which the length of flow is counted, as masks are whole numbers."""
+_LEVELS = 100
+"""Parts of a pixel in which the length of flow is counted, as masks are whole numbers."""
 
 
 def _flow_of(asked: argparse.Namespace, file: str, frame: data.Frame) -> np.ndarray:
@@ -316,7 +321,7 @@ def _flow_of(asked: argparse.Namespace, file: str, frame: data.Frame) -> np.ndar
     split, _, video, name = pathlib.Path(file).parts[-4:]
     stored = home(asked) / "videos/flow" / split / video / f"{pathlib.Path(name).stem}.png"
     lengths = np.linalg.norm(decode_flow(stored.read_bytes()), axis=-1)
-    whole = np.round(_STEPS * lengths).astype(np.int32)
+    whole = np.round(_LEVELS * lengths).astype(np.int32)
     return data.Mask(void=-1).decode(whole, frame, None)
 
 
