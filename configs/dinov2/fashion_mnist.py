@@ -16,7 +16,7 @@ def get_config() -> ConfigDict:
     config = base_config("dinov2")
     fashion_mnist.encoder_on_cpu(config)
     config.batch_size = 64
-    config.epochs = 1.0
+    config.epochs = 0.5
     config.method.update(
         teacher_temperature=0.04,
         teacher_warmup_epochs=0.0,

@@ -16,7 +16,7 @@ def get_config() -> ConfigDict:
     config = base_config("ibot")
     fashion_mnist.encoder_on_cpu(config)
     config.batch_size = 64
-    config.epochs = 1.0
+    config.epochs = 0.5
     config.method.update(
         teacher_temperature=0.04,
         patch_temperature=0.04,

@@ -15,7 +15,7 @@ def get_config() -> ConfigDict:
     """
     config = base_config("ijepa")
     config.batch_size = 64
-    config.epochs = 1.5
+    config.epochs = 1.0
     fashion_mnist.data(config)
     config.method.update(
         least_context=4,  # Of 49 patches; the paper's images have 256.

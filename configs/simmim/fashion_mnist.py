@@ -16,7 +16,7 @@ def get_config() -> ConfigDict:
     """
     config = base_config("simmim")
     config.batch_size = 64
-    config.epochs = 2.0
+    config.epochs = 1.5
     fashion_mnist.data(config)
     config.method.mask_size = 4
     config.method.view.update(size=28, crop_scale=(0.5, 1.0), mean=(0.286,), std=(0.353,))

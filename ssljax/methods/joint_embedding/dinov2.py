@@ -141,8 +141,9 @@ class DINOv2(MaskedDistillation):
         )
         spread = losses.koleo(student["features"][:, 0]) + losses.koleo(student["features"][:, 1])
         loss = whole + method.patch_weight * patch + method.koleo_weight * spread
-        assigned = jnp.log(jnp.maximum(codes[:, 0], 1e-30))
-        gauges = collapse_metrics(student["bottleneck"][:, 0], assigned) | {
+        # Untrained, a head without batch norm gives nearly the same of all features.
+        gauges = collapse_metrics(student["features"][:, 0]) | {
+            "assignment_entropy": losses.prototype_entropy(codes[:, 0]),
             "class_loss": whole,
             "patch_loss": patch,
             "koleo": spread,

@@ -111,7 +111,9 @@ class IBOT(MaskedDistillation):
             method.student_temperature,
         )
         assigned = (logits[0] - memory["center"][None]) / temperature
-        gauges = collapse_metrics(student["bottleneck"][:, 0], assigned) | {
+        # Untrained, a head without batch norm gives nearly the same of all features.
+        gauges = collapse_metrics(student["features"][:, 0]) | {
+            "assignment_entropy": losses.prototype_entropy(assigned),
             "class_loss": whole,
             "patch_loss": hidden,
             "teacher_temperature": temperature,

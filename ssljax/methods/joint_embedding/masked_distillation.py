@@ -100,7 +100,7 @@ class MaskedDistillation(Method):
           key: Of the paths that the student drops; None for the teacher.
 
         Returns:
-          `features`, `bottleneck` and `logits`: (batch, crops, values) of the class token;
+          `features` and `logits`: (batch, crops, values) of the class token;
           `patch_logits`: (..., out) of the patches that were selected.
         """
 
@@ -115,11 +115,10 @@ class MaskedDistillation(Method):
                 features.append(encoded.reshape(*images.shape[:2], -1))
                 tokens.append(patches.reshape(*images.shape[:2], *patches.shape[1:]))
             whole = jnp.concatenate(features, axis=1)
-            bottleneck, logits = branch.project(whole, train)
-            _, patch_logits = branch.project(select(tokens[0]), train, patches=True)
+            logits = branch.project(whole, train)
+            patch_logits = branch.project(select(tokens[0]), train, patches=True)
             return {
                 "features": whole,
-                "bottleneck": bottleneck,
                 "logits": logits,
                 "patch_logits": patch_logits,
             }

@@ -74,7 +74,7 @@ class MaskedEncoderWithHeads(nn.Module):
 
     def project(
         self, rows: Float[Array, "*rows dim"], train: bool, patches: bool = False
-    ) -> tuple[Float[Array, "*rows bottleneck"], Float[Array, "*rows out"]]:
+    ) -> Float[Array, "*rows out"]:
         """Applies a head to rows of any number of axes.
 
         Args:
@@ -83,9 +83,8 @@ class MaskedEncoderWithHeads(nn.Module):
           patches: Whether the rows are patches.
 
         Returns:
-          The head's bottleneck and its logits.
+          The head's logits.
         """
         head = self.patch_projector if patches and self.patch_projector else self.projector
-        layers = head(rows.reshape(-1, rows.shape[-1]), train)
-        bottleneck, logits = (layer.reshape(*rows.shape[:-1], -1) for layer in layers[-2:])
-        return bottleneck, logits
+        logits = head(rows.reshape(-1, rows.shape[-1]), train)[-1]
+        return logits.reshape(*rows.shape[:-1], -1)
