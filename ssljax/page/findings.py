@@ -100,14 +100,15 @@ def _not_finite(series: Mapping[str, Series]) -> list[str]:
         if gaps.any():
             found.setdefault(int(one.steps[np.argmax(gaps)]), []).append(name)
             counts[name] = int(gaps.sum())
-    return [
-        f"{_some(names)} {'is' if len(names) == 1 else 'are'} not finite (NaN or infinite) from "
-        f"step {step:,} on, at {max(counts[name] for name in names):,} of the logged steps."
-        if max(counts[name] for name in names) > 1
-        else f"{_some(names)} {'is' if len(names) == 1 else 'are'} not finite (NaN or infinite) at "
-        f"step {step:,}."
-        for step, names in sorted(found.items())
-    ]
+    sentences = []
+    for step, names in sorted(found.items()):
+        most = max(counts[name] for name in names)
+        verb = "is" if len(names) == 1 else "are"
+        where = f"at step {step:,}"
+        if most > 1:
+            where = f"at {most:,} of the logged steps, first {where}"
+        sentences.append(f"{_some(names)} {verb} not finite (NaN or infinite) {where}.")
+    return sentences
 
 
 def _some(names: Sequence[str]) -> str:

@@ -145,7 +145,7 @@ def test_values_that_are_not_finite_are_gaps_that_are_told(tmp_path):
         file.write('{"step": 65, "online/loss": null}\n{"step": 70, "online/loss": NaN}\n')
         file.write('{"step": 75, "online/loss": 1e999}\n{"step": 80, "online/lo')
     found = parsed(workdir)
-    told = "online/loss is not finite (NaN or infinite) from step 65 on, at 3 of the logged steps."
+    told = "online/loss is not finite (NaN or infinite) at 3 of the logged steps, first at step 65."
     assert told in found.words["findings"]
     assert "metrics.jsonl is not whole: 1 line of it is left out" in found.words["findings"]
     assert "3 values are not finite (NaN or infinite): gaps." in found.words["curves"]

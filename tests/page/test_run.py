@@ -9,20 +9,19 @@ SHOWN = {"log__report": True, "steps": 3}
 
 def test_a_training_ends_with_a_page_of_itself(tmp_path):
     evaluated = {
-        "evals__final": "('knn','embedding_map','encoder_pictures')",
+        "evals__final": "('knn','embedding_map')",
         "evals__knn__neighbors": "((5,0.1),)",
         "evals__train_split": "train[:60]",
         "evals__test_split": "test[:20]",
         "evals__batch_size": 32,
         "evals__embedding_map__method": "pca",
-        "evals__encoder_pictures__neighbors": 40,
     }
     assert main.main(runs.arguments(tmp_path / "run", **SHOWN, **evaluated)) == 0
     text = (tmp_path / "run" / "report.html").read_text()
     assert "3 of 3, in batches of 16 images" in text
     assert "trained network" in text
     assert "20 images of test[:20] of digits by their features at step 3" in text
-    assert text.count("<img") == 3  # The map, neighbours and filters.
+    assert text.count("<img") == 1
     assert "online/loss. " in text
 
 
