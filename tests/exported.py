@@ -30,6 +30,7 @@ def photographs(count: int = 5, side: int = SIDE) -> np.ndarray:
 def subject(method: str = "simclr", side: int = SIDE, **encoder) -> Subject:
     """A method whose every parameter and statistic is random, after 7 steps."""
     config = base_config(method)
+    config.optimizer.name = "adamw"
     config.data.update(name="photographs", image_size=side, channels=3)
     for view in config.method.values():
         if isinstance(view, ConfigDict) and "crop_scale" in view:

@@ -137,6 +137,8 @@ def pool(
       The cells of the grid, row by row, as one vector an image.
     """
     features = features.astype(jnp.float32)
+    if features.ndim == 2:
+        return features
     if features.ndim != 4:
         return jnp.mean(features, axis=tuple(range(1, features.ndim - 1)))
     height, width, channels = features.shape[1:]

@@ -32,7 +32,7 @@ def write_card(
         "tags:\n- self-supervised-learning\n- ssljax\n"
         "---",
         f"# {config.method.name} on {config.data.name}",
-        f"The {subject.method.evaluated} of a run of [ssljax], method `{config.method.name}` "
+        f"The {subject.method.evaluated} of a run of ssljax, method `{config.method.name}` "
         f"({first.rstrip('.')}), after {subject.step} train steps with batches of "
         f"{config.batch_size} images of the split `{config.data.split}` of `{config.data.name}`."
         + (

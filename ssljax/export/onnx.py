@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
+import io
 import logging
 from collections.abc import Callable
 from typing import Any
@@ -57,13 +59,14 @@ def _converted(subject: Subject, images: jax.ShapeDtypeStruct) -> bytes:
     for talkative in ("onnx_ir", "jax2onnx"):
         logging.getLogger(talkative).setLevel(logging.ERROR)
     try:
-        made: Any = jax2onnx.to_onnx(
-            subject.embed(),
-            inputs=[images],
-            model_name="ssljax",
-            input_names=["images"],
-            output_names=["features"],
-        )
+        with contextlib.redirect_stdout(io.StringIO()):  # It prints what it does.
+            made: Any = jax2onnx.to_onnx(
+                subject.embed(),
+                inputs=[images],
+                model_name="ssljax",
+                input_names=["images"],
+                output_names=["features"],
+            )
     except UserError:
         raise
     except Exception as error:  # It has no error of its own.

@@ -4,6 +4,7 @@ The files are made of networks with random weights, under the names of the autho
 """
 
 import argparse
+import functools
 
 import exported
 import jax
@@ -195,7 +196,7 @@ class Decoder(torch.nn.Module):
         self.decoder_embed = torch.nn.Linear(DIM, dim)
         self.mask_token = torch.nn.Parameter(torch.zeros(1, 1, dim))
         self.decoder_pos_embed = torch.nn.Parameter(torch.zeros(1, patches + 1, dim))
-        norm = lambda width: torch.nn.LayerNorm(width, eps=1e-6)  # noqa: E731
+        norm = functools.partial(torch.nn.LayerNorm, eps=1e-6)
         self.decoder_blocks = torch.nn.ModuleList(
             timm.models.vision_transformer.Block(dim, 2, qkv_bias=True, norm_layer=norm)
             for _ in range(2)
