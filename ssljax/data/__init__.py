@@ -31,6 +31,8 @@ from ssljax.data.sources.clips import ClipFolder
 from ssljax.data.sources.digits import prepare_digits
 from ssljax.data.sources.files import ImageFiles
 from ssljax.data.sources.folder import FolderSource
+from ssljax.data.sources.given import GivenImages, open_images
+from ssljax.data.sources.layout import folder_label
 from ssljax.data.sources.multi_labels import label_names, read_multi_labels
 from ssljax.data.sources.subset import FewLabels, Subset, labelled_rows, read_labels
 from ssljax.data.sources.tfds import TfdsSource, open_builder
@@ -49,6 +51,7 @@ __all__ = [
     "Field",
     "FolderSource",
     "Frame",
+    "GivenImages",
     "HostCrops",
     "Image",
     "ImageFiles",
@@ -70,6 +73,7 @@ __all__ = [
     "fingerprint",
     "fit_boxes",
     "fit_mask",
+    "folder_label",
     "gather",
     "host_crops",
     "index_batches",
@@ -79,6 +83,7 @@ __all__ = [
     "load_all",
     "open_builder",
     "open_image",
+    "open_images",
     "open_source",
     "prepare_digits",
     "put_on_devices",

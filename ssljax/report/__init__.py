@@ -8,6 +8,7 @@ from ssljax.report.progress import Progress
 from ssljax.report.sheet import GENERATORS, TRANSLATORS, ScoreSheet, free_path, own_path
 from ssljax.report.table import figure_table, score_table
 from ssljax.report.throughput import Throughput, flops, peak_flops
+from ssljax.report.tracking import tracked
 
 __all__ = [
     "GENERATORS",
@@ -31,4 +32,5 @@ __all__ = [
     "peak_flops",
     "save_pictures",
     "score_table",
+    "tracked",
 ]

@@ -205,7 +205,7 @@ def restore(config: ConfigDict, method: Method, on: Mesh) -> TrainState:
       UserError: If the checkpoint or the file is gone, damaged, or of another model.
     """
     if isinstance(method, PublishedEncoder):
-        return _read_weights(config, method, on)
+        return read_weights(method, config.pretrained.weights, on)
     abstract = abstract_state(method)
     placed = jax.tree.map(
         lambda x, s: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s),
@@ -217,8 +217,18 @@ def restore(config: ConfigDict, method: Method, on: Mesh) -> TrainState:
     return restored
 
 
-def _read_weights(config: ConfigDict, method: PublishedEncoder, on: Mesh) -> TrainState:
-    state = method.load(init_state(method, jax.random.key(0)), config.pretrained.weights)
+def read_weights(method: PublishedEncoder, file: str, on: Mesh) -> TrainState:
+    """The state of an encoder with the weights of a file, on a mesh.
+
+    Args:
+      method: The encoder.
+      file: Its path, on a disk or in a bucket.
+      on: The mesh.
+
+    Raises:
+      UserError: If the file cannot be read or is of another network.
+    """
+    state = method.load(init_state(method, jax.random.key(0)), file)
     return jax.tree.map(
         lambda x, s: (
             x

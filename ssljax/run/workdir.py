@@ -33,7 +33,9 @@ _MAY_CHANGE = (
     *("data.dir", "data.cache", "data.threads", "data.prefetch", "data.max_corrupt"),
     "method.domain_b.dir",
 )
-_MAY_CHANGE_UNDER = ("evals.", "samples.", "translate.", "log.", "checkpoint.", "mesh.", "resume.")
+_MAY_CHANGE_UNDER = (
+    *("evals.", "samples.", "translate.", "embed.", "log.", "checkpoint.", "mesh.", "resume."),
+)
 """What a run that goes on may change: where things run and what is reported, not what is learnt."""
 
 _ADDED: Mapping[str, Any] = {
