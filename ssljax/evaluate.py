@@ -6,7 +6,7 @@ import contextlib
 import functools
 import logging
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -25,6 +25,7 @@ from ssljax.report import (
     ScoreSheet,
     free_path,
     own_path,
+    save_notes,
     save_pictures,
 )
 from ssljax.run import checkpoint, hosts, pretrained
@@ -115,8 +116,14 @@ class Evaluator:
         """
         sheet = ScoreSheet(self._about(state, which))
         pictures: dict[str, Picture] = {}
-        self._fill(sheet, state, which, baselines=False, show=pictures.update)
-        return Scores(self._trained(sheet), pictures)
+        notes: dict[str, Any] = {}
+
+        def show(found: Scores) -> None:
+            pictures.update(found.pictures)
+            notes.update(found.notes)
+
+        self._fill(sheet, state, which, baselines=False, show=show)
+        return Scores(self._trained(sheet), pictures, notes)
 
     def report(
         self,
@@ -148,11 +155,14 @@ class Evaluator:
         sheet, step = ScoreSheet(about, path), int(state.step)
         hosts.on_first(sheet.write, path)  # Reports what cannot be written before computing it.
 
-        def show(pictures: Mapping[str, Picture]) -> None:
+        def show(found: Scores) -> None:
             if writer is not None:
-                writer.write_pictures(step, pictures)
+                writer.write_pictures(step, found.pictures)
+                writer.write_notes(step, found.notes)
             elif jax.process_index() == 0:
-                save_pictures(path.with_name(f"{path.name}-pictures"), step, pictures)
+                directory = path.with_name(f"{path.name}-pictures")
+                save_pictures(directory, step, found.pictures)
+                save_notes(directory, step, found.notes)
 
         self._fill(sheet, state, self._config.final, self._config.baselines, show)
         if writer is not None and not sheet.was_complete:
@@ -179,7 +189,7 @@ class Evaluator:
         state: TrainState,
         which: Sequence[str],
         baselines: bool,
-        show: Callable[[Mapping[str, Picture]], None],
+        show: Callable[[Scores], None],
     ) -> None:
         """Scores the baselines, then the state, and shows pictures."""
         chosen = [self._evaluations[name] for name in dict.fromkeys(which)]
@@ -199,8 +209,8 @@ class Evaluator:
                 for evaluation in asked:
                     with sheet.attempt(row, evaluation.name):
                         found = evaluation.score(self._run, scored)
-                        if found.pictures:
-                            show(found.pictures)
+                        if found.pictures or found.notes:
+                            show(found)
                         sheet.add(row, found.values)
                 self._run.forget()
 

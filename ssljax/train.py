@@ -6,7 +6,7 @@ import contextlib
 import logging
 import math
 import signal
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -14,7 +14,7 @@ from jax.experimental import multihost_utils
 from ml_collections import ConfigDict
 
 from ssljax import mesh, paths, report
-from ssljax.errors import StoppedError, UserError
+from ssljax.errors import StoppedError, UserError, brief
 from ssljax.evaluate import Evaluator
 from ssljax.methods.contract import TrainState, phase_at
 from ssljax.run import hosts, lock, pretrained, same_data, signals
@@ -60,6 +60,8 @@ def train(config: ConfigDict, workdir: paths.Path) -> signal.Signals | None:
     with contextlib.ExitStack() as stack:
         workdirs.prepare(workdir)
         held = stack.enter_context(_alone(workdir))
+        if config.log.report:
+            stack.enter_context(_shown(workdir, held))
         checkpoints = stack.enter_context(
             contextlib.closing(
                 Checkpoints(workdir / "checkpoints", config.checkpoint.keep, config.checkpoint.best)
@@ -145,6 +147,36 @@ def _alone(workdir: paths.Path) -> Iterator[lock.Lock | None]:
         yield held[0] if held else None
 
 
+@contextlib.contextmanager
+def _shown(workdir: paths.Path, held: lock.Lock | None) -> Iterator[None]:
+    """Writes the page of the run when its training ends, also where it stopped or diverged.
+
+    A page that cannot be written is told in one sentence, and changes nothing else.
+    """
+    try:
+        yield
+    except StoppedError:
+        _show(workdir, held)
+        raise
+    _show(workdir, held)
+
+
+def _show(workdir: paths.Path, held: lock.Lock | None) -> None:
+    if held is None:  # Another process does it.
+        return
+    try:
+        held.check()
+        from ssljax import page  # Its libraries take a second to load.
+
+        _log.info("The run is shown in %s.", page.write([workdir]))
+    except Exception as error:
+        _log.warning(
+            "report.html could not be written (%s): python -m ssljax.report %s does it later.",
+            brief(error),
+            workdir,
+        )
+
+
 def describe(experiment: Experiment) -> str:
     """Says in one line what a run learns from, with which network, and where."""
     source, config = experiment.source, experiment.config
@@ -179,6 +211,7 @@ class _Loop:
         self._watch = watch
         self._progress = progress
         self._lock = held
+        self._corrupt: Callable[[], int] = lambda: 0
 
     def run(self, state: TrainState, stop: signals.Stop) -> TrainState:
         """Runs from the state's step to the last, or until it is asked to stop."""
@@ -189,6 +222,7 @@ class _Loop:
             return state
         self._progress.doing = "opening the training images"
         stream = experiment.stream()
+        self._corrupt = stream.corrupt
         images = experiment.task.batch_size * experiment.batches_per_step
         throughput = report.Throughput(images)
         late: tuple[int, Any] | None = None
@@ -248,11 +282,14 @@ class _Loop:
         values = {name: float(x) for name, x in jax.device_get(metrics).items()}
         for name, value in values.items():
             if name.endswith(("/loss", "/param_norm")) and not math.isfinite(value):
+                self._writer.write(step + 1, values)
                 raise self._diverged(f"{name} is {value} at step {step}")
         done = step + 1
         due = done % self._experiment.config.log.every == 0 or done == self._progress.total
         if due:
             values |= throughput.read()
+            if corrupt := self._corrupt():
+                values["corrupt_images"] = float(corrupt)
             self._writer.write(done, values)
             self._watch.update(done, values)
         self._progress.update(done, values, show=due)
@@ -283,8 +320,9 @@ class _Loop:
         scores = self._evaluator.score(state, due)
         if scores.values:
             self._writer.write(step, {f"eval/{name}": x for name, x in scores.values.items()})
-        if scores.pictures:
+        if scores.pictures or scores.notes:
             self._writer.write_pictures(step, scores.pictures)
+            self._writer.write_notes(step, scores.notes)
         return scores.values
 
 

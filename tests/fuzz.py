@@ -171,6 +171,7 @@ def _tiny(base: dict[str, Any]) -> dict[str, str]:
         "data.threads": "1",
         "log.every": "1",
         "log.tensorboard": "false",
+        "log.report": "false",
         "optimizer.warmup_epochs": "0.0",
         "evals.final": "('knn',)",
         "evals.knn.neighbors": "((5, 0.1),)",

@@ -26,6 +26,7 @@ TINY = {
     "log.every": 1,
     "evals.final": "()",
     "log.tensorboard": False,
+    "log.report": False,
 }
 
 _STARTED: list[subprocess.Popen] = []

@@ -76,7 +76,8 @@ def base_config(method: str) -> ConfigDict:
     # evals.stages), and how it draws a map of them: "pca" or "tsne".
     config.embed = ConfigDict(dict(dir="", stage="", map="pca"))
     config.mesh = ConfigDict(dict(data=-1, fsdp=1))
-    config.log = ConfigDict(dict(every=50, tensorboard=True, wandb=""))
+    # `report`: whether the end of a training writes report.html, a page that shows the run.
+    config.log = ConfigDict(dict(every=50, tensorboard=True, wandb="", report=True))
     config.checkpoint = ConfigDict(dict(every=1000, keep=2, best=""))
     return config
 

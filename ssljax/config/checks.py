@@ -147,6 +147,8 @@ _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "evals.multi_label.crops": (_not_negative, "0 (the whole image) or more crops"),
     "evals.generator.split": (bool, 'a split such as "test"'),
     "evals.generator.count": (_positive, "a positive number of images"),
+    "evals.embedding_map.count": (_positive, "a positive number of images"),
+    "evals.embedding_map.method": (_one_of("tsne", "pca"), '"tsne" or "pca"'),
     "evals.pictures.neighbors": (_positive, "a positive number of images"),
     "evals.detection.shown_score": (lambda value: 0 <= value <= 1, "a score in [0, 1]"),
     "evals.detection.batch_size": (_positive, "a positive number of images"),

@@ -9,6 +9,7 @@ from ssljax.evals import generation
 from ssljax.evals.classifier import Classifier
 from ssljax.evals.contract import Evaluation, Run, Scores
 from ssljax.evals.detection import Detection
+from ssljax.evals.embedding_map import EmbeddingMap
 from ssljax.evals.encoder_pictures import EncoderPictures
 from ssljax.evals.extract import Extracted, extract, pool, raw_pixels, stream
 from ssljax.evals.few_label import FewLabel
@@ -51,6 +52,7 @@ REGISTRY: dict[str, type[Evaluation]] = {
     "coverage": Coverage,
     "pictures": Pictures,
     "encoder_pictures": EncoderPictures,
+    "embedding_map": EmbeddingMap,
     "pretext": Pretext,
     "reconstruction": Reconstruction,
     "segmentation": Segmentation,

@@ -50,10 +50,13 @@ class Scores:
     Attributes:
       values: By name; the spread of "x" is "x_std".
       pictures: By name.
+      notes: By name, what the page of a run draws and no table holds, such as places on a map: what
+        JSON can hold.
     """
 
     values: dict[str, float] = dataclasses.field(default_factory=dict)
     pictures: dict[str, Picture] = dataclasses.field(default_factory=dict)
+    notes: dict[str, Any] = dataclasses.field(default_factory=dict)
 
 
 class Evaluation:

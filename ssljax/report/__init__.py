@@ -1,9 +1,10 @@
 """What a run reports: metrics, pictures, progress, speed, collapse and tables."""
 
 from ssljax.report.collapse import CollapseWatch
+from ssljax.report.embedding_map import map_picture, plane
 from ssljax.report.metrics import MetricWriter
 from ssljax.report.overlays import boxed, class_colors, overlaid
-from ssljax.report.pictures import Picture, beside, encode_png, grid, save_pictures
+from ssljax.report.pictures import Picture, beside, encode_png, grid, save_notes, save_pictures
 from ssljax.report.progress import Progress
 from ssljax.report.sheet import GENERATORS, TRANSLATORS, ScoreSheet, free_path, own_path
 from ssljax.report.table import figure_table, score_table
@@ -27,9 +28,12 @@ __all__ = [
     "flops",
     "free_path",
     "grid",
+    "map_picture",
     "overlaid",
     "own_path",
     "peak_flops",
+    "plane",
+    "save_notes",
     "save_pictures",
     "score_table",
     "tracked",

@@ -17,7 +17,7 @@ from tensorboardX.proto.summary_pb2 import Summary
 
 from ssljax import paths
 from ssljax.errors import StoppedError, UserError, is_refused, refusal
-from ssljax.report.pictures import Picture, save_pictures
+from ssljax.report.pictures import Picture, save_notes, save_pictures
 
 _LONGEST_UNSAVED_S = 60.0
 """Seconds after which what is bound for a bucket is copied there, if no checkpoint is saved."""
@@ -141,6 +141,18 @@ class MetricWriter:
                     height=height, width=width, colorspace=channels, encoded_image_string=png
                 )
                 self._write_summary(step, [Summary.Value(tag=f"pictures/{name}", image=image)])
+
+    def write_notes(self, step: int, notes: Mapping[str, Any]) -> None:
+        """Writes what belongs to pictures and is none as `pictures/<name>_<step>.json`.
+
+        Args:
+          step: Finished train steps.
+          notes: By name, what JSON can hold.
+        """
+        if self._lines is None or not notes:
+            return
+        self._check()
+        save_notes(self._pictures, step, notes)
 
     def _write_summary(self, step: int, values: Sequence[Summary.Value]) -> None:
         event = Event(wall_time=time.time(), step=step, summary=Summary(value=values))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import cv2
 import numpy as np
@@ -78,3 +80,16 @@ def save_pictures(
     for name, png in files.items():
         (directory / f"{name}_{step}.png").write_bytes(png)
     return files
+
+
+def save_notes(directory: paths.Path, step: int, notes: Mapping[str, Any]) -> None:
+    """Writes what belongs to pictures and is none as `<name>_<step>.json`.
+
+    Args:
+      directory: Made where it is missing.
+      step: Finished train steps.
+      notes: By name, what JSON can hold.
+    """
+    paths.make_directory(directory)
+    for name, note in notes.items():
+        paths.write(directory / f"{name}_{step}.json", json.dumps(note) + "\n")

@@ -27,7 +27,7 @@ def score_table(scores: Mapping[str, Mapping[str, float]]) -> str:
     columns = [name for name in names if not name.endswith(_STD)]
     rows = [["network", *columns], ["---"] + ["---:"] * len(columns)]
     for network, by_name in scores.items():
-        rows.append([network, *(_cell(by_name, column) for column in columns)])
+        rows.append([network, *(cell(by_name, column) for column in columns)])
     return _lay_out(rows)
 
 
@@ -44,7 +44,7 @@ def figure_table(scores: Mapping[str, Mapping[str, float]]) -> str:
     rows = [["score", *scores], ["---"] + ["---:"] * len(scores)]
     for name in names:
         if not name.endswith(_STD):
-            rows.append([name, *(_figure(by_name, name) for by_name in scores.values())])
+            rows.append([name, *(figure(by_name, name) for by_name in scores.values())])
     return _lay_out(rows)
 
 
@@ -60,18 +60,20 @@ def _lay_out(rows: list[list[str]]) -> str:
     return "\n".join(lines)
 
 
-def _figure(row: Mapping[str, float], name: str) -> str:
+def figure(row: Mapping[str, float], name: str) -> str:
+    """A score of any size, with its spread; nothing where there is none."""
     if name not in row:
         return ""
     spread = row.get(name + _STD)
     return f"{row[name]:.4g}" + ("" if spread is None else f" ± {spread:.2g}")
 
 
-def _cell(row: Mapping[str, float], name: str) -> str:
+def cell(row: Mapping[str, float], name: str) -> str:
+    """A score in per cent, or as it is where `is_share` says so, with its spread."""
     if name not in row:
         return ""
     if name.endswith(_ERROR):
-        return _figure(row, name)
+        return figure(row, name)
     spread, unit = row.get(name + _STD), 100 if is_share(name) else 1
     return f"{unit * row[name]:.1f}" + ("" if spread is None else f" ± {unit * spread:.1f}")
 

@@ -39,11 +39,13 @@ class Stream:
       constants: Arrays that stay on the devices for the whole run; an argument of the step.
       unpack: Makes the batch from (constants, what `batches` gives), inside the step.
       batches: `batches(step)` iterates over placed batches from any train step on.
+      corrupt: How many corrupt images this process has met as it streamed, for which others stand.
     """
 
     constants: PyTree
     unpack: Callable[[PyTree, PyTree], Batch]
     batches: Callable[[int], data.Prefetch]
+    corrupt: Callable[[], int] = lambda: 0
 
 
 class Sources(NamedTuple):
@@ -233,7 +235,11 @@ def open_stream(
         place = functools.partial(data.to_global, on, spec=mesh.BATCH)
         return data.Prefetch(host, place, config.data.prefetch)
 
-    return Stream({name: part.constants for name, part in parts.items()}, unpack, batches)
+    def corrupt() -> int:
+        return sum(part.corrupt() for part in parts.values())
+
+    constants = {name: part.constants for name, part in parts.items()}
+    return Stream(constants, unpack, batches, corrupt)
 
 
 class _Part(NamedTuple):
@@ -242,6 +248,7 @@ class _Part(NamedTuple):
     constants: PyTree
     unpack: Callable[[PyTree, PyTree], dict[str, Array]]
     host: Callable[[int], Generator[PyTree, None, None]]
+    corrupt: Callable[[], int] = lambda: 0
 
 
 def _open_part(
@@ -276,7 +283,7 @@ def _open_part(
             for batch in batches:
                 yield _wanted(feed, batch)
 
-    return _Part((), lambda _, batch: batch, host)
+    return _Part((), lambda _, batch: batch, host, lambda: len(loader.corrupt))
 
 
 def load(keys: ConfigDict, source: data.Source) -> dict[str, np.ndarray]:
