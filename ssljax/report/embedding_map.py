@@ -61,9 +61,9 @@ def plane(
 
 
 def map_picture(
-    points: Float[np.ndarray, "rows 2"],
-    images: UInt8[np.ndarray, "rows height width channels"],
-    labels: Int[np.ndarray, " rows"] | None = None,
+    points: Float[np.ndarray, "images 2"],
+    images: UInt8[np.ndarray, "images height width _"],
+    labels: Int[np.ndarray, " images"] | None = None,
 ) -> Picture:
     """Draws images where a map has them, as thumbnails that do not overlap.
 
