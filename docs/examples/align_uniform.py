@@ -5,6 +5,7 @@ on the Hypersphere (arXiv:2005.10242), 2020, equations 2 and 3.
 """
 
 import dataclasses
+from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -19,7 +20,7 @@ from ssljax.methods.contract import Aux, Method
 class AlignUniform(Method):
     """One player, "online": an encoder with a projection head."""
 
-    roles = {"encoder": models.ENCODER}  # Keys model.encoder.name and so on.
+    roles: ClassVar = {"encoder": models.ENCODER}  # Keys model.encoder.name and so on.
 
     @staticmethod
     def default_config():
