@@ -4,10 +4,11 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 XPK := $(VENV)/xpk
+INTEROP := $(VENV)/interop
 # Tests run in as many processes as there are cores.
 WORKERS ?= auto
 
-.PHONY: quickstart test docs wheel manifests lint format lock clean
+.PHONY: quickstart test docs wheel manifests interop lint format lock clean
 
 quickstart: $(VENV)/ready
 	$(BIN)/python -m ssljax.main --config simclr/digits --workdir runs/quickstart
@@ -28,6 +29,10 @@ wheel: $(VENV)/ready
 # What XPK makes of launch/xpk.sh, without a cloud account. It needs many packages: they have an environment of their own.
 manifests: $(VENV)/ready $(XPK)/ready
 	PATH="$(CURDIR)/$(XPK)/bin:$$PATH" MANIFESTS=runs/manifests $(BIN)/python -m pytest -q tests/test_manifests.py
+
+# Weights to and from PyTorch's libraries, which have an environment of their own.
+interop: $(INTEROP)/ready
+	$(INTEROP)/bin/python -m pytest -q tests/interop
 
 lint: $(VENV)/ready
 	$(BIN)/ruff check .
@@ -55,6 +60,14 @@ $(XPK)/ready:
 	$(PYTHON) -m venv $(XPK)
 	$(XPK)/bin/python -m pip install --quiet --disable-pip-version-check uv
 	$(XPK)/bin/uv pip install --quiet --python $(XPK)/bin/python xpk==1.16.0
+	touch $@
+
+# PyTorch for the CPU: from PyPI it would bring CUDA.
+$(INTEROP)/ready: pyproject.toml requirements.lock
+	$(PYTHON) -m venv $(INTEROP)
+	$(INTEROP)/bin/python -m pip install --quiet --disable-pip-version-check --requirement requirements.lock
+	$(INTEROP)/bin/python -m pip install --quiet --disable-pip-version-check \
+		--extra-index-url https://download.pytorch.org/whl/cpu --editable '.[interop]'
 	touch $@
 
 clean:

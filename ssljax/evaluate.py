@@ -251,16 +251,22 @@ def _is_scored(sheet: ScoreSheet, row: str, name: str) -> bool:
 def newest_state(experiment: Experiment, workdir: paths.Path) -> TrainState:
     """Reads the newest checkpoint of a workdir.
 
+    Where there is none, and `config.pretrained.weights` names a file, the state is that with which
+    training would begin: the weights of the file are scored, or written, as they are.
+
     Args:
       experiment: The run that wrote it.
       workdir: That of the run.
 
     Raises:
-      UserError: If there is no checkpoint, or it is of another model.
+      UserError: If there is no checkpoint and no file, or either is of another model.
     """
     checkpoints = Checkpoints(workdir / "checkpoints", read_only=True)
     with contextlib.closing(checkpoints):
         state: TrainState | None = checkpoints.restore(experiment.abstract_state)
+    if state is None and experiment.config.get("pretrained", {}).get("weights"):
+        hosts.on_first(lambda: paths.make_directory(workdir), workdir)
+        return experiment.start()
     if state is None:
         raise UserError(f"There is no checkpoint in {workdir}: train first, with --mode=train.")
     return state

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import flax.linen as nn
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Float32, UInt8
 from ml_collections import ConfigDict
 
-from ssljax import augment, data, mesh, paths, report
+from ssljax import augment, data, mesh, models, paths, report
 from ssljax.augment import presets
 from ssljax.errors import UserError, first_line
 from ssljax.evals import extract, pool, sampling, translating
@@ -21,11 +23,12 @@ from ssljax.evals.generative import to_pixels
 from ssljax.methods import passes
 from ssljax.methods.contract import Method, TrainState
 from ssljax.methods.protocols import Generator, Translator
-from ssljax.methods.transfer.published import PublishedEncoder
+from ssljax.models import weights
 from ssljax.models.layers.transformer import SelfAttention
 from ssljax.run import feeds, pretrained
 from ssljax.run import workdir as workdirs
 
+_log = logging.getLogger(__name__)
 _BATCH_SIZE = 256
 _FEATURES = "features"
 
@@ -38,19 +41,22 @@ def load(
     image_size: int = 224,
     mean: Sequence[float] = presets.IMAGENET_MEAN,
     std: Sequence[float] = presets.IMAGENET_STD,
+    **options: Any,
 ) -> Model:
     """Loads a trained network.
 
     Args:
-      place: The workdir of a run, or a file of published weights, on a disk or in a bucket (gs://,
-        s3://). Neither the data that a run was trained on nor the run that it started from need be
+      place: The workdir of a run, or a file of published weights (safetensors, or PyTorch's where
+        that is installed), on a disk or in a bucket (gs://, s3://). Neither the data that a run was trained on nor the run that it started from need be
         there any more.
       step: Of a run, the finished train steps of the checkpoint; None for the newest.
-      model: Of a file, the encoder that it holds, such as "resnet50".
+      model: Of a file, the encoder that it holds, such as "resnet50" or "vit_base": a ResNet, a
+        VGG or a vision transformer, under the names of torchvision, timm or its authors.
       image_size: Of a file, the side in pixels of what the encoder sees. As is usual for ImageNet,
         the shorter side of an image is brought to 8/7 of it, and the centre cut out.
       mean: Of a file, the mean of each colour by which images in [0, 1] are normalised.
       std: Of a file, the deviation likewise.
+      **options: Of a file, attributes of the encoder, such as `patch_size=8`.
 
     Returns:
       The network, on all devices.
@@ -63,12 +69,18 @@ def load(
       model = ssljax.load("runs/simclr")
       model = ssljax.load("gs://bucket/runs/simclr", step=10_000)
       model = ssljax.load("resnet50.safetensors", model="resnet50")
+      model = ssljax.load("dino_vitb8.pth", model="vit_base", patch_size=8)
     """
     found = paths.resolve(place)
     if model:
         if step is not None:
             raise UserError("A file of weights has no steps: leave out `step`, or `model`.")
-        return _of_file(found, model, image_size, mean, std)
+        return _of_file(found, model, image_size, mean, std, options)
+    if options:
+        raise UserError(
+            f"load has no argument {next(iter(options))!r} for a run: leave it out, or name the "
+            "encoder of a file in `model`."
+        )
     if found.is_file():
         raise UserError(
             f"{found} is a file: say which encoder it holds, as in ssljax.load({str(place)!r}, "
@@ -190,7 +202,8 @@ class Model:
         self, state: TrainState, images: UInt8[Array, "n h w c"], stage: str = ""
     ) -> Float[Array, "n dim"]:
         """What `embed` gives of a batch that is read already; for use under jit."""
-        outputs, evals = self.method.features(state, images), self.config.evals
+        outputs = self.method.features(state, images)
+        evals = self.config.get("evals", ConfigDict())
         usual = evals.get("stages", (_FEATURES,))[0]
         chosen = stage or usual
         if chosen not in outputs:
@@ -387,51 +400,54 @@ class Model:
         )
 
 
-class _OfFile(PublishedEncoder):
-    """An encoder of published weights, and what it sees of whole images."""
+class _OfFile(Method):
+    """An encoder of published weights: one player, "online", that learns nothing."""
 
-    def __init__(self, name: str, view: augment.ViewPolicy) -> None:
-        super().__init__(name)
-        self._network, self._view = self.scheme.encoder(), view
+    evaluated = "published encoder"
+
+    def __init__(self, network: nn.Module, view: augment.ViewPolicy) -> None:
+        self._network, self._view = network, view
 
     def features(self, state: TrainState, images: Array) -> dict[str, Array]:
         """All outputs of the encoder."""
-        params, variables = self.trained_weights(state)
+        params, variables = state.params["online"], state.variables["online"]
         found: dict[str, Array] = passes.features(
-            self._network,
-            params["encoder"],
-            {name: part["encoder"] for name, part in variables.items()},
-            self._view,
-            images,
+            self._network, params, variables, self._view, images
         )
         return found
 
 
 def _of_file(
-    file: paths.Path, model: str, image_size: int, mean: Sequence[float], std: Sequence[float]
+    file: paths.Path,
+    model: str,
+    image_size: int,
+    mean: Sequence[float],
+    std: Sequence[float],
+    options: Mapping[str, Any],
 ) -> Model:
-    side = round(image_size * 8 / 7)
-    view = augment.ViewPolicy(image_size, mean=tuple(mean), std=tuple(std))
-    method = _OfFile(model, view)
-    on = mesh.make_mesh()
-    state = pretrained.read_weights(method, str(file), on)
-    data_keys = dict(image_size=side, channels=3, resize="short_side", range=(), threads=0)
-    loaded = Model(
-        method,
-        state,
-        ConfigDict(
-            dict(
-                method=dict(name=model),
-                data=data_keys | {"max_corrupt": 0},
-                evals=dict(stages=(_FEATURES,), pool="average", pool_values=0),
-            )
-        ),
-        on,
-    )
     try:
-        assert loaded.stages
-    except ValueError as error:
-        raise UserError(
-            f"image_size={image_size} does not fit the network: {first_line(error)}"
-        ) from error
-    return loaded
+        network = models.build_encoder(model, **options)
+        shape = (image_size, image_size, 3)
+        read = weights.load_into(network, paths.local_copy(file), shape)
+    except (TypeError, ValueError) as error:
+        raise UserError(f"The network does not fit: {first_line(error)}") from error
+    _log.info("%s: %s.", file, read.told)
+    collections = {name: jax.tree.map(np.asarray, tree) for name, tree in read.variables.items()}
+    params = {"online": collections.pop("params")}
+    on = mesh.make_mesh()
+    state = jax.device_put(
+        TrainState(jnp.int32(0), params, {"online": collections}, {}, (), None), mesh.replicated(on)
+    )
+    known = dict(
+        method=dict(name=model),
+        data=dict(
+            image_size=round(image_size * 8 / 7),
+            channels=3,
+            resize="short_side",
+            range=(),
+            threads=0,
+            max_corrupt=0,
+        ),
+    )
+    view = augment.ViewPolicy(image_size, mean=tuple(mean), std=tuple(std))
+    return Model(_OfFile(network, view), state, ConfigDict(known), on)

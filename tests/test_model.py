@@ -1,7 +1,6 @@
 """A trained network in a program gives what evaluations read, of images of all kinds."""
 
 import csv
-import dataclasses
 import functools
 import pathlib
 import subprocess
@@ -19,13 +18,13 @@ from PIL import Image
 from safetensors.numpy import save_file
 
 import ssljax
-from ssljax import main, mesh
+from ssljax import main, mesh, models
 from ssljax.evals import Run, features
 from ssljax.evals.generative import to_pixels
 from ssljax.methods.adversarial.dcgan import DCGAN
 from ssljax.model import Model
 from ssljax.models.encoders.resnet import BasicBlock, ResNet
-from ssljax.models.weights import SCHEMES
+from ssljax.models import weights
 from ssljax.run import pretrained
 from ssljax.run import workdir as workdirs
 from ssljax.run.checkpoint import Checkpoints
@@ -211,30 +210,28 @@ def test_a_translator_translates_one_way_or_the_other(tmp_path):
 
 def test_a_file_of_published_weights_is_loaded(tmp_path, monkeypatch):
     shallow = functools.partial(ResNet, (1, 1, 1, 1), BasicBlock)
-    scheme = dataclasses.replace(SCHEMES["resnet18"], encoder=shallow)
-    monkeypatch.setitem(SCHEMES, "resnet18", scheme)
-    rng = np.random.default_rng(0)
-    tensors = {
-        name: np.abs(rng.normal(0.01, 0.02, shape)).astype(np.float32)
-        for name, (_, shape) in scheme.layout().items()
-    }
+    monkeypatch.setitem(models.ENCODERS, "resnet18", shallow)
+    rng, shapes = np.random.default_rng(0), weights.shapes_of(shallow())
+    variables = jax.tree.map(
+        lambda x: np.abs(rng.normal(0.01, 0.02, x.shape)).astype(np.float32), shapes
+    )
+    tensors = weights.tensors_of(variables, weights.naming_of(shapes["params"]).layout(shapes))
     save_file(tensors, tmp_path / "weights.safetensors")
     model = ssljax.load(tmp_path / "weights.safetensors", model="resnet18", image_size=42)
     assert repr(model) == "<ssljax.Model resnet18, step 0: can embed, features>"
     images = rng.integers(0, 256, (2, 48, 48, 3), np.uint8)
     seen = (images[:, 3:45, 3:45] / 255 - [0.485, 0.456, 0.406]) / [0.229, 0.224, 0.225]
-    variables = ssljax.models.weights.from_tensors("resnet18", tensors, "")
-    encode = gans.jit(lambda variables, images: scheme.encoder().apply(variables, images, False))
+    encode = gans.jit(lambda variables, images: shallow().apply(variables, images, False))
     wanted = encode(variables, seen.astype(np.float32))
     np.testing.assert_allclose(
         model.embed(images), np.asarray(wanted["features"]), rtol=1e-4, atol=1e-5
     )
     for options, told in (
         (dict(), "say which encoder it holds, as in ssljax.load"),
-        (dict(model="resnet19"), "No published weights of the encoder 'resnet19' can be read"),
-        (dict(model="resnet34"), "is of another network"),
+        (dict(model="resnet19"), "There is no encoder 'resnet19'"),
+        (dict(model="resnet34"), "weights.safetensors"),
         (dict(model="resnet18", step=1), "has no steps"),
-        (dict(model="resnet18", image_size=16), "image_size=16 does not fit the network"),
+        (dict(model="resnet18", image_size=16), "Images of 16x16 pixels do not fit"),
     ):
         with pytest.raises(ssljax.UserError, match=told):
             ssljax.load(tmp_path / "weights.safetensors", **options)

@@ -59,7 +59,8 @@ def base_config(method: str) -> ConfigDict:
     )
     # The workdir of a run to start from, and its step; 0: its newest checkpoint.
     config.init = ConfigDict(dict(workdir="", step=0))
-    # A file of published weights that the encoder starts with, in place of a run's.
+    # A file of published weights that the encoder starts with, in place of a run's: safetensors,
+    # or PyTorch's where that is installed, as `ssljax.models.weights.find_encoder` knows them.
     config.pretrained = ConfigDict(dict(weights=""))
     # Keys that may have changed when a run is resumed; "data": the data set's content.
     config.resume = ConfigDict(dict(accept=()))
@@ -75,6 +76,14 @@ def base_config(method: str) -> ConfigDict:
     # The folder that --mode=embed reads, the layer whose features it writes (empty: the first of
     # evals.stages), and how it draws a map of them: "pca" or "tsne".
     config.embed = ConfigDict(dict(dir="", stage="", map="pca"))
+    config.export = ConfigDict(
+        dict(
+            # What --mode=export writes: "timm", "torchvision", "stablehlo" or "onnx".
+            format="timm",
+            dir="",  # Where; empty: export/FORMAT in the workdir.
+            push="",  # USER/NAME on the Hugging Face Hub, where it is pushed if one is named.
+        )
+    )
     config.mesh = ConfigDict(dict(data=-1, fsdp=1))
     # `report`: whether the end of a training writes report.html, a page that shows the run.
     config.log = ConfigDict(dict(every=50, tensorboard=True, wandb="", report=True))

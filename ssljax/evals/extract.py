@@ -141,7 +141,7 @@ def pool(
         return jnp.mean(features, axis=tuple(range(1, features.ndim - 1)))
     height, width, channels = features.shape[1:]
     grid = grid_of(height, width, channels, values)
-    return adaptive_pool(features, grid, how).reshape(len(features), -1)
+    return adaptive_pool(features, grid, how).reshape(features.shape[0], -1)
 
 
 @jax.jit

@@ -215,8 +215,6 @@ class Method:
       policies: Of its views, and how many views of each, in the order of `augment.make_views`, so
         that the host can cut them; empty if the views are no crops of one image each.
       evaluated: The name, in every table of scores, of the network that `features` reads.
-      takes_weights: Whether its encoder may start as that of a file of published weights, which
-        `config.pretrained.weights` names: `start_from` is then given a `PublishedEncoder`.
       class_names: Names of the classes whose scores are the feature "logits", in their order; empty
         without a classifier.
     """
@@ -226,7 +224,6 @@ class Method:
     phases: Sequence[Phase] = ()
     policies: Sequence[tuple[augment.ViewPolicy, int]] = ()
     evaluated: str = "online encoder"
-    takes_weights: ClassVar[bool] = False
     class_names: tuple[str, ...] = ()
 
     def __init__(self, config: ConfigDict, task: Task) -> None:

@@ -18,7 +18,7 @@ from ml_collections import ConfigDict
 from ssljax import data, mesh, methods, optimizers
 from ssljax.errors import UserError, first_line
 from ssljax.methods.contract import Batch, Method, Task, TrainState, phase_at
-from ssljax.run import feeds, memory, pretrained
+from ssljax.run import feeds, memory, pretrained, weights
 from ssljax.run.step import init_state, make_step
 
 PyTree = Any
@@ -76,6 +76,8 @@ class Experiment:
             if self.task.source is not None:
                 taken = pretrained.abstract_state(self.task.source)
                 jax.eval_shape(self._start_from, abstract, taken)
+        if self._file:
+            weights.check(abstract)
         self._crops: tuple[data.Crop, ...] = ()
         if config.data.crop == "host":
             for name, feed in methods.feeds(config).items():
@@ -189,8 +191,19 @@ class Experiment:
         """The untrained state, made in place on the devices; the same for the same seed."""
         return jax.jit(self._init, out_shardings=self.shardings)()
 
+    @property
+    def _file(self) -> str:
+        """The file of published weights that the encoder starts with, if one is named."""
+        return str(self.config.get("pretrained", ConfigDict({"weights": ""})).weights)
+
     def start(self) -> TrainState:
-        """The state at step 0: untrained, or what the method makes of the run it starts from."""
+        """The state at step 0.
+
+        It is untrained, or has the weights of a file, or is what the method makes of the run that
+        it starts from.
+        """
+        if self._file:
+            return weights.start_with(self.init(), self._file, self.shardings)
         if self.task.source is None:
             return self.init()
         source = pretrained.restore(self.config, self.task.source, self.mesh)

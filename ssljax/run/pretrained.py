@@ -2,7 +2,7 @@
 
 `config.init.workdir` names it. Its checkpoint is read once, before step 0; what is needed to build
 its method again is written into the new run's own `config.json`. In its place may stand a file of
-published weights, `config.pretrained.weights`, which is read once as well.
+published weights, `config.pretrained.weights`: see `ssljax.run.weights`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,6 @@ from ml_collections import ConfigDict
 from ssljax import mesh, methods, paths
 from ssljax.errors import UserError
 from ssljax.methods.contract import Method, Task, TrainState
-from ssljax.methods.transfer.published import PublishedEncoder
 from ssljax.run import hosts
 from ssljax.run import workdir as workdirs
 from ssljax.run.checkpoint import Checkpoints
@@ -157,10 +156,8 @@ def build(config: ConfigDict) -> Method | None:
     """Builds the method of the run that a resolved config starts from; None if it names none.
 
     Raises:
-      UserError: If it cannot be built, or the config names a file and its method starts from none.
+      UserError: If it cannot be built.
     """
-    if config.get("pretrained", _NO_FILE).weights:
-        return _published(config)
     if not config.init.workdir:
         return None
     run = workdirs.complete(config.init.run)
@@ -171,18 +168,6 @@ def build(config: ConfigDict) -> Method | None:
             f"The run in {config.init.workdir} cannot be built again, perhaps because another "
             f"version of ssljax recorded it: {error}"
         ) from error
-
-
-def _published(config: ConfigDict) -> PublishedEncoder:
-    """The encoder of the file that a config names."""
-    name = config.method.name
-    if not methods.REGISTRY[name].takes_weights:
-        able = [key for key, method in methods.REGISTRY.items() if method.takes_weights]
-        raise UserError(
-            f"The method {name} cannot start from a file: leave config.pretrained.weights empty, "
-            f"which is for {', '.join(able)}."
-        )
-    return PublishedEncoder(config.model.encoder.name)
 
 
 def abstract_state(method: Method) -> TrainState:
@@ -199,13 +184,11 @@ def restore(config: ConfigDict, method: Method, on: Mesh) -> TrainState:
       on: The mesh on which the state shall lie.
 
     Returns:
-      The state at `config.init.step`, or with the weights of the file.
+      The state at `config.init.step`.
 
     Raises:
-      UserError: If the checkpoint or the file is gone, damaged, or of another model.
+      UserError: If the checkpoint is gone, damaged, or of another model.
     """
-    if isinstance(method, PublishedEncoder):
-        return read_weights(method, config.pretrained.weights, on)
     abstract = abstract_state(method)
     placed = jax.tree.map(
         lambda x, s: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s),
@@ -215,29 +198,6 @@ def restore(config: ConfigDict, method: Method, on: Mesh) -> TrainState:
     with _checkpoints(paths.resolve(config.init.workdir)) as checkpoints:
         restored: TrainState = checkpoints.restore(placed, config.init.step)
     return restored
-
-
-def read_weights(method: PublishedEncoder, file: str, on: Mesh) -> TrainState:
-    """The state of an encoder with the weights of a file, on a mesh.
-
-    Args:
-      method: The encoder.
-      file: Its path, on a disk or in a bucket.
-      on: The mesh.
-
-    Raises:
-      UserError: If the file cannot be read or is of another network.
-    """
-    state = method.load(init_state(method, jax.random.key(0)), file)
-    return jax.tree.map(
-        lambda x, s: (
-            x
-            if isinstance(x, jax.Array)
-            else jax.make_array_from_callback(x.shape, s, lambda part: x[part])
-        ),
-        state,
-        mesh.state_shardings(on, state),
-    )
 
 
 @contextlib.contextmanager

@@ -31,7 +31,6 @@ def convert(source: str | Path, target: str | Path) -> None:
       UserError: If the file cannot be read, or is not one of these weights.
     """
     tensors = weights.encoder_tensors(_ENCODER, source)
-    weights.from_tensors(_ENCODER, tensors, source)
     Path(target).parent.mkdir(parents=True, exist_ok=True)
     save_file(tensors, target)
 

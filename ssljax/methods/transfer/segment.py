@@ -50,7 +50,6 @@ class Segment(Method):
         "head": models.SEGMENTATION_HEAD,
     }
     evaluated = "segmentation network"
-    takes_weights = True
 
     @staticmethod
     def default_config() -> ConfigDict:
@@ -121,7 +120,7 @@ class Segment(Method):
         return {"online": params}, {"online": variables}, ()
 
     def start_from(self, state: TrainState, source: Method, source_state: TrainState) -> TrainState:
-        """Takes the encoder of any run, or of a file; the head stays untrained."""
+        """Takes the encoder of any run; the head stays untrained."""
         params, variables = source.trained_weights(source_state)
         own, advice = state.params["online"], "config.model.encoder must be of the same form"
         taken = take(own, params, advice, fresh=("head",)) | {"head": own["head"]}

@@ -97,7 +97,7 @@ def global_average(
     return jnp.mean(x.astype(jnp.float32), axis=(1, 2))
 
 
-def check_image_fits(shape: tuple[int, ...], total_stride: int, advice: str) -> None:
+def check_image_fits(shape: tuple[Any, ...], total_stride: int, advice: str) -> None:
     """Refuses images that the network would shrink to less than one position.
 
     Args:

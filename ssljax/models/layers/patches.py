@@ -1,14 +1,16 @@
 """Images as sequences of square patches, and back."""
 
+from typing import Any
+
 import jax.numpy as jnp
 from jaxtyping import Array, Int, Shaped
 
 
-def patch_grid(shape: tuple[int, ...], patch_size: int) -> tuple[int, int]:
+def patch_grid(shape: tuple[Any, ...], patch_size: int) -> tuple[int, int]:
     """Counts the patches of an image.
 
     Args:
-      shape: Shape of the images, (batch, height, width, channels).
+      shape: Shape of the images, (batch, height, width, channels); the batch may be of any size.
       patch_size: Side of a patch in pixels.
 
     Returns:

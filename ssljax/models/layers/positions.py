@@ -65,6 +65,8 @@ def resize_positions(
       Caron et al., DINO (arXiv:2104.14294), 2021: `interpolate_pos_encoding` in
       `vision_transformer.py` of facebookresearch/dino.
     """
+    if table.shape[:2] == (rows, columns):
+        return table
     return jax.image.resize(table, (rows, columns, table.shape[-1]), "cubic", antialias=False)
 
 

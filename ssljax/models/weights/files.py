@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import argparse
 import pickle
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from safetensors import SafetensorError
@@ -14,14 +17,15 @@ from ssljax.errors import UserError, brief
 _PYTORCH = (".pth", ".pt", ".bin")
 _COUNTER = ".num_batches_tracked"
 """What PyTorch's batch norms count, and nothing reads."""
+_OF_TRAINING = ("optimizer", "scaler", "scheduler", "lr_scheduler")
+"""Parts of a checkpoint that hold no network."""
 
 
 def read_tensors(path: str | Path) -> dict[str, np.ndarray]:
     """Reads a file of weights.
 
     Args:
-      path: A safetensors file, or one that `torch.save` made of a state dictionary, which ends in
-        .pth, .pt or .bin.
+      path: A safetensors file, or one that `torch.save` made, which ends in .pth, .pt or .bin.
 
     Returns:
       The tensors by name, without the counters of batch norms.
@@ -48,10 +52,12 @@ def read_pytorch(path: str | Path) -> dict[str, np.ndarray]:
     """Reads a file that `torch.save` made of a state dictionary; no code in it is run.
 
     Args:
-      path: Of the file.
+      path: Of the file. It may hold several state dictionaries by name, as checkpoints of training
+        do, beside what is no tensor.
 
     Returns:
-      As `read_tensors`.
+      As `read_tensors`. A tensor of a dictionary in the file, such as "teacher", has a name that
+      begins with that of the dictionary. What belongs to an optimizer is left out.
 
     Raises:
       UserError: As `read_tensors`.
@@ -66,16 +72,29 @@ def read_pytorch(path: str | Path) -> dict[str, np.ndarray]:
             "give the same weights as a safetensors file."
         ) from error
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        # Options of a command line, which checkpoints of MAE and DINO hold.
+        with torch.serialization.safe_globals([argparse.Namespace]):
+            state = torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, EOFError, RuntimeError, pickle.UnpicklingError) as error:
         raise UserError(
             f"The PyTorch file {str(path)!r} cannot be read: {brief(error)}."
         ) from error
-    if not isinstance(state, dict) or not all(isinstance(x, torch.Tensor) for x in state.values()):
+    found = dict(_named(state, torch.Tensor)) if isinstance(state, Mapping) else {}
+    if not found:
         raise UserError(f"The PyTorch file {str(path)!r} holds no state dictionary of tensors.")
     # NumPy has no such type.
-    tensors = {name: x.float() if x.dtype == torch.bfloat16 else x for name, x in state.items()}
+    tensors = {name: x.float() if x.dtype == torch.bfloat16 else x for name, x in found.items()}
     return _without_counters({name: tensor.numpy() for name, tensor in tensors.items()})
+
+
+def _named(state: Mapping[Any, Any], kind: type) -> Iterator[tuple[str, Any]]:
+    """Tensors with their names, those of inner dictionaries with a dot."""
+    for name, x in state.items():
+        if isinstance(x, kind):
+            yield str(name), x
+        elif isinstance(x, Mapping) and name not in _OF_TRAINING:
+            for inner, tensor in _named(x, kind):
+                yield f"{name}.{inner}", tensor
 
 
 def _without_counters(tensors: dict[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -54,3 +54,23 @@ def variables_of(tensors: Mapping[str, np.ndarray], layout: Layout, network: str
         variables[path] = np.ascontiguousarray(tensor.T if tensor.ndim == 2 else tensor)
     unflattened: dict[str, Any] = flax.traverse_util.unflatten_dict(variables)
     return unflattened
+
+
+def tensors_of(variables: Mapping[str, Any], layout: Layout) -> dict[str, np.ndarray]:
+    """Turns variables into tensors of a PyTorch file: the inverse of `variables_of`.
+
+    Args:
+      variables: By collection.
+      layout: Of all of them.
+
+    Returns:
+      Float32 arrays by name.
+    """
+    flat = flax.traverse_util.flatten_dict(dict(variables))
+    tensors = {}
+    for name, (path, _) in layout.items():
+        array = np.asarray(flat[path], np.float32)
+        if array.ndim == 4:
+            array = array.transpose(3, 2, 0, 1)
+        tensors[name] = np.ascontiguousarray(array.T if array.ndim == 2 else array)
+    return tensors

@@ -1,105 +1,64 @@
-"""The names that published files give the tensors of our encoders, one table for all of them.
-
-A scheme translates the path of a variable into the name of a tensor. To read the files of another
-library, or of another encoder, add a scheme to `SCHEMES`.
-"""
+"""The encoders of published files in their published forms, one table for all of them."""
 
 from __future__ import annotations
 
 import dataclasses
-import re
 from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 import flax.linen as nn
-import flax.traverse_util
-import jax
-import jax.numpy as jnp
 
 from ssljax.models.encoders.resnet import BasicBlock, Bottleneck, ResNet
 from ssljax.models.encoders.vgg import CONVOLUTIONS, CONVOLUTIONS_16, VGG
+from ssljax.models.encoders.vit import VisionTransformer
 from ssljax.models.weights.layout import Layout
+from ssljax.models.weights.names import naming_of
+from ssljax.models.weights.reading import shapes_of
 
-_LEAVES = {
-    "kernel": "weight",
-    "scale": "weight",
-    "bias": "bias",
-    "mean": "running_mean",
-    "var": "running_var",
-}
 _SIDE = 32
-"""Of the images with which an encoder's variables are listed; their shapes do not depend on it."""
+"""Of the images with which a convolutional encoder's variables are listed; any would do."""
+_SIDE_OF_TRANSFORMERS = 224
 
 
 @dataclasses.dataclass(frozen=True)
 class Scheme:
-    """How a kind of file names an encoder's tensors.
+    """A network whose weights are published.
 
     Attributes:
       encoder: Makes the encoder in its published form.
-      module: The name in the file of a module, by the encoder's.
-      unread: What the names of tensors begin with that no encoder has, such as those of a
-        classifier.
-      network: What the network is called in messages.
+      network: What it is called in messages.
+      side: Height and width of the images with which its variables are listed.
     """
 
     encoder: Callable[[], nn.Module]
-    module: Callable[[tuple[str, ...]], str]
-    unread: tuple[str, ...]
     network: str
+    side: int = _SIDE
 
     def shapes(self) -> dict[str, Any]:
         """Shapes and types of the encoder's variables."""
-        images = jax.ShapeDtypeStruct((1, _SIDE, _SIDE, 3), jnp.float32)
-        encoder, key = self.encoder(), jax.random.key(0)
-        return dict(jax.eval_shape(lambda x: encoder.init(key, x, False), images))
+        return dict(shapes_of(self.encoder(), (self.side, self.side, 3)))
 
     def layout(self) -> Layout:
         """Names, paths and shapes of all tensors of a file."""
-        layout = {}
-        for path, array in flax.traverse_util.flatten_dict(self.shapes()).items():
-            _, *modules, leaf = path
-            *window, last = array.shape
-            shape = (last, *window[-1:], *window[:-1])
-            layout[f"{self.module(tuple(modules))}.{_LEAVES[leaf]}"] = (path, shape)
-        return layout
-
-
-def _vgg_module(modules: tuple[str, ...], convolutions: tuple[int, ...], batch_norm: bool) -> str:
-    """Layers are numbered: convolutions, norms, ReLUs, and a pool after each stage."""
-    found = re.fullmatch(r"stage(\d)_(conv|norm)(\d)", modules[0])
-    assert found is not None
-    stage, kind, number = int(found[1]), found[2], int(found[3])
-    layers = 3 if batch_norm else 2
-    before = layers * (sum(convolutions[: stage - 1]) + number - 1) + stage - 1
-    return f"features.{before + (kind == 'norm')}"
-
-
-def _resnet_module(modules: tuple[str, ...]) -> str:
-    """Blocks are numbered from 0, and a shortcut is a sequence of a convolution and a norm."""
-    if len(modules) == 1:
-        return {"stem_conv": "conv1", "stem_norm": "bn1"}[modules[0]]
-    found = re.fullmatch(r"stage(\d)_block(\d+)", modules[0])
-    assert found is not None
-    shortcut = {"shortcut_conv": "downsample.0", "shortcut_norm": "downsample.1"}
-    inner = shortcut.get(modules[1], modules[1].replace("norm", "bn"))
-    return f"layer{found[1]}.{int(found[2]) - 1}.{inner}"
+        shapes = self.shapes()
+        naming = naming_of(shapes["params"])
+        assert naming is not None
+        return naming.layout(shapes)
 
 
 def _vgg(convolutions: tuple[int, ...], batch_norm: bool, network: str) -> Scheme:
-    return Scheme(
-        partial(VGG, convolutions=convolutions, batch_norm=batch_norm),
-        partial(_vgg_module, convolutions=convolutions, batch_norm=batch_norm),
-        ("classifier.", "pre_logits.", "head."),
-        network,
-    )
+    return Scheme(partial(VGG, convolutions=convolutions, batch_norm=batch_norm), network)
 
 
 def _resnet(
     sizes: tuple[int, int, int, int], block: type[BasicBlock] | type[Bottleneck], network: str
 ) -> Scheme:
-    return Scheme(partial(ResNet, sizes, block), _resnet_module, ("fc.",), network)
+    return Scheme(partial(ResNet, sizes, block), network)
+
+
+def _vit(network: str, **options: int) -> Scheme:
+    return Scheme(partial(VisionTransformer, **options), network, _SIDE_OF_TRANSFORMERS)  # type: ignore[arg-type]
 
 
 SCHEMES: dict[str, Scheme] = {
@@ -112,5 +71,9 @@ SCHEMES: dict[str, Scheme] = {
     "vgg16_bn": _vgg(CONVOLUTIONS_16, True, "VGG-16 with batch norm"),
     "vgg19": _vgg(CONVOLUTIONS, False, "VGG-19"),
     "vgg19_bn": _vgg(CONVOLUTIONS, True, "VGG-19 with batch norm"),
+    "vit_tiny": _vit("ViT-Ti/16", dim=192, heads=3),
+    "vit_small": _vit("ViT-S/16", dim=384, heads=6),
+    "vit_base": _vit("ViT-B/16", dim=768, heads=12),
+    "vit_large": _vit("ViT-L/16", dim=1024, depth=24, heads=16),
 }
-"""By encoder, those of torchvision and timm, which are the same here but for their classifiers."""
+"""By encoder. Files of other forms, such as other patches, are read by `reading.find_encoder`."""

@@ -1,5 +1,6 @@
 """Published files name the tensors of our encoders, and with them these compute the same."""
 
+import contextlib
 import json
 import sys
 import types
@@ -26,13 +27,21 @@ PARAMETERS = {
     "vgg16_bn": 138_365_992,
     "vgg19": 143_667_240,
     "vgg19_bn": 143_678_248,
+    "vit_tiny": 5_717_416,
+    "vit_small": 22_050_664,
+    "vit_base": 86_567_656,
+    "vit_large": 304_326_632,
 }
-"""Of torchvision's networks, their classifiers of 1,000 classes included."""
+"""Of torchvision's and timm's networks, their classifiers of 1,000 classes included."""
 OF_CLASSIFIER = {
     "vgg": 4096 * (512 * 49 + 1) + 4096 * (4096 + 1) + 1000 * (4096 + 1),
     "resnet18": 513_000,
     "resnet34": 513_000,
     "resnet": 2_049_000,
+    "vit_tiny": 193_000,
+    "vit_small": 385_000,
+    "vit_base": 769_000,
+    "vit_large": 1_025_000,
 }
 
 
@@ -149,12 +158,12 @@ def test_a_file_has_as_many_parameters_as_are_published(name):
 
 def test_missing_and_unexpected_tensors_are_told_in_one_sentence(tmp_path):
     path = tmp_path / "vgg.safetensors"
-    names = SCHEMES["vgg16_bn"].layout().keys() - {"features.0.weight", "features.0.bias"}
+    names = SCHEMES["vgg16_bn"].layout().keys() - {"features.1.weight", "features.1.bias"}
     given = dict.fromkeys(names, np.zeros(1, np.float32))
     save_file({**given, "blocks.0.norm1.weight": np.zeros(1, np.float32)}, path)
     told = (
-        r"2 tensor\(s\) of VGG-16 with batch norm are missing, such as features.0.bias, "
-        r"features.0.weight and 1 tensor\(s\) are unknown, such as blocks.0.norm1.weight."
+        r"another network than VGG-16 with batch norm: it lacks 2 tensor\(s\) \(features.1.bias, "
+        r"features.1.weight\); it has 1 tensor\(s\) \(blocks.0.norm1.weight\) that the encoder has "
     )
     with pytest.raises(UserError, match=told):
         load_encoder("vgg16_bn", path)
@@ -162,7 +171,7 @@ def test_missing_and_unexpected_tensors_are_told_in_one_sentence(tmp_path):
 
 def test_an_encoder_without_a_scheme_is_told(tmp_path):
     with pytest.raises(
-        UserError, match=r"No published weights of the encoder 'nin' .*vgg19_bn can"
+        UserError, match=r"No published weights of the encoder 'nin' .*vit_large can"
     ):
         load_encoder("nin", tmp_path / "nin.safetensors")
 
@@ -210,7 +219,10 @@ def test_a_state_dictionary_is_read_without_running_code(tmp_path, monkeypatch, 
         asked.append(options)
         return file["state"]
 
-    torch = types.SimpleNamespace(Tensor=_Tensor, bfloat16="bfloat16", load=load)
+    serialization = types.SimpleNamespace(safe_globals=contextlib.nullcontext)
+    torch = types.SimpleNamespace(
+        Tensor=_Tensor, bfloat16="bfloat16", load=load, serialization=serialization
+    )
     monkeypatch.setitem(sys.modules, "torch", torch)
     (tmp_path / "resnet18.pth").touch()
     extra = {"bn1.num_batches_tracked": _Tensor(np.array(3)), "fc.bias": _Tensor(np.ones(9))}
@@ -220,6 +232,9 @@ def test_a_state_dictionary_is_read_without_running_code(tmp_path, monkeypatch, 
     theirs = tensors["layer2.0.downsample.0.weight"]
     np.testing.assert_array_equal(kernel[0, 0], theirs[:, :, 0, 0].T)
     assert asked == [{"map_location": "cpu", "weights_only": True}]
+    file["state"] = {"epoch": 3, "model": {"module": state}, "optimizer": {"0": _Tensor(0)}}
+    inside = load_encoder("resnet18", tmp_path / "resnet18.pth")
+    assert jax.tree.all(jax.tree.map(np.array_equal, inside, found))
     for file["state"] in ([1, 2], {"epoch": 3}):
         with pytest.raises(UserError, match="holds no state dictionary of tensors"):
             load_encoder("resnet18", tmp_path / "resnet18.pth")

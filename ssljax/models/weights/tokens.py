@@ -1,0 +1,172 @@
+"""What a vision transformer's file keeps otherwise: patches, positions, and tokens before them."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+
+import numpy as np
+
+from ssljax.models.layers.positions import sincos_positions
+from ssljax.models.weights.layout import Layout
+from ssljax.models.weights.names import CLASS_POSITION, PATCH_POSITIONS, PATCHES
+
+_POSITIONS, _TOKEN, _REGISTERS = "pos_embed", "cls_token", "reg_token"
+_CHUNK = re.compile(r"^blocks\.\d+\.(\d+)\.")
+"""Of DINOv2's blocks, which lie in chunks and are numbered through."""
+_SAME = 1e-4
+_KEYS = -0.75
+"""Parameter of the cubic kernel, as in PyTorch."""
+
+
+def split_tokens(
+    tensors: Mapping[str, np.ndarray], layout: Layout
+) -> tuple[dict[str, np.ndarray], str]:
+    """Brings a file's tensors to the names and shapes that our vision transformers have.
+
+    Args:
+      tensors: Float32 arrays by timm's or DINOv2's names.
+      layout: Of the encoder.
+
+    Returns:
+      The tensors, as far as there are such; and what became of the positions, for the log.
+
+    Raises:
+      ValueError: If the file has patches of another size, or positions that the encoder cannot
+        have.
+    """
+    found = {_CHUNK.sub(r"blocks.\1.", name): x for name, x in tensors.items()}
+    if "register_tokens" in found:
+        found[_REGISTERS] = found.pop("register_tokens")
+    if PATCHES in found and PATCHES in layout:
+        found[PATCHES] = _flat_patches(found[PATCHES], layout[PATCHES][1])
+    if _POSITIONS not in found:
+        return found, ""
+    first, table = _grid(found.pop(_POSITIONS), found)
+    if PATCH_POSITIONS in layout:
+        rows, columns, _ = layout[PATCH_POSITIONS][1]
+        told = ""
+        if (rows, columns) != table.shape[:2]:
+            told = (
+                f"; positions were interpolated from {table.shape[0]}x{table.shape[1]} to "
+                f"{rows}x{columns} patches"
+            )
+        found[PATCH_POSITIONS] = bicubic(table, rows, columns)
+        if CLASS_POSITION in layout:
+            found[CLASS_POSITION] = first
+        elif first.any():
+            raise ValueError(
+                "it has a position of a class token, and the encoder has no such token"
+            )
+        return found, told
+    known = sincos_positions(*table.shape[:2], table.shape[2]) if table.shape[2] % 4 == 0 else 0.0
+    if np.abs(table - known).max() > _SAME:
+        raise ValueError(
+            "its positions are not the sines and cosines of the encoder's: set "
+            "config.model.encoder.positions=learned"
+        )
+    if _TOKEN in found:
+        found[_TOKEN] = found[_TOKEN] + first
+    return found, ""
+
+
+def join_tokens(
+    tensors: Mapping[str, np.ndarray], patch_size: int, rows: int, columns: int
+) -> tuple[dict[str, np.ndarray], bool]:
+    """Turns our vision transformer's tensors into those of a file of timm's: see `split_tokens`.
+
+    Args:
+      tensors: By the names of `names.naming_of`.
+      patch_size: Side of a patch in pixels.
+      rows: Of patches, for fixed positions, which are written out.
+      columns: Likewise.
+
+    Returns:
+      The tensors; and whether "pos_embed" is of the patches alone. The class token's position is
+      then in its token. It is so where there are registers, or no class token.
+    """
+    found = dict(tensors)
+    dim = len(found[PATCHES])
+    kernel = found[PATCHES].reshape(dim, patch_size, patch_size, -1)
+    found[PATCHES] = np.ascontiguousarray(kernel.transpose(0, 3, 1, 2))
+    table = found.pop(PATCH_POSITIONS, None)
+    if table is None:
+        table = np.asarray(sincos_positions(rows, columns, dim))
+    positions = table.reshape(1, -1, dim)
+    first = found.pop(CLASS_POSITION, np.zeros((1, 1, dim), np.float32))
+    alone = _REGISTERS in found or _TOKEN not in found
+    if not alone:
+        positions = np.concatenate([first, positions], axis=1)
+    elif _TOKEN in found:
+        found[_TOKEN] = found[_TOKEN] + first
+    found[_POSITIONS] = positions
+    return found, alone
+
+
+def bicubic(table: np.ndarray, rows: int, columns: int) -> np.ndarray:
+    """Interpolates positions to another grid, as `torch.nn.functional.interpolate` does.
+
+    The grids' outer edges coincide, and places beyond the edge are those at the edge. A smaller
+    grid is sampled without antialiasing. DINO's own code has a tenth of a patch more in the scale,
+    against rounding; timm's antialiases a smaller grid and takes Pillow's kernel.
+
+    Args:
+      table: Positions (rows, columns, dim).
+      rows: Rows wanted.
+      columns: Columns wanted.
+
+    Returns:
+      Float32; the positions themselves if the grid is the same.
+    """
+    if (rows, columns) == table.shape[:2]:
+        return table
+    down, across = _weights(table.shape[0], rows), _weights(table.shape[1], columns)
+    return np.einsum("ri,cj,ijd->rcd", down, across, table.astype(np.float64)).astype(np.float32)
+
+
+def _weights(known: int, wanted: int) -> np.ndarray:
+    """The share of each known place in each wanted one (Keys, 1981, with four places)."""
+    shares = np.zeros((wanted, known))
+    for place in range(wanted):
+        center = (place + 0.5) * known / wanted - 0.5
+        first = math.floor(center) - 1
+        for near in range(first, first + 4):
+            shares[place, min(max(near, 0), known - 1)] += _cubic(abs(center - near))
+    return shares
+
+
+def _cubic(x: float) -> float:
+    if x <= 1:
+        return ((_KEYS + 2) * x - (_KEYS + 3)) * x * x + 1
+    return ((_KEYS * x - 5 * _KEYS) * x + 8 * _KEYS) * x - 4 * _KEYS if x < 2 else 0.0
+
+
+def _flat_patches(kernel: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """A convolution's kernel as a matrix of patches, whose values go by row, column and channel."""
+    if kernel.ndim != 4 or kernel[0].size != shape[1]:
+        size = "x".join(map(str, kernel.shape[2:]))
+        raise ValueError(
+            f"its patches are {size} pixels of {kernel.shape[1]} channel(s), and the encoder's "
+            f"have {shape[1]} values: set config.model.encoder.patch_size={kernel.shape[-1]}, and "
+            "the size and the channels of the images to suit it"
+        )
+    return kernel.transpose(0, 2, 3, 1).reshape(len(kernel), -1)
+
+
+def _grid(
+    positions: np.ndarray, tensors: Mapping[str, np.ndarray]
+) -> tuple[np.ndarray, np.ndarray]:
+    """The position of the class token, (1, 1, dim), and those of the patches, (rows, columns, dim).
+
+    Raises:
+      ValueError: If the patches are not a square, or registers have positions.
+    """
+    count, dim = positions.shape[-2:]
+    positions = positions.reshape(1, count, dim)
+    before = 1 if _TOKEN in tensors and math.isqrt(count - 1) ** 2 == count - 1 else 0
+    side = math.isqrt(count - before)
+    if side**2 != count - before:
+        raise ValueError(f"its {count} positions are not those of a square of patches")
+    first = positions[:, :before] if before else np.zeros((1, 1, dim), np.float32)
+    return first, positions[0, before:].reshape(side, side, dim)
