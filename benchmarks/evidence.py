@@ -11,6 +11,7 @@
     python -m benchmarks.evidence --family multi_label --data_dir DIR
     python -m benchmarks.evidence --family transfer --data_dir DIR [--data_name NAME]
     python -m benchmarks.evidence --family detection --data_dir DIR
+    python -m benchmarks.evidence --family video --data_dir DIR
 
 Every run is the command line of its config, in a process of its own; a run that is already in the
 output directory is not repeated. A method that is followed by the name of a variant, such as
@@ -35,6 +36,7 @@ A translator stands beside the images as they were, and beside itself without cy
 the translations of digits that a rule has changed are known, and compared with.
 
 `multi_label` and `transfer` are described in `benchmarks.transfer_runs`.
+`video` is described in `benchmarks.video_runs`.
 A detector whose encoder has learnt without labels stands beside the same from a random one, with
 encoders that learn on and with frozen ones.
 """
@@ -55,6 +57,7 @@ from benchmarks import (
     segmentation_runs,
     transfer_runs,
     translation_runs,
+    video_runs,
 )
 from ssljax.config import file as config_file
 
@@ -62,6 +65,7 @@ FAMILIES = {
     "joint": (
         "simclr", "moco", "moco_v3", "byol", "simsiam", "swav", "dino",
         "barlow_twins", "vicreg", "nnclr", "dcl", "deepcluster_v2", "mae",
+        "simmim", "ijepa", "lejepa", "ibot", "dinov2",
     ),
     "adversarial": (
         "dcgan", "wgan", "wgan_gp", "sngan", "ebgan", "cgan", "sgan", "ssgan",
@@ -73,6 +77,7 @@ FAMILIES = {
     "inference": ("bigan", "bigbigan"),
     "multi_label": transfer_runs.STARTS,
     "transfer": tuple(transfer_runs.SOURCES),
+    "video": tuple(video_runs.TRIALS),
 }  # fmt: skip
 PRETEXT = ("pretext", "multi_task")
 """Families whose methods depend on the registries, or on a config."""
@@ -220,24 +225,9 @@ def pretext_table(results: dict[str, list[dict]]) -> str:
                 cells[name].append(plots.cell(values))
         both = [f"**{trained}** / {random}" for trained, random in cells.values()]
         minutes = statistics.mean(run["seconds"] for run in trials) / 60
-        row = [method, _own_scores(trials), " / ".join(stages), *both]
+        row = [method, pretext_runs.own_scores(trials), " / ".join(stages), *both]
         lines.append(f"| {' | '.join(row)} | {len(trials)} | {minutes:.1f} |")
     return "\n".join(lines)
-
-
-def _own_scores(trials: list[dict]) -> str:
-    """Each score of a task, or the accuracy of a classifier, trained / random network."""
-    guesses = trials[0]["scores"].get("chance") or {"classifier": None}
-    told = []
-    for name, guess in guesses.items():
-        share = 0.01 if name.endswith("psnr") else 1.0  # A level in dB is no share.
-        trained, random = (
-            plots.cell([share * run["scores"][f"{network} network"][name] for run in trials])
-            for network in ("trained", "random")
-        )
-        beside = "" if guess is None else f" ({100 * share * guess:.1f})"
-        told.append(f"{name} **{trained}** / {random}{beside}")
-    return "<br>".join(told)
 
 
 def methods_of(family: str, config: str) -> tuple[str, ...]:
@@ -297,6 +287,8 @@ def main() -> None:
             return transfer_runs.probe(asked, method, seed, cores)
         if asked.family == "detection":
             return detection_runs.train(asked, method, seed, cores)
+        if asked.family == "video":
+            return video_runs.train(asked, method, seed, cores)
         return runs.run(
             config_of(method, asked.config),
             asked.out / asked.config / f"{method}_{seed}",
@@ -329,6 +321,8 @@ def main() -> None:
         segmentation_runs.make_encoders(asked, methods)
     if asked.family == "detection":
         detection_runs.make_encoders(asked, methods)
+    if asked.family == "video":
+        video_runs.prepare(asked)
     trials = [(method, seed) for method in methods for seed in range(asked.seeds)]
     waves = [
         [trial for trial in trials if (trial[0] in pretext_runs.STARTS_FROM) == second]
@@ -346,7 +340,7 @@ def main() -> None:
     results: dict[str, list[dict]] = {method: [] for method in methods}
     for trial in trials:
         results[trial[0]].append(made[trial])
-    own_data = ("translation", "detection", "multi_label", "transfer", "segmentation")
+    own_data = ("translation", "detection", "multi_label", "transfer", "segmentation", "video")
     data = "" if asked.family in own_data else f"{pretext_runs.data_of(asked)}, "
     text = f"{data}{runs.circumstances(asked.jobs)}; at the last step.\n\n"
     if asked.family == "adversarial":
@@ -367,6 +361,8 @@ def main() -> None:
         text += f"{told}\n\n{transfer_runs.elsewhere_table(results)}\n"
     elif asked.family == "detection":
         text += f"Per cent, of the test split.\n\n{detection_runs.table(results)}\n"
+    elif asked.family == "video":
+        text += video_runs.told(asked, results)
     elif asked.family == "inference":
         text += "Trained / random network, per cent and dB.\n\n" + inference_table(results) + "\n"
     elif asked.family in PRETEXT:

@@ -11,7 +11,7 @@ import pathlib
 from collections.abc import Collection
 from typing import Any
 
-from benchmarks import runs
+from benchmarks import plots, runs
 from ssljax.methods import pretext, reconstruction
 from ssljax.methods.protocols import PretextSolver
 
@@ -98,6 +98,25 @@ def train(
         *starts(asked, method, seed),
         cores=cores,
     )
+
+
+def own_scores(trials: list[dict]) -> str:
+    """Each score of a task, or the accuracy of a classifier, trained / random network.
+
+    Args:
+      trials: What `runs.run` gives for each seed of a method.
+    """
+    guesses = trials[0]["scores"].get("chance") or {"classifier": None}
+    told = []
+    for name, guess in guesses.items():
+        share = 0.01 if name.endswith("psnr") else 1.0  # A level in dB is no share.
+        trained, random = (
+            plots.cell([share * run["scores"][f"{network} network"][name] for run in trials])
+            for network in ("trained", "random")
+        )
+        beside = "" if guess is None else f" ({100 * share * guess:.1f})"
+        told.append(f"{name} **{trained}** / {random}{beside}")
+    return "<br>".join(told)
 
 
 def best_stage(scores: dict[str, float]) -> str:

@@ -47,8 +47,8 @@ def load(
 
     Args:
       place: The workdir of a run, or a file of published weights (safetensors, or PyTorch's where
-        that is installed), on a disk or in a bucket (gs://, s3://). Neither the data that a run was trained on nor the run that it started from need be
-        there any more.
+        that is installed), on a disk or in a bucket (gs://, s3://). Neither the data that a run was
+        trained on nor the run that it started from need be there any more.
       step: Of a run, the finished train steps of the checkpoint; None for the newest.
       model: Of a file, the encoder that it holds, such as "resnet50" or "vit_base": a ResNet, a
         VGG or a vision transformer, under the names of torchvision, timm or its authors.

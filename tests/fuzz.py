@@ -78,6 +78,8 @@ _LEFT_ALONE = {
     "log.wandb",
     "method.domain_b.dir",
     "method.domain_b.name",
+    "method.frames.dir",
+    "method.frames.name",
     "method.name",
     "init.workdir",
 }

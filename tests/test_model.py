@@ -23,8 +23,8 @@ from ssljax.evals import Run, features
 from ssljax.evals.generative import to_pixels
 from ssljax.methods.adversarial.dcgan import DCGAN
 from ssljax.model import Model
-from ssljax.models.encoders.resnet import BasicBlock, ResNet
 from ssljax.models import weights
+from ssljax.models.encoders.resnet import BasicBlock, ResNet
 from ssljax.run import pretrained
 from ssljax.run import workdir as workdirs
 from ssljax.run.checkpoint import Checkpoints

@@ -51,7 +51,9 @@ def test_it_lists_the_configs_of_the_checkout(run):
 @pytest.fixture(scope="module")
 def trained(run, tmp_path_factory):
     workdir = tmp_path_factory.mktemp("runs")
-    command = runs.arguments(workdir, "simclr/digits", steps=3, evals__final="('knn',)")
+    command = runs.arguments(
+        workdir, "simclr/digits", steps=3, evals__final="('knn',)", log__report=True
+    )
     run("-m", "ssljax.main", *command[1:])
     return workdir
 
@@ -60,6 +62,8 @@ def test_it_trains_the_digits_by_name(trained):
     metrics = [json.loads(line) for line in (trained / "metrics.jsonl").read_text().splitlines()]
     assert max(line["step"] for line in metrics) == 3
     assert (trained / "scores.json").exists()
+    (trained / "report.html").unlink()
+    assert run("-m", "ssljax.report", str(trained)) == f"{trained / 'report.html'}\n"
 
 
 def test_it_embeds_images_in_three_lines(run, trained):

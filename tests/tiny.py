@@ -4,6 +4,7 @@ import dataclasses
 import pathlib
 
 import boxed
+import filmed
 import masked
 import tagged
 from ml_collections import ConfigDict
@@ -20,7 +21,7 @@ SOURCES = {"bownet": "rotation", "distill": "finetune"}
 TRANSLATORS = {"cyclegan": "mnist", "discogan": "mnist", "pix2pix": "facades"}
 """Methods that translate images, with the config that each is tested in."""
 
-MASKED = {"segment": "camvid.py:cpu"}
+MASKED = {"motion_segmentation": "frames.py:cpu", "segment": "camvid.py:cpu"}
 """Methods that learn from masks, with the config that each is tested in."""
 
 BOXED = {"detect": "bccd.py:cpu"}
@@ -28,6 +29,13 @@ BOXED = {"detect": "bccd.py:cpu"}
 
 TAGGED = {"multi_label": "bccd_tiles.py"}
 """The same of those that learn several classes an image."""
+
+FILMED = {
+    "shuffle_and_learn": "folder.py:cpu",
+    "tracking": "folder.py:cpu",
+    "video_colorization": "frames.py:cpu",
+}
+"""The same of those that learn from clips."""
 
 BATCH, SIDE, NARROW, STEPS = 32, 32, 8, 4
 SIZES = {
@@ -42,10 +50,17 @@ SIZES = {
     "stable_kimg": 0.01,  # A step, as is the other.
     "fade_kimg": 0.01,
     "pool_size": 12,  # It is full before the first batch is through.
+    "mask_size": 8,
+    "slices": 8,
+    "predictor_depth": 1,
     "patch_stride": 12,  # CPC's grid has three rows and columns, and
     "context_width": NARROW,
     "target_dim": 2,  # what all devices have of each place is small.
     "words": 12,
+    "cluster_steps": 1,
+    "points": 8,
+    "head_layers": 1,
+    "references": 1,
     "momentum": 0.5,  # At the published 0.99 a mistake in the order would hide in rounding.
 }
 
@@ -54,8 +69,9 @@ def tiny_config(name: str, dtype: str = "float32") -> ConfigDict:
     """The method's config with narrow networks, small views, and nothing that waits for epochs."""
     path = CONFIGS / name / f"{TRANSLATORS.get(name, 'fashion_mnist')}.py"
     found = str(path) if path.exists() else f"{path.with_name('cifar10.py')}:cpu"
-    if name in MASKED | BOXED | TAGGED:
-        found = str(path.with_name((MASKED | BOXED | TAGGED)[name]))
+    own = MASKED | BOXED | TAGGED | FILMED
+    if name in own:
+        found = str(path.with_name(own[name]))
     config = config_flags.ConfigFileFlagParser("config").parse(found)
     with config.unlocked():
         config.update(batch_size=BATCH, steps=2 * STEPS)
@@ -73,6 +89,13 @@ def tiny_config(name: str, dtype: str = "float32") -> ConfigDict:
             config.method.ranges = (8.0,)
             config.model.pyramid.update(channels=NARROW, finest=4, levels=2)
             config.model.head.update(convs=1, groups=2)
+        if name in FILMED:
+            place = str(filmed.folder(config.data.frames, SIDE, tracks=5))
+            config.data.update(name="folder", dir=place)
+            if "references" in config.method:
+                config.data.frames = 1 + SIZES["references"]
+            if "crop" in config.method:
+                config.method.update(crop=0, jitter=2, border=1, layer="features", pool=False)
         for role, network in config.model.items():
             network.dtype = dtype
             if role in ("head", "pyramid"):
@@ -119,6 +142,8 @@ def shrink(keys: ConfigDict) -> None:
             keys[key] = SIZES[key]
         elif isinstance(value, ConfigDict) and "view" in key:
             view = ViewPolicy(SIDE // 2 if "local" in key else SIDE, crop_scale=(0.5, 1.0))
+            if "jitter" in keys:  # Windows of frames, which are cut in another way.
+                view = dataclasses.replace(view, size=SIDE - 8, crop_scale=None)
             if value.mean is not None:  # Some methods measure by the pixels' statistics.
                 view = dataclasses.replace(view, mean=(0.5,), std=(0.25,))
             value.update(dataclasses.asdict(view))

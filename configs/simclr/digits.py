@@ -33,4 +33,5 @@ def get_config() -> ConfigDict:
     config.model.encoder.name = "small"
     config.optimizer.update(name="adamw", learning_rate=2e-3, warmup_epochs=10.0, weight_decay=1e-4)
     config.evals.few_label.labels = (10.0,)
+    config.evals.final += ("encoder_pictures", "embedding_map")  # For the page at the end.
     return config

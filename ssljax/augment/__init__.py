@@ -33,6 +33,14 @@ from ssljax.augment.crop import (
     sample_crop_boxes,
 )
 from ssljax.augment.downsample import FILTERS, halve
+from ssljax.augment.frames import (
+    FramePolicy,
+    frame_views,
+    frame_windows,
+    frames_to_pixels,
+    normalize_frames,
+    split_channels,
+)
 from ssljax.augment.geometry import affine_matrices, random_affine, random_flip, sample_affine, warp
 from ssljax.augment.homography import (
     at_pixel_centers,
@@ -86,6 +94,7 @@ from ssljax.augment.views import (
 
 __all__ = [
     "FILTERS",
+    "FramePolicy",
     "Geometry",
     "ViewPolicy",
     "affine_matrices",
@@ -112,6 +121,9 @@ __all__ = [
     "equalize_sharpness",
     "example_keys",
     "fold_keys",
+    "frame_views",
+    "frame_windows",
+    "frames_to_pixels",
     "gaussian_blur",
     "gaussian_noise",
     "grid_corners",
@@ -124,6 +136,7 @@ __all__ = [
     "masking_noise",
     "move_boxes",
     "normalize",
+    "normalize_frames",
     "normalize_view",
     "project_colors",
     "random_affine",
@@ -147,6 +160,7 @@ __all__ = [
     "scaled_view",
     "simclr",
     "solarize",
+    "split_channels",
     "split_pairs",
     "standardize",
     "tanh_range",

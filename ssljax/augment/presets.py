@@ -237,3 +237,66 @@ def mae(size: int) -> ViewPolicy:
         mean=IMAGENET_MEAN,
         std=IMAGENET_STD,
     )
+
+
+def simmim(size: int) -> ViewPolicy:
+    """Makes the view of SimMIM: a crop and a flip, no change of colours.
+
+    Args:
+      size: Side of the square view in pixels.
+
+    Returns:
+      The policy. It normalises by ImageNet's statistics.
+
+    Reference:
+      Xie et al., SimMIM: a Simple Framework for Masked Image Modeling, 2022, section 4.1;
+      `data_simmim.py` of microsoft/SimMIM, whose crops are resized bilinearly.
+    """
+    return ViewPolicy(
+        size,
+        crop_scale=(0.67, 1.0),
+        interpolation="bilinear",
+        mean=IMAGENET_MEAN,
+        std=IMAGENET_STD,
+    )
+
+
+def ijepa(size: int) -> ViewPolicy:
+    """Makes the view of I-JEPA: a crop, and nothing else.
+
+    Args:
+      size: Side of the square view in pixels.
+
+    Returns:
+      The policy. It normalises by ImageNet's statistics.
+
+    Reference:
+      Assran et al., Self-Supervised Learning from Images with a Joint-Embedding Predictive
+      Architecture, 2023; `configs/in1k_vith14_ep300.yaml` of facebookresearch/ijepa.
+    """
+    return ViewPolicy(
+        size,
+        crop_scale=(0.3, 1.0),
+        flip_p=0.0,
+        interpolation="bilinear",
+        mean=IMAGENET_MEAN,
+        std=IMAGENET_STD,
+    )
+
+
+def lejepa(size: int, crop_scale: tuple[float, float]) -> ViewPolicy:
+    """Makes a crop of LeJEPA, whose large and small crops differ by size and scale alone.
+
+    Args:
+      size: Side of the square crop in pixels.
+      crop_scale: Range of the crop's area as a fraction of the image's.
+
+    Returns:
+      The policy. It normalises by ImageNet's statistics.
+
+    Reference:
+      Balestriero and LeCun, LeJEPA, 2025; README.md of rbalestr-lab/lejepa, whose crops are resized
+      bilinearly.
+    """
+    crop = dino(size, crop_scale, blur_p=0.5, solarize_p=0.2)
+    return dataclasses.replace(crop, interpolation="bilinear")

@@ -49,12 +49,17 @@ def base_config(method: str) -> ConfigDict:
             mask_classes=0,  # Classes of masks, numbered from 0; 0: any number.
             box_classes=0,  # Classes of boxes, likewise.
             max_boxes=100,  # Boxes that an image may have.
-            frames=0,  # Above 0, a folder's records are clips of so many frames.
+            frames=0,  # Above 0, records are clips of so many frames of videos.
+            stride=1,  # Frames of the video from one of a clip to the next.
+            hop=0,  # Frames from the start of a clip to that of the next; 0: none overlap.
+            motion=0.0,  # The part of the clips that is kept, where most moves; 0: all.
+            clip_key="",  # TFDS features of sets whose records are frames: of which video,
+            time_key="",  # and when.
             labels=0.0,  # Labels a class that are known; below 1, a fraction of them; 0: all.
             labels_seed=0,  # Seed of the draw of those labels.
             threads=0,  # Of the host, to read and decode; 0: one per core, at most 16.
             prefetch=2,  # Batches placed on the devices ahead of the step.
-            max_corrupt=0,  # Images that may be unreadable before the run stops.
+            max_corrupt=0,  # Images or videos that may be unreadable before the run stops.
         )
     )
     # The workdir of a run to start from, and its step; 0: its newest checkpoint.

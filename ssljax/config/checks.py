@@ -13,6 +13,7 @@ from ssljax import augment, evals, methods, optimizers
 from ssljax.config import rules
 from ssljax.config.base import base_config, flatten
 from ssljax.errors import UserError
+from ssljax.ops.propagation import FOLLOWING
 
 
 def _positive(value: float) -> bool:
@@ -92,6 +93,10 @@ _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
         _one_of("short_side", "exact", "pad", "none"),
         '"short_side", "exact", "pad" or "none"',
     ),
+    "data.frames": (_not_negative, "0 (images) or more"),
+    "data.stride": (_positive, "a positive number of frames"),
+    "data.hop": (_not_negative, "0 (no two clips overlap) or a number of frames"),
+    "data.motion": (lambda value: 0 <= value <= 1, "from 0 to 1"),
     "data.max_boxes": (_positive, "a positive number of boxes"),
     "data.threads": (lambda value: 0 <= value <= 1024, "from 0 (one a core) to 1024"),
     "data.prefetch": (lambda value: 0 < value <= 1024, "from 1 to 1024 batches"),
@@ -167,6 +172,13 @@ _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
         "numbers above 0 such as (0.5, 1.0, 2.0)",
     ),
     "evals.linear_segmentation.overlap": (lambda value: 0 <= value < 1, "in [0, 1)"),
+    "evals.propagation.name": (bool, 'a data set\'s name, or "folder"'),
+    "evals.propagation.protocol": (_one_of(*FOLLOWING), f"one of {', '.join(FOLLOWING)}"),
+    "evals.propagation.stages": (
+        lambda value: all(isinstance(x, str) and x for x in value),
+        'stages of the network such as ("stage3",), or () for one that is fine enough',
+    ),
+    "evals.propagation.batch_size": (_positive, "a positive number of frames"),
     "evals.translation.count": (_positive, "a positive number of images"),
     "samples.count": (_positive, "a positive number of images"),
     "embed.map": (_one_of("pca", "tsne"), '"pca" or "tsne"'),

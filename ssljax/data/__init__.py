@@ -20,6 +20,7 @@ from ssljax.data.fields import (
     Parts,
 )
 from ssljax.data.fit import Placement, fit_boxes, fit_mask
+from ssljax.data.flow_files import decode_flow, encode_flow
 from ssljax.data.headers import stored_size
 from ssljax.data.order import Order
 from ssljax.data.pipeline import Loader, index_batches, load_all
@@ -33,9 +34,16 @@ from ssljax.data.sources.files import ImageFiles
 from ssljax.data.sources.folder import FolderSource
 from ssljax.data.sources.given import GivenImages, open_images
 from ssljax.data.sources.layout import folder_label
+from ssljax.data.sources.masked_videos import (
+    FrameKeys,
+    MaskedVideo,
+    object_numbers,
+    open_masked_videos,
+)
 from ssljax.data.sources.multi_labels import label_names, read_multi_labels
 from ssljax.data.sources.subset import FewLabels, Subset, labelled_rows, read_labels
 from ssljax.data.sources.tfds import TfdsSource, open_builder
+from ssljax.data.sources.tfds_clips import TfdsClips
 
 __all__ = [
     "NO_LABEL",
@@ -52,12 +60,14 @@ __all__ = [
     "FolderSource",
     "Frame",
     "GivenImages",
+    "FrameKeys",
     "HostCrops",
     "Image",
     "ImageFiles",
     "Label",
     "Loader",
     "Mask",
+    "MaskedVideo",
     "MultiLabel",
     "Order",
     "Parts",
@@ -67,9 +77,12 @@ __all__ = [
     "Scan",
     "Source",
     "Subset",
+    "TfdsClips",
     "TfdsSource",
     "Things",
     "decode",
+    "decode_flow",
+    "encode_flow",
     "fingerprint",
     "fit_boxes",
     "fit_mask",
@@ -81,9 +94,11 @@ __all__ = [
     "label_names",
     "labelled_rows",
     "load_all",
+    "object_numbers",
     "open_builder",
     "open_image",
     "open_images",
+    "open_masked_videos",
     "open_source",
     "prepare_digits",
     "put_on_devices",

@@ -11,7 +11,7 @@ from typing import Any, ClassVar, NamedTuple, Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Int32, UInt8
 
-from ssljax.data.decode import Misfit, Range, open_image, open_stored
+from ssljax.data.decode import CorruptImage, Misfit, Range, open_image, open_stored
 from ssljax.data.fit import Placement, Resize, fit_mask, fit_pixels, place
 from ssljax.data.headers import png_as_numbers, png_white
 
@@ -111,9 +111,14 @@ class Clip:
         return self.frames, *Image().shape(frame)
 
     def decode(
-        self, raw: Sequence[bytes | np.ndarray], frame: Frame, seen: tuple[int, int] | None = None
+        self,
+        raw: Sequence[bytes | np.ndarray] | CorruptImage,
+        frame: Frame,
+        seen: tuple[int, int] | None = None,
     ) -> UInt8[np.ndarray, "frames height width channels"]:
-        """Decodes each frame as an image."""
+        """Decodes each frame as an image, or raises what a source has met in its place."""
+        if isinstance(raw, CorruptImage):
+            raise raw
         if len(raw) != self.frames:
             raise Misfit(f"has {len(raw)} frames, and a clip has {self.frames}")
         return np.stack([Image().decode(image, frame) for image in raw])
@@ -248,6 +253,12 @@ class Parts:
       box_classes: See `ssljax.data.boxes.Boxes`, of which it is `classes`.
       max_boxes: See `ssljax.data.boxes.Boxes`, of which it is `count`.
       frames: See `Clip`; with 0 there are images and no clips.
+      stride: Frames from one of a clip to the next one.
+      hop: Frames from the beginning of a clip to that of the next; with 0 no two overlap.
+      motion: The part of the clips that is kept, of those in which most moves; 0 for all.
+      clip_key: The TFDS feature that says to which video a frame belongs; empty where a record
+        holds a video.
+      time_key: The TFDS feature that says when a frame is shown.
       doubtful_key: A TFDS feature of the same classes as that of `multi_label_key`: what it alone
         names is neither taught nor scored. Of Pascal VOC, "labels" beside "labels_no_difficult".
     """
@@ -262,6 +273,11 @@ class Parts:
     max_boxes: int = 100
     frames: int = 0
     doubtful_key: str = ""
+    stride: int = 1
+    hop: int = 0
+    motion: float = 0.0
+    clip_key: str = ""
+    time_key: str = ""
 
 
 NO_PARTS = Parts()

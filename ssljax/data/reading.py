@@ -20,8 +20,8 @@ _log = logging.getLogger(__name__)
 class Reader:
     """Decodes the records of a source to one size, from any number of threads.
 
-    A corrupt image is reported once and counted once. When there are more of them than allowed,
-    the run ends with a `UserError` that names them.
+    A corrupt image, and a video with clips that cannot be read, is reported once and counted once.
+    When there are more of them than allowed, the run ends with a `UserError` that names them.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class Reader:
     @property
     def corrupt(self) -> list[str]:
         """The names of the corrupt images found so far."""
-        return list(self._corrupt.values())
+        return list(dict.fromkeys(self._corrupt.values()))
 
     def empty(self, *rows: int) -> dict[str, np.ndarray]:
         """Arrays for so many records, filled with what stands for none: see `empty_batch`."""
@@ -114,6 +114,8 @@ class Reader:
         """
         size = len(self.source)
         for place in range(index, index + size):
+            if place % size in self._corrupt:
+                continue
             if place != index:
                 record = self.source.read(place % size)
             decoded = self.read(place % size, record, batch, row)
@@ -134,14 +136,16 @@ class Reader:
             )
 
     def _report(self, index: int, error: CorruptImage) -> None:
-        name = self.source.describe(index)
+        name = self.source.holder(index)
         with self._lock:
             if index in self._corrupt:
                 return
-            if len(self._corrupt) == self._max_corrupt:
-                raise UserError(_too_many([*self.corrupt, name], self._max_corrupt)) from error
+            known = self.corrupt
+            if name not in known and len(known) == self._max_corrupt:
+                raise UserError(_too_many([*known, name], self._max_corrupt)) from error
             self._corrupt[index] = name
-        _log.warning("%s is corrupt and left out: %s.", name, error)
+        if name not in known:
+            _log.warning("%s is corrupt and left out: %s.", name, error)
 
 
 def _too_many(names: Sequence[str], allowed: int) -> str:

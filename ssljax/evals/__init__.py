@@ -21,6 +21,7 @@ from ssljax.evals.mlp import Mlp
 from ssljax.evals.multi_label import MultiLabelRanking
 from ssljax.evals.pictures import Pictures
 from ssljax.evals.pretext import Pretext
+from ssljax.evals.propagation import Propagation
 from ssljax.evals.reconstruction import Reconstruction
 from ssljax.evals.segmentation import Segmentation
 from ssljax.evals.svm import Svm
@@ -57,6 +58,7 @@ REGISTRY: dict[str, type[Evaluation]] = {
     "reconstruction": Reconstruction,
     "segmentation": Segmentation,
     "linear_segmentation": LinearSegmentation,
+    "propagation": Propagation,
     "detection": Detection,
     "translation": Translation,
 }

@@ -171,6 +171,8 @@ class Run:
     def keys(self, split: str, feed: Feed | None = None) -> ConfigDict:
         """What a split is opened by: keys as those of `config.data`.
 
+        Without a feed of clips the frames of a folder's videos are images.
+
         Args:
           split: Which.
           feed: Of whose data set; by default of that of the evaluations, which also stands for the
@@ -178,7 +180,12 @@ class Run:
         """
         config = self.experiment.config
         keys = config.data.to_dict()
-        keys |= {"name": self.dataset, "dir": self.config.dir or keys["dir"], **self._feature_keys}
+        # A folder of images or videos is no place where prepared sets are.
+        elsewhere = keys["name"] == "folder" and self.dataset != "folder"
+        place = self.config.dir or ("" if elsewhere else keys["dir"])
+        keys |= {"name": self.dataset, "dir": place, **self._feature_keys}
+        if feed is None or "clip" not in feed.fields:
+            keys |= {"frames": 0}
         if feed is not None and feed.data != Feed.data:
             keys |= feeds.own_keys(config, feed)
         return ConfigDict(keys | {"split": split})

@@ -11,19 +11,20 @@ import numpy as np
 from jaxtyping import Array
 from ml_collections import ConfigDict
 
-from ssljax import data, mesh, report
+from ssljax import data, mesh, methods, report
 from ssljax.errors import UserError
 from ssljax.evals.contract import Evaluation, Rows, Run, Scores, leave_out
 from ssljax.evals.extract import stream
-from ssljax.methods.contract import Method, TrainState
+from ssljax.methods.contract import Feed, Method, TrainState
 from ssljax.methods.protocols import PretextSolver
+from ssljax.run import feeds
 
 _SHOWN = 8
 """Images in a picture, a row each."""
 
 
 class Pretext(Evaluation):
-    """The method's own scores on images of the test split, and a picture of some answers.
+    """The method's own scores on images or clips of the test split, and a picture of some answers.
 
     Each image is asked about once. The question depends on the seed of the run, on the place of
     the image in the split and on `config.evals.batch_size`, so that all states of a run are asked
@@ -47,7 +48,14 @@ class Pretext(Evaluation):
     def check(self, run: Run) -> tuple[str, ...]:
         """Raises a `UserError` if the method asks nothing."""
         solver = _solver(run.experiment.method, run)
-        run.open(_split(run))
+        source = _opened(run).source
+        for field in _fields(run):
+            if field not in (*source.fields, "label", "index"):
+                raise UserError(
+                    f"{source.name}/{source.split} has no field {field!r}, which the questions of "
+                    f"method.name={run.experiment.config.method.name!r} are made of: choose another"
+                    f" set in evals.name, or {leave_out(Pretext.name)}."
+                )
         return tuple(solver.chance())
 
     def score(self, run: Run, state: TrainState | None) -> Scores:
@@ -60,11 +68,12 @@ class Pretext(Evaluation):
         totals: dict[str, float] = {}
         count = 0
         pictures: dict[str, report.Picture] = {}
+        fields = _fields(run)
         parts = stream(
-            lambda image, index: ask(state, image, index),
-            run.open(_split(run)),
+            lambda *given: ask(state, dict(zip(fields, given, strict=True))),
+            _opened(run),
             mesh=run.mesh,
-            fields=("image", "index"),
+            fields=fields,
         )
         for part in parts:
             is_first = not count and run.experiment.task.image_shape[2] in (1, 3)
@@ -101,24 +110,44 @@ def _solver(method: Method, run: Run) -> PretextSolver:
     return method
 
 
-def _asker(run: Run, method: Method) -> Callable[[Any, Array, Array], dict[str, Array]]:
+def _feed(run: Run) -> Feed:
+    """What the method is fed, of which questions are asked."""
+    return next(iter(methods.feeds(run.experiment.config).values()))
+
+
+def _fields(run: Run) -> tuple[str, ...]:
+    """What of a record is asked about: what the method learns from, its class and its place."""
+    return tuple(dict.fromkeys((*_feed(run).fields, "label", "index")))
+
+
+def _opened(run: Run) -> data.Scan:
+    return run.once(_clips) if "clip" in _feed(run).fields else run.open(_split(run))
+
+
+def _clips(run: Run) -> data.Scan:
+    """Passes over the clips of the split, as those that the method is trained on."""
+    source = feeds.open_source(run.keys(_split(run), _feed(run)))
+    return run.experiment.scan(source, run.config.batch_size, may_keep=False)
+
+
+def _asker(run: Run, method: Method) -> Callable[[Any, dict[str, Array]], dict[str, Array]]:
     """Makes the jitted function that asks about a batch and marks the answers."""
     solver = _solver(method, run)
 
     @jax.jit
-    def ask(state: TrainState, image: Array, index: Array) -> dict[str, Array]:
-        return solver.solve(state, {"image": image, "index": index}, _key(run, index))
+    def ask(state: TrainState, images: dict[str, Array]) -> dict[str, Array]:
+        return solver.solve(state, images, _key(run, images["index"]))
 
     return ask
 
 
-def _guesser(run: Run, method: Method) -> Callable[[Any, Array, Array], dict[str, Array]]:
+def _guesser(run: Run, method: Method) -> Callable[[Any, dict[str, Array]], dict[str, Array]]:
     """The same for a guess, which takes no state."""
     solver = _solver(method, run)
 
     @jax.jit
-    def ask(state: None, image: Array, index: Array) -> dict[str, Array]:
-        return solver.guess({"image": image, "index": index}, _key(run, index))
+    def ask(state: None, images: dict[str, Array]) -> dict[str, Array]:
+        return solver.guess(images, _key(run, images["index"]))
 
     return ask
 
@@ -131,8 +160,9 @@ def _key(run: Run, index: Array) -> Array:
 def _picture(run: Run, method: Method, state: TrainState, places: np.ndarray) -> report.Picture:
     """Shows the answers about the first images, a row each."""
     first = places[:_SHOWN]
-    source = run.open(_split(run)).source
-    images = {"image": run.experiment.load(data.Subset(source, first))["image"], "index": first}
+    source = _opened(run).source
+    loaded = run.experiment.load(data.Subset(source, first)) | {"index": first}
+    images = {field: loaded[field] for field in _fields(run) if field in loaded}
     shown = mesh.to_host(run.once(_shower, method)(state, images))
     count, columns, *shape = shown.shape
     return report.grid(shown.reshape(count * columns, *shape), columns)

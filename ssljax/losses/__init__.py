@@ -21,7 +21,7 @@ from ssljax.losses.counting import counting_distances, counting_loss
 from ssljax.losses.decoupled import dcl, dclw
 from ssljax.losses.deep_cluster import deep_cluster
 from ssljax.losses.detection import center_ness_loss, focal_loss, giou_loss
-from ssljax.losses.distillation import dino_loss, update_center
+from ssljax.losses.distillation import dino_loss, masked_patch_entropy, update_center
 from ssljax.losses.energy import (
     ebgan_discriminator,
     ebgan_generator,
@@ -41,12 +41,13 @@ from ssljax.losses.inference import (
     bigbigan_encoder_generator,
 )
 from ssljax.losses.koleo import koleo
+from ssljax.losses.latent_prediction import latent_smooth_l1
 from ssljax.losses.momentum_contrast import info_nce_batch, info_nce_queue
 from ssljax.losses.multi_label import multi_label_cross_entropy
 from ssljax.losses.nearest_neighbor import nearest_neighbors, nnclr
 from ssljax.losses.pixels import pixel_absolute_error, pixel_cross_entropy, pixel_squared_error
 from ssljax.losses.predictive_coding import predictive_coding
-from ssljax.losses.reconstruction import masked_patch_mse
+from ssljax.losses.reconstruction import masked_patch_l1, masked_patch_mse
 from ssljax.losses.redundancy import barlow_twins, vicreg, vicreg_terms
 from ssljax.losses.regression import byol, byol_regression, negative_cosine, normalized_std, simsiam
 from ssljax.losses.relative_transformation import transformation_error
@@ -63,6 +64,8 @@ from ssljax.losses.semi_supervised import (
     sgan_supervised,
     sgan_unsupervised,
 )
+from ssljax.losses.siamese_triplet import other_groups, siamese_triplet
+from ssljax.losses.sigreg import mean_view_prediction, sigreg
 from ssljax.losses.soft_labels import labelled_distillation, soft_label_cross_entropy
 from ssljax.losses.style import (
     content_loss,
@@ -75,6 +78,7 @@ from ssljax.losses.style import (
 from ssljax.losses.translation import discogan_generator
 from ssljax.losses.transport import sinkhorn_distance, wasserstein_1d
 from ssljax.losses.triplet import semi_hard_triplet
+from ssljax.losses.video_colorization import copied_color_cross_entropy
 from ssljax.ops.kmeans import spherical_kmeans
 from ssljax.ops.queue import enqueue
 from ssljax.ops.transport import sinkhorn_knopp, sinkhorn_plan
@@ -96,6 +100,7 @@ __all__ = [
     "color_classification",
     "color_regression",
     "content_loss",
+    "copied_color_cross_entropy",
     "counting_distances",
     "counting_loss",
     "dcl",
@@ -118,10 +123,14 @@ __all__ = [
     "interpolated_gradient_penalty",
     "koleo",
     "labelled_distillation",
+    "latent_smooth_l1",
     "least_squares_discriminator",
     "least_squares_generator",
     "logistic_discriminator",
+    "masked_patch_entropy",
+    "masked_patch_l1",
     "masked_patch_mse",
+    "mean_view_prediction",
     "minimax_generator",
     "multi_label_cross_entropy",
     "nearest_neighbors",
@@ -130,6 +139,7 @@ __all__ = [
     "non_saturating_generator",
     "normalized_std",
     "nt_xent",
+    "other_groups",
     "photorealism_penalty",
     "pixel_absolute_error",
     "pixel_cross_entropy",
@@ -146,6 +156,8 @@ __all__ = [
     "sgan_real_logits",
     "sgan_supervised",
     "sgan_unsupervised",
+    "siamese_triplet",
+    "sigreg",
     "simsiam",
     "sinkhorn_distance",
     "sinkhorn_knopp",

@@ -1,15 +1,16 @@
-"""DINO: self-distillation from a centred and sharpened teacher."""
+"""DINO and iBOT: self-distillation from a centred and sharpened teacher."""
 
 from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Float32
+from jax import lax
+from jaxtyping import Array, Bool, Float, Float32
 
 from ssljax.losses.cross_view import cross_view_entropy
 from ssljax.ops.averages import moving_average
 from ssljax.ops.axes import AxisName, mean_over
-from ssljax.ops.checks import check_positive
+from ssljax.ops.checks import check_positive, check_same_shape
 from ssljax.ops.floats import as_float32
 
 
@@ -56,6 +57,45 @@ def dino_loss(
         for view in range(len(teacher_logits))
     ]
     return cross_view_entropy(targets, student_logits, student_temperature)
+
+
+def masked_patch_entropy(
+    targets: Float[Array, "batch patches out"],
+    logits: Float[Array, "batch patches out"],
+    mask: Bool[Array, "batch patches"],
+    temperature: float | Float[Array, ""] = 0.1,
+) -> Float32[Array, ""]:
+    """Cross-entropy of the student's masked patches with the teacher's, which it cannot see.
+
+    Args:
+      targets: The teacher's distributions of every patch; get no gradient.
+      logits: The student's.
+      mask: True where a patch was hidden from the student.
+      temperature: Divides the logits; above 0.
+
+    Returns:
+      Mean over the hidden patches of each image, and then over the images, in nats. An image of
+      which nothing is hidden costs nothing, and counts all the same.
+
+    Raises:
+      ValueError: If the shapes differ.
+
+    Reference:
+      Zhou et al., iBOT: Image BERT Pre-Training with Online Tokenizer, 2022, eq. 3; the means as in
+      `main_ibot.py` of bytedance/ibot.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> targets, mask = jnp.full((2, 3, 4), 0.25), jnp.array([[True, True, False], [False] * 3])
+      >>> print(f"{masked_patch_entropy(targets, jnp.zeros((2, 3, 4)), mask):.4f}")
+      0.6931
+    """
+    check_positive(temperature=temperature)
+    check_same_shape(targets=targets, logits=logits)
+    targets = as_float32(lax.stop_gradient(targets))
+    entropy = -jnp.sum(targets * jax.nn.log_softmax(as_float32(logits) / temperature), axis=-1)
+    hidden = jnp.maximum(jnp.sum(mask, axis=1, dtype=jnp.float32), 1.0)
+    return jnp.mean(jnp.sum(jnp.where(mask, entropy, 0.0), axis=1) / hidden)
 
 
 def update_center(

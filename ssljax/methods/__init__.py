@@ -14,12 +14,21 @@ from ssljax.methods import (
     reconstruction,
     transfer,
     translation,
+    video,
 )
 from ssljax.methods.contract import Feed, Method, Task, phase_at
 
 REGISTRY: dict[str, type[Method]] = {
     name: method
-    for family in (joint_embedding, pretext, reconstruction, adversarial, transfer, translation)
+    for family in (
+        joint_embedding,
+        pretext,
+        reconstruction,
+        adversarial,
+        transfer,
+        translation,
+        video,
+    )
     for name, method in family.REGISTRY.items()
 }
 

@@ -48,8 +48,9 @@ class PretextMethod(Method):
 
     @classmethod
     def feeds(cls, config: ConfigDict) -> Mapping[str, Feed]:
-        """Images, and what else the task reads of a record."""
-        return {"images": Feed(cls.task_type.fields)}
+        """Images or clips, and what else the task reads of a record."""
+        fields = cls.task_type.fields
+        return {"clips" if "clip" in fields else "images": Feed(fields)}
 
     def init(self, key: PRNGKeyArray) -> tuple[dict[str, PyTree], dict[str, PyTree], PyTree]:
         """Makes the encoder and the head."""
@@ -64,7 +65,8 @@ class PretextMethod(Method):
 
     def views(self, key: PRNGKeyArray, batch: Batch) -> Question:
         """Makes the questions."""
-        return self.pretext.ask(key, batch["images"])
+        (fields,) = batch.values()
+        return self.pretext.ask(key, fields)
 
     def loss(self, params: PyTree, turn: Turn) -> tuple[Array, Aux]:
         """The task's loss, with batch statistics over all that is seen of the batch's images."""
@@ -153,12 +155,15 @@ def encoder_weights(params: PyTree, variables: Mapping[str, PyTree]) -> dict[str
 
 
 def example_inputs(pretext: PretextTask, image_shape: tuple[int, int, int]) -> PyTree:
-    """Zeros of the shape of a question's inputs about one image."""
+    """Zeros of the shape of a question's inputs about one image or clip."""
+    kind, frames = ("clip", (pretext.frames,)) if pretext.frames else ("image", ())
 
     def ask(key: PRNGKeyArray, images: Array) -> PyTree:
-        fields = dict.fromkeys(pretext.fields, jnp.zeros((1,), jnp.int32)) | {"image": images}
+        fields = dict.fromkeys(pretext.fields, jnp.zeros((1,), jnp.int32)) | {kind: images}
+        if "mask" in fields:
+            fields["mask"] = jnp.zeros(images.shape[:3], jnp.int32)
         return pretext.ask(key, fields).inputs
 
-    images = jax.ShapeDtypeStruct((1, *image_shape), jnp.uint8)
+    images = jax.ShapeDtypeStruct((1, *frames, *image_shape), jnp.uint8)
     shapes = jax.eval_shape(ask, jax.random.key(0), images)
     return jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)

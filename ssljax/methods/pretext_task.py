@@ -44,7 +44,9 @@ class PretextTask:
       dtype: Compute type of the head.
 
     Attributes:
-      fields: What is taken of each record of the data.
+      fields: What is taken of each record of the data: "image" or "clip", and perhaps "index",
+        "label" or "mask".
+      frames: Of the clips that are asked about, whose field is "clip"; 0 for images.
       encoder_options: Attributes that the encoder must have, such as a `norm` without batches; they
         are left unread where the encoder has no such attribute.
       view: How whole images are brought to the encoder's size and range.
@@ -58,6 +60,7 @@ class PretextTask:
     """
 
     fields: ClassVar[tuple[str, ...]] = ("image",)
+    frames: int = 0
     encoder_options: Mapping[str, Any] = {}
     view: augment.ViewPolicy
     policies: Sequence[tuple[augment.ViewPolicy, int]] = ()
@@ -83,7 +86,8 @@ class PretextTask:
 
         Args:
           key: Of the batch. What is asked about image i depends on it, on i and the image alone.
-          images: The fields of a batch; "image" is uint8, (batch, height, width, channels).
+          images: The fields of a batch; "image" is uint8, (batch, height, width, channels), and
+            "clip" (batch, frames, height, width, channels).
         """
         raise TypeError(f"{type(self).__name__} does not define ask")
 

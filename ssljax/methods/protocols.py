@@ -152,11 +152,15 @@ class Tracker(Protocol):
         state: TrainState,
         clips: UInt8[Array, "batch frames height width channels"],
         first: Float[Array, "batch height width things"],
-    ) -> Float[Array, "batch frames height width things"]:
-        """The confidence, in [0, 1], that each pixel of each frame belongs to each object.
+    ) -> Float[Array, "batch frames rows columns things"]:
+        """The share of each object in each place of each frame.
 
         Args:
           state: Training state.
-          clips: Frames of videos.
-          first: The same for the first frame, which is given.
+          clips: Frames of videos, of any size.
+          first: The same of each pixel of the first frame, which is given; the ground counts as an
+            object, so that they sum to 1.
+
+        Returns:
+          The shares, for a grid of places over the whole of each frame that is the method's own.
         """

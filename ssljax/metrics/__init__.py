@@ -3,7 +3,8 @@
 Of frozen features: kNN, linear, non-linear and few-label probes. Of generated images: FID, KID,
 Inception score, precision and recall, classes covered. Of embeddings: rank and collapse. Of
 restored images: peak signal-to-noise ratio and structural similarity. Of masks: mean IoU and
-accuracies. Of boxes, and of several labels an image: average precision.
+accuracies; through videos, those of regions and contours. Of boxes, and of several labels an image:
+average precision.
 """
 
 from ssljax.metrics.average_precision import average_precision, mean_average_precision
@@ -34,6 +35,7 @@ from ssljax.metrics.neighbors import nearest_rows
 from ssljax.metrics.precision_recall import precision_recall
 from ssljax.metrics.scaling import standardize
 from ssljax.metrics.segmentation import confusion_matrix, segmentation_scores
+from ssljax.metrics.video_segmentation import contour_accuracy, region_similarity
 
 __all__ = [
     "COCO_IOUS",
@@ -44,6 +46,7 @@ __all__ = [
     "coco_average_precision",
     "collapse_metrics",
     "confusion_matrix",
+    "contour_accuracy",
     "decibels",
     "effective_rank",
     "few_label_probe",
@@ -63,6 +66,7 @@ __all__ = [
     "precision_recall",
     "psnr",
     "rankme",
+    "region_similarity",
     "segmentation_scores",
     "squared_mmd",
     "ssim",

@@ -34,6 +34,7 @@ from ssljax.models.encoders.dilated_vgg import DilatedVGG
 from ssljax.models.encoders.exemplar_cnn import ExemplarCNN
 from ssljax.models.encoders.halves import SplitEncoder, half_width
 from ssljax.models.encoders.mae import MaskedAutoencoder
+from ssljax.models.encoders.masked_image_model import MaskedImageModel
 from ssljax.models.encoders.mlp import MLP
 from ssljax.models.encoders.nin import NetworkInNetwork
 from ssljax.models.encoders.resnet import BasicBlock, Bottleneck, ResNet
@@ -59,8 +60,11 @@ from ssljax.models.heads.code import GaussianEncoder, InferenceEncoder
 from ssljax.models.heads.dense import DenseHead
 from ssljax.models.heads.dino import DinoHead
 from ssljax.models.heads.encoder_with_heads import EncoderWithHeads
+from ssljax.models.heads.latent_predictor import LatentPredictor
 from ssljax.models.heads.masked_context import MaskedContext
+from ssljax.models.heads.masked_encoder import MaskedEncoderWithHeads
 from ssljax.models.heads.projection import ProjectionHead
+from ssljax.models.heads.space_time import SpaceTimeHead
 from ssljax.models.heads.tiles import FullyConnected, TileEmbedding
 from ssljax.models.heads.words import CosineWords, GeneratedWords
 from ssljax.models.layers.conditional_norm import ConditionalBatchNorm, SelfModulatedBatchNorm
@@ -72,7 +76,7 @@ from ssljax.models.layers.norm import (
     NoNorm,
     NormFactory,
 )
-from ssljax.models.layers.patches import patchify, unpatchify
+from ssljax.models.layers.patches import patch_grid, patchify, unpatchify
 from ssljax.models.layers.spectral_norm import DCGAN_INIT
 from ssljax.models.maps import last_map, map_names
 from ssljax.models.registry import build, options_of
@@ -131,12 +135,15 @@ __all__ = [
     "GroupNorm",
     "InferenceEncoder",
     "InstanceNorm",
+    "LatentPredictor",
     "LayerNorm",
     "LinearHead",
     "MLPAutoencoder",
     "MLPGenerator",
     "MaskedAutoencoder",
     "MaskedContext",
+    "MaskedEncoderWithHeads",
+    "MaskedImageModel",
     "NetworkInNetwork",
     "NoNorm",
     "NormFactory",
@@ -154,6 +161,7 @@ __all__ = [
     "SegmentationNet",
     "SelfModulatedBatchNorm",
     "SmallConvNet",
+    "SpaceTimeHead",
     "SplitEncoder",
     "TileEmbedding",
     "Told",
@@ -170,10 +178,12 @@ __all__ = [
     "last_map",
     "map_names",
     "options_of",
+    "patch_grid",
     "patchify",
     "resized",
     "told_by",
     "unpatchify",
+    "vision_transformer",
 ]
 
 ENCODERS: dict[str, Callable[..., nn.Module]] = {
@@ -200,6 +210,7 @@ ENCODERS: dict[str, Callable[..., nn.Module]] = {
     "vit_small": partial(VisionTransformer, dim=384, heads=6),
     "vit_base": partial(VisionTransformer, dim=768, heads=12),
     "vit_large": partial(VisionTransformer, dim=1024, depth=24, heads=16),
+    "vit_huge": partial(VisionTransformer, dim=1280, depth=32, heads=16, patch_size=14),
     "vit_mini": partial(VisionTransformer, dim=64, depth=4, heads=2, patch_size=4),
 }
 
@@ -219,8 +230,12 @@ ENCODER = Role(
         positions="",  # Of a ViT: "learned" or "sincos".
         initializer="",  # Of a ViT: "normal" or "xavier".
         freeze_patch_embedding=False,
+        class_token=True,  # Whether a ViT has one.
+        registers=0,  # Of a ViT: tokens beside those of the class and the patches.
+        layer_scale=0.0,  # Where the factors of what a ViT's blocks add start; 0: there are none.
         pool="",  # What the features of a ViT are: the "class" token or the "mean".
         drop_path=0.0,  # Probability that a ViT's last block is left out.
+        drop_path_uniform=False,  # Whether that is so of all its blocks.
         dtype="float32",  # Compute type; parameters and statistics are float32.
     ),
 )
@@ -264,3 +279,25 @@ def encoder_from_config(config: Any, **options: Any) -> nn.Module:
     """
     known = options_of(ENCODERS[config.name]) if config.name in ENCODERS else []
     return ENCODER.from_config(config, **{name: options[name] for name in options if name in known})
+
+
+def vision_transformer(method: str, config: Any) -> VisionTransformer:
+    """Makes the encoder of a method that needs patches.
+
+    Args:
+      method: Name of the method, for the message.
+      config: As for `encoder_from_config`.
+
+    Returns:
+      The module, without parameters.
+
+    Raises:
+      ValueError: If the encoder is no vision transformer.
+    """
+    encoder = encoder_from_config(config)
+    if not isinstance(encoder, VisionTransformer):
+        raise ValueError(
+            f"method.name={method!r} needs a vision transformer, and model.encoder.name="
+            f"{config.name!r} is none: choose a ViT."
+        )
+    return encoder

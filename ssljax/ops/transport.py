@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array, Float, Float32
+from jaxtyping import Array, Bool, Float, Float32
 
 from ssljax.ops.axes import AxisName, sum_over
 from ssljax.ops.checks import check_positive
@@ -117,10 +117,11 @@ def sinkhorn_plan(
 
 def sinkhorn_knopp(
     scores: Float[Array, "batch prototypes"],
-    epsilon: float = 0.05,
+    epsilon: float | Float[Array, ""] = 0.05,
     iterations: int = 3,
     queue_scores: Float[Array, "size prototypes"] | None = None,
     axis_name: AxisName = None,
+    present: Bool[Array, "batch"] | None = None,
 ) -> Float32[Array, "batch prototypes"]:
     """Turns similarities into codes that use all prototypes equally.
 
@@ -138,6 +139,8 @@ def sinkhorn_knopp(
       axis_name: Inside `shard_map` or `pmap`, the mapped axis over which the batch lies; the
         queue is whole on every device. The codes are then those of this device's samples among
         the whole batch's.
+      present: False for rows that only fill up the batch: they take no part, and their codes are 0.
+        At least one row of the whole batch is present. None: all are.
 
     Returns:
       One distribution over the prototypes per sample of the batch, without gradient.
@@ -159,10 +162,15 @@ def sinkhorn_knopp(
     blocks = [scores] if queue_scores is None else [scores, queue_scores]
     # Prototypes are the rows. Their common total needs no scale: each pass ends with the samples.
     kernels = [as_float32(lax.stop_gradient(block)).T / epsilon for block in blocks]
+    masses = [jnp.zeros(kernel.shape[1], jnp.float32) for kernel in kernels]
+    if present is not None:
+        # Finite, since their own potentials are the difference of it and their mass.
+        kernels[0] = jnp.where(present[None], kernels[0], -1e9)
+        masses[0] = jnp.where(present, 0.0, -jnp.inf)
     prototype, samples = sinkhorn_potentials(
         kernels,
         jnp.zeros(scores.shape[1], jnp.float32),
-        [jnp.zeros(kernel.shape[1], jnp.float32) for kernel in kernels],
+        masses,
         iterations,
         axis_name,
     )

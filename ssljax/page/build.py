@@ -14,7 +14,7 @@ from markupsafe import Markup
 
 from ssljax import paths
 from ssljax.page import embeddings, scores, settings
-from ssljax.page.charts import Pencil, style
+from ssljax.page.charts import Pencil, swatch
 from ssljax.page.findings import findings, wait_share
 from ssljax.page.images import LARGEST, Album
 from ssljax.page.record import Record, read
@@ -160,35 +160,23 @@ def _taken(album: Album, files: Sequence[Any]) -> list[Any]:
 
 def _several(records: Sequence[Record], pencil: Pencil) -> dict[str, Any]:
     """What is told of several runs beside each other."""
-    styles = {record.name: i for i, record in enumerate(records)}
     keys = settings.differing(records)
     groups = settings.groups(records)
-    charts = charts_of_several({record.name: record.series for record in records}, styles)
+    charts = charts_of_several({record.name: record.series for record in records})
     return {
         "differing": keys,
         "lines": [
             {
                 "name": record.name,
-                "swatch": Markup(swatch(styles[record.name])),
+                "swatch": Markup(swatch(place)),
                 "step": f"{record.step:,}",
                 "values": [settings.values(record, keys)[key] for key in keys],
             }
-            for record in records
+            for place, record in enumerate(records)
         ],
         "table": scores.over_seeds(groups, [key for key in keys if key != "seed"]),
         "curves": _curves(charts, pencil),
     }
-
-
-def swatch(index: int) -> str:
-    """A piece of a run's line, as SVG."""
-    color, dash = style(index)
-    parts = "" if isinstance(dash, str) else " ".join(f"{1.6 * part:g}" for part in dash[1])
-    return (
-        f'<svg class="swatch" viewBox="0 0 44 8" width="44" height="8" aria-hidden="true">'
-        f'<line x1="0" y1="4" x2="44" y2="4" stroke="{color}" stroke-width="2.4" '
-        f'stroke-dasharray="{parts}"/></svg>'
-    )
 
 
 def _curves(

@@ -54,6 +54,17 @@ def style(index: int) -> tuple[str, Any]:
     return COLORS[index % count], DASHES[(index + index // count) % count]
 
 
+def swatch(index: int) -> str:
+    """A piece of a run's line, as SVG."""
+    color, dash = style(index)
+    parts = "" if isinstance(dash, str) else " ".join(f"{1.6 * part:g}" for part in dash[1])
+    return (
+        f'<svg class="swatch" viewBox="0 0 44 8" width="44" height="8" aria-hidden="true">'
+        f'<line x1="0" y1="4" x2="44" y2="4" stroke="{color}" stroke-width="2.4" '
+        f'stroke-dasharray="{parts}"/></svg>'
+    )
+
+
 def shortened(text: str, longest: int = _LONGEST) -> str:
     """Text that fits beside a line."""
     return text if len(text) <= longest else f"{text[: longest - 1]}…"
@@ -90,7 +101,8 @@ class Pencil:
             axes.plot(steps[alone], values[alone], "o", color=color, markersize=2.5)
             finite = np.flatnonzero(np.isfinite(values))
             if len(finite):
-                ends.append((shortened(line.label), steps[finite[-1]], values[finite[-1]], color))
+                last = finite[-1]
+                ends.append((shortened(line.label), int(steps[last]), float(values[last]), color))
         if chart.is_logarithmic:
             _logarithmic(axes)
         else:
@@ -239,7 +251,7 @@ def _name_ends(axes: Axes, ends: Sequence[tuple[str, float, float, str]]) -> Non
     """Writes the names of lines beside their ends, one below the other."""
     axes.get_ylim()  # Fits the limits to the lines.
     box = axes.get_window_extent()
-    least = 1.2 * _TEXT
+    least = 1.3 * _TEXT
     heights = [float(axes.transData.transform((step, value))[1]) for _, step, value, _ in ends]
     order = sorted(range(len(ends)), key=lambda i: heights[i])
     placed = spread([heights[i] for i in order], least, box.y0, box.y1)

@@ -109,13 +109,13 @@ def read(workdir: paths.Path, name: str) -> Record:
     Raises:
       UserError: If it is no workdir.
     """
-    if not paths.is_remote(workdir) and not workdir.is_dir():
-        raise UserError(f"There is no directory {workdir}: name the --workdir of a run.")
     names = paths.children(workdir)
+    if not names and (paths.is_remote(workdir) or not workdir.is_dir()):
+        raise UserError(f"There is no directory {workdir}: name the --workdir of a run.")
     if names and not any(mark in names for mark in _MARKS):
         raise UserError(
-            f"{workdir} is not the --workdir of a run: it holds none of {', '.join(_MARKS[:1])}, "
-            f"{_METRICS} and checkpoints."
+            f"{workdir} is not the --workdir of a run: it holds neither config.json nor {_METRICS} "
+            "nor checkpoints."
         )
     damages: list[str] = []
     documents = {kind: _document(workdir / f"{kind}.json", damages) for kind in _DOCUMENTS}

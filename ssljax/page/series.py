@@ -11,6 +11,7 @@ import numpy as np
 
 from ssljax.page.record import Series
 
+_EVAL, _SCORES = "eval/", "Scores while training"
 _BUCKETS = 200
 _LINES = 6
 """Lines in a chart: as many as have colours and dashes of their own."""
@@ -21,7 +22,7 @@ _GAUGES = ("embedding_std", "effective_rank", "rankme", "assignment_entropy", "s
 
 SECTIONS = {
     "Losses": re.compile(r"(^|_)loss($|_)"),
-    "Scores while training": re.compile(r"^$"),  # By the prefix "eval/".
+    _SCORES: re.compile(r"^$"),  # Those that begin with "eval/".
     "Collapse": re.compile("|".join((*_GAUGES, "collapsed", "spread"))),
     "Optimization": re.compile(r"(_rate|momentum|temperature|_decay|_norm)$"),
     "Speed": re.compile(r"^(images_per_second|waiting|mfu|step_seconds)$"),
@@ -62,7 +63,7 @@ class Chart(NamedTuple):
             return False
         values = np.concatenate([line.series.values for line in self.lines])
         values = values[np.isfinite(values)]
-        return bool(len(values)) and values.min() > 0 and values.max() > _WIDE * values.min()
+        return bool(len(values) and values.min() > 0 and values.max() > _WIDE * values.min())
 
     @property
     def gaps(self) -> int:
@@ -101,8 +102,8 @@ def shown(series: Mapping[str, Series]) -> dict[str, Series]:
 
 def section_of(name: str) -> str:
     """The title under which a metric is shown."""
-    if name.startswith("eval/"):
-        return "Scores while training"
+    if name.startswith(_EVAL):
+        return _SCORES
     last = name.rpartition("/")[2]
     return next(title for title, pattern in SECTIONS.items() if pattern.search(last))
 
@@ -116,49 +117,39 @@ def charts_of_one(series: Mapping[str, Series]) -> dict[str, list[Chart]]:
     Returns:
       Charts by section; what never changes is left out.
     """
+    drawn = {name: one for name, one in shown(series).items() if not is_constant(one)}
     together: dict[tuple[str, str], list[str]] = {}
-    for name, one in shown(series).items():
-        if not is_constant(one):
-            together.setdefault((section_of(name), name.rpartition("/")[2]), []).append(name)
+    for name in drawn:
+        together.setdefault((section_of(name), name.rpartition("/")[2]), []).append(name)
     found: dict[str, list[Chart]] = {title: [] for title in SECTIONS}
     for (section, last), names in together.items():
+        title = names[0].removeprefix(_EVAL) if len(names) == 1 else last
         for first in range(0, len(names), _LINES):
-            part = names[first : first + _LINES]
-            labels = [name.removeprefix("eval/").rpartition("/")[0] for name in part]
-            title = part[0].removeprefix("eval/") if len(names) == 1 else last
-            lines = zip(labels, part, strict=True)
-            chart = [
-                Line(label, series_of(series, name), i) for i, (label, name) in enumerate(lines)
-            ]
-            found[section].append(Chart(title, tuple(chart)))
+            lines = tuple(
+                Line(name.removeprefix(_EVAL).rpartition("/")[0], drawn[name], style)
+                for style, name in enumerate(names[first : first + _LINES])
+            )
+            found[section].append(Chart(title, lines))
     return {section: charts for section, charts in found.items() if charts}
 
 
-def charts_of_several(
-    runs: Mapping[str, Mapping[str, Series]], styles: Mapping[str, int]
-) -> dict[str, list[Chart]]:
+def charts_of_several(runs: Mapping[str, Mapping[str, Series]]) -> dict[str, list[Chart]]:
     """The charts of several runs: one for each metric, with a line for each run that has it.
 
     Args:
-      runs: Metrics by name, by run.
-      styles: Numbers of colours and dashes, by run.
+      runs: Metrics by name, by run; the style of a run has its number.
     """
-    names = dict.fromkeys(name for series in runs.values() for name in shown(series))
+    drawn = {run: shown(series) for run, series in runs.items()}
     found: dict[str, list[Chart]] = {title: [] for title in SECTIONS}
-    for name in names:
-        having = {
-            run: series_of(series, name) for run, series in runs.items() if name in shown(series)
-        }
-        if all(map(is_constant, having.values())):
-            continue
-        lines = tuple(Line(run, one, styles[run]) for run, one in having.items())
-        found[section_of(name)].append(Chart(name.removeprefix("eval/"), lines))
+    for name in dict.fromkeys(name for series in drawn.values() for name in series):
+        lines = tuple(
+            Line(run, series[name], style)
+            for style, (run, series) in enumerate(drawn.items())
+            if name in series
+        )
+        if not all(is_constant(line.series) for line in lines):
+            found[section_of(name)].append(Chart(name.removeprefix(_EVAL), lines))
     return {section: charts for section, charts in found.items() if charts}
-
-
-def series_of(series: Mapping[str, Series], name: str) -> Series:
-    """A metric that is drawn."""
-    return shown(series)[name]
 
 
 def constants(series: Mapping[str, Series]) -> dict[str, float]:

@@ -13,7 +13,7 @@ from ssljax import methods
 from ssljax.page.record import Record
 
 _SAME = (
-    *("log.", "checkpoint.", "resume.", "mesh.", "samples.", "translate."),
+    *("log.", "checkpoint.", "resume.", "mesh.", "samples.", "translate.", "embed."),
     *("data.threads", "data.prefetch", "data.cache", "data.dir", "evals.dir", "evals.final"),
 )
 """Beginnings of keys in which runs may differ and be repetitions all the same."""

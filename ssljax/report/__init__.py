@@ -1,4 +1,7 @@
-"""What a run reports: metrics, pictures, progress, speed, collapse and tables."""
+"""What a run reports: metrics, pictures, maps, progress, speed, collapse and tables.
+
+The page that shows all of it is `ssljax.page`; `python -m ssljax.report` writes it.
+"""
 
 from ssljax.report.collapse import CollapseWatch
 from ssljax.report.embedding_map import map_picture, plane

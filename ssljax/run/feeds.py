@@ -23,6 +23,7 @@ PyTree = Any
 _log = logging.getLogger(__name__)
 
 _FROM = {
+    "clip": "set config.data.frames to the frames of a clip, or ",
     "mask": "name its feature in config.data.mask_key, or ",
     "boxes": "name its feature in config.data.boxes_key, or a folder's file in "
     "config.data.annotations, or ",

@@ -32,6 +32,7 @@ _ENVIRONMENT = "environment.json"
 _MAY_CHANGE = (
     *("data.dir", "data.cache", "data.threads", "data.prefetch", "data.max_corrupt"),
     "method.domain_b.dir",
+    "method.frames.dir",
 )
 _MAY_CHANGE_UNDER = (
     *("evals.", "samples.", "translate.", "embed.", "export.", "log.", "checkpoint.", "mesh."),
@@ -43,14 +44,19 @@ _ADDED: Mapping[str, Any] = {
     "data.annotations": "",
     "data.box_classes": 0,
     "data.boxes_key": "",
+    "data.clip_key": "",
     "data.crop": "device",
     "data.doubtful_key": "",
     "data.frames": 0,
+    "data.hop": 0,
     "data.mask_classes": 0,
     "data.mask_key": "",
     "data.max_boxes": 100,
+    "data.motion": 0.0,
     "data.multi_label_key": "",
     "data.range": [],
+    "data.stride": 1,
+    "data.time_key": "",
     "data.void": 255,
     "optimizer.end_factor": 0.01,
     "optimizer.hold": 0.0,

@@ -5,9 +5,9 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from ssljax.errors import UserError
+from ssljax.errors import StoppedError, UserError
 
-_USAGE_STATUS = 2
+_USAGE_STATUS, _STOPPED_STATUS = 2, 1
 
 
 def run(
@@ -43,11 +43,11 @@ def answer(work: Callable[[], None]) -> int:
       work: What is to be done.
 
     Returns:
-      The exit status: 0, or 2 after a mistake in the input.
+      The exit status: 0, 2 after a mistake in the input, or 1 where something is missing.
     """
     try:
         work()
-    except UserError as error:
+    except (UserError, StoppedError) as error:
         print(error, file=sys.stderr)
-        return _USAGE_STATUS
+        return _USAGE_STATUS if isinstance(error, UserError) else _STOPPED_STATUS
     return 0

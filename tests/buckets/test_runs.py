@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 import runs
 
-from ssljax import main, paths
+from ssljax import main, page, paths
+from ssljax.errors import UserError
 from ssljax.run.checkpoint import saved_steps
 
 STEPS = 200
@@ -87,6 +88,15 @@ def test_another_config_is_refused(trained, capsys):
     assert f"{trained} was written by another config" in capsys.readouterr().err
 
 
+def test_a_run_in_a_bucket_is_shown(trained):
+    out = page.write([trained])
+    assert out == trained / "report.html"
+    assert f"{STEPS} of {STEPS}, in batches of 16 images" in paths.read(out).decode()
+    paths.remove(out)
+    with pytest.raises(UserError, match="There is no directory"):
+        page.write([trained.parent / "nothing"])
+
+
 def test_a_run_in_a_bucket_is_scored(trained):
     scored = CHANGES | {"evals__final": "('knn',)", "evals__knn__neighbors": "((5, 0.1),)"}
     assert main.main([*runs.arguments(trained, **scored), "--mode=evaluate"]) == 0
@@ -131,6 +141,7 @@ def test_images_are_drawn_and_scored_by_a_run_in_a_bucket(trained, place, tmp_pa
     assert paths.read(place / "affine" / "samples" / "grid_2.png").startswith(b"\x89PNG")
 
 
+@pytest.mark.parametrize("store", ["gs"], indirect=True)  # The one beside TPU pods.
 def test_one_process_goes_on_as_two_and_two_as_one(place, capsys):
     with socket.socket() as free:
         free.bind(("localhost", 0))

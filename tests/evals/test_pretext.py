@@ -61,7 +61,8 @@ def test_what_knows_seen_images_alone_is_asked_about_the_training_set(monkeypatc
     config.model.encoder.update(widths=(4,), convs_per_stage=1)
     run = Run(Experiment(config))
     opened = []
-    monkeypatch.setattr(run, "open", opened.append)
+    source = run.open("train")
+    monkeypatch.setattr(run, "open", lambda split: opened.append(split) or source)
     assert Pretext().check(run) == ("exemplar_accuracy",)
     assert opened == ["train"]
     assert config.evals.test_split == "test"

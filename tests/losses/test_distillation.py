@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ssljax.losses.distillation import dino_loss, update_center
+from ssljax.losses.distillation import dino_loss, masked_patch_entropy, update_center
 
 
 def f32(x):
@@ -99,3 +99,23 @@ def test_centre_converges_to_the_mean(data):
 def test_centre_stays_float32_for_bfloat16_logits(data):
     teacher = jnp.asarray(data[1], jnp.bfloat16)
     assert update_center(jnp.zeros(7), teacher).dtype == jnp.float32
+
+
+def test_entropy_of_masked_patches_matches_float64_in_value_and_gradient():
+    rng = np.random.default_rng(3)
+    targets, logits = rng.dirichlet(np.ones(4), size=(5, 6)), rng.normal(size=(5, 6, 4))
+    mask = rng.uniform(size=(5, 6)) < 0.5
+    mask[2] = False
+    total, slopes = 0.0, np.zeros_like(logits)
+    for image, patch in np.argwhere(mask):
+        shares = np.exp(logits[image, patch] / 0.2)
+        shares /= shares.sum()
+        count = mask[image].sum() * len(mask)
+        total -= targets[image, patch] @ np.log(shares) / count
+        slopes[image, patch] = (shares - targets[image, patch]) / 0.2 / count
+    value, (by_targets, by_logits) = jax.value_and_grad(masked_patch_entropy, argnums=(0, 1))(
+        jnp.float32(targets), jnp.float32(logits), jnp.asarray(mask), 0.2
+    )
+    np.testing.assert_allclose(value, total, rtol=1e-5)
+    np.testing.assert_allclose(by_logits, slopes, rtol=1e-4, atol=1e-6)
+    assert not np.any(by_targets)

@@ -35,6 +35,11 @@ def _swav(a, b, queue, axis):
     return losses.swapped_prediction([a, b], codes)
 
 
+def _dinov2(a, b, labels, axis):
+    codes = losses.sinkhorn_knopp(a, 0.5, 3, axis_name=axis, present=labels > 2)
+    return losses.masked_patch_entropy(codes[:, None], b[:, None], labels[:, None] > 2)
+
+
 def _rotation(a, b):
     outputs = losses.with_rotations(_images(a)).reshape(-1, 4)
     logits = losses.in_four_orientations(outputs)
@@ -46,9 +51,17 @@ def _some(labels: jax.Array) -> jax.Array:
     return jnp.where(labels < 3, -1, labels)
 
 
+def _draws(labels: jax.Array) -> jax.Array:
+    """Numbers without an order for every row and candidate."""
+    steps = jnp.arange(4.0 * BATCH).reshape(1, BATCH, 2, 2)
+    return jnp.sin(steps * (1.0 + labels)[:, None, None, None])
+
+
 def _mae(a, b, labels, axis):
     target, hidden = b.reshape(-1, 2, 4), labels[:, None] > jnp.array([[2, 5]])
-    return losses.masked_patch_mse(a.reshape(-1, 2, 4), target, hidden, axis_name=axis)
+    prediction = a.reshape(-1, 2, 4)
+    squares = losses.masked_patch_mse(prediction, target, hidden, axis_name=axis)
+    return squares + losses.masked_patch_l1(prediction, target, hidden, axis_name=axis)
 
 
 def _predictive_coding(a, b, axis):
@@ -108,11 +121,20 @@ GLOBAL: dict[str, Callable[..., Any]] = {
         [a, b], _some(labels), axis_name=axis
     ),
     "mae": lambda a, b, labels, queue, axis: _mae(a, b, labels, axis),
+    "lejepa": lambda a, b, labels, queue, axis: losses.sigreg(
+        a, jax.random.key(0), slices=6, axis_name=axis
+    ),
+    "ijepa": lambda a, b, labels, queue, axis: losses.latent_smooth_l1(
+        a, b, labels > 1, axis_name=axis
+    ),
     "predictive_coding": lambda a, b, labels, queue, axis: _predictive_coding(a, b, axis),
     "colors": lambda a, b, labels, queue, axis: _colors(a, b, labels, axis),
     "detection": lambda a, b, labels, queue, axis: _detection(a, b, labels, axis),
     "triplet": lambda a, b, labels, queue, axis: losses.semi_hard_triplet(
         jnp.stack([a, b, a + 0.1 * b], axis=1), axis_name=axis
+    ),
+    "siamese_triplet": lambda a, b, labels, queue, axis: losses.siamese_triplet(
+        jnp.stack([a, b], axis=1), _draws(labels), _some(labels), 1.0, hard=2, axis_name=axis
     ),
     "sgan": lambda a, b, labels, queue, axis: losses.sgan_supervised(
         a, _some(labels), axis_name=axis
@@ -140,8 +162,15 @@ GLOBAL: dict[str, Callable[..., Any]] = {
 MEANS: dict[str, Callable[..., Any]] = {
     "bag_of_words": lambda a, b, labels, queue, axis: losses.bag_of_words(a, jax.nn.softmax(b)),
     "swav": lambda a, b, labels, queue, axis: _swav(a, b, queue, axis),
+    "dinov2": lambda a, b, labels, queue, axis: _dinov2(a, b, labels, axis),
     "moco": lambda a, b, labels, queue, axis: losses.info_nce_queue(a, b, queue),
     "dino": lambda a, b, labels, queue, axis: losses.dino_loss([a, b], [b], queue[0]),
+    "ibot": lambda a, b, labels, queue, axis: losses.masked_patch_entropy(
+        jax.nn.softmax(a.reshape(-1, 2, 4)),
+        b.reshape(-1, 2, 4),
+        labels[:, None] > jnp.array([[2, 5]]),
+    ),
+    "mean_view": lambda a, b, labels, queue, axis: losses.mean_view_prediction([a, b, a + b]),
     "byol": lambda a, b, labels, queue, axis: losses.byol(a, b, a, b),
     "simsiam": lambda a, b, labels, queue, axis: losses.simsiam(a, b, a, b),
     "distillation": lambda a, b, labels, queue, axis: losses.labelled_distillation(
@@ -151,6 +180,10 @@ MEANS: dict[str, Callable[..., Any]] = {
     "inference": lambda a, b, labels, queue, axis: _inference(a, b),
     "counting": lambda a, b, labels, queue, axis: losses.counting_loss(
         a, jnp.stack([b, a], axis=1), jnp.tanh(b)
+    ),
+    "copied_colors": lambda a, b, labels, queue, axis: losses.copied_color_cross_entropy(
+        *(x.reshape(-1, 4, 2) for x in (a, b)),
+        *(jax.nn.softmax(x.reshape(-1, 4, 2)) for x in (a, b)),
     ),
     "pixel_absolute_error": lambda a, b, labels, queue, axis: losses.pixel_absolute_error(
         _images(a), _images(b)

@@ -1,11 +1,11 @@
-"""The masked autoencoder's loss against loops in float64, and what it must not see."""
+"""Losses of masked patches against loops in float64, and what they must not see."""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ssljax.losses.reconstruction import masked_patch_mse
+from ssljax.losses.reconstruction import masked_patch_l1, masked_patch_mse
 
 
 def f32(x):
@@ -41,6 +41,23 @@ def test_value_matches_float64(data, normalize, mask_type):
         f32(prediction), f32(target), jnp.asarray(mask.astype(mask_type)), normalize
     )
     np.testing.assert_allclose(value, reference(prediction, target, mask, normalize), rtol=1e-5)
+
+
+def test_absolute_error_matches_float64_in_value_and_gradient(data):
+    prediction, target, mask = data
+    total, count, slopes = 0.0, 0, np.zeros_like(prediction)
+    for place in np.argwhere(mask):
+        image, patch = place
+        difference = prediction[image, patch] - target[image, patch]
+        total += np.mean(np.abs(difference))
+        count += 1
+        slopes[image, patch] = np.sign(difference) / len(difference)
+    value, gradient = jax.value_and_grad(masked_patch_l1)(
+        f32(prediction), f32(target), jnp.asarray(mask)
+    )
+    np.testing.assert_allclose(value, total / count, rtol=1e-5)
+    np.testing.assert_allclose(gradient, slopes / count, rtol=1e-5)
+    assert float(masked_patch_l1(f32(prediction), f32(target), jnp.zeros((3, 8)))) == 0.0
 
 
 def test_visible_patches_have_no_influence(data):

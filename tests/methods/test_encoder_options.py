@@ -29,9 +29,11 @@ TAKES_ENCODERS = [
 ]
 SIDE, BATCH = 16, 16
 SIZES = {"prototypes": 8, "out_dim": 8, "bottleneck_dim": 8, "local_crops": 1, "decoder_heads": 2}
+SIZES |= {"mask_size": 8, "predictor_dim": 8, "predictor_heads": 2, "predictor_depth": 1}
 SIZES["scales"] = (1.0,)  # Patches fill no other.
 WEIGHT_DECAY = 0.4  # Where DINO's goes, so that any optimizer may have it.
 WAITS = {"freeze_prototypes_epochs": 0.0, "freeze_last_layer_epochs": 0.0, "clustering_epochs": 0.5}
+NEEDS_PATCHES = ("dinov2", "ibot", "ijepa", "mae", "simmim")
 OPTIONS = {
     "resnet_test": {"width": 2, "stem": "imagenet", "zero_init_residual": True},
     "small": {"widths": (4, 8), "convs_per_stage": 2, "stem_stride": 1},
@@ -41,8 +43,12 @@ OPTIONS = {
         "positions": "sincos",
         "initializer": "xavier",
         "freeze_patch_embedding": True,
+        "class_token": False,
+        "registers": 2,
+        "layer_scale": 0.1,
         "pool": "mean",
         "drop_path": 0.1,
+        "drop_path_uniform": True,
     },
 }
 """By encoder, a value of each of its keys in the config that is not the default."""
@@ -119,7 +125,7 @@ def test_the_table_of_options_is_whole():
 @pytest.mark.parametrize("encoder", OPTIONS)
 @pytest.mark.parametrize("name", TAKES_ENCODERS)
 def test_every_method_trains_the_encoder_that_was_asked_for(name, encoder, build):
-    if name == "mae" and encoder != "vit_test":
+    if name in NEEDS_PATCHES and encoder != "vit_test":
         with pytest.raises(ValueError, match="needs a vision transformer"):
             build(name, encoder)
         return

@@ -2,7 +2,8 @@
 
 A method that is added to the table is tested here as it stands in its Fashion-MNIST config, made
 tiny, or without one in its CIFAR-10 config for a CPU; those that translate in `TRANSLATORS`, and
-those that learn from masks, boxes or several classes an image in `MASKED`, `BOXED` and `TAGGED`.
+those that learn from masks, boxes, several classes an image or clips in `MASKED`, `BOXED`, `TAGGED`
+and `FILMED`.
 """
 
 import dataclasses
@@ -68,6 +69,10 @@ class Steps:
         if "mask" in fields:
             coarse = rng.integers(-1, 3, (4 * BATCH, 4, 4), dtype=np.int32)
             arrays["mask"] = np.kron(coarse, np.ones((1, SIDE // 4, SIDE // 4), np.int32))
+        if "clip" in fields:  # Squares that change places, so that there is something to follow.
+            frames = self.experiment.config.data.frames
+            moved = [np.roll(images, 4 * n, axis=1 + n % 2) for n in range(frames)]
+            arrays["clip"] = np.stack(moved, axis=1)
         if self.experiment.task.label_names:
             arrays["multi_label"] = rng.integers(-1, 2, (4 * BATCH, 3), dtype=np.int32)
         stream = Stream(
@@ -249,6 +254,7 @@ def test_scores_are_of_the_network_that_is_named_beside_them(name, one, start):
         if np.any(outputs(state)["features"] != whole["features"])
     ]
     named = {
+        "target encoder": "memory",
         "teacher encoder": "memory",
         "averaged discriminator": "memory",
         "averaged encoder": "memory",

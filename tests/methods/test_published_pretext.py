@@ -45,6 +45,12 @@ PUBLISHED = {
         "optimizer.step_factor": 0.1,
         "rate": 3e-5,
     },
+    "motion_segmentation/frames.py": {
+        "method.places": 56,
+        "method.view.size": 227,
+        "model.encoder.name": "alexnet",
+        "model.encoder.fc_widths": (4096, 4096),
+    },
     "split_brain/imagenet.py": {  # Batch, length and optimizer are those of colorization.
         "batch_size": 40,
         "steps": 450_000,

@@ -110,6 +110,14 @@ def test_samples_sum_to_one_at_once_and_prototypes_balance_in_the_end(scores):
     np.testing.assert_allclose(converged.sum(axis=0), 8 / 5, rtol=1e-4)
 
 
+def test_rows_that_only_fill_up_take_no_part(scores):
+    present = np.array([True, False, True, True, False, True, True, True])
+    codes = sinkhorn_knopp(f32(scores), 0.5, 3, present=jnp.asarray(present))
+    expected = reference_codes(scores[present], 0.5, 3)
+    np.testing.assert_allclose(np.asarray(codes)[present], expected, rtol=2e-4, atol=1e-6)
+    assert not np.any(np.asarray(codes)[~present])
+
+
 def test_extreme_scores_stay_finite(scores):
     # exp(scores / epsilon) reaches e^1000 here.
     codes = np.asarray(sinkhorn_knopp(f32(scores), epsilon=0.001, iterations=3))

@@ -54,6 +54,10 @@ class Source(Protocol):
         """Names the record at `index` for a reader of an error message."""
         ...
 
+    def holder(self, index: int) -> str:
+        """Names what the record at `index` is of: of what is corrupt, each holder counts once."""
+        return self.describe(index)
+
     def read_many(self, indices: Sequence[int]) -> list[Record]:
         """Reads several records, in the order asked for."""
         return [self.read(i) for i in indices]

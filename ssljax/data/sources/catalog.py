@@ -8,6 +8,7 @@ from ssljax.data.sources.clips import ClipFolder
 from ssljax.data.sources.digits import prepare_digits
 from ssljax.data.sources.folder import FolderSource
 from ssljax.data.sources.tfds import TfdsSource, open_builder
+from ssljax.data.sources.tfds_clips import TfdsClips
 from ssljax.errors import UserError
 
 
@@ -27,8 +28,8 @@ def open_source(
       split: For instance "train", "test" or "train[:90%]".
       data_dir: The directory of TFDS data sets, or of the images; by default the one that the
         environment names in TFDS_DATA_DIR, or else a default one.
-      image_key: The feature that holds the image, where it cannot be guessed; "scan/image" where it
-        is nested.
+      image_key: The feature that holds the image, or the video of which clips are cut, where it
+        cannot be guessed; "scan/image" where it is nested.
       label_key: The feature that holds the class, likewise.
       parts: What is read beside the two.
 
@@ -48,4 +49,6 @@ def open_source(
             return ClipFolder(data_dir, split, parts)
         return FolderSource(data_dir, split, parts)
     builder = prepare_digits(data_dir) if name == "digits" else open_builder(name, data_dir)
+    if parts.frames:
+        return TfdsClips(builder, split, parts, image_key=image_key, label_key=label_key)
     return TfdsSource(builder, split, image_key=image_key, label_key=label_key, parts=parts)

@@ -1,74 +1,72 @@
-"""Videos as folders of frames, cut into clips."""
+"""Clips of videos that lie in folders, as files or as folders of frames."""
 
+import hashlib
 import os
-import re
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
+
+import numpy as np
+from jaxtyping import Float
 
 from ssljax import paths
 from ssljax.data.fields import Clip, Field, Label, Parts
 from ssljax.data.sources.base import SPLIT_KEYS, Record, Source
+from ssljax.data.sources.clip_files import clip_suffixes, list_video_files, open_video
 from ssljax.data.sources.layout import (
     aside,
     file_sizes,
-    image_suffixes,
     parse_split,
     path_hash,
-    read_file,
     skipped,
     split_directory,
     take_part,
 )
-from ssljax.data.sources.listing import list_files
+from ssljax.data.sources.motion import MOTION_FILE, read_motion
+from ssljax.data.sources.windows import Windows
+from ssljax.data.videos import is_video
 from ssljax.errors import UserError
-
-_DIGITS = re.compile(r"(\d+)")
 
 
 class ClipFolder(Source):
-    """Clips of several frames; each folder that holds images is one video.
+    """Clips of several frames; each video file, and each folder that holds images, is a video.
 
-    The frames of a video are in the order of their names, with numbers in the order of their size
-    ("2.jpg" before "10.jpg"). A video gives as many clips as it has whole ones that do not overlap;
-    what is left at its end is left out. Splits are as of `FolderSource`, and a part such as
-    "train[:90%]" is one of the videos. When every video lies deeper than in a first-level folder,
-    the first-level folders are the classes.
+    The frames of a folder are in the order of their names, with numbers in the order of their size
+    ("2.jpg" before "10.jpg"). Which of its frames are clips says `Windows`; what is left at its end
+    is left out. Splits are as of `FolderSource`, and a part such as "train[:90%]" is one of the
+    videos. When every video lies deeper than in the directory itself, as a file or a folder in a
+    first-level folder, these are the classes.
     """
 
     def __init__(self, directory: str | os.PathLike[str], split: str, parts: Parts) -> None:
-        """Lists the files; reads none of them.
+        """Lists the files, and counts the frames of those of videos; decodes nothing.
 
         Args:
-          directory: Where the videos are.
+          directory: Where the videos are, on a disk or in a bucket.
           split: As of `FolderSource`.
-          parts: With the number of frames of a clip.
+          parts: What a clip is, and how much has to move in it.
 
         Raises:
-          UserError: There is no such directory, split or part, or no video is long enough.
+          UserError: There is no such directory, split or part, or no video is long enough, or it is
+            not known how much moves.
         """
         name, start, stop = parse_split(split)
-        self._root, self._splits = split_directory(paths.resolve(directory), name)
-        self._listing = list_files(self._root, image_suffixes())
-        self._frames = parts.frames
-        frames = defaultdict(list)
-        for file in self._listing.images:
-            frames[os.path.dirname(file)].append(file)
-        videos = take_part(sorted(frames, key=path_hash), start, stop)
-        self._clips = [
-            sorted(frames[video], key=_natural)[first : first + self._frames]
-            for video in videos
-            for first in range(0, len(frames[video]) - self._frames + 1, self._frames)
-        ]
-        if not self._clips:
+        self._top = paths.resolve(directory)
+        self._root, self._splits = split_directory(self._top, name, clip_suffixes())
+        self._listing, self._files = list_video_files(self._root)
+        self._videos = take_part(sorted(self._files, key=path_hash), start, stop)
+        opened = [open_video(self._root, video, self._files[video]) for video in self._videos]
+        self._parts = parts
+        self._windows = Windows(opened, parts)
+        if not len(self._windows):
             raise UserError(
-                f"The split {split!r} of {self._root} has no video of {self._frames} frames among"
-                f" its {len(videos)} folders with images: make config.data.frames smaller, or name"
-                f" another directory in config.data.dir or part in {SPLIT_KEYS}"
-                f"{aside(skipped(self._listing))}."
+                f"The split {split!r} of {self._root} has no video of {self._windows.span} frames"
+                f" among its {len(self._videos)} videos: make config.data.frames or"
+                " config.data.stride smaller, or name another directory in config.data.dir or part"
+                f" in {SPLIT_KEYS}{aside([*self._windows.left_out(), *skipped(self._listing)])}."
             )
-        self._short = sum(len(frames[video]) < self._frames for video in videos)
-        deep = all(os.sep in video for video in frames)
+        if 0 < parts.motion < 1:
+            self._keep_moving()
+        deep = all(os.sep in video for video in self._files)
         classes = self._listing.folders if deep else []
         self._class_index = {folder: k for k, folder in enumerate(classes)}
         self.name = "folder"
@@ -79,47 +77,72 @@ class ClipFolder(Source):
     @property
     def fields(self) -> Mapping[str, Field]:
         """Clip, and label where there are classes."""
-        return {"clip": Clip(self._frames)} | ({"label": Label()} if self._class_index else {})
+        clip = {"clip": Clip(self._parts.frames)}
+        return clip | ({"label": Label()} if self._class_index else {})
 
     def __len__(self) -> int:
-        return len(self._clips)
+        return len(self._windows)
 
     def read(self, index: int) -> Record:
-        """Reads the frames of a clip.
+        """Reads the frames of a clip, of files already decoded.
 
         Raises:
           UserError: A file cannot be read.
         """
-        files = self._clips[index]
-        return {"clip": [read_file(self._root / file) for file in files], **self._label(index)}
+        return {"clip": self._windows.read(index), "label": self._label(index)}
 
     def read_labels(self, indices: Sequence[int]) -> list[int | None]:
         """Reads the classes from the paths; no file is opened."""
-        return [self._label(index)["label"] for index in indices]
+        return [self._label(index) for index in indices]
 
     def describe(self, index: int) -> str:
-        """The path of the clip's first frame."""
-        return f"The clip of {self._frames} frames from {self._root / self._clips[index][0]}"
+        """Names the clip by its first frame."""
+        return self._windows.describe(index)
+
+    def holder(self, index: int) -> str:
+        """Names the video."""
+        return self._windows.holder(index)
 
     def contents(self) -> Any:
-        """Relative paths and sizes of the frames, clip by clip."""
-        return [file_sizes(self._root, clip, self._listing) for clip in self._clips]
+        """Relative paths and sizes of the videos' files, and which of their frames are clips."""
+        files = [file for video in self._videos for file in self._files[video]]
+        clips = np.stack([self._windows.video, self._windows.first]).astype("<i8").tobytes()
+        digest = hashlib.blake2b(clips, digest_size=16).hexdigest()
+        return [*file_sizes(self._root, files, self._listing), digest]
 
     def summary(self) -> str:
         """Clips, classes and splits that were found, and what was left out."""
-        found = [super().summary()]
+        found = [super().summary(), f"{len(self._videos):,} videos"]
         if self._splits:
             found.append(f"splits {', '.join(self._splits)}")
-        if self._short:
-            found.append(f"{self._short:,} videos of fewer than {self._frames} frames left out")
-        return "; ".join([*found, *skipped(self._listing)]) + f" ({self._root})"
+        if 0 < self._parts.motion < 1:
+            found.append(f"those {self._parts.motion:g} of all clips in which most moves")
+        told = [*found, *self._windows.left_out(), *skipped(self._listing)]
+        return "; ".join(told) + f" ({self._root})"
 
-    def _label(self, index: int) -> dict[str, int | None]:
-        folder = self._clips[index][0].split(os.sep, 1)[0]
-        return {"label": self._class_index.get(folder)}
+    def _label(self, index: int) -> int | None:
+        video = self._videos[int(self._windows.video[index])]
+        return self._class_index.get(video.split(os.sep, 1)[0])
 
+    def _keep_moving(self) -> None:
+        """Leaves out the clips in which least moves."""
+        known = read_motion(self._top)
+        above = self._root.relative_to(self._top)
 
-def _natural(path: str) -> tuple[list[tuple[int, str]], str]:
-    """The key by which "2" comes before "10"; "02" and "2" are told apart by themselves."""
-    parts = [(int(x), "") if x.isdecimal() else (-1, x) for x in _DIGITS.split(path)]
-    return parts, path
+        def motion(video: int) -> Float[np.ndarray, " frames"]:
+            name = self._videos[video]
+            if is_video(name):
+                raise UserError(
+                    f"{self._root / name} is a file, and config.data.motion needs frames with"
+                    f" {MOTION_FILE} beside them: prepare the videos by `python -m"
+                    " ssljax.tools.prepare_video`."
+                )
+            files = [(above / file).as_posix() for file in self._files[name]]
+            missing = next((file for file in files[:-1] if file not in known), None)
+            if missing is not None:
+                raise UserError(
+                    f"{self._top / MOTION_FILE} does not know {missing}: prepare the videos again."
+                )
+            return np.array([known.get(file, 0.0) for file in files])
+
+        self._windows.keep_moving(self._parts.motion, motion)

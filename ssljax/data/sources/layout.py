@@ -121,8 +121,19 @@ def _boundary(text: str | None, size: int, default: int) -> int:
     return max(0, min(size, place + size if place < 0 else place))
 
 
-def split_directory(directory: paths.Path, split: str) -> tuple[paths.Path, list[str]]:
-    """The directory of a split, and the names of all splits; these are none where it is whole."""
+def split_directory(
+    directory: paths.Path, split: str, suffixes: tuple[str, ...] = ()
+) -> tuple[paths.Path, list[str]]:
+    """The directory of a split, and the names of all splits; these are none where it is whole.
+
+    Args:
+      directory: Of the set.
+      split: Its name.
+      suffixes: Endings of what the set is made of; by default images'.
+
+    Raises:
+      UserError: There is no such directory or split, or it is not clear what the folders are.
+    """
     if not directory.is_dir():
         raise UserError(
             f"There is no directory {directory}: name the one with the images in config.data.dir."
@@ -132,7 +143,7 @@ def split_directory(directory: paths.Path, split: str) -> tuple[paths.Path, list
         return directory / split, [split]
     likely = [name for name in folders if name.lower() in (*_SPLIT_NAMES, *_DOMAINS)]
     beside = [name for name in folders if likely and name not in likely]
-    others = [name for name in beside if _holds_images(directory / name)]
+    others = [name for name in beside if _holds(directory / name, suffixes or image_suffixes())]
     if others and len(likely) > 1:
         raise UserError(
             f"{directory} has folders that are named like splits ({_names(likely)}) beside others"
@@ -150,8 +161,8 @@ def split_directory(directory: paths.Path, split: str) -> tuple[paths.Path, list
     )
 
 
-def _holds_images(folder: paths.Path) -> bool:
-    return bool(list_files(folder, image_suffixes(), first=True).images)
+def _holds(folder: paths.Path, suffixes: tuple[str, ...]) -> bool:
+    return bool(list_files(folder, suffixes, first=True).images)
 
 
 def _names(folders: Sequence[str]) -> str:

@@ -59,6 +59,10 @@ class Relabelled(Source):
         """Names the record as the source does."""
         return self._source.describe(index)
 
+    def holder(self, index: int) -> str:
+        """Names what it is of as the source does."""
+        return self._source.holder(index)
+
     def contents(self) -> Any:
         """Those of the source."""
         return self._source.contents()

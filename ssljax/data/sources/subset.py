@@ -67,6 +67,10 @@ class Subset(Source):
         """Names the record as in the whole set."""
         return self._source.describe(self._indices[index])
 
+    def holder(self, index: int) -> str:
+        """Names what it is of as the whole set does."""
+        return self._source.holder(self._indices[index])
+
     def contents(self) -> Any:
         """Those of the whole set, and the places in it."""
         return [self._source.contents(), self._indices]

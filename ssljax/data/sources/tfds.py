@@ -71,7 +71,7 @@ class TfdsSource(Source):
         self.num_classes = classes.num_classes if classes else None
         self.class_names = tuple(classes.names) if classes and self.num_classes else ()
         self._builder = builder
-        self._records = _open_split(builder, split, skip_images(builder.info.features))
+        self._records = open_split(builder, split, skip_images(builder.info.features))
 
     @property
     def fields(self) -> Mapping[str, Field]:
@@ -96,17 +96,7 @@ class TfdsSource(Source):
 
     def contents(self) -> Any:
         """The shards of the split as TFDS has recorded them."""
-        info = self._builder.info
-        shards = [
-            (os.path.basename(shard.filename), shard.skip, shard.take, shard.examples_in_shard)
-            for shard in info.splits[self.split].file_instructions
-        ]
-        sizes = [
-            (name, info.splits[name].num_bytes)
-            for name in sorted(info.splits)
-            if any(f"-{name}." in shard[0] for shard in shards)
-        ]
-        return [info.full_name, self.split, shards, sizes]
+        return shard_contents(self._builder, self.split)
 
     def _record(self, index: int, example: dict) -> Record:
         image = get(example, self._image_path)
@@ -129,6 +119,21 @@ class TfdsSource(Source):
                 " prepare the data set again, or name another feature in config.data.label_key."
             )
         return label
+
+
+def shard_contents(builder: tfds.core.DatasetBuilder, split: str) -> list[Any]:
+    """What TFDS has recorded of the files of a split: see `Source.contents`."""
+    info = builder.info
+    shards = [
+        (os.path.basename(shard.filename), shard.skip, shard.take, shard.examples_in_shard)
+        for shard in info.splits[split].file_instructions
+    ]
+    sizes = [
+        (name, info.splits[name].num_bytes)
+        for name in sorted(info.splits)
+        if any(f"-{name}." in shard[0] for shard in shards)
+    ]
+    return [info.full_name, split, shards, sizes]
 
 
 def open_builder(
@@ -181,7 +186,17 @@ def is_prepared(builder: tfds.core.DatasetBuilder) -> bool:
     return (builder.data_path / "dataset_info.json").exists()
 
 
-def _open_split(builder: tfds.core.DatasetBuilder, split: str, decoders: dict) -> Any:
+def open_split(builder: tfds.core.DatasetBuilder, split: str, decoders: Any) -> Any:
+    """Opens the records of a split.
+
+    Args:
+      builder: Of a prepared data set.
+      split: A name or a part, as TFDS writes it.
+      decoders: As TFDS takes them.
+
+    Raises:
+      UserError: There is no such split, or the records cannot be read at random.
+    """
     try:
         return builder.as_data_source(split=split, decoders=decoders)
     except NotImplementedError as error:

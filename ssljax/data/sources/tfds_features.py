@@ -29,9 +29,19 @@ def skip_images(features: tfds.features.FeaturesDict) -> dict[str, Any]:
     for key, feature in features.items():
         if isinstance(feature, tfds.features.Image):
             decoders[key] = tfds.decode.SkipDecoding()
+        elif isinstance(feature, tfds.features.Video):
+            decoders[key] = _KeepEncoded()
         elif isinstance(feature, tfds.features.FeaturesDict) and (nested := skip_images(feature)):
             decoders[key] = nested
     return decoders
+
+
+class _KeepEncoded(tfds.decode.SkipDecoding):
+    """Leaves the frames of a video encoded, which TFDS' own class does of single images alone."""
+
+    def decode_batch_example_np(self, serialized_example: Any) -> Any:
+        """The encoded frames."""
+        return serialized_example
 
 
 def find_feature(

@@ -6,6 +6,10 @@ from ssljax.methods.joint_embedding.byol import BYOL
 from ssljax.methods.joint_embedding.dcl import DCL
 from ssljax.methods.joint_embedding.deepcluster_v2 import DeepClusterV2
 from ssljax.methods.joint_embedding.dino import DINO
+from ssljax.methods.joint_embedding.dinov2 import DINOv2
+from ssljax.methods.joint_embedding.ibot import IBOT
+from ssljax.methods.joint_embedding.ijepa import IJEPA
+from ssljax.methods.joint_embedding.lejepa import LeJEPA
 from ssljax.methods.joint_embedding.moco import MoCo
 from ssljax.methods.joint_embedding.moco_v3 import MoCoV3
 from ssljax.methods.joint_embedding.nnclr import NNCLR
@@ -20,6 +24,10 @@ REGISTRY: dict[str, type[Method]] = {
     "dcl": DCL,
     "deepcluster_v2": DeepClusterV2,
     "dino": DINO,
+    "dinov2": DINOv2,
+    "ibot": IBOT,
+    "ijepa": IJEPA,
+    "lejepa": LeJEPA,
     "moco": MoCo,
     "moco_v3": MoCoV3,
     "nnclr": NNCLR,

@@ -1,4 +1,4 @@
-"""What SwAV and DeepCluster-v2 share: multi-crop views, and an encoder with a projection head."""
+"""What SwAV, DeepCluster-v2 and LeJEPA share: multi-crop views, an encoder and a projector."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ class MultiCrop(Method):
     Args:
       config: The whole resolved config.
       task: What is known of data and length.
+      projector_layers: Layers of the projection head.
 
     Attributes:
       network: Encoder and projector.
@@ -41,7 +42,7 @@ class MultiCrop(Method):
             )
         )
 
-    def __init__(self, config: ConfigDict, task: Task) -> None:
+    def __init__(self, config: ConfigDict, task: Task, projector_layers: int = 2) -> None:
         method = config.method
         self.config = method
         self._view = augment.view_from_config(method.view)
@@ -51,7 +52,7 @@ class MultiCrop(Method):
         self.network = models.EncoderWithHeads(
             encoder=models.encoder_from_config(config.model.encoder),
             projector=models.ProjectionHead(
-                num_layers=2,
+                num_layers=projector_layers,
                 hidden_dim=method.projector_hidden_dim,
                 out_dim=method.projector_dim,
                 last_batch_norm=False,

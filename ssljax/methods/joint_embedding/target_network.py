@@ -60,6 +60,24 @@ def follow(
     return moving_average(target, {name: online[name] for name in target}, momentum)
 
 
+def linear_momentum(base: float, step: Int[Array, ""], total_steps: int) -> Float[Array, ""]:
+    """The momentum that climbs from `base` at step 0 to 1 at the last, evenly.
+
+    Args:
+      base: Momentum at step 0, in [0, 1].
+      step: Number of finished train steps k.
+      total_steps: Train steps of the run, K.
+
+    Returns:
+      base + (1 - base) * k / K; 1 from step K on.
+
+    Reference:
+      Assran et al., Self-Supervised Learning from Images with a Joint-Embedding Predictive
+      Architecture, 2023, appendix A.
+    """
+    return base + (1.0 - base) * jnp.minimum(step.astype(jnp.float32) / total_steps, 1.0)
+
+
 def rising_momentum(base: float, step: Int[Array, ""], total_steps: int) -> Float[Array, ""]:
     """The momentum that climbs from `base` to 1 along half a cosine.
 

@@ -6,7 +6,6 @@ Doersch and Zisserman, Multi-task Self-Supervised Visual Learning (arXiv:1708.07
 from __future__ import annotations
 
 import dataclasses
-import itertools
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
@@ -34,6 +33,7 @@ from ssljax.methods.pretext_task import Encode, Outputs, PretextTask, Question
 from ssljax.methods.reconstruction.autoencoder import AutoencoderTask, DenoisingAutoencoderTask
 from ssljax.methods.reconstruction.colorization import ColorizationTask
 from ssljax.methods.reconstruction.context_encoder import ContextEncoderTask
+from ssljax.methods.video.motion_segmentation import MotionSegmentationTask
 
 PyTree = Any
 
@@ -47,6 +47,7 @@ TASKS: dict[str, type[PretextTask]] = {
     "denoising_autoencoder": DenoisingAutoencoderTask,
     "exemplar": ExemplarTask,
     "jigsaw": JigsawTask,
+    "motion_segmentation": MotionSegmentationTask,
     "relative_transformation": RelativeTransformationTask,
     "rotation": RotationTask,
 }
@@ -54,6 +55,8 @@ TASKS: dict[str, type[PretextTask]] = {
 APART = frozenset({"split_brain", "super_resolution"})
 """Tasks whose encoder has a form of its own: two halves, or as many places as its images."""
 
+_IMAGES, _FRAMES = "images", "frames"
+"""Names of the feeds."""
 _WHOLE = "whole"
 _KEPT = 0.99
 """Share of the old value in each update of a loss's running mean."""
@@ -73,32 +76,44 @@ class MultiTask(Method):
     them too, from a pass over each batch that teaches nothing: normalised by another input's
     statistics, no channel would have the mean and the variance that the next layer has learnt with.
 
-    It is the `protocols.PretextSolver` of all its tasks, and each answers by its own statistics.
+    In the paper each task has data of its own, and motion segmentation has frames of videos. Here
+    the tasks that read masks are fed another data set where `config.method.frames` names one, whose
+    batches are as large; each task takes its part of its own batch.
+
+    It is the `protocols.PretextSolver` of its tasks, and each answers by its own statistics; those
+    that are fed frames are not asked about images.
     """
 
     roles: ClassVar = {"encoder": models.ENCODER}
 
     @staticmethod
     def default_config() -> ConfigDict:
-        """The paper's tasks but for motion segmentation, and the keys of all tasks."""
+        """The paper's tasks, and the keys of all tasks."""
         view = augment.ViewPolicy(224, mean=presets.IMAGENET_MEAN, std=presets.IMAGENET_STD)
         own = dict(
-            tasks=("context_prediction", "colorization", "exemplar"),
+            tasks=("context_prediction", "colorization", "exemplar", "motion_segmentation"),
             weights=(),  # Of the tasks' losses; empty: 1 each.
             shares=(),  # How many parts of each batch a task gets; empty: 1 each.
             balance=True,  # Whether each loss is divided by its running mean.
             harmonize=False,  # Whether all that the encoder sees is grey, on every channel.
             noise=0.0,  # Added to each channel of what is made grey: its standard deviation.
             view=ConfigDict(dataclasses.asdict(view)),  # Of whole images.
+            # Images with masks, for the tasks that read masks: what differs from config.data.
+            frames=dict(name="", dir="", split=""),
         )
         return ConfigDict(own | {name: kind.default_config() for name, kind in TASKS.items()})
 
     @classmethod
     def feeds(cls, config: ConfigDict) -> Mapping[str, Feed]:
-        """Images, and what else the tasks read of a record."""
-        kinds = [TASKS[name] for name in config.method.tasks if name in TASKS]
-        fields = itertools.chain(Feed().fields, *(kind.fields for kind in kinds))
-        return {"images": Feed(tuple(dict.fromkeys(fields)))}
+        """Images, and what else the tasks read of a record; and perhaps images with masks."""
+        found = {_IMAGES: list(Feed().fields)}
+        for name, feed in _feed_of_each(config).items():
+            found.setdefault(feed, []).extend(TASKS[name].fields)
+        sections = {_IMAGES: Feed.data, _FRAMES: "method.frames"}
+        return {
+            feed: Feed(tuple(dict.fromkeys(fields)), data=sections[feed])
+            for feed, fields in found.items()
+        }
 
     def __init__(self, config: ConfigDict, task: Task) -> None:
         method, names = config.method, config.method.tasks
@@ -117,6 +132,8 @@ class MultiTask(Method):
         self.view = augment.view_from_config(method.view)
         dtype = config.model.encoder.dtype
         self.pretext = {name: TASKS[name](method[name], task, dtype) for name in names}
+        self.feed_of = _feed_of_each(config)
+        self.asked = [name for name in names if self.feed_of[name] == _IMAGES]
         self.encoder_options = _common_options(self.pretext)
         self.harmony = Harmony(task.image_shape[-1], method.harmonize, method.noise)
         encoder = self.build_encoder(config.model.encoder)
@@ -161,12 +178,12 @@ class MultiTask(Method):
         return jnp.zeros((1, self.view.size, self.view.size, self.image_shape[-1]))
 
     def views(self, key: PRNGKeyArray, batch: Batch) -> dict[str, Question]:
-        """Each task's questions about its part of the batch, and the whole images of all parts."""
-        images = batch["images"]
+        """Each task's questions about its part of its batch, and the whole images of all parts."""
         count, start = sum(self.shares.values()), 0
-        views = {_WHOLE: Question(augment.center_view(self.view, images["image"]))}
+        views = {_WHOLE: Question(augment.center_view(self.view, batch[_IMAGES]["image"]))}
         for number, (name, pretext) in enumerate(self.pretext.items()):
             part = slice(start, start + self.shares[name])
+            images = batch[self.feed_of[name]]
             own = {field: pick(x, count, part) for field, x in images.items()}
             views[name] = pretext.ask(jax.random.fold_in(key, number), own)
             start = part.stop
@@ -226,11 +243,11 @@ class MultiTask(Method):
     @property
     def seen_only(self) -> bool:
         """Whether one of the tasks can only be asked about images of the training set."""
-        return any(pretext.seen_only for pretext in self.pretext.values())
+        return any(self.pretext[name].seen_only for name in self.asked)
 
     def chance(self) -> Mapping[str, float]:
         """The scores of all tasks, named as "rotation/rotation_accuracy", for a guess."""
-        return _by_task({name: pretext.chance for name, pretext in self.pretext.items()})
+        return _by_task({name: self.pretext[name].chance for name in self.asked})
 
     def guess(
         self, images: Mapping[str, Array], key: PRNGKeyArray
@@ -277,6 +294,7 @@ class MultiTask(Method):
         return {
             name: pretext.ask(jax.random.fold_in(key, number), images)
             for number, (name, pretext) in enumerate(self.pretext.items())
+            if name in self.asked
         }
 
     def _answers(
@@ -330,6 +348,17 @@ def _running_mean(mean: Array, loss: Array) -> Array:
     """The running mean of a loss's size; it begins with the first."""
     size = jnp.maximum(jnp.abs(jax.lax.stop_gradient(loss)), 1e-8)
     return jnp.where(mean == 0, size, _KEPT * mean + (1 - _KEPT) * size)
+
+
+def _feed_of_each(config: ConfigDict) -> dict[str, str]:
+    """Which feed each of the known tasks is given."""
+    frames = config.method.frames
+    apart = bool(frames.name or frames.dir or frames.split)
+    return {
+        name: _FRAMES if apart and "mask" in TASKS[name].fields else _IMAGES
+        for name in config.method.tasks
+        if name in TASKS
+    }
 
 
 def _check_tasks(names: Sequence[str]) -> None:

@@ -7,6 +7,7 @@ from ssljax.methods.reconstruction.bownet import BoWNet
 from ssljax.methods.reconstruction.colorization import Colorization
 from ssljax.methods.reconstruction.context_encoder import ContextEncoder
 from ssljax.methods.reconstruction.mae import MAE
+from ssljax.methods.reconstruction.simmim import SimMIM
 from ssljax.methods.reconstruction.split_brain import SplitBrain
 from ssljax.methods.reconstruction.super_resolution import SuperResolution
 
@@ -18,6 +19,7 @@ REGISTRY: dict[str, type[Method]] = {
     "context_encoder": ContextEncoder,
     "denoising_autoencoder": DenoisingAutoencoder,
     "mae": MAE,
+    "simmim": SimMIM,
     "split_brain": SplitBrain,
     "super_resolution": SuperResolution,
 }

@@ -42,12 +42,7 @@ class MAE(Method):
 
     def __init__(self, config: ConfigDict, task: Task) -> None:
         method = config.method
-        encoder = models.encoder_from_config(config.model.encoder)
-        if not isinstance(encoder, models.VisionTransformer):
-            raise ValueError(
-                f"method.name='mae' needs a vision transformer, and model.encoder.name="
-                f"{config.model.encoder.name!r} is none: choose a ViT."
-            )
+        encoder = models.vision_transformer("mae", config.model.encoder)
         self.normalize_pixels = method.normalize_pixels
         self.view = augment.view_from_config(method.view)
         self.policies = [(self.view, 1)]

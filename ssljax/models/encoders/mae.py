@@ -85,7 +85,7 @@ class MaskedDecoder(nn.Module):
     @nn.compact
     def __call__(
         self,
-        class_token: Float[Array, "batch encoder_dim"],
+        class_token: Float[Array, "batch encoder_dim"] | None,
         tokens: Float[Array, "batch seen encoder_dim"],
         restore: Int[Array, "batch patches"],
         grid: tuple[int, int],
@@ -94,7 +94,7 @@ class MaskedDecoder(nn.Module):
         """Predicts every patch.
 
         Args:
-          class_token: The encoder's class token.
+          class_token: The encoder's class token, if it has one.
           tokens: The encoder's tokens of the visible patches.
           restore: Place of each patch in the shuffled sequence, the visible first.
           grid: Rows and columns of patches.
@@ -103,9 +103,10 @@ class MaskedDecoder(nn.Module):
         Returns:
           The predictions, row by row of the image, in float32.
         """
-        latent = jnp.concatenate([class_token[:, None], tokens], axis=1)
+        before = [] if class_token is None else [class_token[:, None]]
+        latent = jnp.concatenate([*before, tokens], axis=1)
         latent = nn.Dense(self.dim, kernel_init=XAVIER, dtype=self.dtype, name="embedding")(latent)
-        first, known = jnp.split(latent, [1], axis=1)
+        first, known = jnp.split(latent, [len(before)], axis=1)
         mask_token = self.param(
             "mask_token", nn.initializers.normal(0.02), (1, 1, self.dim), jnp.float32
         )
@@ -120,7 +121,7 @@ class MaskedDecoder(nn.Module):
         for index in range(1, self.depth + 1):
             block = TransformerBlock(self.heads, dtype=self.dtype, name=f"block{index}")
             x, _ = block(x, train)
-        x = layer_norm(x[:, 1:], self.dtype, "norm")
+        x = layer_norm(x[:, len(before) :], self.dtype, "norm")
         predict = nn.Dense(self.values, kernel_init=XAVIER, dtype=self.dtype, name="prediction")
         return predict(x).astype(jnp.float32)
 
@@ -185,7 +186,7 @@ class MaskedAutoencoder(nn.Module):
             name="decoder",
         )
         prediction = decoder(
-            encoded["class_token"], encoded["tokens"], masking.restore, grid, train
+            encoded.get("class_token"), encoded["tokens"], masking.restore, grid, train
         )
         return {
             "prediction": prediction,

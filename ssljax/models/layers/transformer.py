@@ -4,7 +4,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
-from jaxtyping import Array, Float, Float32, PRNGKeyArray
+from jaxtyping import Array, Bool, Float, Float32, PRNGKeyArray
 
 XAVIER = nn.initializers.xavier_uniform()
 
@@ -44,12 +44,16 @@ class SelfAttention(nn.Module):
 
     @nn.compact
     def __call__(
-        self, x: Float[Array, "batch tokens dim"]
+        self,
+        x: Float[Array, "batch tokens dim"],
+        present: Bool[Array, "batch tokens"] | None = None,
     ) -> tuple[Float[Array, "batch tokens dim"], Float32[Array, "batch heads tokens tokens"]]:
         """Lets every token attend to all tokens of its example.
 
         Args:
           x: Tokens.
+          present: False for tokens that fill up an example, to which none attends; at least one of
+            each example is present. None: all are.
 
         Returns:
           The new tokens, and the weights that each (row) gave to each (column); rows sum to 1.
@@ -65,6 +69,8 @@ class SelfAttention(nn.Module):
         )(x).reshape(batch, tokens, 3, self.heads, dim // self.heads)
         query, key, value = qkv[:, :, 0], qkv[:, :, 1], qkv[:, :, 2]
         logits = jnp.einsum("bqhd,bkhd->bhqk", query, key, preferred_element_type=jnp.float32)
+        if present is not None:
+            logits = jnp.where(present[:, None, None], logits, -jnp.inf)
         weights = nn.softmax(logits * (dim // self.heads) ** -0.5)
         mixed = jnp.einsum("bhqk,bkhd->bqhd", weights.astype(self.dtype), value)
         out = nn.Dense(dim, kernel_init=self.kernel_init, dtype=self.dtype, name="out")
@@ -79,28 +85,36 @@ class TransformerBlock(nn.Module):
       drop_path: Probability in [0, 1) with which, in training, an example skips the attention, and
         again the perceptron (stochastic depth); what is kept is scaled to keep the expectation.
         The draws come from the random collection `drop_path`, which is not needed when this is 0.
+      layer_scale: Where the factor of each channel starts, by which what the attention adds to the
+        tokens is scaled, and again what the perceptron adds; 0: there are no such factors.
       kernel_init: Initialiser of the kernels; biases start at 0.
       dtype: Type of the arithmetic. Parameters are always float32.
 
     Reference:
       Dosovitskiy et al., ViT (arXiv:2010.11929), 2020, eq. 2 and 3; Huang et al., Stochastic Depth
-      (arXiv:1603.09382), 2016.
+      (arXiv:1603.09382), 2016; LayerScale: Touvron et al., Going Deeper with Image Transformers
+      (arXiv:2103.17239), 2021, section 2.
     """
 
     heads: int
     drop_path: float = 0.0
+    layer_scale: float = 0.0
     kernel_init: nn.initializers.Initializer = XAVIER
     dtype: DTypeLike = jnp.float32
 
     @nn.compact
     def __call__(
-        self, x: Float[Array, "batch tokens dim"], train: bool
+        self,
+        x: Float[Array, "batch tokens dim"],
+        train: bool,
+        present: Bool[Array, "batch tokens"] | None = None,
     ) -> tuple[Float[Array, "batch tokens dim"], Float32[Array, "batch heads tokens tokens"]]:
         """Applies the block.
 
         Args:
           x: Tokens.
           train: Whether paths are dropped.
+          present: As for `SelfAttention`.
 
         Returns:
           The new tokens and the attention weights.
@@ -111,15 +125,25 @@ class TransformerBlock(nn.Module):
         if not 0.0 <= self.drop_path < 1.0:
             raise ValueError(f"drop_path is {self.drop_path}; it must be at least 0 and below 1.")
         y = layer_norm(x, self.dtype, "norm1")
-        y, weights = SelfAttention(self.heads, self.kernel_init, self.dtype, name="attention")(y)
-        x = x + self._drop(y, train)
+        attend = SelfAttention(self.heads, self.kernel_init, self.dtype, name="attention")
+        y, weights = attend(y, present)
+        x = x + self._drop(self._scaled(y, "layer_scale1"), train)
         y = layer_norm(x, self.dtype, "norm2")
         y = nn.gelu(self._linear(4 * x.shape[-1], "mlp_hidden")(y), approximate=False)
         y = self._linear(x.shape[-1], "mlp_out")(y)
-        return x + self._drop(y, train), weights
+        return x + self._drop(self._scaled(y, "layer_scale2"), train), weights
 
     def _linear(self, features: int, name: str) -> nn.Dense:
         return nn.Dense(features, kernel_init=self.kernel_init, dtype=self.dtype, name=name)
+
+    def _scaled(
+        self, y: Float[Array, "batch tokens dim"], name: str
+    ) -> Float[Array, "batch tokens dim"]:
+        if not self.layer_scale:
+            return y
+        start = nn.initializers.constant(self.layer_scale)
+        scale = self.param(name, start, (y.shape[-1],), jnp.float32)
+        return y * scale.astype(self.dtype)[None, None]
 
     def _drop(
         self, y: Float[Array, "batch tokens dim"], train: bool

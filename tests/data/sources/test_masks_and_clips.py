@@ -134,7 +134,7 @@ def test_folders_of_frames_are_cut_into_clips(tmp_path):
     source = open_source("folder", "train", tmp_path, parts=Parts(frames=4))
     assert (len(source), source.num_classes) == (4, None)
     assert "4 clips, no labels" in source.summary()
-    assert "1 videos of fewer than 4 frames" in source.summary()
+    assert "1 video of 3 frames is shorter than a clip of 4 frames and left out" in source.summary()
     clips = load_all(source, image_size=8, channels=1)["clip"]
     assert clips.shape == (4, 4, 8, 8, 1)
     # "10.png" comes after "9.png", and the thirteenth frame is left out.
@@ -166,5 +166,5 @@ def test_a_part_of_the_videos_shares_none_with_the_rest(tmp_path):
 
 def test_no_video_of_enough_frames_is_told(tmp_path):
     _video(tmp_path / "a", 3, 0)
-    with pytest.raises(UserError, match=r"no video of 4 frames among its 1 folders"):
+    with pytest.raises(UserError, match=r"no video of 4 frames among its 1 videos"):
         open_source("folder", "train", tmp_path, parts=Parts(frames=4))

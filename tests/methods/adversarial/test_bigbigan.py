@@ -1,6 +1,7 @@
 """BigBiGAN: a hinge for each score, stochastic codes, an encoder with a rate of its own."""
 
 import dataclasses
+import functools
 
 import gans
 import jax
@@ -11,7 +12,6 @@ from ml_collections import ConfigDict
 from ssljax import methods, optimizers
 from ssljax.augment import ViewPolicy
 from ssljax.methods.adversarial.bigbigan import BigBiGAN
-from ssljax.methods.contract import Turn
 
 
 def config(**changes):
@@ -43,22 +43,30 @@ def states(method):
     return gans.run(method, 2)[0]
 
 
+@functools.partial(gans.jit, static_argnums=0)
+def outputs(method, state, pair):
+    weights = method.networks.weights(state, "discriminator")
+    return method.networks.run("discriminator", weights, pair)[0]["scores"]
+
+
 def scores(method, state, pair):
-    params, variables = method.networks.weights(state, "discriminator")
-    outputs, _ = method.networks.run("discriminator", (params, variables), pair)
-    return np.asarray(outputs["scores"], np.float64)
+    return np.asarray(outputs(method, state, pair), np.float64)
+
+
+@functools.partial(gans.jit, static_argnums=(0, 3))
+def pairs_of(method, state, views, update_spectral=False):
+    weights = {role: method.networks.weights(state, role) for role in ("generator", "encoder")}
+    pairs = method.pairs(weights, views, gans.KEY, update_spectral=update_spectral)
+    return {field.name: getattr(pairs, field.name) for field in dataclasses.fields(pairs)}
 
 
 def test_the_losses_are_hinges_of_each_score_and_their_sum(method, states):
     state, views = states[1], gans.views(method)
-    weights = {role: method.networks.weights(state, role) for role in ("generator", "encoder")}
-    pairs = method.pairs(weights, views, gans.KEY)
-    loss, aux = method.discriminator_loss(
-        state.params["discriminator"], Turn(state, views, gans.KEY)
-    )
+    pairs = pairs_of(method, state, views)
+    loss, aux = gans.loss(method, "discriminator", state, views)
     # The vectors of this update, which both of its passes have.
     updated = state.replace(variables=state.variables | {"discriminator": aux.variables})
-    real, fake = (scores(method, updated, pair) for pair in (pairs.real, pairs.fake))
+    real, fake = (scores(method, updated, pair) for pair in (pairs["real"], pairs["fake"]))
     assert real.shape == (gans.BATCH, 3)
     expected = sum(
         np.maximum(0, 1 - real[:, i]).mean() + np.maximum(0, 1 + fake[:, i]).mean()
@@ -70,10 +78,9 @@ def test_the_losses_are_hinges_of_each_score_and_their_sum(method, states):
         found = aux.metrics[f"{name}_accuracy_real"], aux.metrics[f"{name}_accuracy_fake"]
         np.testing.assert_allclose(found, right, atol=1e-6)
 
-    weights = {role: method.networks.weights(state, role) for role in ("generator", "encoder")}
-    pairs = method.pairs(weights, views, gans.KEY, update_spectral=True)
-    real, fake = (scores(method, state, pair) for pair in (pairs.real, pairs.fake))
-    loss, _ = method.generator_loss(state.params["generator"], Turn(state, views, gans.KEY))
+    pairs = pairs_of(method, state, views, True)
+    real, fake = (scores(method, state, pair) for pair in (pairs["real"], pairs["fake"]))
+    loss, _ = gans.loss(method, "generator", state, views)
     np.testing.assert_allclose(loss, real.sum(axis=1).mean() - fake.sum(axis=1).mean(), rtol=1e-4)
 
 
@@ -107,15 +114,14 @@ def test_averages_of_encoder_and_generator_are_evaluated(method, states):
     images = gans.batch(3)["images"]["image"][:, 0]
     found = gans.features(method, states[2], images)
     assert {"stage1", "features", "crelu", "code", "deviation"} <= set(found)
-    expected = method.networks.by_role["encoder"].apply(
-        {"params": params, **variables}, images.astype(np.float32) / 127.5 - 1, False
-    )
+    encode = gans.jit(lambda x: method.networks.by_role["encoder"].apply(x, seen, False))
+    seen = images.astype(np.float32) / 127.5 - 1
+    expected = encode({"params": params, **variables})
     np.testing.assert_allclose(found["crelu"], expected["crelu"], rtol=1e-3, atol=1e-4)
-    made = method.reconstruct(states[2], images)
+    made = gans.jit(method.reconstruct)(states[2], images)
     assert made.shape == (gans.BATCH, 8, 8, 1)
-    np.testing.assert_allclose(
-        made, method.generate(states[2], {"noise": found["code"]}), rtol=1e-4, atol=1e-5
-    )
+    expected = gans.generate(method, states[2], {"noise": found["code"]})
+    np.testing.assert_allclose(made, expected, rtol=1e-4, atol=1e-5)
 
 
 def test_the_discriminator_moves_twice_and_the_encoder_at_its_own_rate(method):
@@ -137,8 +143,7 @@ def test_the_discriminator_moves_twice_and_the_encoder_at_its_own_rate(method):
 
 def test_the_vectors_of_the_generators_norms_move_in_its_own_updates_alone(method, states):
     state, views = states[1], gans.views(method)
-    turn = Turn(state, views, gans.KEY)
-    _, aux = method.generator_loss(state.params["generator"], turn)
+    _, aux = gans.loss(method, "generator", state, views)
     before = state.variables["generator"]["generator"]["spectral"]
     after = aux.variables["generator"]["spectral"]
     assert all(
@@ -146,7 +151,6 @@ def test_the_vectors_of_the_generators_norms_move_in_its_own_updates_alone(metho
         for a, b in zip(jax.tree.leaves(before), jax.tree.leaves(after), strict=True)
         if a.size > 1
     )
-    weights = {role: method.networks.weights(state, role) for role in ("generator", "encoder")}
-    held = method.pairs(weights, views, gans.KEY).variables["generator"]["spectral"]
+    held = pairs_of(method, state, views)["variables"]["generator"]["spectral"]
     for a, b in zip(jax.tree.leaves(before), jax.tree.leaves(held), strict=True):
         np.testing.assert_array_equal(a, b)

@@ -326,21 +326,26 @@ def test_what_does_not_fit_together_is_told(tiny, build, monkeypatch):
 
 def test_the_published_tasks_fit_one_encoder():
     config = config_file.load("multi_task/imagenet")
-    assert config.method.tasks == ("context_prediction", "colorization", "exemplar")
+    pictures = ("context_prediction", "colorization", "exemplar")
+    assert config.method.tasks == (*pictures, "motion_segmentation")
     side = config.data.image_size
     task = Task((side, side, 3), config.batch_size, 1000, 100, num_images=1000)
     method = MultiTask(config, task)
     state = jax.eval_shape(lambda: init_state(method, jax.random.key(0)))
 
     def loss(state, batch):
-        views = method.views(jax.random.key(0), {"images": batch})
+        views = method.views(jax.random.key(0), batch)
         return method.loss(state.params["online"], Turn(state, views, jax.random.key(1)))
 
     rows = {
-        "image": jax.ShapeDtypeStruct((6, side, side, 3), jnp.uint8),
-        "index": jax.ShapeDtypeStruct((6,), jnp.int32),
+        "image": jax.ShapeDtypeStruct((8, side, side, 3), jnp.uint8),
+        "index": jax.ShapeDtypeStruct((8,), jnp.int32),
+        "mask": jax.ShapeDtypeStruct((8, side, side), jnp.int32),
     }
-    value, aux = jax.eval_shape(loss, state, rows)
+    feeds = {"images": ("image", "index"), "frames": ("image", "mask")}
+    assert {name: feed.fields for name, feed in methods.feeds(config).items()} == feeds
+    batch = {name: {field: rows[field] for field in fields} for name, fields in feeds.items()}
+    value, aux = jax.eval_shape(loss, state, batch)
     assert value.shape == ()
     assert {f"{name}/loss" for name in config.method.tasks} <= set(aux.metrics)
     # Everything that the encoder is given has the noise that is asked for, and no colour.

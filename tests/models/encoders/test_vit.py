@@ -223,6 +223,78 @@ def test_all_patches_visible_in_any_order_is_the_whole_network(images, variables
     np.testing.assert_allclose(seen["tokens"], expected, atol=1e-5)
 
 
+def test_registers_are_seen_by_the_patches_and_are_in_no_map(images):
+    network = Tiny(registers=3)
+    variables = parameters(network, images)
+    assert variables["params"]["registers"].shape == (1, 3, 16)
+    outputs = evaluate(network, variables, images, attention=True)
+    assert outputs["attention"].shape == (8, 2, 10, 10)
+    assert outputs["tokens"].shape == outputs["block1"].shape == (8, 3, 2, 16)
+    # They stand after the class token, and have no positions: their order is of no account.
+    order = np.array([2, 0, 1])
+    params = variables["params"]
+    turned = {"params": params | {"registers": params["registers"][:, order]}}
+    other = evaluate(network, turned, images, attention=True)
+    places = np.array([0, *(1 + order), *range(4, 10)])
+    expected = outputs["attention"][:, :, places][..., places]
+    np.testing.assert_allclose(other["attention"], expected, atol=1e-6)
+    np.testing.assert_allclose(other["features"], outputs["features"], atol=1e-5)
+    moved = {"params": params | {"registers": 2 * params["registers"][..., ::-1]}}
+    changes = np.abs(evaluate(network, moved, images)["block1"] - outputs["block1"])
+    assert np.all(changes.max(axis=-1) > 1e-4)
+
+
+def test_a_masked_patch_is_a_token_in_its_place(images, variables):
+    """What is in the patch is not seen; the token takes the place of its embedding."""
+    hidden = jnp.zeros((8, 6), bool).at[:, 1].set(True)
+    token = jnp.linspace(-1.0, 1.0, 16)
+
+    @jax.jit
+    def see(images, hidden, visible=None):
+        return Tiny().apply(variables, images, train=False, visible=visible, masked=(hidden, token))
+
+    seen, changed = see(images, hidden), see(images.at[:, :4, 4:].add(1.0), hidden)
+    np.testing.assert_array_equal(changed["tokens"], seen["tokens"])
+    # A kernel of zeros with the token as its bias makes every patch such a token.
+    params = variables["params"]
+    flat = {"kernel": jnp.zeros((48, 16)), "bias": token}
+    everywhere = evaluate(Tiny(), {"params": params | {"patch_embedding": flat}}, images)
+    np.testing.assert_allclose(
+        see(images, jnp.ones((8, 6), bool))["tokens"], everywhere["tokens"], atol=1e-5
+    )
+    order = jnp.broadcast_to(jnp.array([4, 1, 0, 5, 2, 3]), (8, 6))
+    some = see(images, hidden, order)["tokens"]
+    np.testing.assert_allclose(some, seen["tokens"].reshape(8, 6, 16)[:, order[0]], atol=1e-5)
+
+
+def test_without_a_class_token_patches_see_each_other_alone(images):
+    network = Tiny(class_token=False, pool="mean")
+    variables = parameters(network, images)
+    assert not {"class_token", "class_position"} & set(variables["params"])
+    outputs = evaluate(network, variables, images, attention=True)
+    assert outputs["attention"].shape == (8, 2, 6, 6)
+    np.testing.assert_allclose(
+        outputs["features"], np.mean(outputs["tokens"], axis=(1, 2)), atol=1e-6
+    )
+    seen = evaluate(network, variables, images, visible=jnp.array([[0, 5]] * 8))
+    assert set(seen) == {"features", "tokens"}
+
+
+@pytest.mark.parametrize("pool", ["class", "mean"])
+def test_patches_that_fill_up_are_as_if_they_were_not(images, variables, pool):
+    network = Tiny(pool=pool, registers=0)
+    places = jnp.array([[5, 0, 3, 1]] * 8)
+    present = jnp.array([[True, True, False, False]] * 8)
+
+    @jax.jit
+    def see(visible, present):
+        return network.apply(variables, images, train=False, visible=visible, present=present)
+
+    filled, bare = see(places, present), see(places[:, :2], None)
+    np.testing.assert_allclose(filled["features"], bare["features"], atol=1e-5)
+    np.testing.assert_allclose(filled["tokens"][:, :2], bare["tokens"], atol=1e-5)
+
+
 def test_bfloat16_is_close_to_float32(images, variables):
     exact = evaluate(Tiny(), variables, images)
     rough = evaluate(Tiny(dtype=jnp.bfloat16), variables, images, attention=True)
@@ -241,6 +313,13 @@ def test_drop_path_grows_from_none_in_the_first_block(images, variables):
     other = train(variables, images, rngs={"drop_path": jax.random.key(2)})
     np.testing.assert_array_equal(one["block1"], other["block1"])
     assert np.any(np.asarray(one["block2"] != other["block2"]))
+
+
+def test_drop_path_may_be_the_same_in_all_blocks(images, variables):
+    network = Tiny(drop_path=0.9, drop_path_uniform=True)
+    train = jax.jit(partial(network.apply, train=True))
+    one, other = (train(variables, images, rngs={"drop_path": jax.random.key(i)}) for i in (1, 2))
+    assert np.any(np.asarray(one["block1"] != other["block1"]))
 
 
 def test_eight_devices_compute_what_one_does(images, variables):
@@ -271,6 +350,7 @@ def test_eight_devices_compute_what_one_does(images, variables):
         ({"initializer": "he"}, "initializer is 'he'"),
         ({"pool": "max"}, "pool is 'max'"),
         ({"depth": 0}, "0 blocks"),
+        ({"class_token": False}, "Without a class token, pool must be 'mean'"),
     ],
 )
 def test_impossible_attributes_are_told(images, options, message, monkeypatch):

@@ -37,9 +37,9 @@ def block_in_numpy(params, x, heads):
         weights = np.exp(logits) / np.exp(logits).sum(-1, keepdims=True)
         mixed.append(weights @ value[..., part])
         all_weights.append(weights)
-    x = x + linear(attention["out"], np.concatenate(mixed, -1))
+    x = x + p.get("layer_scale1", 1.0) * linear(attention["out"], np.concatenate(mixed, -1))
     hidden = gelu(linear(p["mlp_hidden"], norm("norm2", x)))
-    return x + linear(p["mlp_out"], hidden), np.stack(all_weights, 1)
+    return x + p.get("layer_scale2", 1.0) * linear(p["mlp_out"], hidden), np.stack(all_weights, 1)
 
 
 @partial(jax.jit, static_argnames=("block", "train"))
@@ -71,6 +71,31 @@ def test_block_is_the_formula(params, tokens):
     expected, expected_weights = block_in_numpy(params, np.asarray(tokens, np.float64), 3)
     np.testing.assert_allclose(out, expected, atol=1e-5)
     np.testing.assert_allclose(weights, expected_weights, atol=1e-6)
+
+
+def test_layer_scale_scales_each_channel_of_what_is_added(params, tokens):
+    block = TransformerBlock(heads=3, layer_scale=1e-5)
+    init = partial(block.init, train=False)
+    started = jax.jit(
+        lambda key: {k: v for k, v in init(key, tokens)["params"].items() if "scale" in k}
+    )
+    for scale in started(jax.random.key(0)).values():
+        np.testing.assert_array_equal(scale, np.full(12, 1e-5, np.float32))
+    rng = np.random.default_rng(3)
+    scales = {f"layer_scale{i}": jnp.float32(rng.normal(size=12)) for i in (1, 2)}
+    out, _ = evaluate(block, params | scales, tokens)
+    expected, _ = block_in_numpy(params | scales, np.asarray(tokens, np.float64), 3)
+    np.testing.assert_allclose(out, expected, atol=1e-5)
+
+
+def test_tokens_that_are_absent_are_as_if_they_were_not(params, tokens):
+    present = jnp.array([[True, False, True, True, False]] * 2)
+    out, weights = jax.jit(
+        lambda x: TransformerBlock(heads=3).apply({"params": params}, x, False, present)
+    )(tokens)
+    alone, _ = evaluate(TransformerBlock(heads=3), params, tokens[:, np.array([0, 2, 3])])
+    np.testing.assert_allclose(out[:, np.array([0, 2, 3])], alone, atol=1e-5)
+    assert not np.any(weights[..., np.array([1, 4])])
 
 
 def test_block_commutes_with_permutations(params, tokens):
