@@ -8,13 +8,17 @@ INTEROP := $(VENV)/interop
 # Tests run in as many processes as there are cores.
 WORKERS ?= auto
 
-.PHONY: quickstart test wheel manifests interop lint format lock clean
+.PHONY: quickstart test docs wheel manifests interop lint format lock clean
 
 quickstart: $(VENV)/ready
 	$(BIN)/python -m ssljax.main --config simclr/digits --workdir runs/quickstart
 
 test: $(VENV)/ready
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder -q
+
+# The documentation, with its notebooks run anew: runs/docs/index.html. A warning is an error.
+docs: $(VENV)/ready
+	$(BIN)/python -m sphinx -q -W --keep-going -E -b html docs runs/docs
 
 # The wheel: built, installed into an empty environment outside the checkout, and trained with.
 wheel: $(VENV)/ready

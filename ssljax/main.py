@@ -1,7 +1,7 @@
 """The command line.
 
 python -m ssljax.main --config CONFIG --workdir DIR [--config.key=value ...]
-    [--mode=train|evaluate|sample|translate|export]
+    [--mode=train|evaluate|sample|translate|embed|export]
 python -m ssljax.main --list
 
 CONFIG is a name that --list shows, such as simclr/cifar10, or the path of a config file.
@@ -36,7 +36,7 @@ if __name__ == "__main__":
 from absl import flags
 
 from ssljax import config as configs
-from ssljax import evaluate, export, paths, sample, train, translate
+from ssljax import embed, evaluate, export, paths, sample, train, translate
 from ssljax.config import file as config_file
 from ssljax.errors import StoppedError, UserError, is_full, is_refused, refusal
 from ssljax.run import hosts, late_writes
@@ -64,10 +64,11 @@ def parse(arguments: list[str]) -> flags.FlagValues:
     flags.DEFINE_enum(
         "mode",
         "train",
-        ["train", "evaluate", "sample", "translate", "export"],
+        ["train", "evaluate", "sample", "translate", "embed", "export"],
         "train: train, or go on, and evaluate at the end. evaluate: score the newest checkpoint. "
         "sample: write images that its generator draws. translate: write what it makes of the "
-        "images in config.translate.dir. export: write its network for other programs.",
+        "images in config.translate.dir. embed: write the features of the images in "
+        "config.embed.dir. export: write its network for other programs.",
         flag_values=values,
     )
     flags.DEFINE_bool(
@@ -101,6 +102,9 @@ def _run(options: flags.FlagValues, workdir: paths.Path) -> int:
         return 0
     if options.mode == "translate":
         translate.translate_folder(options.config, workdir)
+        return 0
+    if options.mode == "embed":
+        embed.embed_folder(options.config, workdir)
         return 0
     if options.mode == "export":
         export.export_checkpoint(options.config, workdir)

@@ -65,7 +65,7 @@ def translate_folder(config: ConfigDict, workdir: paths.Path) -> list[paths.Path
     check_channels(experiment.task.image_shape[2], "--mode=translate writes no others")
     known = experiment.method
     assert isinstance(known, Translator)
-    way = _way(known, config.translate.way)
+    way = translating.choose_way(known, config.translate.way, "config.translate.way")
     names = _names(source, translating.way_back(known, way) is not None)
     state = newest_state(experiment, workdir)
     translate = _translator(Run(experiment).method(state), way)
@@ -91,17 +91,6 @@ def translate_folder(config: ConfigDict, workdir: paths.Path) -> list[paths.Path
     if jax.process_index() == 0:
         _log.info("Wrote %d images and a grid of the first to %s.", len(files) - 1, top)
     return files
-
-
-def _way(method: Translator, asked: str) -> str:
-    """The translation that is asked for, or the first."""
-    known = method.translations()
-    if asked and asked not in known:
-        raise UserError(
-            f"config.translate.way={asked!r} is none of the method's translations: there are "
-            f"{', '.join(map(repr, known))}."
-        )
-    return asked or known[0]
 
 
 def _names(source: data.ImageFiles, is_cycle: bool) -> list[tuple[str, ...]]:

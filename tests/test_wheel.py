@@ -48,16 +48,36 @@ def test_it_lists_the_configs_of_the_checkout(run):
     assert run("-m", "ssljax.main", "--list") == f"{catalog.table()}\n"
 
 
-def test_it_trains_the_digits_by_name(run, tmp_path):
+@pytest.fixture(scope="module")
+def trained(run, tmp_path_factory):
+    workdir = tmp_path_factory.mktemp("runs")
     command = runs.arguments(
-        tmp_path, "simclr/digits", steps=3, evals__final="('knn',)", log__report=True
+        workdir, "simclr/digits", steps=3, evals__final="('knn',)", log__report=True
     )
     run("-m", "ssljax.main", *command[1:])
-    metrics = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    return workdir
+
+
+def test_it_trains_the_digits_by_name(trained):
+    metrics = [json.loads(line) for line in (trained / "metrics.jsonl").read_text().splitlines()]
     assert max(line["step"] for line in metrics) == 3
-    assert (tmp_path / "scores.json").exists()
-    (tmp_path / "report.html").unlink()
-    assert run("-m", "ssljax.report", str(tmp_path)) == f"{tmp_path / 'report.html'}\n"
+    assert (trained / "scores.json").exists()
+    (trained / "report.html").unlink()
+    assert run("-m", "ssljax.report", str(trained)) == f"{trained / 'report.html'}\n"
+
+
+def test_it_embeds_images_in_three_lines(run, trained):
+    code = f"""
+import numpy, ssljax
+model = ssljax.load({str(trained)!r})
+rows = model.embed(numpy.zeros((5, 20, 30, 1), numpy.uint8))
+print(rows.shape, rows.dtype)"""
+    assert run("-c", code) == "(5, 8) float32\n"
+
+
+def test_its_types_are_known_to_checkers(run):
+    code = "import importlib.resources as r; print((r.files('ssljax') / 'py.typed').is_file())"
+    assert run("-c", code) == "True\n"
 
 
 def test_it_holds_the_stored_permutations(run):

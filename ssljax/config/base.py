@@ -78,6 +78,9 @@ def base_config(method: str) -> ConfigDict:
     config.samples = ConfigDict(dict(count=64))  # Images that --mode=sample writes.
     # The folder that --mode=translate reads, and in which way; empty: the method's first.
     config.translate = ConfigDict(dict(dir="", way=""))
+    # The folder that --mode=embed reads, the layer whose features it writes (empty: the first of
+    # evals.stages), and how it draws a map of them: "pca" or "tsne".
+    config.embed = ConfigDict(dict(dir="", stage="", map="pca"))
     config.export = ConfigDict(
         dict(
             # What --mode=export writes: "timm", "torchvision", "stablehlo" or "onnx".

@@ -181,6 +181,7 @@ _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "evals.propagation.batch_size": (_positive, "a positive number of frames"),
     "evals.translation.count": (_positive, "a positive number of images"),
     "samples.count": (_positive, "a positive number of images"),
+    "embed.map": (_one_of("pca", "tsne"), '"pca" or "tsne"'),
     "log.every": (_positive, "a positive number of steps"),
     "checkpoint.every": (_positive, "a positive number of steps"),
     "checkpoint.keep": (_positive, "a positive number of checkpoints"),

@@ -32,6 +32,8 @@ from ssljax.data.sources.clips import ClipFolder
 from ssljax.data.sources.digits import prepare_digits
 from ssljax.data.sources.files import ImageFiles
 from ssljax.data.sources.folder import FolderSource
+from ssljax.data.sources.given import GivenImages, open_images
+from ssljax.data.sources.layout import folder_label
 from ssljax.data.sources.masked_videos import (
     FrameKeys,
     MaskedVideo,
@@ -57,6 +59,7 @@ __all__ = [
     "Field",
     "FolderSource",
     "Frame",
+    "GivenImages",
     "FrameKeys",
     "HostCrops",
     "Image",
@@ -83,6 +86,7 @@ __all__ = [
     "fingerprint",
     "fit_boxes",
     "fit_mask",
+    "folder_label",
     "gather",
     "host_crops",
     "index_batches",
@@ -93,6 +97,7 @@ __all__ = [
     "object_numbers",
     "open_builder",
     "open_image",
+    "open_images",
     "open_masked_videos",
     "open_source",
     "prepare_digits",

@@ -24,6 +24,7 @@ class Scan:
 
     Attributes:
       source: The images.
+      batch_size: Rows of a global batch, over all processes.
     """
 
     def __init__(
@@ -59,7 +60,7 @@ class Scan:
         """
         self.source = source
         self._places = np.arange(len(source)) if order is None else order
-        self._batch_size = batch_size
+        self.batch_size = batch_size
         self._rows = range(*rows.indices(batch_size))
         self._threads = threads or default_threads()
         self._reader = Reader(source, Frame(image_size, channels, resize, value_range), max_corrupt)
@@ -97,7 +98,7 @@ class Scan:
         pool = ThreadPoolExecutor(self._threads)
         try:
             submitted = (
-                self._submit(pool, start) for start in range(0, len(self), self._batch_size)
+                self._submit(pool, start) for start in range(0, len(self), self.batch_size)
             )
             ahead = deque(islice(submitted, 1 + _BATCHES_AHEAD))
             while ahead:
@@ -114,7 +115,7 @@ class Scan:
         count = len(self._rows)
         nothing = np.full(count, NOTHING, np.int32)
         batch: Batch = {"label": nothing, "index": nothing.copy()} | self._reader.empty(count)
-        places = self._places[start : start + self._batch_size][self._rows.start : self._rows.stop]
+        places = self._places[start : start + self.batch_size][self._rows.start : self._rows.stop]
         tasks = [
             pool.submit(self._fill, batch, first, places[first : first + _IMAGES_PER_TASK].tolist())
             for first in range(0, len(places), _IMAGES_PER_TASK)

@@ -47,6 +47,26 @@ def check_translates(method: object, name: str, instead: str) -> Translator:
     return method
 
 
+def choose_way(method: Translator, asked: str, named: str) -> str:
+    """The translation that is asked for, or a method's first where none is.
+
+    Args:
+      method: Any that translates.
+      asked: One of its translations, or "".
+      named: Where that is asked, for the message.
+
+    Raises:
+      UserError: If there is none of that name.
+    """
+    known = method.translations()
+    if asked and asked not in known:
+        raise UserError(
+            f"{named}={asked!r} is none of the method's translations: there are "
+            f"{', '.join(map(repr, known))}."
+        )
+    return asked or known[0]
+
+
 def ends(way: str) -> tuple[str, str]:
     """The two domains of a translation, such as "A" and "B" of "A to B"."""
     source, _, target = way.partition(" to ")

@@ -12,6 +12,7 @@ from ssljax.report.progress import Progress
 from ssljax.report.sheet import GENERATORS, TRANSLATORS, ScoreSheet, free_path, own_path
 from ssljax.report.table import figure_table, score_table
 from ssljax.report.throughput import Throughput, flops, peak_flops
+from ssljax.report.tracking import tracked
 
 __all__ = [
     "GENERATORS",
@@ -38,4 +39,5 @@ __all__ = [
     "save_notes",
     "save_pictures",
     "score_table",
+    "tracked",
 ]

@@ -20,7 +20,6 @@ from ml_collections import ConfigDict
 from ssljax import mesh, methods, paths
 from ssljax.errors import UserError
 from ssljax.methods.contract import Method, Task, TrainState
-from ssljax.methods.transfer.published import PublishedEncoder
 from ssljax.run import hosts
 from ssljax.run import workdir as workdirs
 from ssljax.run.checkpoint import Checkpoints
@@ -199,29 +198,6 @@ def restore(config: ConfigDict, method: Method, on: Mesh) -> TrainState:
     with _checkpoints(paths.resolve(config.init.workdir)) as checkpoints:
         restored: TrainState = checkpoints.restore(placed, config.init.step)
     return restored
-
-
-def read_weights(method: PublishedEncoder, file: str, on: Mesh) -> TrainState:
-    """The state of an encoder with the weights of a file, on a mesh.
-
-    Args:
-      method: The encoder.
-      file: Its path, on a disk or in a bucket.
-      on: The mesh.
-
-    Raises:
-      UserError: If the file cannot be read or is of another network.
-    """
-    state = method.load(init_state(method, jax.random.key(0)), file)
-    return jax.tree.map(
-        lambda x, s: (
-            x
-            if isinstance(x, jax.Array)
-            else jax.make_array_from_callback(x.shape, s, lambda part: x[part])
-        ),
-        state,
-        mesh.state_shardings(on, state),
-    )
 
 
 @contextlib.contextmanager

@@ -35,7 +35,8 @@ _MAY_CHANGE = (
     "method.frames.dir",
 )
 _MAY_CHANGE_UNDER = (
-    *("evals.", "samples.", "translate.", "export.", "log.", "checkpoint.", "mesh.", "resume."),
+    *("evals.", "samples.", "translate.", "embed.", "export.", "log.", "checkpoint.", "mesh."),
+    "resume.",
 )
 """What a run that goes on may change: where things run and what is reported, not what is learnt."""
 

@@ -80,7 +80,7 @@ def test_a_run_that_was_recorded_before_keys_were_added_goes_on(tmp_path, name):
     workdir.record(config, tmp_path, 0)
     (tmp_path / "checkpoints" / "3").mkdir()
     added = ("optimizer.hold", "optimizer.end_factor", "method.center", "method.extractor")
-    groups = ("translate.", "evals.mlp.", "evals.reconstruction.", "evals.translation.")
+    groups = ("embed.", "translate.", "evals.mlp.", "evals.reconstruction.", "evals.translation.")
     older = {
         key: value
         for key, value in _config(tmp_path).items()

@@ -65,6 +65,13 @@ def _folders(directory: paths.Path) -> list[str]:
     return [name for name in paths.folders(directory) if name[0] != "."]
 
 
+def folder_label(file: str) -> str:
+    """The name of the first-level folder of a file, that of a split left out; "" without one."""
+    folders = file.split(os.sep)[:-1]
+    named_as_split = folders and folders[0].lower() in (*_SPLIT_NAMES, *_DOMAINS)
+    return next(iter(folders[1:] if named_as_split else folders), "")
+
+
 @functools.cache
 def image_suffixes() -> tuple[str, ...]:
     """The endings of the files that are read; GIF where this build of OpenCV has it."""

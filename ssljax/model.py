@@ -1,0 +1,453 @@
+"""A trained network in a program of one's own: `ssljax.load` and what it gives."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Float32, UInt8
+from ml_collections import ConfigDict
+
+from ssljax import augment, data, mesh, models, paths, report
+from ssljax.augment import presets
+from ssljax.errors import UserError, first_line
+from ssljax.evals import extract, pool, sampling, translating
+from ssljax.evals.extract import Extracted
+from ssljax.evals.generative import to_pixels
+from ssljax.methods import passes
+from ssljax.methods.contract import Method, TrainState
+from ssljax.methods.protocols import Generator, Translator
+from ssljax.models import weights
+from ssljax.models.layers.transformer import SelfAttention
+from ssljax.run import feeds, pretrained
+from ssljax.run import workdir as workdirs
+
+_log = logging.getLogger(__name__)
+_BATCH_SIZE = 256
+_FEATURES = "features"
+
+
+def load(
+    place: str | os.PathLike[str],
+    *,
+    step: int | None = None,
+    model: str = "",
+    image_size: int = 224,
+    mean: Sequence[float] = presets.IMAGENET_MEAN,
+    std: Sequence[float] = presets.IMAGENET_STD,
+    **options: Any,
+) -> Model:
+    """Loads a trained network.
+
+    Args:
+      place: The workdir of a run, or a file of published weights (safetensors, or PyTorch's where
+        that is installed), on a disk or in a bucket (gs://, s3://). Neither the data that a run was
+        trained on nor the run that it started from need be there any more.
+      step: Of a run, the finished train steps of the checkpoint; None for the newest.
+      model: Of a file, the encoder that it holds, such as "resnet50" or "vit_base": a ResNet, a
+        VGG or a vision transformer, under the names of torchvision, timm or its authors.
+      image_size: Of a file, the side in pixels of what the encoder sees. As is usual for ImageNet,
+        the shorter side of an image is brought to 8/7 of it, and the centre cut out.
+      mean: Of a file, the mean of each colour by which images in [0, 1] are normalised.
+      std: Of a file, the deviation likewise.
+      **options: Of a file, attributes of the encoder, such as `patch_size=8`.
+
+    Returns:
+      The network, on all devices.
+
+    Raises:
+      UserError: If there is no run or no file, or it has no such checkpoint, or is damaged, or is
+        of another network; the message says what to do.
+
+    Example:
+      model = ssljax.load("runs/simclr")
+      model = ssljax.load("gs://bucket/runs/simclr", step=10_000)
+      model = ssljax.load("resnet50.safetensors", model="resnet50")
+      model = ssljax.load("dino_vitb8.pth", model="vit_base", patch_size=8)
+    """
+    found = paths.resolve(place)
+    if model:
+        if step is not None:
+            raise UserError("A file of weights has no steps: leave out `step`, or `model`.")
+        return _of_file(found, model, image_size, mean, std, options)
+    if options:
+        raise UserError(
+            f"load has no argument {next(iter(options))!r} for a run: leave it out, or name the "
+            "encoder of a file in `model`."
+        )
+    if found.is_file():
+        raise UserError(
+            f"{found} is a file: say which encoder it holds, as in ssljax.load({str(place)!r}, "
+            'model="resnet50"), or give the workdir of a run.'
+        )
+    if not workdirs.has_checkpoint(found):
+        raise UserError(
+            f"There is no checkpoint in {found}: give the --workdir of a run that was trained."
+        )
+    if step is not None and step < 1:
+        raise UserError(f"step={step} is impossible: it must be that of a checkpoint, or None.")
+    known = ConfigDict({"init": {"workdir": str(found), "step": step or 0}})
+    config = pretrained.resolve(known)
+    method = pretrained.build(config)
+    assert method is not None
+    on = mesh.make_mesh()
+    state = pretrained.restore(config, method, on)
+    return Model(method, state, workdirs.complete(config.init.run), on)
+
+
+class Model:
+    """A trained network that sees images as it has seen them in training, only whole.
+
+    Images are given as an array (number, height, width, channels) or, of grey ones, (number,
+    height, width); as a list of arrays of any sizes, of pictures of Pillow or of paths; or as the
+    path of a folder, whose images are taken in the order of their paths, with those in the folders
+    below it. Bytes are taken as they are, 16 bits without their lower 8, floats must lie in [0, 1],
+    all as in training: `data.resize`, `data.range` and `data.channels` of the run's config hold,
+    and images of all sizes are taken. A file that is damaged is an error.
+
+    Batches are split over all devices of the process or, in a run of several processes, which must
+    all ask the same, over those of all.
+
+    Args:
+      method: Built for the state's step.
+      state: Trained.
+      config: That of the run, of which "data" and "evals" are read.
+      on: The devices.
+
+    Attributes:
+      method: See `ssljax.methods.contract`: `model.method.features(model.state, images)` is what is
+        computed, for use under a `jax.jit` of one's own.
+      state: The trained state, without that of the optimizer.
+      config: The run's config, for reading.
+      step: Finished train steps; 0 of a file.
+      mesh: The devices.
+    """
+
+    def __init__(
+        self, method: Method, state: TrainState, config: ConfigDict, on: jax.sharding.Mesh
+    ) -> None:
+        self.method, self.config, self.mesh = method, config, on
+        self.state = state.replace(opt_state={})
+        self.step = int(state.step)
+        self._programs: dict[Any, Callable[..., dict[str, Array]]] = {}
+        self._stages: list[str] = []
+
+    def __repr__(self) -> str:
+        return (
+            f"<ssljax.Model {self.config.method.name}, step {self.step}: can "
+            f"{', '.join(self.abilities)}>"
+        )
+
+    @property
+    def abilities(self) -> tuple[str, ...]:
+        """Names of the functions below that this network can."""
+        able = {
+            "embed": True,
+            "features": True,
+            "attention": self._has_attention(),
+            "generate": isinstance(self.method, Generator),
+            "translate": isinstance(self.method, Translator),
+        }
+        return tuple(name for name, can in able.items() if can)
+
+    @property
+    def stages(self) -> tuple[str, ...]:
+        """Names of the layers that `features` gives and `embed` takes, from first to last."""
+        if not self._stages:
+            # A dictionary comes out of a traced function in the order of its sorted keys.
+            jax.eval_shape(
+                lambda images: self._stages.extend(self.method.features(self.state, images)),
+                self._abstract_images(),
+            )
+        return tuple(self._stages)
+
+    def embed(
+        self,
+        images: Any,
+        batch_size: int = _BATCH_SIZE,
+        *,
+        stage: str = "",
+        progress: bool = True,
+    ) -> Float32[np.ndarray, "number dim"]:
+        """Computes one vector of each image: what the run's probes read.
+
+        Args:
+          images: See `Model`.
+          batch_size: Images at once, over all devices, rounded up to a multiple of these.
+          stage: A layer, one of `stages`, whose map is averaged over its places; by default the
+            first of the run's `evals.stages`, pooled as its `evals.pool` and `evals.pool_values`
+            say.
+          progress: Whether to show a bar on a terminal.
+
+        Returns:
+          A row for each image, in their order.
+
+        Raises:
+          UserError: If there are no images, or one cannot be read, or there is no such stage.
+        """
+
+        def make(state: TrainState, images: Array) -> dict[str, Array]:
+            return {"rows": self.embedding(state, images, stage)}
+
+        found = self._pass(("embed", stage), make, images, batch_size, progress, "embedding")
+        return found.outputs["rows"]
+
+    def embedding(
+        self, state: TrainState, images: UInt8[Array, "n h w c"], stage: str = ""
+    ) -> Float[Array, "n dim"]:
+        """What `embed` gives of a batch that is read already; for use under jit."""
+        outputs = self.method.features(state, images)
+        evals = self.config.get("evals", ConfigDict())
+        usual = evals.get("stages", (_FEATURES,))[0]
+        chosen = stage or usual
+        if chosen not in outputs:
+            raise UserError(
+                f"The network has no stage {chosen!r}: choose one of {', '.join(outputs)}."
+            )
+        if chosen != usual:
+            return pool(outputs[chosen])
+        return pool(outputs[chosen], evals.get("pool_values", 0), evals.get("pool", "average"))
+
+    def features(
+        self,
+        images: Any,
+        batch_size: int = _BATCH_SIZE,
+        *,
+        stages: Sequence[str] = (),
+        progress: bool = True,
+    ) -> dict[str, np.ndarray]:
+        """Computes what the layers of the network give, as they give it.
+
+        All of it is kept in memory: name the stages that you need, where there are many images.
+
+        Args:
+          images: See `Model`.
+          batch_size: As for `embed`.
+          stages: Which layers; all of `stages` by default.
+          progress: As for `embed`.
+
+        Returns:
+          Maps (number, height, width, channels) or vectors (number, dim) by stage, a row for each
+          image in their order. They are float32, whatever type the network computes in.
+
+        Raises:
+          UserError: As `embed` does.
+        """
+        chosen = tuple([stages] if isinstance(stages, str) else stages) or self.stages
+
+        def make(state: TrainState, images: Array) -> dict[str, Array]:
+            outputs = self.method.features(state, images)
+            for stage in chosen:
+                if stage not in outputs:
+                    raise UserError(
+                        f"The network has no stage {stage!r}: choose some of {', '.join(outputs)}."
+                    )
+            return {name: outputs[name].astype("float32") for name in chosen}
+
+        found = self._pass(("features", chosen), make, images, batch_size, progress, "features")
+        return {name: found.outputs[name] for name in chosen}
+
+    def attention(
+        self, images: Any, batch_size: int = _BATCH_SIZE, *, progress: bool = True
+    ) -> Float32[np.ndarray, "number heads tokens tokens"]:
+        """Computes how the tokens of a vision transformer's last block attend to each other.
+
+        Args:
+          images: See `Model`.
+          batch_size: As for `embed`.
+          progress: As for `embed`.
+
+        Returns:
+          For each image and head a row of weights for each token, which sum to 1. The class token
+          comes first, and the patches follow, row by row of the image: `found[:, :, 0, 1:]` is what
+          the class token sees of the patches.
+
+        Raises:
+          UserError: As `embed` does, and if the network is no vision transformer.
+        """
+        if not self._has_attention():
+            raise self._unable("attention", "is no vision transformer of whole images")
+        found = self._pass("attention", self._attention, images, batch_size, progress, "attention")
+        return found.outputs["weights"]
+
+    def generate(self, n: int, seed: int = 0) -> UInt8[np.ndarray, "n height width channels"]:
+        """Draws images, all at once.
+
+        Args:
+          n: How many, from 1.
+          seed: The same seed and number give the same images, those of `--mode=sample`.
+
+        Raises:
+          UserError: If the network draws no images.
+        """
+        if not isinstance(self.method, Generator):
+            raise self._unable("generate", "draws no images")
+        if n < 1:
+            raise UserError(f"n={n} is impossible: it must be a positive number of images.")
+        if "generate" not in self._programs:
+            self._programs["generate"] = sampling.make_sampler(self.method, self.mesh)
+        sample: Any = self._programs["generate"]
+        images: np.ndarray = mesh.to_host(sample(self.state, sampling.picture_key(seed), n))
+        return images
+
+    def translate(
+        self,
+        images: Any,
+        way: str = "",
+        batch_size: int = _BATCH_SIZE,
+        *,
+        progress: bool = True,
+    ) -> UInt8[np.ndarray, "number height width channels"]:
+        """Translates images from one domain to another.
+
+        Args:
+          images: See `Model`; of the domain where the way begins.
+          way: One of `model.method.translations()`, such as "A to B"; the first by default.
+          batch_size: As for `embed`.
+          progress: As for `embed`.
+
+        Returns:
+          A translation of each image, in their order, of the size that the network makes.
+
+        Raises:
+          UserError: As `embed` does, and if the network translates no images, or not in this way.
+        """
+        method = self.method
+        if not isinstance(method, Translator):
+            raise self._unable("translate", "translates no images")
+        chosen = translating.choose_way(method, way, "way")
+
+        def make(state: TrainState, images: Array) -> dict[str, Array]:
+            return {"images": to_pixels(method.translate(state, images, chosen))}
+
+        found = self._pass(("translate", chosen), make, images, batch_size, progress, "translating")
+        return found.outputs["images"]
+
+    def scan(self, source: data.Source, batch_size: int, max_corrupt: int = 0) -> data.Scan:
+        """Opens a pass over a source, as the network is to see it.
+
+        Args:
+          source: The images.
+          batch_size: Images at once. Where there are fewer, batches are as small as a power of two
+            allows, so that passes over a few images need few programs.
+          max_corrupt: How many may be damaged, and are then left out.
+        """
+        if batch_size < 1:
+            raise UserError(
+                f"batch_size={batch_size} is impossible: it must be a positive number of images."
+            )
+        batch_size = min(batch_size, 1 << (len(source) - 1).bit_length())
+        batch_size = -(-batch_size // self.mesh.size) * self.mesh.size
+        reading = feeds.reading(self.config.data) | {"max_corrupt": max_corrupt}
+        if reading["resize"] == "none":  # The same for images of that size.
+            reading["resize"] = "short_side"
+        rows = mesh.local_rows(self.mesh, batch_size)
+        return data.Scan(source, batch_size=batch_size, rows=rows, **reading)
+
+    def _pass(
+        self,
+        key: Any,
+        make: Callable[[TrainState, Array], dict[str, Array]],
+        images: Any,
+        batch_size: int,
+        progress: bool,
+        doing: str,
+    ) -> Extracted:
+        """Passes images through a function that is compiled once for each key."""
+        source = data.open_images(images)
+        scan = self.scan(source, batch_size)
+        program = self._programs.setdefault(key, jax.jit(make))
+        shown = progress and jax.process_index() == 0
+        batches = report.tracked(scan, len(scan), scan.batch_size, doing, shown)
+        return extract(
+            lambda rows: program(self.state, rows), batches, mesh=self.mesh, count=len(scan)
+        )
+
+    def _attention(self, state: TrainState, images: Array) -> dict[str, Array]:
+        """The weights of the last attention that features of whole images pass through."""
+        seen: list[Array] = []
+
+        def record(
+            call: Callable[..., Any], args: Any, kwargs: Any, context: nn.module.InterceptorContext
+        ) -> Any:
+            outputs = call(*args, **kwargs)
+            if isinstance(context.module, SelfAttention) and context.method_name == "__call__":
+                seen.append(outputs[1])
+            return outputs
+
+        with nn.intercept_methods(record):
+            self.method.features(state, images)
+        # Of an encoder that looks at parts of images, the rows are those of the parts.
+        return {"weights": seen[-1]} if seen and len(seen[-1]) == len(images) else {}
+
+    def _has_attention(self) -> bool:
+        return bool(jax.eval_shape(self._attention, self.state, self._abstract_images()))
+
+    def _abstract_images(self) -> jax.ShapeDtypeStruct:
+        side, channels = self.config.data.image_size, self.config.data.channels
+        return jax.ShapeDtypeStruct((self.mesh.size, side, side, channels), np.uint8)
+
+    def _unable(self, asked: str, why: str) -> UserError:
+        return UserError(
+            f"model.{asked} is not for this network, as {self.config.method.name} {why}: it can "
+            f"{', '.join(self.abilities)}."
+        )
+
+
+class _OfFile(Method):
+    """An encoder of published weights: one player, "online", that learns nothing."""
+
+    evaluated = "published encoder"
+
+    def __init__(self, network: nn.Module, view: augment.ViewPolicy) -> None:
+        self._network, self._view = network, view
+
+    def features(self, state: TrainState, images: Array) -> dict[str, Array]:
+        """All outputs of the encoder."""
+        params, variables = state.params["online"], state.variables["online"]
+        found: dict[str, Array] = passes.features(
+            self._network, params, variables, self._view, images
+        )
+        return found
+
+
+def _of_file(
+    file: paths.Path,
+    model: str,
+    image_size: int,
+    mean: Sequence[float],
+    std: Sequence[float],
+    options: Mapping[str, Any],
+) -> Model:
+    try:
+        network = models.build_encoder(model, **options)
+        shape = (image_size, image_size, 3)
+        read = weights.load_into(network, paths.local_copy(file), shape)
+    except (TypeError, ValueError) as error:
+        raise UserError(f"The network does not fit: {first_line(error)}") from error
+    _log.info("%s: %s.", file, read.told)
+    collections = {name: jax.tree.map(np.asarray, tree) for name, tree in read.variables.items()}
+    params = {"online": collections.pop("params")}
+    on = mesh.make_mesh()
+    state = jax.device_put(
+        TrainState(jnp.int32(0), params, {"online": collections}, {}, (), None), mesh.replicated(on)
+    )
+    known = dict(
+        method=dict(name=model),
+        data=dict(
+            image_size=round(image_size * 8 / 7),
+            channels=3,
+            resize="short_side",
+            range=(),
+            threads=0,
+            max_corrupt=0,
+        ),
+    )
+    view = augment.ViewPolicy(image_size, mean=tuple(mean), std=tuple(std))
+    return Model(_OfFile(network, view), state, ConfigDict(known), on)
