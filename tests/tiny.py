@@ -92,7 +92,8 @@ def tiny_config(name: str, dtype: str = "float32") -> ConfigDict:
             if "references" in config.method:
                 config.data.frames = 1 + SIZES["references"]
             if "crop" in config.method:
-                config.method.update(crop=0, jitter=2, border=1, layer="features", pool=False)
+                config.method.update(crop=0, jitter=2, border=1, blur=())
+                config.method.update(layer="features", pool=False)
         for role, network in config.model.items():
             network.dtype = dtype
             if role in ("head", "pyramid"):

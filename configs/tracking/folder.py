@@ -23,20 +23,18 @@ def get_config(variant: Literal["", "cpu"] = "") -> ConfigDict:
     Folders VIDEO say which negatives may be drawn. In the evaluations they are the classes.
 
     Args:
-      variant: "" for accelerators; "cpu" for a thin network on patches of 64 pixels, and minutes on
+      variant: "" for accelerators; "cpu" for a thin network on patches of 48 pixels, and minutes on
         one core.
     """
     config = base_config("tracking")
     config.data.update(name="folder", frames=2, image_size=256)
     if variant == "cpu":
         videos.on_cpu(config)
-        config.data.image_size = 72
+        config.data.image_size = 48
         config.batch_size = 64
         config.steps = 600
-        config.method.update(
-            random_epochs=5.0, crop=64, border=2, jitter=2, hidden_dim=128, embedding_dim=64
-        )
-        config.method.view.update(size=48, brightness=0.4, contrast=0.4, saturation=0.4, hue=0.1)
+        config.method.update(border=2, jitter=2, hidden_dim=128, embedding_dim=64)
+        config.method.view.update(size=40, brightness=0.4, contrast=0.4, saturation=0.4, hue=0.1)
         return config
     config.batch_size = 100
     config.steps = 400000

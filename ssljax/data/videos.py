@@ -23,6 +23,7 @@ SUFFIXES = (".mp4", ".m4v", ".avi", ".mov", ".mkv", ".webm", ".mpg", ".mpeg", ".
 
 _PLAIN_RATE, _ROUNDING = 25.0, 0.02
 _QUARTER = 90
+_LEAST_MISSING_S = 0.25
 
 _DURATION = re.compile(r"(\d+):(\d+):([\d.]+)")
 
@@ -78,6 +79,8 @@ class VideoFile:
             if stream.frames > 0:
                 return int(stream.frames)
             self._index = _make_index(container, stream)
+        if not self._index.said:
+            raise CorruptImage("no frame of it can be read")
         return self._index.said
 
     def seconds(self) -> list[float]:
@@ -118,10 +121,11 @@ class VideoFile:
         Raises:
           CorruptImage: The file cannot be opened, or ends before one of them, or it is damaged.
         """
-        with self._open() as (container, stream):
-            if self._index is None:
+        if self._index is None:
+            # Of a file that was cut short nothing can be read any more after its end was met.
+            with self._open() as (container, stream):
                 self._index = _make_index(container, stream)
-                container.seek(0)
+        with self._open() as (container, stream):
             cursor = _Cursor(container, stream, self._index)
             for number in numbers:
                 frame = cursor.find(number)
@@ -166,11 +170,10 @@ class _Cursor:
         """Decodes up to a frame, whose number is above that of the one before."""
         if number >= self._index.found:
             raise CorruptImage(self._end())
-        keys = self._index.keys
-        place = int(np.searchsorted(keys, number, side="right")) - 1
-        if place >= 0 and keys[place] > self._last + 1:
+        keys = self._index.keys[: np.searchsorted(self._index.keys, number, side="right")].tolist()
+        if keys and keys[-1] > self._last + 1:
             # Some streams can be decoded only from further back than they say.
-            for key in (keys[place], keys[max(0, place - 1)], 0):
+            for key in (*keys[-2:][::-1], 0):
                 self._jump(key)
                 if (frame := self._forward(number)) is not None:
                     return frame
@@ -223,14 +226,14 @@ def _make_index(container: Any, stream: Any) -> Index:
 
 
 def _missing(stream: Any, seconds: np.ndarray) -> int:
-    """Frames that Matroska's files lack whose stream goes on after its last one for a second."""
+    """Frames that Matroska's files lack whose stream goes on for long after its last one."""
     told = _DURATION.match(stream.metadata.get("DURATION", ""))
     if told is None or len(seconds) < 2:
         return 0
     hours, minutes, rest = (float(part) for part in told.groups())
     steps = np.diff(seconds)
     left = 3600 * hours + 60 * minutes + rest - seconds[-1]
-    return round(left / steps.mean()) - 1 if left > max(1.0, 2 * steps.max()) else 0
+    return round(left / steps.mean()) - 1 if left > max(_LEAST_MISSING_S, 2 * steps.max()) else 0
 
 
 def require_av() -> None:

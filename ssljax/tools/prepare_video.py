@@ -151,7 +151,7 @@ def _gather(options: argparse.Namespace) -> list[Named]:
     return found
 
 
-def _below(place: str) -> list[tuple[str, Frames]]:
+def _below(place: str) -> Sequence[tuple[str, Frames]]:
     """The videos at a path that the command line names, with their names."""
     path = paths.resolve(place)
     try:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import cv2
 import numpy as np
 from jaxtyping import Bool, Float32, Float64, UInt8
 
+_opencv: Any = cv2  # Its types lack what is newer, and arrays that it makes itself.
+
 FlowMethod = Literal["dis", "farneback"]
 
 Grey = UInt8[np.ndarray, "height width"]
 Flow = Float32[np.ndarray, "height width 2"]
-Points = Float32[np.ndarray, "points 2"]
+Points = Float32[np.ndarray, "_ 2"]
 
 _FEWEST_MATCHES = 8
 _RATIO = 0.75
@@ -21,6 +23,7 @@ _RATIO = 0.75
 Lowe, Distinctive Image Features from Scale-Invariant Keypoints, 2004, section 7.1, has 0.8.
 """
 _RANSAC_PIXELS = 1.0
+_NO_DESCRIPTORS = np.zeros((0, 128), np.float32)
 _GRID = 8
 """Pixels between the places whose flow stands in for interest points where there are few."""
 
@@ -68,8 +71,8 @@ class MotionFinder:
             Polynomial Expansion, 2003.
         """
         self._method = method
-        self._dis = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
-        self._sift = cv2.SIFT_create()
+        self._dis = _opencv.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+        self._sift = _opencv.SIFT_create()
         self._known: tuple[Grey | None, tuple] = None, ()
 
     def find(self, frame: Grey, following: Grey) -> Motion:
@@ -86,14 +89,14 @@ class MotionFinder:
         columns, rows = np.meshgrid(np.arange(width), np.arange(height))
         places = np.stack([columns, rows], axis=2).astype(np.float32)
         seen = cv2.perspectiveTransform(places.reshape(-1, 1, 2), camera).reshape(places.shape)
-        inside = ((seen >= 0) & (seen <= [width - 1, height - 1])).all(axis=2)
+        inside: Any = ((seen > -0.5) & (seen < [width - 0.5, height - 0.5])).all(axis=2)
         residual = flow - (seen - places)
         return Motion(flow, residual, points, _at(residual, points), inside)
 
     def _flow(self, frame: Grey, following: Grey) -> Flow:
         if self._method == "dis":
             return self._dis.calc(frame, following, None)
-        return cv2.calcOpticalFlowFarneback(frame, following, None, 0.5, 4, 15, 3, 5, 1.1, 0)
+        return _opencv.calcOpticalFlowFarneback(frame, following, None, 0.5, 4, 15, 3, 5, 1.1, 0)
 
     def _match(self, frame: Grey, following: Grey) -> tuple[Points, Points, Points]:
         """Points of the frame; those of them that are found again, and where."""
@@ -113,7 +116,7 @@ class MotionFinder:
         if self._known[0] is not frame:
             found, described = self._sift.detectAndCompute(frame, None)
             points = np.array([point.pt for point in found], np.float32).reshape(-1, 2)
-            self._known = frame, (points, described)
+            self._known = frame, (points, _NO_DESCRIPTORS if described is None else described)
         return self._known[1]
 
 

@@ -235,7 +235,7 @@ def encode_jpeg(pixels: Pixels) -> bytes:
     return cv2.imencode(".jpg", stored, [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])[1].tobytes()
 
 
-def _shrink(pixels: Pixels, side: int) -> Pixels:
+def _shrink(pixels: UInt8[np.ndarray, "_ _ 3"], side: int) -> UInt8[np.ndarray, "_ _ 3"]:
     """A frame whose short side is no longer than this."""
     height, width = pixels.shape[:2]
     if not 0 < side < min(height, width):

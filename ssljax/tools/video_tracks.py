@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections import deque
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -13,11 +13,14 @@ from jaxtyping import Float32, UInt8
 
 from ssljax.tools.video_motion import Motion
 
+_opencv: Any = cv2  # Its types lack arrays that it makes itself.
+
 Pixels = UInt8[np.ndarray, "height width 3"]
 
 _FEWEST_MOVING = 4
 _CORNERS, _CORNER_QUALITY, _CORNER_DISTANCE = 100, 0.01, 3
-_WINDOW, _LEVELS = (15, 15), 3
+_WINDOW, _LEVELS = (9, 9), 3
+_MARGIN = np.ones((7, 7), np.uint8)
 _BACK_PIXELS = 1.0
 """How far from its place a point may come back that is tracked forwards and backwards."""
 
@@ -74,7 +77,7 @@ class _Track(NamedTuple):
     origin: tuple[int, int]
     origins: Float32[np.ndarray, "points 2"]
     points: Float32[np.ndarray, "points 2"]
-    count: int
+    corners: int
 
     @property
     def corner(self) -> tuple[int, int]:
@@ -153,7 +156,8 @@ class TrackMiner:
         moving = np.linalg.norm(motion.residual, axis=2) > rules.moving
         mask = np.zeros(grey.shape, np.uint8)
         mask[top : top + side, left : left + side] = 255
-        mask[~moving] = 0
+        # At the border of what moves flow is smeared, and a corner is of two things at once.
+        mask[cv2.erode(moving.astype(np.uint8), _MARGIN) == 0] = 0
         points = cv2.goodFeaturesToTrack(
             grey, _CORNERS, _CORNER_QUALITY, _CORNER_DISTANCE, mask=mask
         )
@@ -171,11 +175,13 @@ class TrackMiner:
     ) -> _Track | None:
         """The track in the next frame; None where it is lost."""
         settings = {"winSize": _WINDOW, "maxLevel": _LEVELS}
-        there, found, _ = cv2.calcOpticalFlowPyrLK(grey, following, track.points, None, **settings)
-        back, again, _ = cv2.calcOpticalFlowPyrLK(following, grey, there, None, **settings)
+        there, found, _ = _opencv.calcOpticalFlowPyrLK(
+            grey, following, track.points, None, **settings
+        )
+        back, again, _ = _opencv.calcOpticalFlowPyrLK(following, grey, there, None, **settings)
         kept = (found & again).ravel() > 0
         kept &= np.linalg.norm(back - track.points, axis=1) < _BACK_PIXELS
-        if kept.sum() < max(_FEWEST_MOVING, self._rules.kept * track.count):
+        if kept.sum() < max(_FEWEST_MOVING, self._rules.kept * track.corners):
             return None
         moved = track._replace(origins=track.origins[kept], points=there[kept])
         room = np.array(grey.shape[::-1]) - len(track.first) - self._rules.border

@@ -66,7 +66,9 @@ def test_what_happens_to_a_clip_depends_on_its_place_in_the_batch_alone():
 
 
 def test_channels_are_split_for_each_frame_by_itself():
-    rows = np.asarray(255 * frame_views(FramePolicy(PLAIN, channel_splitting=True), KEY, places(60)))
+    rows = np.asarray(
+        255 * frame_views(FramePolicy(PLAIN, channel_splitting=True), KEY, places(60))
+    )
     assert np.all(rows == rows[..., :1])
     kept = np.where(
         np.ptp(rows[..., 0], axis=(2, 3)) == 0,
@@ -87,7 +89,9 @@ def test_standardised_frames_tell_nothing_of_brightness_and_contrast():
     np.testing.assert_allclose(seen[:, 0], seen[:, 2], atol=0.1)  # Half a level, of 9.
     flat = jnp.full((2, 3, 16, 16, 3), 99, jnp.uint8)
     np.testing.assert_array_equal(frame_views(policy, KEY, flat), 0.0)
-    np.testing.assert_allclose(frames_to_pixels(policy, jnp.array([[[[-9.0, 0.0, 1.0]]]])), [[[[0, 0.5, 0.7]]]])
+    np.testing.assert_allclose(
+        frames_to_pixels(policy, jnp.array([[[[-9.0, 0.0, 1.0]]]])), [[[[0, 0.5, 0.7]]]]
+    )
 
 
 def test_a_view_with_a_crop_of_its_own_is_refused():

@@ -89,7 +89,12 @@ def test_lengths_are_of_no_account_and_patches_of_one_video_are_no_negatives():
     assert value == 0.0
     assert not np.any(slope)
     allowed = np.asarray(other_groups(VIDEOS))
-    assert (allowed[0, 1], allowed[4, 5], allowed[4, 4], allowed[0, 2]) == (False, True, False, True)
+    assert (allowed[0, 1], allowed[4, 5], allowed[4, 4], allowed[0, 2]) == (
+        False,
+        True,
+        False,
+        True,
+    )
 
 
 def test_embeddings_that_are_all_the_same_cost_the_margin_and_those_far_apart_nothing():

@@ -8,6 +8,7 @@ import shutil
 
 import jax
 import jax.numpy as jnp
+import moving
 import numpy as np
 import pytest
 import runs
@@ -51,7 +52,8 @@ def command(tmp_path, monkeypatch):
         monkeypatch.setitem(REGISTRY, "toy", kind)
         changes |= dict(steps=steps, checkpoint__every=1, checkpoint__keep=steps)
         asked = runs.arguments(tmp_path / "run", file, **changes)
-        return [option for option in asked if "model.encoder.widths" not in option]
+        left_out = ["model.encoder.widths"] + ["method.view.size"] * (kind is FrameOrder)
+        return [option for option in asked if not any(key in option for key in left_out)]
 
     return arguments
 
@@ -123,6 +125,59 @@ def test_a_method_that_grows_is_scored_and_sampled_at_its_size(command, tmp_path
     # As a phase begins, the optimizer does.
     moving = {s: state.opt_state["generator"][0].trace["4 px"] for s, state in saved.items()}
     assert {s: bool(np.any(x)) for s, x in moving.items()} == {1: True, 2: True, 3: False, 4: False}
+
+
+@pytest.fixture
+def videos(tmp_path):
+    """Six videos of eleven frames, of which two are files."""
+    rng = np.random.default_rng(0)
+    for k in range(6):
+        frames = rng.integers(0, 256, (11, 16, 16, 3), dtype=np.uint8)
+        if k % 3:
+            moving.write_frames(tmp_path / "videos" / f"{k}", frames)
+        else:
+            moving.write_video(tmp_path / "videos" / f"{k}.mp4", list(frames), "mpeg4")
+    return tmp_path / "videos"
+
+
+def test_clips_of_videos_are_learnt_alike_on_any_devices_and_after_a_kill(
+    videos, command, tmp_path, monkeypatch
+):
+    asked = command(
+        FrameOrder,
+        batch_size=8,
+        **dict(data__name="folder", data__dir=videos, data__frames=4, data__stride=2),
+        **dict(data__hop=1, data__cache="none", data__max_corrupt=1),
+    )
+    streamed, cached = (first_clips(asked, cache) for cache in ("none", "device"))
+    assert streamed.shape == (8, 1, 4, 8, 8, 1)
+    np.testing.assert_array_equal(streamed, cached)
+    (videos / "4" / "00006.png").write_bytes(b"no image")
+    assert main.main(asked) == 0
+    final = runs.final_state(asked, tmp_path / "run")
+    for step in (2, 3):
+        shutil.rmtree(tmp_path / "run" / "checkpoints" / str(step))
+    assert main.main(asked) == 0
+    for a, b in zip(final, runs.final_state(asked, tmp_path / "run"), strict=True):
+        np.testing.assert_array_equal(a, b)
+    shutil.rmtree(tmp_path / "run")
+    devices = jax.devices()
+    assert len(devices) == 8
+    monkeypatch.setattr(jax, "devices", lambda: devices[:1])
+    assert Experiment(main.parse(asked).config).mesh.size == 1
+    assert main.main(asked) == 0
+    for a, b in zip(final, runs.final_state(asked, tmp_path / "run"), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
+
+
+def first_clips(command, cache):
+    """The clips of a run's first batch."""
+    experiment = Experiment(main.parse([*command, f"--config.data.cache={cache}"]).config)
+    stream = experiment.stream()
+    batches = stream.batches(0)
+    batch = stream.unpack(stream.constants, next(batches))
+    batches.close()
+    return np.asarray(batch["clips"]["clip"])
 
 
 def clips(rng):

@@ -131,7 +131,7 @@ class Windows:
 
     def told_span(self) -> str:
         """What a clip is, in words."""
-        strided = f", which spans {self.span}" if self._stride > 1 else ""
+        strided = f" ({self.span} with its stride)" if self._stride > 1 else ""
         return f"a clip of {self._frames} frames{strided}"
 
     def _count(self, video: int) -> int:
