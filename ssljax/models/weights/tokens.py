@@ -60,7 +60,10 @@ def split_tokens(
                 "it has a position of a class token, and the encoder has no such token"
             )
         return found, told
-    known = sincos_positions(*table.shape[:2], table.shape[2]) if table.shape[2] % 4 == 0 else 0.0
+    rows, columns, dim = table.shape
+    known = np.zeros(())
+    if dim % 4 == 0:
+        known = np.asarray(sincos_positions(rows, columns, dim))
     if np.abs(table - known).max() > _SAME:
         raise ValueError(
             "its positions are not the sines and cosines of the encoder's: set "
