@@ -13,7 +13,7 @@ from ssljax.errors import UserError
 from ssljax.export.subject import Encoder, Subject, shown_share
 from ssljax.models import BasicBlock, ResNet, VisionTransformer, weights
 
-_RESNETS = {
+_RESNETS: dict[tuple[tuple[int, ...], bool], str] = {
     ((2, 2, 2, 2), True): "resnet18",
     ((3, 4, 6, 3), True): "resnet34",
     ((3, 4, 6, 3), False): "resnet50",
@@ -38,7 +38,7 @@ def write(subject: Subject, directory: paths.Path) -> str:
         features = encoder.network.dim
     else:
         architecture, tensors = resnet(encoder, "timm")
-        if encoder.network.stem != "imagenet":  # type: ignore[attr-defined]
+        if encoder.network.stem != "imagenet":
             raise UserError(
                 "timm's ResNets have no 3x3 convolution of stride 1 in place of their first layers "
                 f"(config.model.encoder.stem=cifar): {_INSTEAD}, or torchvision."
