@@ -178,7 +178,7 @@ class VisionTransformer(nn.Module):
         if self.registers:
             shape, init = (1, self.registers, self.dim), nn.initializers.normal(1e-6)
             first.append(self.param("registers", init, shape, jnp.float32))
-        first = [jnp.broadcast_to(x, (len(tokens), *x.shape[1:])) for x in first]
+        first = [jnp.broadcast_to(x, (tokens.shape[0], *x.shape[1:])) for x in first]
         return jnp.concatenate([*(x.astype(self.dtype) for x in first), tokens], axis=1)
 
     def _share_of_drop_path(self, index: int) -> float:
