@@ -290,7 +290,8 @@ def spread(heights: Sequence[float], least: float, low: float, high: float) -> l
 
 def _name_middles(axes: Axes, middles: Sequence[tuple[Any, str]]) -> None:
     """Writes the names of classes where they lie, and moves those apart that would overlap."""
-    axes.get_ylim()
+    axes.autoscale_view()
+    axes.apply_aspect()  # Only then is it known where points will be.
     taken: list[tuple[float, float, float]] = []
     for middle, name in sorted(middles, key=lambda one: -one[0][1]):
         text = shortened(name, 18)

@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 from jaxtyping import Float, Int, Real, UInt8
 from sklearn.manifold import TSNE
+from threadpoolctl import threadpool_limits
 
 from ssljax.report.pictures import Picture
 
@@ -54,7 +55,9 @@ def plane(
         tsne = TSNE(perplexity=perplexity, init="pca", random_state=seed)
         read = directions[:, :_DIMENSIONS]
         if read.shape[1] > 1:
-            placed: Float[np.ndarray, "rows 2"] = tsne.fit_transform(read.astype(np.float32))
+            # Where others use the cores too, its threads spend many times its work on waiting.
+            with threadpool_limits(1, user_api="openmp"):
+                placed: Float[np.ndarray, "rows 2"] = tsne.fit_transform(read.astype(np.float32))
             return placed.astype(np.float64)
     padded = np.pad(directions[:, :2], [(0, 0), (0, max(0, 2 - directions.shape[1]))])
     return padded * scale
