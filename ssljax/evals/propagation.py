@@ -115,7 +115,7 @@ class Propagation(Evaluation):
             for stage, marks in objects.items():
                 scored = _objects(marks)
                 found[stage] += scored
-                _tell(video.name, stage, scored)
+                _tell(video.name, "the first mask" if state is None else stage, scored)
             cells += [cell for strip in strips.values() for cell in strip]
         values = {stage: _means(scored) for stage, scored in found.items()}
         pictures = {f"{self.name}_{_row(state)}": report.grid(np.stack(cells), _COLUMNS)}
