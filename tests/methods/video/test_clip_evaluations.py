@@ -8,7 +8,7 @@ from ssljax.run.experiment import Experiment
 
 def test_questions_are_about_clips_and_probes_about_frames():
     config = tiny_config("tracking")
-    config.evals.update(batch_size=16)
+    config.evals.update(batch_size=16, stages=("features",))
     config.evals.knn.neighbors = ((3, 0.07),)
     experiment = Experiment(config)
     run, state = Run(experiment), experiment.init()
