@@ -33,8 +33,8 @@ _PREPARED = (
     *("--image_key", "frame", "--clip_key", "clip", "--time_key", "time"),
     *("--side", "128", "--holdout", "0.2", "--gap", "8"),
     # The videos are short, and little moves in them: by the paper's rules there would be 14 tracks.
-    *("--track_length", "12", "--track_every", "1"),
-    *("--track_moving", "0.3", "--track_least", "0.05"),
+    *("--track_length", "15", "--track_every", "1", "--track_box", "0.375"),
+    *("--track_moving", "0.3", "--track_least", "0.05", "--track_kept", "0.25"),
 )
 _LEAST = 0.02
 """Share of a frame that must move for its mask to be kept; the paper's 10 % leaves few frames."""

@@ -52,8 +52,10 @@ TASKS: dict[str, type[PretextTask]] = {
     "rotation": RotationTask,
 }
 """The tasks that may share an encoder. Each has its keys under `config.method.<name>`."""
-APART = frozenset({"split_brain", "super_resolution"})
-"""Tasks whose encoder has a form of its own: two halves, or as many places as its images."""
+APART = frozenset(
+    {"shuffle_and_learn", "split_brain", "super_resolution", "tracking", "video_colorization"}
+)
+"""Tasks about clips, or whose encoder has two halves or as many places as its images."""
 
 _IMAGES, _FRAMES = "images", "frames"
 """Names of the feeds."""
