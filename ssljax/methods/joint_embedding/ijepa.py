@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -23,6 +23,18 @@ from ssljax.methods.joint_embedding import target_network
 from ssljax.ops.masking import Blocks, context_and_targets
 
 PyTree = Any
+
+
+class Networks(NamedTuple):
+    """What is trained.
+
+    Attributes:
+      encoder: The context encoder.
+      predictor: From its tokens to those of the target encoder.
+    """
+
+    encoder: models.VisionTransformer
+    predictor: models.LatentPredictor
 
 
 class IJEPA(Method):
@@ -64,18 +76,19 @@ class IJEPA(Method):
         self.policies = [(self.view, 1)]
         self.image_shape = (self.view.size, self.view.size, task.image_shape[-1])
         self.grid = models.patch_grid((1, *self.image_shape), encoder.patch_size)
-        self.encoder = encoder.clone(
+        encoder = encoder.clone(
             positions=config.model.encoder.get("positions") or "sincos",
             pool=config.model.encoder.get("pool") or "mean",
         )
-        self.target_encoder = target_network.without_drop_path(self.encoder)
-        self.predictor = models.LatentPredictor(
+        predictor = models.LatentPredictor(
             out_dim=encoder.dim,
             dim=method.predictor_dim,
             depth=method.predictor_depth,
             heads=method.predictor_heads,
             dtype=encoder.dtype,
         )
+        self.network = Networks(encoder, predictor)
+        self.target_encoder = target_network.without_drop_path(encoder)
         player = passes.online_player(
             self.loss,
             config,
@@ -89,10 +102,12 @@ class IJEPA(Method):
     def init(self, key: PRNGKeyArray) -> tuple[dict[str, PyTree], dict[str, PyTree], PyTree]:
         """Makes the context encoder, the predictor, and the target encoder as the former's copy."""
         encoder_key, predictor_key = jax.random.split(key)
-        encoder, _ = passes.init(self.encoder, encoder_key, self.image_shape)
+        encoder, _ = passes.init(self.network.encoder, encoder_key, self.image_shape)
         blocks = self.blocks(key, 1)
-        tokens = jnp.zeros((*blocks.context.shape, self.encoder.dim))
-        predictor = self.predictor.init(predictor_key, tokens, *blocks, self.grid, False)["params"]
+        tokens = jnp.zeros((*blocks.context.shape, self.network.encoder.dim))
+        predictor = self.network.predictor.init(predictor_key, tokens, *blocks, self.grid, False)[
+            "params"
+        ]
         target = {"encoder": jax.tree.map(jnp.copy, encoder)}
         return {"online": {"encoder": encoder, "predictor": predictor}}, {}, {"target": target}
 
@@ -119,7 +134,7 @@ class IJEPA(Method):
         """Smooth error of the predicted tokens of every target."""
         block_key, drop_key = jax.random.split(turn.key)
         blocks = self.blocks(block_key, len(turn.views))
-        outputs: Any = self.encoder.apply(
+        outputs: Any = self.network.encoder.apply(
             {"params": params["encoder"]},
             turn.views,
             train=True,
@@ -127,13 +142,13 @@ class IJEPA(Method):
             present=blocks.context_present,
             rngs={"drop_path": drop_key},
         )
-        predicted: Any = self.predictor.apply(
+        predicted: Any = self.network.predictor.apply(
             {"params": params["predictor"]}, outputs["tokens"], *blocks, self.grid, train=True
         )
         whole: Any = self.target_encoder.apply(
             {"params": turn.state.memory["target"]["encoder"]}, turn.views, train=False
         )
-        tokens = whole["tokens"].reshape(len(turn.views), -1, self.encoder.dim)
+        tokens = whole["tokens"].reshape(len(turn.views), -1, self.network.encoder.dim)
         target = jax.vmap(lambda tokens, places: tokens[places])(tokens, blocks.targets)
         loss = losses.latent_smooth_l1(predicted, target, blocks.targets_present)
         seen = jnp.mean(jnp.sum(blocks.context_present, axis=1).astype(jnp.float32))

@@ -53,7 +53,7 @@ class MaskedDistillation(Method):
         ]
         size = method.view1.size
         self.image_shape = (size, size, task.image_shape[-1])
-        encoder = models.vision_transformer(method.name, config.model.encoder)
+        encoder = models.vision_transformer(type(self).__name__.lower(), config.model.encoder)
         self.grid = models.patch_grid((1, *self.image_shape), encoder.patch_size)
         self.network = models.MaskedEncoderWithHeads(encoder, projector, patch_projector)
         self.teacher = self.network.clone(encoder=target_network.without_drop_path(encoder))
@@ -106,7 +106,8 @@ class MaskedDistillation(Method):
 
         def run(branch: models.MaskedEncoderWithHeads, crops: Any, train: bool) -> dict[str, Array]:
             small = itertools.groupby(crops[2:], key=lambda crop: crop.shape)
-            features, tokens = [], []
+            features: list[Array] = []
+            tokens: list[Array] = []
             for group in (crops[:2], *(list(group) for _, group in small)):
                 images = jnp.stack(group, axis=1)
                 joined = images.reshape(-1, *images.shape[2:])

@@ -57,17 +57,17 @@ def test_loss_is_the_error_of_normalised_targets_in_float64(tiny, method, run):
     @tiny.jit
     def parts(params, target):
         blocks = method.blocks(jax.random.split(key)[0], 16)
-        context = method.encoder.apply(
+        context = method.network.encoder.apply(
             {"params": params["encoder"]},
             views,
             train=False,
             visible=blocks.context,
             present=blocks.context_present,
         )
-        said = method.predictor.apply(
+        said = method.network.predictor.apply(
             {"params": params["predictor"]}, context["tokens"], *blocks, (4, 4), train=False
         )
-        whole = method.encoder.apply({"params": target["encoder"]}, views, train=False)
+        whole = method.network.encoder.apply({"params": target["encoder"]}, views, train=False)
         return blocks, said, whole["tokens"]
 
     def loss(params, target):
