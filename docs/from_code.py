@@ -109,11 +109,13 @@ def comments(function: Callable[..., Any]) -> dict[str, str]:
             key, first, last = node.targets[0].attr, node.lineno, node.lineno
         else:
             continue
-        above, line = [], first - 1
-        while line in alone:
-            above.insert(0, alone[line])
-            line -= 1
-        told = " ".join(above) or beside.get(first) or beside.get(last)
+        start = first
+        while start - 1 in alone:
+            start -= 1
+        above = " ".join(alone[line] for line in range(start, first))
+        near = beside.get(first) or beside.get(last, "")
+        choices = (near, above) if isinstance(node, ast.keyword) else (above, near)
+        told = next(filter(None, choices), "")
         if told:
             found.setdefault(key, told)
     return found
@@ -147,6 +149,7 @@ def write(directory: pathlib.Path = MADE) -> None:
 
 def setup(app: Any) -> dict[str, Any]:
     """Makes the pages before Sphinx reads any."""
+    app.setup_extension("sphinx.ext.autodoc")
     app.connect("config-inited", lambda app, config: write())
     app.connect("autodoc-process-docstring", _plain_bars, priority=1)
     return {"parallel_read_safe": True}

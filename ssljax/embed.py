@@ -61,7 +61,9 @@ def embed_folder(config: ConfigDict, workdir: paths.Path) -> list[paths.Path]:
     batches = report.tracked(scan, len(scan), scan.batch_size, "embedding")
     embed = _embedder(trained, config)
     every = -(-len(source) // _MAPPED)
-    rows, places, pictures = [], [], {}
+    rows: list[np.ndarray] = []
+    places: list[int] = []
+    pictures: dict[int, np.ndarray] = {}
     for part in stream(lambda images: embed(trained.state, images), batches, mesh=trained.mesh):
         rows.append(part.outputs["rows"])
         places += part.places.tolist()
@@ -80,7 +82,7 @@ def embed_folder(config: ConfigDict, workdir: paths.Path) -> list[paths.Path]:
     if jax.process_index() == 0:
         mapped = [row for row, place in enumerate(places) if place in pictures]
         seen = np.stack([pictures[places[row]] for row in mapped])
-        contents = [_npy(found), _csv(table)]
+        contents: list[str | bytes] = [_npy(found), _csv(table)]
         if len(files) > 2:
             known = sorted({*labels} - {""})
             numbers = [known.index(labels[row]) if labels[row] else -1 for row in mapped]

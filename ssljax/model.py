@@ -135,7 +135,7 @@ class Model:
         self.method, self.config, self.mesh = method, config, on
         self.state = state.replace(opt_state={})
         self.step = int(state.step)
-        self._programs: dict[Any, Callable[..., dict[str, Array]]] = {}
+        self._programs: dict[Any, Any] = {}
         self._stages: list[str] = []
 
     def __repr__(self) -> str:
@@ -292,7 +292,7 @@ class Model:
             raise UserError(f"n={n} is impossible: it must be a positive number of images.")
         if "generate" not in self._programs:
             self._programs["generate"] = sampling.make_sampler(self.method, self.mesh)
-        sample: Any = self._programs["generate"]
+        sample = self._programs["generate"]
         images: np.ndarray = mesh.to_host(sample(self.state, sampling.picture_key(seed), n))
         return images
 
