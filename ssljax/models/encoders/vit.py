@@ -160,8 +160,9 @@ class VisionTransformer(nn.Module):
             outputs["attention"] = weights
 
         first, rest = jnp.split(layer_norm(tokens, jnp.float32, "norm"), [before], axis=1)
-        counted = None if present is None else present[:, :, None]
-        mean = jnp.mean(rest, axis=1, where=counted)
+        # Programs of other kinds know no mean of a part.
+        where = {} if present is None else {"where": present[:, :, None]}
+        mean = jnp.mean(rest, axis=1, **where)
         outputs["features"] = first[:, 0] if self.pool == "class" else mean
         outputs["tokens"] = rest.astype(self.dtype)
         if visible is None:
