@@ -1,4 +1,4 @@
-"""Configs for ImageNet of methods that hide patches, or are as young, have the published numbers."""
+"""Configs for ImageNet of methods that hide patches, and of LeJEPA, have the published numbers."""
 
 import pytest
 from published import check, numbers
