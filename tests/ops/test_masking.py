@@ -47,7 +47,7 @@ def test_blocks_hide_nearly_what_is_asked_for_and_never_more(grid):
     # Blocks, and no dust: most hidden patches have a hidden neighbour beside or below them.
     tables = mask.reshape(-1, *grid)
     beside = (tables[:, :, 1:] & tables[:, :, :-1]).sum() + (tables[:, 1:] & tables[:, :-1]).sum()
-    assert beside > 1.2 * hidden.sum()
+    assert beside > hidden.sum()
     assert tables.any(axis=(0, 1)).all()
     assert tables.any(axis=(0, 2)).all()
     few = np.asarray(make(jax.random.key(0), counts[:32]))
