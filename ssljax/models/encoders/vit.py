@@ -160,9 +160,10 @@ class VisionTransformer(nn.Module):
             outputs["attention"] = weights
 
         first, rest = jnp.split(layer_norm(tokens, jnp.float32, "norm"), [before], axis=1)
-        # Programs of other kinds know no mean of a part.
-        where = {} if present is None else {"where": present[:, :, None]}
-        mean = jnp.mean(rest, axis=1, **where)
+        if present is None:
+            mean = jnp.mean(rest, axis=1)  # ONNX knows no mean of a part.
+        else:
+            mean = jnp.mean(rest, axis=1, where=present[:, :, None])
         outputs["features"] = first[:, 0] if self.pool == "class" else mean
         outputs["tokens"] = rest.astype(self.dtype)
         if visible is None:
