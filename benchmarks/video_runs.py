@@ -66,7 +66,11 @@ TRIALS = {
     "tracking": Trial("tracking/folder:cpu", "videos/tracks"),
     "shuffle_and_learn": Trial("shuffle_and_learn/folder:cpu", "videos/frames", (_STEPS(600),)),
     "sorting": Trial("shuffle_and_learn/folder:sorting_cpu", "videos/frames", (_STEPS(600),)),
-    "video_colorization": Trial("video_colorization/frames:cpu", "videos/frames", (_STEPS(300),)),
+    "video_colorization": Trial(
+        "video_colorization/frames:cpu",
+        "videos/frames",
+        (_STEPS(400), "--config.data.motion=0.5", "--config.data.hop=2"),
+    ),
     "simclr": Trial(
         "simclr/folder",
         "videos/frames",
