@@ -108,9 +108,8 @@ class Pencil:
         else:
             axes.yaxis.set_major_locator(MaxNLocator(4))
             plain = ScalarFormatter(useOffset=False, useMathText=False)
-            plain.set_powerlimits((-4, 6))
+            plain.set_scientific(False)  # A power above the axis would be cut off.
             axes.yaxis.set_major_formatter(plain)
-            axes.yaxis.offsetText.set(color=_INK, size=_TEXT)
         axes.xaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 2.5, 5, 10], integer=True))
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
         axes.margins(x=0.02, y=0.08)
