@@ -37,6 +37,8 @@ from ssljax.data.sources.layout import folder_label
 from ssljax.data.sources.masked_videos import (
     FrameKeys,
     MaskedVideo,
+    has_single_object,
+    mask_numbers,
     object_numbers,
     open_masked_videos,
 )
@@ -88,12 +90,14 @@ __all__ = [
     "fit_mask",
     "folder_label",
     "gather",
+    "has_single_object",
     "host_crops",
     "index_batches",
     "is_crop",
     "label_names",
     "labelled_rows",
     "load_all",
+    "mask_numbers",
     "object_numbers",
     "open_builder",
     "open_image",

@@ -8,13 +8,13 @@ from collections.abc import Iterator
 import cv2
 import jax
 import numpy as np
-from jaxtyping import Int, UInt8
 from ml_collections import ConfigDict
 
-from ssljax import data, metrics, models, report
+from ssljax import data, metrics, report
 from ssljax.errors import UserError
-from ssljax.evals import features, following
+from ssljax.evals import features, following, shown_frames
 from ssljax.evals.contract import Evaluation, Rows, Run, Scores, leave_out
+from ssljax.evals.shown_frames import Numbers, Pixels, Shown
 from ssljax.methods.contract import TrainState
 from ssljax.methods.protocols import Tracker
 
@@ -28,10 +28,12 @@ _FIRST = "features"
 """What the first mask's copies are called, as `features.by_stage` has it."""
 _FINEST = 8
 """Pixels in a place of the map that is taken where none is named, at most."""
+_OF_MAPS = (
+    *("protocol", "recent", "top_k", "radius", "softmax_temperature"),
+    *("output_stride", "short_side"),
+)
+"""Keys for maps alone."""
 _SHOWN, _COLUMNS, _CELL = 4, 6, (120, 216)
-
-Pixels = UInt8[np.ndarray, "_height _width _channels"]
-Numbers = Int[np.ndarray, "_height _width"]
 
 
 class Propagation(Evaluation):
@@ -42,6 +44,9 @@ class Propagation(Evaluation):
     map, as the protocol has it (`ops.propagation.FOLLOWING`), but for those of its numbers that the
     config names. Soft labels are what later frames look at; they are
     enlarged bilinearly to the pixels, of which each is of the label that has most.
+    Where no stage is named, the map is the deepest one of 8 pixels a place or less, or the deepest
+    of the finest if there is none; but `stage3` of a ResNet whose `stage4` is dilated, since the
+    published protocols leave that out.
 
     A mean is over frames first, without the first and the last as in the benchmark, then over all
     objects of all videos; a recall counts the frames whose score is above a half. Objects are those
@@ -49,8 +54,15 @@ class Propagation(Evaluation):
 
     Frames are seen whole, at their own size or at `short_side`: repeated edges fill them up to
     squares, and the method is built for views of that size. Networks whose parameters depend on
-    the size of the images cannot be. The stage "tracker" is the method's own way, of methods that
-    are a `protocols.Tracker`. The row without a network has the first mask in every frame.
+    the size of the images cannot be.
+
+    The squares are our deviation: the published protocols show networks the rectangle. Of a frame
+    of 480x854 pixels 45 % of the square are repeated edge. Convolutions meet it near the edge
+    alone, but every token of a vision transformer attends to it: scores of those are not
+    comparable with published ones.
+
+    The stage "tracker" is the method's own way, of methods that are a `protocols.Tracker`; it reads
+    none of the keys for maps. The row without a network has the first mask in every frame.
 
     Reference:
       Pont-Tuset et al., The 2017 DAVIS Challenge on Video Object Segmentation (arXiv:1704.00675),
@@ -79,7 +91,7 @@ class Propagation(Evaluation):
                 top_k=0,  # Places whose labels are mixed.
                 radius=0,  # How far a place looks, in places.
                 softmax_temperature=0.0,
-                stages=(),  # Empty: the deepest map of 8 pixels a place or less.
+                stages=(),  # Empty: the deepest map of 8 pixels a place or less, or of the finest.
                 output_stride=0,  # Of the encoder while it is scored; 0: its own.
                 short_side=0,  # Pixels to which the shorter side of a frame is brought; 0: none.
                 batch_size=4,  # Frames that the encoder sees at once.
@@ -91,8 +103,10 @@ class Propagation(Evaluation):
         return run.once(_stages)
 
     def check(self, run: Run) -> tuple[str, ...]:
-        """Raises a `UserError` if there are no videos, or no such maps."""
-        run.once(_videos)
+        """Raises a `UserError` if there are no videos, no such maps, or no maps of such frames."""
+        maps = _maps(run.once(_stages))
+        for video in run.once(_videos):
+            following.check(run, video, maps)
         return features.names(run, SCORES, _layers(run))
 
     def score(self, run: Run, state: TrainState | None) -> Scores:
@@ -106,12 +120,13 @@ class Propagation(Evaluation):
                 np.linspace(0, video.length - 1, _COLUMNS).astype(int) if number < _SHOWN else ()
             )
             strips: dict[str, list[Pixels]] = {"truth": [], **{stage: [] for stage in stages}}
-            for place, frame, said in _followed(run, state, video, stages):
+            for place, (frame, said) in enumerate(_followed(run, state, video, stages)):
                 for stage, labels in said.items():
                     if 0 < place < video.length - 1:
                         objects[stage].append(_marks(labels, frame))
-                for name, labels in ({"truth": frame.labels} | said).items():
-                    strips[name] += [_cell(frame, labels)] * list(shown).count(place)
+                if times := list(shown).count(place):
+                    for name, labels in ({"truth": frame.labels} | said).items():
+                        strips[name] += [_cell(frame, labels)] * times
             for stage, marks in objects.items():
                 scored = _objects(marks)
                 found[stage] += scored
@@ -166,49 +181,75 @@ def _stages(run: Run) -> tuple[str, ...]:
             f"objects: take {TRACKER!r} out of config.evals.propagation.stages."
         )
     if asked == (TRACKER,):
+        _check_unread(run)
         return asked
-    side = following.side_of((run.experiment.config.data.image_size,))
-    shapes = following.shapes(run, side)
-    has = [name for name, x in shapes.items() if x.ndim == 4]
+    maps = following.maps(run)
     for stage in asked:
-        if stage not in (*has, TRACKER):
+        if stage not in (*maps.strides, TRACKER):
             raise UserError(
                 f"The network has no map {stage!r}: set config.evals.propagation.stages to some of "
-                f"{', '.join(has) or 'none'}."
+                f"{', '.join(maps.strides) or 'none'}."
             )
-    if asked:
-        return asked
-    named = models.map_names(shapes)
+    return asked or (_default_stage(run, maps),)
+
+
+def _check_unread(run: Run) -> None:
+    """Raises a `UserError` if keys are set that the tracker, the only stage, does not read."""
+    keys, plain = run.config.propagation, Propagation.default_config()
+    changed = [f"{name}={keys[name]!r}" for name in _OF_MAPS if keys[name] != plain[name]]
+    if changed:
+        raise UserError(
+            f"config.evals.propagation.stages=({TRACKER!r},) names the method's own way alone, "
+            f"which does not read {', '.join(changed)}: leave these keys as they are by default, or"
+            " name a map of the network beside it."
+        )
+
+
+def _default_stage(run: Run, maps: following.Maps) -> str:
+    """The deepest of the maps that are fine enough; if none is, the deepest of the finest.
+
+    Of a ResNet whose last stage is dilated it is the stage before: published protocols leave
+    `layer4` out.
+    """
+    strides, named = maps
     if not named:
         raise UserError(
             "The network has no maps of stages, blocks or convolutions whose places could be told "
             f"apart: {leave_out(Propagation.name)}."
         )
-    fine = [name for name in named if side <= _FINEST * shapes[name].shape[1]]
-    return (fine[-1] if fine else named[0],)
+    most = max(_FINEST, min(strides[name] for name in named))
+    fine = [name for name in named if strides[name] <= most]
+    encoder = run.experiment.config.model.get("encoder", {}).get("name", "")
+    is_resnet = encoder.startswith("resnet") and fine[-1] == "stage4"
+    return fine[-2] if is_resnet and strides["stage3"] == strides["stage4"] else fine[-1]
+
+
+def _maps(stages: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(stage for stage in stages if stage != TRACKER)
 
 
 def _followed(
     run: Run, state: TrainState | None, video: data.MaskedVideo, stages: tuple[str, ...]
-) -> Iterator[tuple[int, following.Shown, dict[str, Numbers]]]:
+) -> Iterator[tuple[Shown, dict[str, Numbers]]]:
     """Yields each frame, and its labels as each stage has them."""
-    frames = following.frames(run, video)
-    first = next(following.frames(run, video))
-    if state is None:
-        for place, frame in enumerate(frames):
-            yield place, frame, {_FIRST: first.labels}
-        return
-    ways = {
-        stage: following.tracked(run, state, video, first) for stage in stages if stage == TRACKER
-    }
-    maps = tuple(stage for stage in stages if stage != TRACKER)
-    together = following.by_features(run, state, video, first, maps) if maps else None
-    for place, frame in enumerate(frames):
-        said = {stage: next(way) for stage, way in ways.items()}
-        yield place, frame, said | (next(together) if together else {})
+    first: Shown | None = None
+    tracked: following.Tracked | None = None
+    by_features: following.ByFeatures | None = None
+    for some in shown_frames.batches(run, video):
+        if first is None:
+            first, maps = some[0], _maps(stages)
+            if state is not None and TRACKER in stages:
+                tracked = following.Tracked(run, state, first)
+            if state is not None and maps:
+                by_features = following.ByFeatures(run, state, first, maps)
+        kept: dict[str, Numbers] = {_FIRST: first.labels} if state is None else {}
+        said = by_features(some) if by_features else [kept] * len(some)
+        if tracked:
+            said = [x | {TRACKER: y} for x, y in zip(said, tracked(some), strict=True)]
+        yield from zip(some, said, strict=True)
 
 
-def _marks(said: Numbers, frame: following.Shown) -> list[tuple[float, float]]:
+def _marks(said: Numbers, frame: Shown) -> list[tuple[float, float]]:
     """J and F of each object of a frame."""
     pairs = [(said == label, frame.labels == label) for label in range(1, frame.kinds)]
     return [(metrics.region_similarity(*x), metrics.contour_accuracy(*x)) for x in pairs]
@@ -236,7 +277,7 @@ def _tell(name: str, stage: str, scored: list[dict[str, float]]) -> None:
         _log.info("%s by %s: %s.", name, stage, told)
 
 
-def _cell(frame: following.Shown, labels: Numbers) -> Pixels:
+def _cell(frame: Shown, labels: Numbers) -> Pixels:
     """A frame under the labels of its objects, small."""
     over = report.overlaid(frame.image[None], labels[None] - 1, frame.kinds)[0]
     return cv2.resize(over, _CELL[::-1], interpolation=cv2.INTER_AREA)

@@ -145,22 +145,38 @@ class Detector(Protocol):
 
 @runtime_checkable
 class Tracker(Protocol):
-    """Follows objects through a clip, given where they are in the first frame."""
+    """Follows objects through videos, frame by frame, given where they are in the first."""
 
-    def track(
+    def start_track(
         self,
         state: TrainState,
-        clips: UInt8[Array, "batch frames height width channels"],
+        frames: UInt8[Array, "batch height width channels"],
         first: Float[Array, "batch height width things"],
-    ) -> Float[Array, "batch frames rows columns things"]:
-        """The share of each object in each place of each frame.
+    ) -> PyTree:
+        """Begins videos.
 
         Args:
           state: Training state.
-          clips: Frames of videos, of any size.
-          first: The same of each pixel of the first frame, which is given; the ground counts as an
-            object, so that they sum to 1.
+          frames: The first frames, of any size.
+          first: The share of each object in each of their pixels, which is given; the ground counts
+            as an object, so that they sum to 1.
 
         Returns:
-          The shares, for a grid of places over the whole of each frame that is the method's own.
+          What `track` shall know of the frames so far: arrays whose shapes do not change.
+        """
+
+    def track(
+        self, state: TrainState, known: PyTree, frames: UInt8[Array, "batch height width channels"]
+    ) -> tuple[PyTree, Float[Array, "batch rows columns things"]]:
+        """Takes the objects to the next frames.
+
+        Args:
+          state: Training state.
+          known: What `start_track`, or this of the frames before, has given.
+          frames: The frames, of the size of the first ones.
+
+        Returns:
+          What is known now, and the share of each object in each place of a grid that is the
+          method's own: its places are alike, fill the whole of the frame, and have the shares of
+          their centres.
         """

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-from collections import defaultdict
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -13,8 +12,10 @@ from jaxtyping import Int
 
 from ssljax import paths
 from ssljax.data.fields import Mask
-from ssljax.data.sources.tfds import TfdsSource, open_builder
-from ssljax.data.sources.tfds_features import get, single_features, skip_images
+from ssljax.data.sources.base import SPLIT_KEYS
+from ssljax.data.sources.tfds import open_builder
+from ssljax.data.sources.tfds_features import get, single_features
+from ssljax.data.sources.tfds_videos import RecordKeys, RecordVideo, list_videos
 from ssljax.errors import UserError
 
 _DAVIS_VOID = 255
@@ -51,20 +52,40 @@ class FrameKeys(NamedTuple):
     time: str = "time"
 
 
-def object_numbers(raw: bytes) -> Int[np.ndarray, "height width"]:
-    """Decodes a mask: 0 is the ground, other numbers are objects.
-
-    A mask of 0 and 255 alone has one object, as in DAVIS 2016 (it becomes 1); beside other numbers
-    255 is no object and counts as ground, as in DAVIS 2017.
+def mask_numbers(raw: bytes) -> Int[np.ndarray, "height width"]:
+    """Decodes a mask as it is stored.
 
     Raises:
+      CorruptImage: It cannot be decoded.
       Misfit: It is no mask; see `ssljax.data.fields.Mask`.
     """
-    numbers = Mask(void=_NO_VOID).numbers(raw)
-    known = set(np.unique(numbers).tolist()) - {0}
-    if _DAVIS_VOID in known:
-        return np.where(numbers == _DAVIS_VOID, int(known == {_DAVIS_VOID}), numbers)
-    return numbers
+    return Mask(void=_NO_VOID).numbers(raw)
+
+
+def has_single_object(first: Int[np.ndarray, "height width"]) -> bool:
+    """Whether the masks of a video have one object, of the number 255, as in DAVIS 2016.
+
+    Args:
+      first: The numbers of its first mask.
+
+    Returns:
+      Whether they are 0 and 255 alone. What else a later mask shows says nothing: in DAVIS 2017
+      all objects can be out of sight where there is void.
+    """
+    return set(np.unique(first).tolist()) - {0} == {_DAVIS_VOID}
+
+
+def object_numbers(
+    numbers: Int[np.ndarray, "height width"], *, single: bool
+) -> Int[np.ndarray, "height width"]:
+    """The objects of a mask: 0 is the ground, other numbers are objects.
+
+    Args:
+      numbers: Of the mask as it is stored.
+      single: See `has_single_object`. Then 255 is an object and becomes 1; else it is the void of
+        DAVIS 2017 and counts as ground.
+    """
+    return np.where(numbers == _DAVIS_VOID, int(single), numbers)
 
 
 def open_masked_videos(
@@ -143,20 +164,17 @@ def _records(name: str, directory: str, split: str, keys: FrameKeys) -> list[Mas
                 f"{name} has no feature {key!r} that could be a frame's {part}, among "
                 f"{', '.join(sorted(features))}: correct config.evals.propagation.{part}_key."
             )
-    TfdsSource(builder, split, image_key=keys.image)  # Says what is wrong with the split.
-    records = builder.as_data_source(split=split, decoders=skip_images(builder.info.features))
-    rows = defaultdict(list)
-    for row in range(len(records)):
-        record = records[row]
-        clip = get(record, keys.clip)
-        named = clip.decode() if isinstance(clip, bytes) else str(clip)
-        rows[named].append((float(get(record, keys.time)), row))
+    try:
+        videos = list_videos(builder, split, RecordKeys(keys.image, keys.clip, keys.time))
+    except UserError as error:
+        told = str(error).replace(SPLIT_KEYS, "config.evals.propagation.split")
+        raise UserError(told) from error
 
-    def read(order: list[tuple[float, int]], number: int) -> tuple[bytes, bytes]:
-        record = records[order[number][1]]
+    def read(video: RecordVideo, number: int) -> tuple[bytes, bytes]:
+        record = video.record(number)
         return get(record, keys.image), get(record, keys.mask)
 
     return [
-        MaskedVideo(clip, len(order), functools.partial(read, sorted(order)))
-        for clip, order in sorted(rows.items())
+        MaskedVideo(video.name, video.count(), functools.partial(read, video))
+        for video in sorted(videos, key=lambda video: video.name)
     ]

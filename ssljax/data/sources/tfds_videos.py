@@ -113,6 +113,11 @@ class RecordVideo:
         examples = self._records.__getitems__([self.rows[number] for number in wanted])
         return [get(example, self._path) for example in examples]
 
+    def record(self, number: int) -> dict:
+        """All that the set holds of a frame, where each has a record; its images are encoded."""
+        record: dict = self._records[self.rows[number]]
+        return record
+
     def iterate(self, numbers: Iterable[int]) -> Generator[bytes, None, None]:
         """Reads some frames one after another; of a video in one record, this at once."""
         if self._whole:

@@ -29,7 +29,11 @@ from ssljax.ops.kmeans import kmeans
 from ssljax.ops.propagation import copy_by_similarity
 
 PyTree = Any
-Colors = Float[Array, "batch frames side side 2"]
+Known = tuple[
+    Float[Array, "batch references side side dim"],
+    Float[Array, "batch references side side things"],
+]
+"""The encoder's maps of the references, and the shares of labels in their places."""
 
 _ITERATIONS = 20
 """Passes of k-means."""
@@ -325,51 +329,54 @@ class VideoColorization(PretextMethod):
         memory = lax.cond(state.step == last, cluster, lambda memory: memory, memory)
         return state.replace(memory=memory)
 
-    def track(
+    def start_track(
         self,
         state: TrainState,
-        clips: UInt8[Array, "batch frames height width channels"],
+        frames: UInt8[Array, "batch height width channels"],
         first: Float[Array, "batch height width things"],
-    ) -> Float[Array, "batch frames rows columns things"]:
-        """Copies labels from the frames before each; see `protocols.Tracker`.
+    ) -> Known:
+        """Remembers the first frame in the place of all references; see `protocols.Tracker`.
 
-        Frames are resized to the views' size, whatever their form, and those before the first are
-        the first again. A place has the label of the pixel whose colour would be asked for.
+        Frames are resized to the views' size, whatever their form. A place has the label of the
+        pixel whose colour would be asked for.
         """
-        size, places = self.pretext.view.size, self.pretext.places
-        params, variables = state.params["online"], state.variables["online"]
-        weights = {
-            part: {
-                "params": params[part],
-                **{name: x[part] for name, x in variables.items() if part in x},
-            }
-            for part in ("encoder", "head")
-        }
-
-        def encoded(frame: UInt8[Array, "batch height width channels"]) -> Array:
-            resized = augment.resize(augment.to_float(frame), (size, size))
-            seen = colors.centered(color.srgb_to_lab(resized))[..., :1]
-            outputs: Any = self.network.encoder.apply(weights["encoder"], seen, False)
-            return models.last_map(outputs)
-
-        def step(carry: tuple[Array, Array], frame: Array) -> tuple[tuple[Array, Array], Array]:
-            maps, labels = carry
-            maps = jnp.concatenate([maps, encoded(frame)[:, None]], axis=1)
-            outputs: Any = self.network.head.apply(
-                weights["head"],
-                lambda x: {"stage1": x, "features": x[:, 0, 0]},
-                {"lightness": maps},
-                False,
-            )
-            found = self.pretext.copy(outputs, labels)
-            return (maps[:, 1:], jnp.concatenate([labels[:, 1:], found[:, None]], axis=1)), found
-
+        size, count = self.pretext.view.size, self.pretext.frames - 1
         shape = (len(first), size, size, first.shape[-1])
-        begin = colors.pick(jax.image.resize(first, shape, "nearest"), places)
-        count = self.pretext.frames - 1
-        start = (
-            jnp.stack([encoded(clips[:, 0])] * count, axis=1),
-            jnp.stack([begin] * count, axis=1),
+        labels = colors.pick(jax.image.resize(first, shape, "nearest"), self.pretext.places)
+        maps = self._encoded(state, frames)
+        return jnp.stack([maps] * count, axis=1), jnp.stack([labels] * count, axis=1)
+
+    def track(
+        self, state: TrainState, known: Known, frames: UInt8[Array, "batch height width channels"]
+    ) -> tuple[Known, Float[Array, "batch size size things"]]:
+        """Copies labels from the frames before to the pixels of views; see `protocols.Tracker`."""
+        before, labels = known
+        maps = jnp.concatenate([before, self._encoded(state, frames)[:, None]], axis=1)
+        outputs: Any = self.network.head.apply(
+            _weights(state, "head"),
+            lambda x: {"stage1": x, "features": x[:, 0, 0]},
+            {"lightness": maps},
+            False,
         )
-        _, found = lax.scan(step, start, jnp.moveaxis(clips[:, 1:], 1, 0))
-        return jnp.concatenate([begin[:, None], jnp.moveaxis(found, 0, 1)], axis=1)
+        found = self.pretext.copy(outputs, labels)
+        labels = jnp.concatenate([labels[:, 1:], found[:, None]], axis=1)
+        return (maps[:, 1:], labels), colors.spread(found, self.pretext.view.size)
+
+    def _encoded(
+        self, state: TrainState, frames: UInt8[Array, "batch height width channels"]
+    ) -> Float[Array, "batch side side dim"]:
+        """The encoder's last maps of whole frames."""
+        size = self.pretext.view.size
+        resized = augment.resize(augment.to_float(frames), (size, size))
+        seen = colors.centered(color.srgb_to_lab(resized))[..., :1]
+        outputs: Any = self.network.encoder.apply(_weights(state, "encoder"), seen, False)
+        return models.last_map(outputs)
+
+
+def _weights(state: TrainState, part: str) -> dict[str, PyTree]:
+    """What a part of the network is applied with."""
+    variables = state.variables["online"]
+    return {
+        "params": state.params["online"][part],
+        **{name: x[part] for name, x in variables.items() if part in x},
+    }
