@@ -20,7 +20,8 @@ def get_config(variant: Literal["", "cpu"] = "") -> ConfigDict:
     to its end. Their patches are resized to 227 pixels; here patches of 256 pixels lose a strip of
     8 along their edges, see the method.
 
-    Folders VIDEO say which negatives may be drawn. In the evaluations they are the classes.
+    Folders VIDEO say which negatives may be drawn; folders CLASS above them do not. In the
+    evaluations the folders of the first level are the classes.
 
     Args:
       variant: "" for accelerators; "cpu" for a thin network on patches of 48 pixels, and minutes on

@@ -126,7 +126,7 @@ class Clip:
 
 @dataclasses.dataclass(frozen=True)
 class Label:
-    """A class, from 0, or None."""
+    """A class, from 0, or None; likewise the number of the video that a clip is of."""
 
     dtype: ClassVar[type[np.generic]] = np.int32
     missing: ClassVar[int] = NOTHING

@@ -42,7 +42,7 @@ from ssljax.data.sources.tfds_videos import RecordKeys, list_videos
 from ssljax.data.videos import VideoFile, spread
 from ssljax.errors import StoppedError, UserError, brief, is_refused, refusal
 from ssljax.tools import command
-from ssljax.tools.video_output import PARTS, Frames, Output, Settings, Told
+from ssljax.tools.video_output import PARTS, Frames, Output, Settings, Told, check_names
 from ssljax.tools.video_tracks import Rules
 
 _SIDE = 256
@@ -76,6 +76,7 @@ def _run(options: argparse.Namespace) -> None:
     videos = _gather(options)
     try:
         output = Output(directory, settings)
+        output.check_names(each.name for each in videos)
         bad = _prepare_all(videos, output, settings, options.jobs or os.cpu_count() or 1)
     except OSError as error:
         raise UserError(refusal(error, directory)) from error
@@ -148,6 +149,7 @@ def _gather(options: argparse.Namespace) -> list[Named]:
             f"Several videos are called {several[0]!r}: rename all but one, or name the folder "
             "above theirs."
         )
+    check_names(each.name for each in found)
     return found
 
 

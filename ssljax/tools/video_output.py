@@ -114,6 +114,19 @@ class Output:
         paths.make_directory(directory)
         paths.write(file, json.dumps(plain, indent=2))
 
+    def check_names(self, names: Iterable[str]) -> None:
+        """Checks that each video has folders of its own, beside those that are done.
+
+        Args:
+          names: Of videos.
+
+        Raises:
+          UserError: A name is no path below the directory, or a video would lie within another.
+        """
+        done = self._root / _DONE
+        markers = (file.relative_to(done).as_posix() for file in done.rglob("*.json"))
+        check_names([*names, *(marker.removesuffix(".json") for marker in markers)])
+
     def is_done(self, name: str) -> bool:
         """Whether a video is there as a whole."""
         return self._marker(name).exists()
@@ -227,6 +240,29 @@ class _Step:
 
     tracks: int = 0
     scores: dict[str, float] = dataclasses.field(default_factory=dict)
+
+
+def check_names(names: Iterable[str]) -> None:
+    """Checks that each video has folders of its own, as of all that lies in one it is made anew.
+
+    Args:
+      names: Of videos; some may stand there twice.
+
+    Raises:
+      UserError: A name is no path below a directory, or a video would lie within another.
+    """
+    known = set(names)
+    for name in sorted(known):
+        parts = name.split("/")
+        if not {"", ".", ".."}.isdisjoint(parts):
+            raise UserError(f"A video is called {name!r}, which names no folder: rename it.")
+        for count in range(1, len(parts)):
+            above = "/".join(parts[:count])
+            if above in known:
+                raise UserError(
+                    f"The video {name!r} would be written within the folder of the video "
+                    f"{above!r}: rename one of them, or use another --out."
+                )
 
 
 def encode_jpeg(pixels: Pixels) -> bytes:

@@ -73,6 +73,7 @@ class Steps:
             frames = self.experiment.config.data.frames
             moved = [np.roll(images, 4 * n, axis=1 + n % 2) for n in range(frames)]
             arrays["clip"] = np.stack(moved, axis=1)
+            arrays["video"] = labels
         if self.experiment.task.label_names:
             arrays["multi_label"] = rng.integers(-1, 2, (4 * BATCH, 3), dtype=np.int32)
         stream = Stream(

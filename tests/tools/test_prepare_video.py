@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 from ssljax.data import Parts, decode_flow, load_all, open_source
+from ssljax.errors import UserError
 from ssljax.tools import prepare_video
+from ssljax.tools.video_output import check_names
 
 _TRACKS = ["--track_length=6", "--track_every=2", "--track_box=0.4", "--track_least=0.02"]
 
@@ -157,6 +159,31 @@ def test_a_file_that_cannot_be_read_is_a_line_and_the_others_are_done(tmp_path, 
         "c",
     ]
     assert "1 of 4, a: 12 frames (12 + 0)" in told.out
+
+
+def test_a_video_that_would_lie_within_another_is_refused(tmp_path, capsys):
+    frames = moving.numbered(3)
+    moving.write_frames(tmp_path / "all" / "x", frames)
+    moving.write_frames(tmp_path / "all" / "x" / "y", frames)
+    out = tmp_path / "out"
+    _run(tmp_path / "all", "--out", out, "--parts=frames", status=2)
+    assert "'x/y' would be written within the folder of the video 'x'" in capsys.readouterr().err
+    assert not out.exists()
+    # Nor is one removed that was done before.
+    moving.write_frames(tmp_path / "deep" / "x" / "y", frames)
+    moving.write_frames(tmp_path / "flat" / "x", frames)
+    _run(tmp_path / "deep", "--out", out, "--parts=frames")
+    before = _content(out)
+    _run(tmp_path / "flat", "--out", out, "--parts=frames", status=2)
+    assert "rename one of them, or use another --out" in capsys.readouterr().err
+    assert _content(out) == before
+
+
+@pytest.mark.parametrize("name", ["", "/etc", "../x", "x/../y", "x//y", "."])
+def test_names_of_records_that_leave_the_directory_are_refused(name):
+    check_names(["a", "b/c", "b/c", "b/cd", "..."])
+    with pytest.raises(UserError, match="which names no folder"):
+        check_names(["a", name])
 
 
 def test_fewer_frames_a_second_are_taken_from_files(tmp_path):

@@ -35,6 +35,10 @@ class ClipFolder(Source):
     is left out. Splits are as of `FolderSource`, and a part such as "train[:90%]" is one of the
     videos. When every video lies deeper than in the directory itself, as a file or a folder in a
     first-level folder, these are the classes.
+
+    A folder that holds the frames of one clip and no others is a track, as `prepare_video` mines
+    them: its video is the folder that it lies in. Every other clip is of the video that it is cut
+    from.
     """
 
     def __init__(self, directory: str | os.PathLike[str], split: str, parts: Parts) -> None:
@@ -69,6 +73,8 @@ class ClipFolder(Source):
         deep = all(os.sep in video for video in self._files)
         classes = self._listing.folders if deep else []
         self._class_index = {folder: k for k, folder in enumerate(classes)}
+        numbers = {name: k for k, name in enumerate(sorted({*map(self._origin, self._files)}))}
+        self._origins = [numbers[self._origin(video)] for video in self._videos]
         self.name = "folder"
         self.split = split
         self.num_classes = len(classes) or None
@@ -76,8 +82,8 @@ class ClipFolder(Source):
 
     @property
     def fields(self) -> Mapping[str, Field]:
-        """Clip, and label where there are classes."""
-        clip = {"clip": Clip(self._parts.frames)}
+        """Clip, the number of its video, and label where there are classes."""
+        clip = {"clip": Clip(self._parts.frames), "video": Label()}
         return clip | ({"label": Label()} if self._class_index else {})
 
     def __len__(self) -> int:
@@ -89,7 +95,11 @@ class ClipFolder(Source):
         Raises:
           UserError: A file cannot be read.
         """
-        return {"clip": self._windows.read(index), "label": self._label(index)}
+        return {
+            "clip": self._windows.read(index),
+            "video": self._origins[int(self._windows.video[index])],
+            "label": self._label(index),
+        }
 
     def read_labels(self, indices: Sequence[int]) -> list[int | None]:
         """Reads the classes from the paths; no file is opened."""
@@ -119,6 +129,11 @@ class ClipFolder(Source):
             found.append(f"those {self._parts.motion:g} of all clips in which most moves")
         told = [*found, *self._windows.left_out(), *skipped(self._listing)]
         return "; ".join(told) + f" ({self._root})"
+
+    def _origin(self, video: str) -> str:
+        """The path of the video that one of the folders or files is of."""
+        is_track = not is_video(video) and len(self._files[video]) == self._parts.frames
+        return os.path.dirname(video) or video if is_track else video
 
     def _label(self, index: int) -> int | None:
         video = self._videos[int(self._windows.video[index])]

@@ -69,8 +69,8 @@ class TfdsClips(Source):
 
     @property
     def fields(self) -> Mapping[str, Field]:
-        """Clip, and label where there are classes."""
-        clip = {"clip": Clip(self._parts.frames)}
+        """Clip, the number of its video, and label where there are classes."""
+        clip = {"clip": Clip(self._parts.frames), "video": Label()}
         return clip | ({} if self.num_classes is None else {"label": Label()})
 
     def __len__(self) -> int:
@@ -78,7 +78,11 @@ class TfdsClips(Source):
 
     def read(self, index: int) -> Record:
         """Reads the frames of a clip, still encoded."""
-        return {"clip": self._windows.read(index), "label": self._label(index)}
+        return {
+            "clip": self._windows.read(index),
+            "video": int(self._windows.video[index]),
+            "label": self._label(index),
+        }
 
     def read_labels(self, indices: Sequence[int]) -> list[int | None]:
         """The classes of several clips, which are known."""

@@ -75,9 +75,9 @@ class TrackingTask(ClipTask):
     """The patches at both ends of a track are nearer to each other than to those of other videos.
 
     A clip is a track, of two patches. Negatives are patches of the batch. As in the authors' code,
-    they are of other videos: the data's classes say of which video a track is, as those of folders
-    VIDEO/TRACK/0.jpg do; where there are none, every track counts as a video. The video says no
-    more than which negatives may be drawn, in the loss and in the task's own score alike.
+    they are of other videos: the data say of which video a track is, as folders VIDEO/TRACK/0.jpg
+    do; where they do not, every track counts as a video. The video says no more than which
+    negatives may be drawn, in the loss and in the task's own score alike. Classes are not read.
 
     A patch at the frame's border shows the border, in the same place as the other end of its track
     does. By default a strip along all edges is cut off, and both patches are cut from places of
@@ -87,7 +87,7 @@ class TrackingTask(ClipTask):
     track's first patch than its second is.
     """
 
-    fields = ("clip", "label")
+    fields = ("clip", "video")
 
     def __init__(self, config: ConfigDict, task: Task, dtype: str) -> None:
         if not 0 <= config.hard <= config.negatives:
@@ -135,7 +135,7 @@ class TrackingTask(ClipTask):
         unknown = jnp.full((batch,), -1, jnp.int32)
         targets = {
             "draws": draws,
-            "video": images.get("label", unknown),
+            "video": images.get("video", unknown),
             # A row of index -1 fills a batch up: it is no track.
             "there": images.get("index", jnp.zeros_like(unknown)) >= 0,
             "hard": jnp.broadcast_to(jnp.int32(self.config.hard), (batch,)),

@@ -57,6 +57,35 @@ def test_files_and_folders_of_frames_are_videos_of_their_classes(tmp_path):
     assert "5 clips, 2 classes; 3 videos" in source.summary()
 
 
+def test_a_track_is_of_the_video_whose_folder_it_lies_in_whatever_its_class(tmp_path):
+    for name in ("jump/v/00003", "jump/v/00007", "jump/w/00001", "run/v/00002"):
+        moving.write_frames(tmp_path / "deep" / name, moving.numbered(2))
+        moving.write_frames(tmp_path / "flat" / name.replace("/", "_"), moving.numbered(2))
+        moving.write_frames(tmp_path / "plain" / name.rpartition("/")[0], moving.numbered(6))
+    moving.write_video(tmp_path / "plain" / "run" / "x.avi", moving.numbered(2), "mpeg4")
+
+    def videos(place):
+        source = open_source("folder", "train", tmp_path / place, parts=Parts(frames=2))
+        assert source.fields["video"].dtype == np.int32
+        numbers = load_all(source, image_size=32, channels=3)["video"].tolist()
+        found = {}
+        for row, number in enumerate(numbers):
+            name = source.holder(row).partition(f"{place}/")[2]
+            assert found.setdefault(name, number) == number
+        return source, found
+
+    source, deep = videos("deep")
+    assert source.class_names == ("jump", "run")
+    assert deep == {"jump/v/00003": 0, "jump/v/00007": 0, "jump/w/00001": 1, "run/v/00002": 2}
+    # As the numbers of the classes where folders of videos are the first level.
+    source, single = videos("deep/jump")
+    assert single == {"v/00003": 0, "v/00007": 0, "w/00001": 1}
+    assert [source.read(i)["video"] for i in range(3)] == source.read_labels(range(3))
+    assert sorted(videos("flat")[1].values()) == [0, 1, 2, 3]
+    # What is longer than a clip is a video, as are files.
+    assert videos("plain")[1] == {"jump/v": 0, "jump/w": 1, "run/v": 2, "run/x.avi": 3}
+
+
 def test_splits_hold_files(tmp_path):
     for split, count in (("train", 4), ("test", 2)):
         moving.write_video(tmp_path / split / "a.avi", moving.numbered(count), "mpeg4")

@@ -92,6 +92,8 @@ def test_clips_are_of_one_video_and_in_the_order_of_time(name, keys, toy_dir):
     found = [[moving.number_of(frame) for frame in clip] for clip in arrays["clip"]]
     assert sorted(found) == [[0, 2], [2, 4], [4, 6], [10, 12], [20, 22], [22, 24]]
     assert arrays["label"].tolist() == [int(first >= 20) for first, _ in found]
+    pairs = zip(arrays["video"].tolist(), [first // 10 for first, _ in found], strict=True)
+    assert len(set(pairs)) == len(set(arrays["video"].tolist())) == 3
     assert source.read_labels(range(6)) == arrays["label"].tolist()
     assert source.class_names == ("low", "high")
     longer = open_source(name, "train", toy_dir, parts=Parts(frames=4, **keys))

@@ -81,7 +81,8 @@ def test_negatives_and_videos_are_drawn_and_read_for_each_track():
     task = task_for()
     ask = jax.jit(task.ask)
     question, other = (
-        ask(jax.random.key(key), tracks(label=jnp.arange(4), index=PLACES)) for key in (1, 2)
+        ask(jax.random.key(key), tracks(video=jnp.arange(4), label=jnp.zeros(4), index=PLACES))
+        for key in (1, 2)
     )
     assert question.inputs.shape == (4, 2, 16, 16, 3)
     draws = np.asarray(question.targets["draws"])
