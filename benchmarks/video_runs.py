@@ -26,7 +26,7 @@ from ssljax.config import file as config_file
 from ssljax.data.flow_files import decode_flow
 from ssljax.methods.contract import Task
 from ssljax.methods.video.motion_segmentation import MotionSegmentationTask, intersection_over_union
-from ssljax.tools import motion_masks, prepare_video
+from ssljax.tools import motion_masks, motion_voting, prepare_video
 
 DATASET = "video_clips"
 _PREPARED = (
@@ -255,8 +255,9 @@ def motion_floors(asked: argparse.Namespace, seed: int = 0) -> dict[str, float]:
 
     Returns:
       Of "everything"; of "one mask", the places that move in more than a share of the training
-      frames; and of "thresholded flow", which sees the next frame as well. Share and threshold are
-      those that are best on the training frames.
+      frames; and of "thresholded flow", less the camera's motion, which sees the next frame as
+      well. Share and threshold are those that are best on the training frames. Questions without
+      a sure place are left out.
     """
     config = config_file.load(TRIALS["motion_segmentation"].config)
     side = config.data.image_size
@@ -275,7 +276,7 @@ def motion_floors(asked: argparse.Namespace, seed: int = 0) -> dict[str, float]:
 
         def score(part: _Part, share: float, answer: Any = answer) -> float:
             return float(
-                np.mean(
+                np.nanmean(
                     intersection_over_union(*map(jnp.asarray, (answer(part, share), part.moves)))
                 )
             )
@@ -286,7 +287,7 @@ def motion_floors(asked: argparse.Namespace, seed: int = 0) -> dict[str, float]:
 
 
 class _Part(NamedTuple):
-    """The questions about a split: what moves in each place, and how long the flow is there."""
+    """The questions about a split: what moves in each place, and how far flow says."""
 
     moves: np.ndarray
     flow: np.ndarray
@@ -321,10 +322,10 @@ _LEVELS = 100
 
 
 def _flow_of(asked: argparse.Namespace, file: str, frame: data.Frame) -> np.ndarray:
-    """Lengths of the flow of a frame, placed as the frame is."""
+    """How far what is in a frame moves by itself, placed as the frame is."""
     split, _, video, name = pathlib.Path(file).parts[-4:]
     stored = home(asked) / "videos/flow" / split / video / f"{pathlib.Path(name).stem}.png"
-    lengths = np.linalg.norm(decode_flow(stored.read_bytes()), axis=-1)
+    lengths = motion_voting.own_motion(decode_flow(stored.read_bytes()))
     whole = np.round(_LEVELS * lengths).astype(np.int32)
     return data.Mask(void=-1).decode(whole, frame, None)
 

@@ -91,7 +91,7 @@ def tiny_config(name: str, dtype: str = "float32") -> ConfigDict:
             config.model.head.update(convs=1, groups=2)
         if name in FILMED:
             place = str(filmed.folder(config.data.frames, SIDE, tracks=5))
-            config.data.update(name="folder", dir=place, stride=1, hop=0)
+            config.data.update(name="folder", dir=place, stride=1, hop=0, motion=0.0)
             if "references" in config.method:
                 config.data.frames = 1 + SIZES["references"]
             if "crop" in config.method:

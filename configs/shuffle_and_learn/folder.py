@@ -20,7 +20,11 @@ def get_config(variant: Literal["", "sorting", "cpu", "sorting_cpu"] = "") -> Co
     CLASS/VIDEO: batches of 128 tuples, one of four in order, and CaffeNet, here without its groups
     and its local response normalisation; they have norms from the third convolution on, here every
     convolution has one. A batch of 32 clips has all of their tuples. "sorting" is that of Lee et
-    al., 2017, with the numbers from memory. Neither has been run to its end. For what the method
+    al., 2017, with the numbers from memory. Neither has been run to its end. Both take clips from
+    where most moves, as the papers do, which draw frames by the motion between them: that half of
+    all clips, of frames 6 apart, so that nearest ones are a quarter of a second apart, is ours, as
+    is a step of 3 frames from clip to clip. `frames/motion.csv`, which
+    `ssljax.tools.prepare_video` writes, says how much moves. For what the method
     does against shortcuts beyond its papers see there.
 
     Args:
@@ -55,6 +59,7 @@ def get_config(variant: Literal["", "sorting", "cpu", "sorting_cpu"] = "") -> Co
         )
         config.method.view.size = 48
         return config
+    config.data.update(stride=6, hop=3, motion=0.5)
     videos.alexnet(config)
     config.method.update(layer="conv5", pool=True)
     if sorts:

@@ -224,6 +224,7 @@ def check(config: ConfigDict) -> None:
             "config.data.crop='host' cuts crops from files, and config.data.cache='device' keeps "
             "none: set one of the two to its default."
         )
+    _check_clips(config)
     for role, kind in methods.REGISTRY[values["method.name"]].roles.items():
         _check_known(f"model.{role}.name", values, kind.networks)
     optimizers.read_settings(config.optimizer.to_dict())
@@ -233,6 +234,27 @@ def check(config: ConfigDict) -> None:
                 augment.view_from_config(view)
             except ValueError as error:
                 raise UserError(f"config.method.{name} is impossible: {error}") from error
+
+
+def _check_clips(config: ConfigDict) -> None:
+    """Raises a `UserError` at a key of clips that would not be read."""
+    keys = config.data
+    plain = {"stride": 1, "hop": 0, "motion": 0.0, "clip_key": "", "time_key": ""}
+    for key, unset in plain.items():
+        if not keys.frames and keys[key] != unset:
+            raise UserError(
+                f"config.data.{key}={keys[key]!r} is about clips, and config.data.frames=0 reads "
+                f"images: set config.data.frames, or leave config.data.{key} at {unset!r}."
+            )
+    # What is scored may be a set whose records are frames.
+    if {keys.name, config.evals.name or keys.name} != {"folder"}:
+        return
+    for key in ("clip_key", "time_key"):
+        if keys[key]:
+            raise UserError(
+                f"config.data.{key}={keys[key]!r} names a feature of a TFDS set, and a folder has "
+                "none: its folders of frames and its files are the videos; leave it empty."
+            )
 
 
 def _holds(rule: Callable[[Any], bool], value: Any) -> bool:

@@ -29,7 +29,8 @@ class Pretext(Evaluation):
     Each image is asked about once. The question depends on the seed of the run, on the place of
     the image in the split and on `config.evals.batch_size`, so that all states of a run are asked
     the same. The pictures are of the first of these questions. The row without a
-    network has what a guess has. A method that remembers the images it was trained on, and can be
+    network has what a guess has. Questions that have no answer, whose score is NaN, are left out of
+    the means. A method that remembers the images it was trained on, and can be
     asked about no others, is asked about those.
     """
 
@@ -66,6 +67,7 @@ class Pretext(Evaluation):
             return Scores(dict(chance))
         ask = run.once(_guesser if state is None else _asker, method)
         totals: dict[str, float] = {}
+        counts: dict[str, int] = {}
         count = 0
         pictures: dict[str, report.Picture] = {}
         fields = _fields(run)
@@ -81,8 +83,13 @@ class Pretext(Evaluation):
                 pictures = {"pretext": _picture(run, method, state, part.places)}
             count += len(part.places)
             for name, scores in part.outputs.items():
-                totals[name] = totals.get(name, 0.0) + float(np.sum(scores, dtype=np.float64))
-        return Scores({name: total / count for name, total in totals.items()}, pictures)
+                totals[name] = totals.get(name, 0.0) + float(np.nansum(scores, dtype=np.float64))
+                counts[name] = counts.get(name, 0) + int(np.sum(~np.isnan(scores)))
+        means = {
+            name: total / counts[name] if counts[name] else math.nan
+            for name, total in totals.items()
+        }
+        return Scores(means, pictures)
 
 
 def _split(run: Run) -> str:

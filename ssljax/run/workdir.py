@@ -22,8 +22,9 @@ import jax
 from flax.traverse_util import flatten_dict, unflatten_dict
 from ml_collections import ConfigDict
 
-from ssljax import paths
+from ssljax import methods, paths
 from ssljax.errors import UserError
+from ssljax.methods.pretext.multi_task import TASKS
 from ssljax.run import checkpoint, hosts
 
 _log = logging.getLogger(__name__)
@@ -68,11 +69,29 @@ _ADDED: Mapping[str, Any] = {
 
 _ADDED_TO_METHODS: Mapping[str, Mapping[str, Any]] = {
     "bag_of_words": {"method.center": 1.0},
+    "bigan": {"method.center_features": False},
+    "counting": {"method.noise": 0.0},
     "finetune": {"method.train_encoder": True},
+    "multi_task": {
+        "method.counting.noise": 0.0,
+        "method.frames.dir": "",
+        "method.frames.name": "",
+        "method.frames.split": "",
+        "method.relative_transformation.noise": 0.0,
+    },
     "pix2pix": {"method.rule": "none"},
+    "relative_transformation": {"method.noise": 0.0},
     "super_resolution": {"method.extractor": ""},
 }
 """Such keys of single methods."""
+
+_ADDED_TO_ENCODERS: Mapping[str, Any] = {
+    "model.encoder.class_token": True,
+    "model.encoder.drop_path_uniform": False,
+    "model.encoder.layer_scale": 0.0,
+    "model.encoder.registers": 0,
+}
+"""Such keys of the methods that have an encoder."""
 
 Changes = dict[str, tuple[Any, Any]]
 """Values before and now, by key."""
@@ -258,11 +277,25 @@ def complete(config: ConfigDict) -> ConfigDict:
 
 def _completed(recorded: Mapping[str, Any]) -> dict[str, Any]:
     own = _ADDED_TO_METHODS.get(recorded.get("method.name", ""), {})
-    return {**_ADDED, **own, **recorded}
+    encoder = _ADDED_TO_ENCODERS if "model.encoder.name" in recorded else {}
+    tasks = dict[str, Any]()
+    if lacking := _lacking_tasks(recorded):
+        keys = {name: methods.default_config("multi_task")[name].to_dict() for name in lacking}
+        tasks = flatten_dict({"method": keys}, keep_empty_nodes=True, sep=".")
+    return {**_ADDED, **encoder, **own, **tasks, **recorded}
+
+
+def _lacking_tasks(recorded: Mapping[str, Any]) -> list[str]:
+    """The tasks of `multi_task` that there were not yet: no run has learnt by their keys."""
+    if recorded.get("method.name") != "multi_task":
+        return []
+    sections = {key.split(".")[1] for key in recorded if key.startswith("method.")}
+    return sorted(TASKS.keys() - sections)
 
 
 def _compare(before: Mapping[str, Any], now: Mapping[str, Any]) -> Changes:
-    before = _completed(before)
+    unread = tuple(f"method.{name}." for name in _lacking_tasks(before))
+    before = _completed({key: now[key] for key in now if key.startswith(unread)} | dict(before))
     return {
         key: (before.get(key, "absent"), now.get(key, "absent"))
         for key in sorted(before.keys() | now.keys())

@@ -11,7 +11,8 @@ something moves, 0 where nothing does and 255 where that is unsure. `--config.da
 --config.data.dir=MASKS --config.data.mask_classes=2` reads them. Frames in which too little or too
 much moves, or hardly anything is sure, would teach what is wrong, and are left out; how many, and
 why, is told and kept in `motion_masks.json`. How motion is found and agreed on is told in
-`ssljax.tools.motion_voting`.
+`ssljax.tools.motion_voting`; of a long video some hundred frames agree at a time. Started again
+after an interruption the program goes on after the last video that was done.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ import dataclasses
 import json
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import cv2
 import numpy as np
@@ -35,6 +37,12 @@ from ssljax.tools import command, motion_voting
 
 RECORD = "motion_masks.json"
 """The file that says how masks were made, and how many."""
+_BEGUN = "motion_masks.begun.json"
+"""The same of the videos that are done, until all are."""
+_TOGETHER = 256
+"""Frames of a video whose masks are made together: more would take too much memory."""
+_BESIDE = 32
+"""Frames on either side of those that are heard, too: four times `Recipe.time`."""
 _OPTIONS = {
     "least": "smallest share of a frame that moves in one that is kept",
     "most": "largest share",
@@ -68,22 +76,48 @@ def make(
             f"{videos} has no folders frames and flow: make them by "
             "python -m ssljax.tools.prepare_video, with flow."
         )
-    if paths.children(out):
-        raise UserError(f"{out} is there already, and not empty: name another --out.")
+    done = _begin(out, recipe)
     found = {}
     for split in paths.folders(videos / "flow"):
         counts: Counter[str] = Counter()
         for video in _videos(videos / "flow" / split):
-            counts += _of_video(videos, split, video, out / split, recipe)
+            name = f"{split}/{video}"
+            if name not in done:
+                done[name] = _of_video(videos, split, video, out / split, recipe)
+                _record(out / _BEGUN, recipe, done)
+            counts.update(done[name])
         found[split] = dict(counts)
     if not any(counts.get("kept") for counts in found.values()):
+        (out / _BEGUN).unlink(missing_ok=True)
         raise UserError(
             f"No frame of {videos} is kept ({_told(found)}): lower --least, or see "
             "python -m ssljax.tools.motion_masks --help."
         )
-    record = {"recipe": dataclasses.asdict(recipe), "frames": found}
-    paths.write(out / RECORD, json.dumps(record, indent=2).encode() + b"\n")
+    _record(out / RECORD, recipe, found)
+    (out / _BEGUN).unlink(missing_ok=True)
     return found
+
+
+def _begin(out: paths.Path, recipe: motion_voting.Recipe) -> dict[str, dict[str, int]]:
+    """What was counted of the videos that are done, by their paths; makes the directory."""
+    there = paths.children(out)
+    if _BEGUN in there and RECORD not in there:
+        begun = json.loads(paths.read(out / _BEGUN))
+        if begun["recipe"] != dataclasses.asdict(recipe):
+            raise UserError(
+                f"{out} was begun with other numbers: use the same options, or another --out."
+            )
+        found: dict[str, dict[str, int]] = begun["frames"]
+        return found
+    if there:
+        raise UserError(f"{out} is there already, and not empty: name another --out.")
+    paths.make_directory(out)
+    return {}
+
+
+def _record(file: paths.Path, recipe: motion_voting.Recipe, frames: dict[str, Any]) -> None:
+    record = {"recipe": dataclasses.asdict(recipe), "frames": frames}
+    paths.write(file, json.dumps(record, indent=2).encode() + b"\n")
 
 
 def _videos(place: paths.Path) -> list[str]:
@@ -93,7 +127,7 @@ def _videos(place: paths.Path) -> list[str]:
 
 def _of_video(
     videos: paths.Path, split: str, video: str, out: paths.Path, recipe: motion_voting.Recipe
-) -> Counter[str]:
+) -> dict[str, int]:
     """Writes the frames of a video that are kept, and their masks; counts all."""
     flows, there = (
         {file.stem: file for file in sorted((videos / kind / split / video).iterdir())}
@@ -104,23 +138,35 @@ def _of_video(
             f"{videos / 'flow' / split / video} does not belong to the frames of the same name: "
             "prepare the videos anew."
         )
-    files = [there[stem] for stem in flows]
-    frames = np.stack([_read_frame(file) for file in files])
-    flow = [_read_flow(file) for file in flows.values()]
-    agreed, moved = motion_voting.votes(frames, flow, recipe)
     counts: Counter[str] = Counter()
-    for file, frame, votes, lengths in zip(files, frames, agreed, moved, strict=True):
-        mask = motion_voting.mask_of(frame, votes, recipe)
-        why = motion_voting.why_left_out(mask, votes, lengths, recipe)
-        counts[why or "kept"] += 1
-        if why:
-            continue
-        for kind in ("images", "masks"):
-            paths.make_directory(out / kind / video)
-        paths.write(out / "images" / video / file.name, paths.read(file))
-        encoded = cv2.imencode(".png", mask)[1].tobytes()
-        paths.write(out / "masks" / video / f"{file.stem}.png", encoded)
-    return counts
+    pairs = [(there[stem], file) for stem, file in flows.items()]
+    for heard, told in _parts(len(pairs)):
+        files = [file for file, _ in pairs[heard]]
+        frames = np.stack([_read_frame(file) for file in files])
+        flow = [_read_flow(file) for _, file in pairs[heard]]
+        agreed, moved = motion_voting.votes(frames, flow, recipe)
+        whole = list(zip(files, frames, agreed, moved, strict=True))
+        for file, frame, votes, lengths in whole[told]:
+            mask = motion_voting.mask_of(frame, votes, recipe)
+            why = motion_voting.why_left_out(mask, votes, lengths, recipe)
+            counts[why or "kept"] += 1
+            if why:
+                continue
+            for kind in ("images", "masks"):
+                paths.make_directory(out / kind / video)
+            paths.write(out / "images" / video / file.name, paths.read(file))
+            encoded = cv2.imencode(".png", mask)[1].tobytes()
+            paths.write(out / "masks" / video / f"{file.stem}.png", encoded)
+    return dict(counts)
+
+
+def _parts(count: int) -> Iterator[tuple[slice, slice]]:
+    """Which frames of so many are heard together, and which of those are told."""
+    together = count if count <= _TOGETHER + _BESIDE else _TOGETHER
+    for begin in range(0, count, together):
+        first = max(0, begin - _BESIDE)
+        heard = slice(first, begin + together + _BESIDE)
+        yield heard, slice(begin - first, begin - first + together)
 
 
 def _read_frame(file: paths.Path) -> UInt8[np.ndarray, "height width 3"]:

@@ -95,12 +95,13 @@ def test_every_trial_has_its_config_and_keys():
 
 
 def test_plain_answers_are_marked_on_the_questions_that_the_network_is_asked(tmp_path):
-    """What moves is one half of each frame, always the left one, and flow is long there alone."""
+    """What moves is one half of each frame, always the left one; the camera moves, too."""
     root, side = tmp_path / "video", 96
     mask = np.zeros((side, side), np.uint8)
-    mask[:, : side // 2] = 1
-    flow = np.zeros((side, side, 2), np.float32)
-    flow[:, : side // 2] = (2.0, 0.0)
+    mask[:, : 2 * side // 5] = 1
+    # The ground's flow is as long as that of what moves, so that lengths alone say nothing.
+    flow = np.full((side, side, 2), (-1.5, 0.0), np.float32)
+    flow[:, : 2 * side // 5] = (1.5, 0.0)
     for split in ("train", "test"):
         for number in range(3):
             for place, content in (

@@ -100,3 +100,26 @@ def test_an_impossible_value_is_told_with_what_is_possible(method, key, value, w
 )
 def test_values_at_the_edge_of_what_is_possible_pass(method, key, value):
     _checked(method, key, value)
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        (dict(stride=2), r"data\.stride=2 is about clips, and config\.data\.frames=0 reads images"),
+        (dict(hop=3), r"data\.hop=3 is about clips"),
+        (dict(motion=0.5), r"data\.motion=0\.5 is about clips"),
+        (dict(clip_key="clip", time_key="time"), r"data\.clip_key='clip' is about clips"),
+        (dict(time_key="time"), r"data\.time_key='time' is about clips"),
+        (dict(name="folder", frames=2, clip_key="clip"), r"data\.clip_key='clip' names a feature"),
+        (dict(name="folder", frames=2, time_key="t"), r"data\.time_key='t' names a feature"),
+    ],
+)
+def test_keys_of_clips_that_would_not_be_read_are_told(changes, told):
+    config = configs.base_config("tracking")
+    config.data.update(**dict(name="digits") | changes)
+    with pytest.raises(UserError, match=told):
+        configs.check(config)
+    config.data.update(name="digits", frames=2)
+    configs.check(config)
+    config.data.name, config.evals.name = "folder", "digits"
+    configs.check(config)

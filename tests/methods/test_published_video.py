@@ -20,6 +20,8 @@ CAFFE = {
     "optimizer.step_factor": 0.1,
     "decay": 5e-4,
 }
+# Where most moves, as in the papers; how much and how far apart is ours.
+WINDOWS = {"data.stride": 6, "data.hop": 3, "data.motion": 0.5}
 # As in `test_published`.
 PUBLISHED = {
     "tracking/folder.py": CAFFE
@@ -43,6 +45,7 @@ PUBLISHED = {
         "batch_size": 32,  # With all four tuples of each clip.
         "steps": 100_000,
         "data.frames": 5,
+        **WINDOWS,
         "method.form": "tuples",
         "method.positives": 0.25,
         "method.view.size": 227,
@@ -57,6 +60,7 @@ PUBLISHED = {
         "batch_size": 128,
         "steps": 200_000,
         "data.frames": 4,
+        **WINDOWS,
         "method.form": "sorting",
         "method.channel_splitting": True,
         "method.view.size": 80,

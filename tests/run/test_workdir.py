@@ -123,6 +123,33 @@ def test_another_run_may_start_from_one_that_was_recorded_before_keys_were_added
     assert completed.to_dict() == config.to_dict()
 
 
+def test_a_run_goes_on_that_was_recorded_before_a_task_or_an_option_of_encoders_was_there(tmp_path):
+    config = base_config("multi_task")
+    config.method.tasks = ("rotation", "jigsaw")
+    config.method.motion_segmentation.places = 8  # As the configs of today set it.
+    workdir.prepare(tmp_path)
+    workdir.record(config, tmp_path, 0)
+    (tmp_path / "checkpoints" / "3").mkdir()
+    groups = ("method.frames.", "method.motion_segmentation.", "model.encoder.registers")
+    older = {
+        key: value
+        for key, value in _config(tmp_path).items()
+        if not key.startswith((*groups, "method.counting.noise", "model.encoder.layer_scale"))
+    }
+    (tmp_path / "config.json").write_text(json.dumps(older))
+    assert workdir.check_resumed(config, tmp_path) == {}
+    config.model.encoder.registers = 4
+    with pytest.raises(UserError, match=r"registers was 0 and is 4"):
+        workdir.check_resumed(config, tmp_path)
+
+
+def test_a_run_may_start_from_one_of_several_tasks_that_lacks_a_new_one():
+    config = base_config("multi_task")
+    older = ConfigDict(config.to_dict())
+    del older.method["frames"], older.method["motion_segmentation"]
+    assert workdir.complete(older).to_dict() == config.to_dict()
+
+
 def test_other_devices_are_told_where_a_run_goes_on(trained, config, caplog):
     file = trained / "environment.json"
     environment = json.loads(file.read_text())

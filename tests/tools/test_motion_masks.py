@@ -137,6 +137,49 @@ def test_frames_and_masks_are_written_as_a_folder_of_masks_is_read(tmp_path, cap
     assert "is there already, and not empty" in capsys.readouterr().err
 
 
+def test_a_long_video_is_told_in_parts_that_hear_their_neighbours(monkeypatch):
+    monkeypatch.setattr(motion_masks, "_TOGETHER", 4)
+    monkeypatch.setattr(motion_masks, "_BESIDE", 2)
+    for count in (1, 5, 6, 7, 8, 9, 21):
+        told = []
+        for heard, own in motion_masks._parts(count):
+            frames = range(count)[heard]
+            assert len(frames) <= 8
+            mine = frames[own]
+            assert frames[0] == max(0, mine[0] - 2)
+            assert frames[-1] == min(count - 1, mine[-1] + 2)
+            told += mine
+        assert told == list(range(count))
+    assert len(list(motion_masks._parts(6))) == 1
+
+
+def test_what_was_interrupted_goes_on_and_is_what_it_would_have_been(tmp_path, monkeypatch):
+    monkeypatch.setattr(motion_masks, "_TOGETHER", 2)
+    monkeypatch.setattr(motion_masks, "_BESIDE", 1)
+    videos, out = prepared(tmp_path / "videos"), tmp_path / "masks"
+    command = [str(videos), "--least=0.05", "--out"]
+    assert motion_masks.main([*command, str(tmp_path / "whole")]) == 0
+    votes, heard = motion_voting.votes, []
+
+    def stopping(frames, flows, recipe):
+        heard.append(len(frames))
+        if len(heard) == 5:  # In the middle of the second video.
+            raise KeyboardInterrupt
+        return votes(frames, flows, recipe)
+
+    monkeypatch.setattr(motion_voting, "votes", stopping)
+    with pytest.raises(KeyboardInterrupt):
+        motion_masks.main([*command, str(out)])
+    assert motion_masks.main([str(videos), "--least=0.1", "--out", str(out)]) == 2
+    assert motion_masks.main([*command, str(out)]) == 0
+    assert heard == [3, 4, 2, 3, 4, 3, 4, 2]
+    content, wanted = (
+        {file.relative_to(root): file.read_bytes() for file in root.rglob("*") if file.is_file()}
+        for root in (out, tmp_path / "whole")
+    )
+    assert content == wanted
+
+
 @pytest.mark.parametrize(
     ("options", "told"),
     [

@@ -15,7 +15,10 @@ from ssljax.data.sources.tfds_features import find_feature, get, single_features
 from ssljax.errors import UserError
 
 _AT_ONCE = 1024
-"""Records that are read together."""
+"""Records of a frame that are read together."""
+
+_VIDEOS_AT_ONCE = 1
+"""Records of a whole video that are: each may be as large as memory allows."""
 
 
 class VideoFeature(tfds.features.Video):
@@ -152,10 +155,10 @@ def list_videos(
     if not keys.clip:
         return [
             RecordVideo(f"video{row}", _label(x, label), records, path, [row], len(get(x, path)))
-            for row, x in _examples(records)
+            for row, x in _examples(records, _VIDEOS_AT_ONCE)
         ]
     frames = defaultdict(list)
-    for row, example in _examples(records):
+    for row, example in _examples(records, _AT_ONCE):
         time = float(get(example, keys.time))
         frames[_name(get(example, keys.clip))].append((time, row, _label(example, label)))
     return [
@@ -198,10 +201,10 @@ def _check_keys(builder: tfds.core.DatasetBuilder, keys: RecordKeys, path: str |
             raise UserError(f"config.data.{key}_key={chosen!r} is no feature: {known}.")
 
 
-def _examples(records: Any) -> Generator[tuple[int, dict], None, None]:
-    """All records with their places, read many at once."""
-    for start in range(0, len(records), _AT_ONCE):
-        rows = range(start, min(start + _AT_ONCE, len(records)))
+def _examples(records: Any, at_once: int) -> Generator[tuple[int, dict], None, None]:
+    """All records with their places, so many read at once."""
+    for start in range(0, len(records), at_once):
+        rows = range(start, min(start + at_once, len(records)))
         yield from zip(rows, records.__getitems__(list(rows)), strict=True)
 
 

@@ -134,7 +134,7 @@ class MotionSegmentationTask(PretextTask):
         }
 
     def scores(self, outputs: Outputs, targets: Any) -> dict[str, Float[Array, " batch"]]:
-        """Marks what is said to move."""
+        """Marks what is said to move; NaN where nothing is known."""
         return {"motion_iou": intersection_over_union(outputs["logits"] > 0, targets["mask"])}
 
     def guess(self, question: Question) -> dict[str, Float[Array, " batch"]]:
@@ -169,12 +169,15 @@ def intersection_over_union(
       mask: Above 0 where something moves, 0 where nothing does, below where that is unsure.
 
     Returns:
-      A value in [0, 1] for each frame; 1 where nothing moves and nothing is said to.
+      A value in [0, 1] for each frame; 1 where nothing moves and nothing is said to; NaN where no
+      place is sure, so that there is nothing to be right about.
     """
+    sure = jnp.any(mask >= 0, axis=(1, 2))
     said, moves = said & (mask >= 0), mask > 0
     both = jnp.sum(said & moves, axis=(1, 2)).astype(jnp.float32)
     either = jnp.sum(said | moves, axis=(1, 2)).astype(jnp.float32)
-    return jnp.where(either > 0, both / jnp.maximum(either, 1.0), 1.0)
+    score = jnp.where(either > 0, both / jnp.maximum(either, 1.0), 1.0)
+    return jnp.where(sure, score, jnp.nan)
 
 
 class MotionSegmentation(PretextMethod):

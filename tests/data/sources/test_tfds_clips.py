@@ -9,6 +9,7 @@ import pytest
 import tensorflow_datasets as tfds
 
 from ssljax.data import Parts, load_all, open_source
+from ssljax.data.sources import tfds_videos
 from ssljax.errors import UserError
 from ssljax.tools import prepare_video
 
@@ -98,6 +99,23 @@ def test_clips_are_of_one_video_and_in_the_order_of_time(name, keys, toy_dir):
     assert source.class_names == ("low", "high")
     longer = open_source(name, "train", toy_dir, parts=Parts(frames=4, **keys))
     assert "1 video of 3 frames is shorter than a clip of 4 frames" in longer.summary()
+
+
+def test_records_that_hold_whole_videos_are_read_one_at_a_time(toy_dir, monkeypatch):
+    read = []
+    load = tfds_videos.open_split
+
+    def watched(*arguments):
+        records = load(*arguments)
+        take = type(records).__getitems__
+        monkeypatch.setattr(
+            type(records), "__getitems__", lambda self, rows: read.append(rows) or take(self, rows)
+        )
+        return records
+
+    monkeypatch.setattr(tfds_videos, "open_split", watched)
+    open_source("toy_videos", "train", toy_dir, parts=Parts(frames=2))
+    assert read == [[0], [1], [2]]
 
 
 def test_a_part_is_one_of_the_videos(toy_dir):
