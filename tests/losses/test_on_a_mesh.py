@@ -54,7 +54,8 @@ def _some(labels: jax.Array) -> jax.Array:
 def _draws(labels: jax.Array) -> jax.Array:
     """Numbers without an order for every row and candidate."""
     steps = jnp.arange(4.0 * BATCH).reshape(1, BATCH, 2, 2)
-    return jnp.sin(steps * (1.0 + labels)[:, None, None, None])
+    rates = 1.0 + labels.astype(jnp.float32)
+    return jnp.sin(steps * rates.reshape(-1, 1, 1, 1))
 
 
 def _mae(a, b, labels, axis):
