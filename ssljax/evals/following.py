@@ -323,8 +323,8 @@ def _tracker(run: Run, method: Method) -> tuple[Callable[..., PyTree], Callable[
         state: TrainState, known: PyTree, frames: UInt8[Array, "1 height width channels"]
     ) -> tuple[PyTree, UInt8[Array, "height width"]]:
         known, shares = tracker.track(state, known, frames)
-        size = frames.shape[1:3]
-        return known, _pixels(shares[0], size, size)
+        _, height, width, _ = frames.shape
+        return known, _pixels(shares[0], (height, width), (height, width))
 
     whole = mesh.replicated(run.mesh)
     start = jax.jit(tracker.start_track, out_shardings=whole)

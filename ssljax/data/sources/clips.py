@@ -83,7 +83,7 @@ class ClipFolder(Source):
     @property
     def fields(self) -> Mapping[str, Field]:
         """Clip, the number of its video, and label where there are classes."""
-        clip = {"clip": Clip(self._parts.frames), "video": Label()}
+        clip: dict[str, Field] = {"clip": Clip(self._parts.frames), "video": Label()}
         return clip | ({"label": Label()} if self._class_index else {})
 
     def __len__(self) -> int:

@@ -70,7 +70,7 @@ class TfdsClips(Source):
     @property
     def fields(self) -> Mapping[str, Field]:
         """Clip, the number of its video, and label where there are classes."""
-        clip = {"clip": Clip(self._parts.frames), "video": Label()}
+        clip: dict[str, Field] = {"clip": Clip(self._parts.frames), "video": Label()}
         return clip | ({} if self.num_classes is None else {"label": Label()})
 
     def __len__(self) -> int:
