@@ -54,7 +54,8 @@ def load(
       model: Of a file, the encoder that it holds, such as "resnet50" or "vit_base": a ResNet, a
         VGG or a vision transformer, under the names of torchvision, timm or its authors.
       image_size: Of a file, the side in pixels of what the encoder sees, 224 by default. As is
-        usual for ImageNet, the shorter side of an image is brought to 8/7 of it, and the centre cut out.
+        usual for ImageNet, the shorter side of an image is brought to 8/7 of it, and the
+        centre cut out.
       mean: Of a file, the mean of each of the three colours by which images in [0, 1] are
         normalised; ImageNet's by default.
       std: Of a file, the deviation likewise.

@@ -57,8 +57,8 @@ def _images(subject: Subject, format_name: str) -> str:
         return (
             f"The input are bytes, (batch, {height}, {width}, {channels}). Images are decoded and "
             f"brought to that size outside (`data.resize={subject.config.data.resize}`). {outside} "
-            "The crop, the resizing to the encoder's size and the normalisation are inside. The output is "
-            f"the stage `{subject.stage}`, (batch, dim)."
+            "The crop, the resizing to the encoder's size and the normalisation are inside. The "
+            f"output is the stage `{subject.stage}`, (batch, dim)."
         )
     view = subject.encoder().view
     share = shown_share(view, subject.image_shape)
