@@ -31,6 +31,7 @@ from ssljax.run import workdir as workdirs
 _log = logging.getLogger(__name__)
 _BATCH_SIZE = 256
 _FEATURES = "features"
+_COLORS = 3
 
 
 def load(
@@ -38,9 +39,9 @@ def load(
     *,
     step: int | None = None,
     model: str = "",
-    image_size: int = 224,
-    mean: Sequence[float] = presets.IMAGENET_MEAN,
-    std: Sequence[float] = presets.IMAGENET_STD,
+    image_size: int | None = None,
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
     **options: Any,
 ) -> Model:
     """Loads a trained network.
@@ -52,9 +53,11 @@ def load(
       step: Of a run, the finished train steps of the checkpoint; None for the newest.
       model: Of a file, the encoder that it holds, such as "resnet50" or "vit_base": a ResNet, a
         VGG or a vision transformer, under the names of torchvision, timm or its authors.
-      image_size: Of a file, the side in pixels of what the encoder sees. As is usual for ImageNet,
-        the shorter side of an image is brought to 8/7 of it, and the centre cut out.
-      mean: Of a file, the mean of each colour by which images in [0, 1] are normalised.
+      image_size: Of a file, the side in pixels of what the encoder sees, 224 by default. As is
+        usual for ImageNet, the shorter side of an image is brought to 8/7 of it, and the
+        centre cut out.
+      mean: Of a file, the mean of each of the three colours by which images in [0, 1] are
+        normalised; ImageNet's by default.
       std: Of a file, the deviation likewise.
       **options: Of a file, attributes of the encoder, such as `patch_size=8`.
 
@@ -70,15 +73,18 @@ def load(
       model = ssljax.load("gs://bucket/runs/simclr", step=10_000)
       model = ssljax.load("resnet50.safetensors", model="resnet50")
       model = ssljax.load("dino_vitb8.pth", model="vit_base", patch_size=8)
+      model = ssljax.load("vit-s-300ep.pth.tar", model="vit_small", heads=12)  # MoCo v3's.
     """
     found = paths.resolve(place)
     if model:
         if step is not None:
             raise UserError("A file of weights has no steps: leave out `step`, or `model`.")
-        return _of_file(found, model, image_size, mean, std, options)
-    if options:
+        return _of_file(found, model, image_size or 224, mean, std, options)
+    of_files = dict(image_size=image_size, mean=mean, std=std) | options
+    given = [name for name, value in of_files.items() if name in options or value is not None]
+    if given:
         raise UserError(
-            f"load has no argument {next(iter(options))!r} for a run: leave it out, or name the "
+            f"load has no argument {given[0]!r} for a run: leave it out, or name the "
             "encoder of a file in `model`."
         )
     if found.is_file():
@@ -265,8 +271,9 @@ class Model:
 
         Returns:
           For each image and head a row of weights for each token, which sum to 1. The class token
-          comes first, and the patches follow, row by row of the image: `found[:, :, 0, 1:]` is what
-          the class token sees of the patches.
+          comes first, if there is one, then the registers, and the patches are last, row by row
+          of the image: with N patches and a class token `found[:, :, 0, -N:]` is what this sees of
+          them.
 
         Raises:
           UserError: As `embed` does, and if the network is no vision transformer.
@@ -417,20 +424,38 @@ class _OfFile(Method):
         return found
 
 
+def _of_colors(name: str, values: Sequence[float]) -> tuple[float, ...]:
+    try:
+        found = tuple(float(x) for x in values)
+    except (TypeError, ValueError):
+        found = ()
+    if len(found) != _COLORS:
+        raise UserError(f"{name}={values!r} is impossible: give a number for each of 3 colours.")
+    return found
+
+
 def _of_file(
     file: paths.Path,
     model: str,
     image_size: int,
-    mean: Sequence[float],
-    std: Sequence[float],
+    mean: Sequence[float] | None,
+    std: Sequence[float] | None,
     options: Mapping[str, Any],
 ) -> Model:
+    if not file.is_file():
+        raise UserError(
+            f"There is no file {file}: name one with weights, or leave out `model` to load the "
+            "workdir of a run."
+        )
+    mean = _of_colors("mean", presets.IMAGENET_MEAN if mean is None else mean)
+    std = _of_colors("std", presets.IMAGENET_STD if std is None else std)
     try:
+        view = augment.ViewPolicy(image_size, mean=mean, std=std)
         network = models.build_encoder(model, **options)
         shape = (image_size, image_size, 3)
         read = weights.load_into(network, paths.local_copy(file), shape)
     except (TypeError, ValueError) as error:
-        raise UserError(f"The network does not fit: {first_line(error)}") from error
+        raise UserError(f"The network does not fit: {first_line(error).rstrip('.')}.") from error
     _log.info("%s: %s.", file, read.told)
     collections = {name: jax.tree.map(np.asarray, tree) for name, tree in read.variables.items()}
     params = {"online": collections.pop("params")}
@@ -449,5 +474,4 @@ def _of_file(
             max_corrupt=0,
         ),
     )
-    view = augment.ViewPolicy(image_size, mean=tuple(mean), std=tuple(std))
     return Model(_OfFile(network, view), state, ConfigDict(known), on)

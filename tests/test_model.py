@@ -125,6 +125,9 @@ def test_images_of_all_kinds_and_sizes_are_seen_alike(model, evaluated, tmp_path
     for name, kind in given.items():
         found = model.embed(kind, progress=False)
         np.testing.assert_allclose(found, wanted[rows[name]][: len(found)], rtol=1e-4, atol=1e-5)
+    bright = images[0] > 7
+    found = model.embed([np.uint8(255) * bright, bright, Image.fromarray(bright[:, :, 0])])
+    np.testing.assert_array_equal(found[1:], found[[0, 0]])
 
 
 def test_a_picture_is_turned_as_its_exif_says(model, evaluated, tmp_path):
@@ -231,6 +234,9 @@ def test_a_file_of_published_weights_is_loaded(tmp_path, monkeypatch):
         (dict(model="resnet19"), "There is no encoder 'resnet19'"),
         (dict(model="resnet34"), "weights.safetensors"),
         (dict(model="resnet18", step=1), "has no steps"),
+        (dict(model="resnet18", mean=(0.5,)), r"mean=\(0.5,\) is impossible"),
+        (dict(model="vit_tiny", image_size=30), r"30.*[^.]\. The encoder must be"),
+        (dict(model="resnet18", stem="cifar"), r"Give stem='imagenet'\.$"),
         (dict(model="resnet18", image_size=16), "Images of 16x16 pixels do not fit"),
     ):
         with pytest.raises(ssljax.UserError, match=told):
@@ -246,6 +252,10 @@ def test_what_cannot_be_done_is_told(model, workdir, tmp_path):
         (lambda: model.embed(images[0]), "one image is given as"),
         (lambda: model.embed(images[0, :, 0]), "it must be .number, height, width, channels"),
         (lambda: model.embed([]), "There are no images"),
+        (lambda: model.embed(None), "The images are NoneType: give an array"),
+        (lambda: model.embed([Image.new("I", (8, 8), 300)]), "holds int32 numbers, whose white"),
+        (lambda: ssljax.load(workdir, image_size=32), "no argument 'image_size' for a run"),
+        (lambda: ssljax.load(workdir, model="small"), "leave out `model` to load the workdir"),
         (lambda: model.embed([np.zeros(3)]), r"Image 0 is float64 \(3,\)"),
         (lambda: model.embed([images[0], images[1] - 1.0]), "Image 1 holds floats from -1 to -1"),
         (lambda: model.embed([images[0, :, :, [0, 0]]]), "has 8 channels, not the 1"),

@@ -87,6 +87,7 @@ def base_config(method: str) -> ConfigDict:
             format="timm",
             dir="",  # Where; empty: export/FORMAT in the workdir.
             push="",  # USER/NAME on the Hugging Face Hub, where it is pushed if one is named.
+            private=True,  # Whether what is pushed is seen by its owner alone.
         )
     )
     config.mesh = ConfigDict(dict(data=-1, fsdp=1))

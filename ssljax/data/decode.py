@@ -95,8 +95,9 @@ def open_image(
     TIFF count as channels.
 
     One scale holds for all images of a set, so that they stay comparable: without a range, 8 bits
-    are taken as they are, 16 bits become the upper 8, and floats in [0, 1] are multiplied by 255
-    and rounded. Other numbers need a range; what lies outside it is black or white.
+    are taken as they are, 16 bits become the upper 8, true is white, and floats in [0, 1] are
+    multiplied by 255 and rounded. Other numbers need a range; what lies outside it is black or
+    white.
 
     Args:
       image: An encoded file (JPEG, PNG, BMP, WebP, GIF, TIFF, NPY, ...), a `FloatPNG`, or pixels
@@ -253,6 +254,8 @@ def _to_bytes(
         return np.rint(np.clip(scaled, 0, 255)).astype(np.uint8)
     if values.dtype == np.uint8:
         return values
+    if values.dtype == np.bool_:
+        return values * np.uint8(255)
     if values.dtype == np.uint16:
         return (values >> 8).astype(np.uint8)
     if not np.issubdtype(values.dtype, np.floating):

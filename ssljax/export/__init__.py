@@ -31,6 +31,14 @@ FORMATS: dict[str, Callable[[Subject, paths.Path], str]] = {
     "onnx": onnx.write,
 }
 """By name: writes the files into a directory, and returns how to load them, as Markdown."""
+_CARD = "README.md"
+FILES = {
+    "timm": ("config.json", "model.safetensors", _CARD),
+    "torchvision": ("model.safetensors", _CARD),
+    "stablehlo": ("model.stablehlo", "preprocessing.json", _CARD),
+    "onnx": ("model.onnx", "preprocessing.json", _CARD),
+}
+"""What each format writes."""
 
 
 def export_checkpoint(config: ConfigDict, workdir: paths.Path) -> paths.Path:
@@ -48,7 +56,7 @@ def export_checkpoint(config: ConfigDict, workdir: paths.Path) -> paths.Path:
 
     Raises:
       UserError: If the format is unknown, cannot express the network, or needs what is not
-        installed; or if there is no checkpoint.
+        installed; or if there is no checkpoint, or `export.dir` holds other files.
     """
     export = config.export
     if export.format not in FORMATS:
@@ -59,6 +67,7 @@ def export_checkpoint(config: ConfigDict, workdir: paths.Path) -> paths.Path:
     directory = workdir / "export" / export.format
     if export.dir:
         directory = paths.resolve(export.dir)
+        _check_directory(directory, FILES[export.format])
     if export.push:
         hub.check(export.push, directory)
     subject = _subject(config, workdir)
@@ -68,8 +77,25 @@ def export_checkpoint(config: ConfigDict, workdir: paths.Path) -> paths.Path:
         write_card(subject, workdir, directory, export.format, usage)
         _log.info("Wrote the network at step %d to %s.", subject.step, directory)
         if export.push:
-            _log.info("Pushed it to %s.", hub.push(directory, export.push))
+            _log.info("Pushed it to %s.", _push(export, directory))
     return directory
+
+
+def _push(export: ConfigDict, directory: paths.Path) -> str:
+    return hub.push(directory, export.push, FILES[export.format], export.private)
+
+
+def _check_directory(directory: paths.Path, files: tuple[str, ...]) -> None:
+    """Raises a `UserError` if a folder holds what is no earlier export, and might be lost."""
+    if not directory.is_dir():
+        return
+    names = [path.name for path in directory.iterdir() if not path.name.startswith(".")]
+    others = sorted(set(names) - set(files))
+    if others or (_CARD in names and not set(files) <= set(names)):
+        raise UserError(
+            f"config.export.dir={str(directory)!r} holds files that are no export of this format, "
+            f"such as {(others or [_CARD])[0]}: name an empty folder, or one that is not there."
+        )
 
 
 def _subject(config: ConfigDict, workdir: paths.Path) -> Subject:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ssljax import methods, paths
-from ssljax.export.subject import Subject, shown_share
+from ssljax.export.subject import Subject, shown_share, told
 from ssljax.run import workdir as workdirs
 
 _LIBRARIES = {"timm": "timm", "torchvision": "torchvision", "stablehlo": "jax", "onnx": "onnx"}
@@ -52,12 +52,13 @@ def _name(path: str) -> str:
 
 def _images(subject: Subject, format_name: str) -> str:
     height, width, channels = subject.image_shape
+    outside = " ".join(told(subject))
     if format_name in ("stablehlo", "onnx"):
         return (
             f"The input are bytes, (batch, {height}, {width}, {channels}). Images are decoded and "
-            f"brought to that size outside (`data.resize={subject.config.data.resize}`); the crop, "
-            "the resizing to the encoder's size and the normalisation are inside. The output is "
-            f"the stage `{subject.stage}`, (batch, dim)."
+            f"brought to that size outside (`data.resize={subject.config.data.resize}`). {outside} "
+            "The crop, the resizing to the encoder's size and the normalisation are inside. The "
+            f"output is the stage `{subject.stage}`, (batch, dim)."
         )
     view = subject.encoder().view
     share = shown_share(view, subject.image_shape)
@@ -68,7 +69,7 @@ def _images(subject: Subject, format_name: str) -> str:
         else "and not normalised further"
     )
     return (
-        f"All preprocessing is outside the network: the shorter side is brought to "
+        f"All preprocessing is outside the network. {outside} Its side is brought to "
         f"{round(view.size / share)} pixels ({view.interpolation}), the central "
         f"{view.size}x{view.size} are cut out, divided by 255 {normalised}. Axes are (batch, "
         f"channels, height, width), with {channels} channel(s)."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import re
+from collections.abc import Sequence
 
 from ssljax import paths
 from ssljax.errors import UserError, brief
@@ -24,27 +25,40 @@ def check(name: str, directory: paths.Path) -> None:
         )
 
 
-def push(directory: paths.Path, name: str) -> str:
-    """Puts the files of a folder into a repository of models, which is made if there is none.
+def push(directory: paths.Path, name: str, files: Sequence[str], private: bool) -> str:
+    """Puts files of a folder into a repository of models, which is made if there is none.
 
     Args:
       directory: On a disk.
       name: USER/NAME.
+      files: Names of those that are pushed; all else in the folder stays where it is.
+      private: Whether the owner alone may see them.
 
     Returns:
       Where it can be seen.
 
     Raises:
-      UserError: If the Hub refuses it, as without a login.
+      UserError: If the Hub refuses it, as without a login, or what is to be private is public
+        there.
     """
     import huggingface_hub
 
     hub = huggingface_hub.HfApi()
     try:
-        address = hub.create_repo(name, exist_ok=True)
+        address = hub.create_repo(name, private=private, exist_ok=True)
+        if private and not hub.model_info(name).private:
+            raise UserError(
+                f"{name} is there already, and everyone can see it: set config.export.private="
+                "False, or name another in config.export.push."
+            )
         hub.upload_folder(
-            repo_id=name, folder_path=str(directory), commit_message="Weights from ssljax"
+            repo_id=name,
+            folder_path=str(directory),
+            allow_patterns=list(files),
+            commit_message="Weights from ssljax",
         )
+    except UserError:
+        raise
     except Exception as error:  # Of several libraries.
         raise UserError(
             f"{name} cannot be pushed to the Hub ({brief(error)}): log in with `hf auth login`; "

@@ -8,7 +8,7 @@ from typing import Any
 import jax
 
 from ssljax import paths
-from ssljax.export.subject import Subject
+from ssljax.export.subject import Subject, told
 
 PLATFORMS = ("cpu", "cuda", "tpu")
 
@@ -37,9 +37,10 @@ def write_preprocessing(subject: Subject, shape: tuple[Any, ...], directory: pat
         "input": {"name": "images", "type": "uint8", "shape": [size, height, width, channels]},
         "order": "RGB" if channels == 3 else "as in training",
         "resize": subject.config.data.resize,
+        "range": list(subject.config.data.range),
         "output": {"name": "features", "type": "float32", "stage": subject.stage},
         "inside": "the centre crop, resizing to the encoder's size, and normalisation",
-        "outside": "decoding, and resizing to the input's size",
+        "outside": "decoding, and resizing to the input's size: " + " ".join(told(subject)),
     }
     paths.write(directory / "preprocessing.json", json.dumps(text, indent=2) + "\n")
 

@@ -116,6 +116,27 @@ class Subject:
 _OTHERS = "which this format is for: set config.export.format=stablehlo, or onnx."
 
 
+_RESIZES = {
+    "short_side": "Of an image the central square is seen.",
+    "exact": "An image is squashed to a square, whatever its aspect.",
+    "pad": "An image is seen whole, with black bars beside it where it is no square.",
+    "none": "Images are squares.",
+}
+
+
+def told(subject: Subject) -> tuple[str, ...]:
+    """What becomes of an image as it is read, as sentences: `data.resize` and `data.range`."""
+    keys = subject.config.data
+    sentences = (_RESIZES[keys.resize],)
+    if keys.range:
+        low, high = keys.range
+        sentences += (
+            f"Its numbers are brought to bytes before: {low:g} and what is below become 0, "
+            f"{high:g} and what is above 255, the others linearly.",
+        )
+    return sentences
+
+
 def shown_share(view: augment.ViewPolicy, image_shape: tuple[int, int, int]) -> float:
     """The share of an image's shorter side that is seen: see `augment.center_view`."""
     return view.size / max(view.size, min(*image_shape[:2], round(view.size * 8 / 7)))

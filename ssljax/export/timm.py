@@ -22,6 +22,8 @@ _RESNETS: dict[tuple[tuple[int, ...], bool], str] = {
 }
 """By the blocks of the stages, and whether they are basic ones."""
 _TRANSFORMERS = {192: "vit_tiny", 384: "vit_small", 768: "vit_base", 1024: "vit_large"}
+_CROP_MODES = {"short_side": "center", "exact": "squash", "pad": "border", "none": "center"}
+"""By `data.resize`; timm's borders have the colour of the mean, and those here are black."""
 _INSTEAD = "set config.export.format=stablehlo or onnx"
 
 
@@ -55,7 +57,7 @@ def write(subject: Subject, directory: paths.Path) -> str:
             "fixed_input_size": bool(arguments),
             "interpolation": view.interpolation,
             "crop_pct": shown_share(view, subject.image_shape),
-            "crop_mode": "center",
+            "crop_mode": _CROP_MODES[subject.config.data.resize],
             "mean": _for_each(view.mean or (0.0,), channels),
             "std": _for_each(view.std or (1.0,), channels),
             "num_classes": 0,
@@ -63,6 +65,9 @@ def write(subject: Subject, directory: paths.Path) -> str:
     }
     paths.write(directory / "config.json", json.dumps(config, indent=2) + "\n")
     paths.write(directory / "model.safetensors", save(tensors, {"format": "pt"}))
+    black = ""
+    if subject.config.data.resize == "pad":
+        black = "transform.transforms[1].fill = 0  # Borders are black.\n"
     return (
         "```python\n"
         "import timm\n\n"
@@ -70,6 +75,7 @@ def write(subject: Subject, directory: paths.Path) -> str:
         "transform = timm.data.create_transform(\n"
         "    **timm.data.resolve_model_data_config(network)\n"
         ")  # Resizing and normalisation are outside the network.\n"
+        f"{black}"
         "features = network(transform(picture)[None])\n"
         "```"
     )

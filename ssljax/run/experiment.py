@@ -203,7 +203,8 @@ class Experiment:
         it starts from.
         """
         if self._file:
-            return weights.start_with(self.init(), self._file, self.shardings)
+            keys = self.config.model.get("encoder")
+            return weights.start_with(self.init(), self._file, self.shardings, keys)
         if self.task.source is None:
             return self.init()
         source = pretrained.restore(self.config, self.task.source, self.mesh)

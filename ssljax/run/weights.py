@@ -14,8 +14,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax.traverse_util import flatten_dict
+from ml_collections import ConfigDict
 
-from ssljax import paths
+from ssljax import models, paths
 from ssljax.errors import UserError
 from ssljax.methods.contract import TrainState
 from ssljax.models import weights
@@ -34,7 +35,9 @@ def check(state: TrainState) -> None:
     _encoder(state)
 
 
-def start_with(state: TrainState, file: str, shardings: PyTree) -> TrainState:
+def start_with(
+    state: TrainState, file: str, shardings: PyTree, keys: ConfigDict | None = None
+) -> TrainState:
     """Puts the weights of a file into an untrained state.
 
     Args:
@@ -42,6 +45,7 @@ def start_with(state: TrainState, file: str, shardings: PyTree) -> TrainState:
       file: Of an encoder as the state has one, and perhaps of MAE's decoder: see
         `weights.find_encoder`.
       shardings: Of the state.
+      keys: `config.model.encoder`, if there is such a part.
 
     Returns:
       The state, placed likewise.
@@ -50,9 +54,10 @@ def start_with(state: TrainState, file: str, shardings: PyTree) -> TrainState:
       UserError: If the state has no such encoder, or the file cannot be read or is of another one.
     """
     shapes = _encoder(state)
+    heads = getattr(models.encoder_from_config(keys), "heads", None) if keys else None
     tensors = weights.read_tensors(paths.local_copy(paths.resolve(file)))
     try:
-        found = weights.find_encoder(tensors, shapes)
+        found = weights.find_encoder(tensors, shapes, heads)
     except ValueError as error:
         raise weights.misfit(file, error) from error
     told = found.told

@@ -14,6 +14,7 @@ from safetensors.numpy import load_file
 from ssljax import main
 from ssljax.errors import UserError
 from ssljax.export import hub, onnx, stablehlo, timm, torchvision
+from ssljax.export.card import write_card
 from ssljax.models.weights import load_into
 
 SMALL = dict(name="small", widths=(4, 8))
@@ -81,6 +82,32 @@ def test_a_folder_of_timm_holds_a_transformer(tmp_path):
     assert jax.tree.all(jax.tree.map(np.array_equal, back, encoder.variables))
 
 
+@pytest.mark.parametrize(
+    ("resize", "mode", "said"),
+    [
+        ("short_side", "center", "the central square is seen"),
+        ("exact", "squash", "squashed to a square"),
+        ("pad", "border", "black bars"),
+    ],
+)
+def test_images_are_brought_to_size_as_in_training(resize, mode, said, tmp_path):
+    subject = exported.subject("dino", **VIT)
+    subject.config.data.update(resize=resize, range=(0, 4095))
+    usage = timm.write(subject, tmp_path)
+    known = json.loads((tmp_path / "config.json").read_text())["pretrained_cfg"]
+    assert known["crop_mode"] == mode
+    assert ("fill = 0  # Borders are black" in usage) == (resize == "pad")
+    stablehlo.write_preprocessing(subject, ("batch", 40, 40, 3), tmp_path)
+    told = json.loads((tmp_path / "preprocessing.json").read_text())
+    assert (told["resize"], told["range"]) == (resize, [0, 4095])
+    for format_name in ("timm", "stablehlo"):
+        write_card(subject, tmp_path, tmp_path, format_name, usage)
+        card = (tmp_path / "README.md").read_text()
+        assert said in card
+        assert said in told["outside"]
+        assert "4095 and what is above 255" in card
+
+
 def test_names_of_a_resnet_are_those_of_torchvision(tmp_path):
     subject = exported.subject(name="resnet18", stem="cifar")
     usage = torchvision.write(subject, tmp_path)
@@ -135,14 +162,17 @@ class Hub:
     """The Hub, as far as it is used."""
 
     def __init__(self):
-        self.calls = []
+        self.calls, self.private = [], True
 
-    def create_repo(self, name, exist_ok):
-        self.calls.append(("create", name, exist_ok))
+    def create_repo(self, name, private, exist_ok):
+        self.calls.append(("create", name, private, exist_ok))
         return f"https://huggingface.co/{name}"
 
-    def upload_folder(self, repo_id, folder_path, commit_message):
-        self.calls.append(("upload", repo_id, folder_path))
+    def model_info(self, name):
+        return types.SimpleNamespace(private=self.private)
+
+    def upload_folder(self, repo_id, folder_path, allow_patterns, commit_message):
+        self.calls.append(("upload", repo_id, folder_path, sorted(allow_patterns)))
 
 
 def test_the_command_line_writes_a_card_and_pushes_only_where_asked(trained, monkeypatch, capsys):
@@ -163,18 +193,29 @@ def test_the_command_line_writes_a_card_and_pushes_only_where_asked(trained, mon
     folder = trained.parent / "elsewhere"
     more = [f"--config.export.dir={folder}", "--config.export.push=someone/network"]
     assert main.main([*command, "--config.export.format=stablehlo", *more]) == 0
+    files = sorted(path.name for path in folder.iterdir())
     assert known.calls == [
-        ("create", "someone/network", True),
-        ("upload", "someone/network", str(folder)),
+        ("create", "someone/network", True, True),
+        ("upload", "someone/network", str(folder), files),
     ]
+    mine = trained.parent / "mine"
+    mine.mkdir()
+    (mine / "README.md").write_text("My own.")
     capsys.readouterr()
     for changes, told in (
         (["--config.export.format=timm"], "cannot express this encoder"),
         (["--config.export.format=keras"], "choose one of timm, torchvision, stablehlo, onnx"),
         (["--config.export.push=network"], "it must be USER/NAME"),
+        ([f"--config.export.dir={trained}"], "files that are no export of this format, such as ch"),
+        ([f"--config.export.dir={mine}"], "such as README.md: name an empty folder"),
     ):
         assert main.main([*command, *changes]) == 2
         assert told in capsys.readouterr().err
+    assert (mine / "README.md").read_text() == "My own."
+    known.private = False
+    with pytest.raises(UserError, match=r"everyone can see it: set config.export.private=False"):
+        hub.push(folder, "someone/network", files, private=True)
+    assert known.calls[-1][0] == "create"
 
 
 def test_what_the_hub_refuses_is_told(monkeypatch, tmp_path):
@@ -184,7 +225,7 @@ def test_what_the_hub_refuses_is_told(monkeypatch, tmp_path):
     fake = types.SimpleNamespace(create_repo=refuse)
     monkeypatch.setattr("huggingface_hub.HfApi", lambda: fake)
     with pytest.raises(UserError, match=r"401 Unauthorized\): log in with `hf auth login`; .*"):
-        hub.push(tmp_path, "someone/network")
+        hub.push(tmp_path, "someone/network", ["README.md"], private=True)
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(UserError, match=r"pip install 'ssljax\[hub\]'"):
         hub.check("someone/network", tmp_path)

@@ -92,8 +92,8 @@ def test_a_file_of_something_else_is_told(tensors, tmp_path, capsys, how, told):
 
 def test_a_file_that_is_missing_or_damaged_is_told(tmp_path):
     path = tmp_path / "vgg19.safetensors"
-    with pytest.raises(UserError, match="cannot be read"):
+    with pytest.raises(UserError, match="There is no file"):
         load_encoder("vgg19", path)
     path.write_text("no weights")
-    with pytest.raises(UserError, match="give a safetensors file"):
+    with pytest.raises(UserError, match=r"cannot be read .*give a safetensors file"):
         load_encoder("vgg19", path)

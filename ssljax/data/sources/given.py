@@ -10,9 +10,9 @@ from ssljax import paths
 from ssljax.data.sources.base import Record, Source
 from ssljax.data.sources.files import ImageFiles
 from ssljax.data.sources.layout import read_file
-from ssljax.errors import UserError
+from ssljax.errors import UserError, brief
 
-_PLAIN_MODES = ("L", "RGB", "RGBA", "I;16", "F")
+_PLAIN_MODES = ("1", "L", "RGB", "RGBA", "I;16", "I;16L", "I;16B", "I", "F")
 """Pillow's modes whose numbers are those of `ssljax.data.decode.open_image`."""
 _COLORS = (1, 3, 4)
 
@@ -45,13 +45,16 @@ class GivenImages(Source):
         image = self._images[index]
         if isinstance(image, str | os.PathLike):
             return {"image": read_file(paths.resolve(image))}
-        pixels = _of_pillow(image) if hasattr(image, "getexif") else np.asarray(image)
+        try:
+            pixels = _of_pillow(image) if hasattr(image, "getexif") else np.asarray(image)
+        except ValueError as error:  # A picture of another kind, or lists of several lengths.
+            raise UserError(f"{self.describe(index)} cannot be read: {brief(error)}.") from error
         if pixels.ndim not in (2, 3) or not pixels.size or pixels.dtype.kind not in "biuf":
             raise UserError(
                 f"{self.describe(index)} is {pixels.dtype} {pixels.shape}: give numbers (height, "
                 "width, channels) or (height, width), one pixel or more."
             )
-        return {"image": pixels}
+        return {"image": pixels.astype(pixels.dtype.newbyteorder("="), copy=False)}
 
     def describe(self, index: int) -> str:
         """The path of a file; of what is in memory its place."""
@@ -87,6 +90,11 @@ def open_images(images: Any) -> Source:
                 f"height, width, channels), or (number, height, width) of grey images{one}."
             )
         images = np.asarray(images)  # Of an array on devices, all at once.
+    if not isinstance(images, Iterable):
+        raise UserError(
+            f"The images are {type(images).__name__}: give an array, a list of images, or the path "
+            "of a file or a folder."
+        )
     return GivenImages(images)
 
 

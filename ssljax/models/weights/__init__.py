@@ -11,7 +11,7 @@ import numpy as np
 
 from ssljax.errors import UserError
 from ssljax.models.weights.files import read_pytorch, read_tensors
-from ssljax.models.weights.layout import Layout, tensors_of, variables_of
+from ssljax.models.weights.layout import Layout, Misfit, tensors_of, variables_of
 from ssljax.models.weights.names import naming_of
 from ssljax.models.weights.reading import (
     Weights,
@@ -27,6 +27,7 @@ from ssljax.models.weights.tokens import join_tokens
 __all__ = [
     "SCHEMES",
     "Layout",
+    "Misfit",
     "Scheme",
     "Weights",
     "encoder_tensors",
@@ -68,9 +69,10 @@ def load_into(
     """
     tensors = read_tensors(path)
     try:
-        return find_encoder(tensors, shapes_of(encoder, image_shape))
+        shapes = shapes_of(encoder, image_shape)
+        return find_encoder(tensors, shapes, getattr(encoder, "heads", None))
     except ValueError as error:
-        raise misfit(path, error) from error
+        raise misfit(path, error, place="") from error
 
 
 def load_encoder(name: str, path: str | Path) -> dict[str, Any]:

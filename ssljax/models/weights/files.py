@@ -14,7 +14,7 @@ from safetensors.numpy import load_file
 
 from ssljax.errors import UserError, brief
 
-_PYTORCH = (".pth", ".pt", ".bin")
+_PYTORCH = (".pth", ".pt", ".bin", ".tar", ".ckpt")
 _COUNTER = ".num_batches_tracked"
 """What PyTorch's batch norms count, and nothing reads."""
 _OF_TRAINING = ("optimizer", "scaler", "scheduler", "lr_scheduler")
@@ -25,7 +25,7 @@ def read_tensors(path: str | Path) -> dict[str, np.ndarray]:
     """Reads a file of weights.
 
     Args:
-      path: A safetensors file, or one that `torch.save` made, which ends in .pth, .pt or .bin.
+      path: A safetensors file, or one that `torch.save` made, whatever its name.
 
     Returns:
       The tensors by name, without the counters of batch norms.
@@ -35,7 +35,9 @@ def read_tensors(path: str | Path) -> dict[str, np.ndarray]:
         not installed.
     """
     path = Path(path)
-    if path.suffix in _PYTORCH:
+    if not path.is_file():
+        raise UserError(f"There is no file {str(path)!r}: name one with weights.")
+    if path.suffix in _PYTORCH or _is_of_pytorch(path):
         return read_pytorch(path)
     try:
         tensors = load_file(path)
@@ -43,7 +45,7 @@ def read_tensors(path: str | Path) -> dict[str, np.ndarray]:
         # NumPy lacks some of the types that such a file may have.
         raise UserError(
             f"The weights {str(path)!r} cannot be read ({brief(error)}): give a safetensors file, "
-            "or a PyTorch file whose name ends in .pth."
+            "or one that torch.save made."
         ) from error
     return _without_counters(tensors)
 
@@ -95,6 +97,17 @@ def _named(state: Mapping[Any, Any], kind: type) -> Iterator[tuple[str, Any]]:
         elif isinstance(x, Mapping) and name not in _OF_TRAINING:
             for inner, tensor in _named(x, kind):
                 yield f"{name}.{inner}", tensor
+
+
+def _is_of_pytorch(path: Path) -> bool:
+    """Whether a file begins as those of `torch.save`: a zip archive or, of old, a pickle."""
+    try:
+        with path.open("rb") as file:
+            start = file.read(9)
+    except OSError:
+        return False  # Who reads it tells why.
+    # A safetensors file begins with 8 bytes of any kind, and a brace.
+    return start.startswith((b"PK\x03\x04", b"\x80")) and start[8:] != b"{"
 
 
 def _without_counters(tensors: dict[str, np.ndarray]) -> dict[str, np.ndarray]:

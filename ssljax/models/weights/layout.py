@@ -14,6 +14,18 @@ Layout = Mapping[str, tuple[tuple[str, ...], tuple[int, ...]]]
 _MOST_NAMED = 3
 
 
+class Misfit(ValueError):
+    """Weights of another network than the encoder.
+
+    Attributes:
+      options: The encoder's attributes that would fit, by name; none where that is not known.
+    """
+
+    def __init__(self, told: str, **options: object) -> None:
+        super().__init__(told)
+        self.options = options
+
+
 def variables_of(tensors: Mapping[str, np.ndarray], layout: Layout, network: str) -> dict[str, Any]:
     """Turns tensors of a PyTorch file into variables.
 

@@ -12,13 +12,14 @@ import jax.numpy as jnp
 import numpy as np
 
 from ssljax.errors import UserError
-from ssljax.models.weights.layout import Layout, variables_of
-from ssljax.models.weights.names import MAE_DECODER, Naming, naming_of
+from ssljax.models.layers.positions import sincos_positions
+from ssljax.models.weights.layout import Layout, Misfit, variables_of
+from ssljax.models.weights.names import MAE_DECODER, PATCHES, Naming, naming_of
 from ssljax.models.weights.tokens import split_tokens
 
 Variables = Mapping[str, Any]
 
-_PREFERRED = ("teacher.", "base_encoder.", "encoder_q.", "online", "student.")
+_PREFERRED = ("teacher.", "target_encoder.", "base_encoder.", "encoder_q.", "online", "student.")
 """Of several encoders in a file, that which its authors evaluate."""
 _HEADS = (
     *("fc.", "head.", "heads.", "head_dist.", "classifier.", "pre_logits.", "last_layer."),
@@ -27,6 +28,9 @@ _HEADS = (
 )
 """What names begin with that stand beside an encoder's, in the same part of a file."""
 _MOST_NAMED = 3
+_CHANNELS = "channels"
+"""An option that is not the encoder's but its images'."""
+_DIM_OF_MOCO, _HEADS_OF_MOCO = 384, 12
 
 
 class Weights(NamedTuple):
@@ -57,19 +61,23 @@ def is_readable(params: Variables) -> bool:
     return naming_of(params) is not None
 
 
-def find_encoder(tensors: Mapping[str, np.ndarray], shapes: Variables) -> Weights:
+def find_encoder(
+    tensors: Mapping[str, np.ndarray], shapes: Variables, heads: int | None = None
+) -> Weights:
     """Finds an encoder's weights among tensors named by torchvision, timm, or a method's authors.
 
     These are read: torchvision's and timm's files; those of MAE, DINO, DINOv2, MoCo v3, SwAV,
     Barlow Twins and VICReg, the encoder alone or the whole checkpoint; and others whose encoder has
     torchvision's or timm's names after any prefix, such as "module.backbone.". Of a student and a
-    teacher the teacher is read, and of MoCo's encoders the one that learns by gradients.
+    teacher the teacher is read, of MoCo's encoders the one that learns by gradients, and of
+    I-JEPA's the target.
 
     Positions of another grid of patches are interpolated: see `tokens.bicubic`.
 
     Args:
       tensors: Arrays by name. Kernels have the axes (output, input, height, width).
       shapes: The encoder's collections, arrays or their shapes.
+      heads: Of a vision transformer, how many it has, which no file tells; None: not checked.
 
     Returns:
       The weights.
@@ -91,6 +99,7 @@ def find_encoder(tensors: Mapping[str, np.ndarray], shapes: Variables) -> Weight
     layout = naming.layout(shapes)
     own = {name: _float32(x) for name, x in inside.items() if not name.startswith(_HEADS)}
     count = len(own)
+    _check_heads(own, prefix, heads)
     own, changed = split_tokens(own, layout)
     variables = _fitted(own, layout, naming.kind)
     rest = sorted(tensors.keys() - {prefix + name for name in inside})
@@ -142,7 +151,42 @@ def _prefix(tensors: Collection[str], naming: Naming) -> str:
         known = [i for i, part in enumerate(_PREFERRED) if part in prefix]
         return (min(known, default=len(_PREFERRED)) if prefix else -1, len(prefix))
 
-    return min(found, key=rank)
+    taken = min(found, key=rank)
+    rivals = [prefix for prefix in found if rank(prefix)[0] == rank(taken)[0]]
+    if len(rivals) > 1 and rank(taken)[0] == len(_PREFERRED):
+        names = ", ".join(repr(prefix.rstrip(".")) for prefix in sorted(rivals))
+        raise ValueError(
+            f"it holds {len(rivals)} encoders ({names}), and which of them is meant is not known: "
+            "write one of them to a file of its own"
+        )
+    return taken
+
+
+def _check_heads(tensors: Mapping[str, np.ndarray], prefix: str, heads: int | None) -> None:
+    """Raises a `Misfit` if heads are not those of MoCo v3's ViT-S, which alone has 12 (sec. 5.1).
+
+    Its checkpoints name a "base_encoder". In files of the encoder alone the positions tell it.
+    """
+    if heads in (None, _HEADS_OF_MOCO) or PATCHES not in tensors:
+        return
+    if len(tensors[PATCHES]) != _DIM_OF_MOCO:
+        return
+    if "base_encoder." in prefix or _has_positions_of_moco(tensors.get("pos_embed")):
+        raise Misfit(
+            f"it is MoCo v3's ViT-S, which has {_HEADS_OF_MOCO} heads, and the encoder has {heads}",
+            heads=_HEADS_OF_MOCO,
+        )
+
+
+def _has_positions_of_moco(positions: np.ndarray | None) -> bool:
+    """Whether rows come before columns in fixed positions, where MAE has it otherwise."""
+    if positions is None or positions.ndim != 3:
+        return False
+    side, dim = math.isqrt(positions.shape[1] - 1), positions.shape[2]
+    if side * side != positions.shape[1] - 1:
+        return False
+    known = np.asarray(sincos_positions(side, side, dim)).reshape(side, side, dim)
+    return bool(np.abs(positions[0, 1:] - known.swapaxes(0, 1).reshape(-1, dim)).max() < 1e-4)
 
 
 def _fitted(tensors: dict[str, np.ndarray], layout: Layout, kind: str) -> dict[str, Any]:
@@ -167,25 +211,25 @@ def _fitted(tensors: dict[str, np.ndarray], layout: Layout, kind: str) -> dict[s
             f"there and {layout[name][1]} here"
         )
     if parts:
-        raise ValueError("; ".join(parts) + _advice(tensors, layout))
+        raise Misfit("; ".join(parts), **_advice(tensors, layout))
     return variables_of(tensors, layout, kind)
 
 
-def _advice(tensors: Mapping[str, np.ndarray], layout: Layout) -> str:
-    """Which key of the config may be at fault, where that is known."""
+def _advice(tensors: Mapping[str, np.ndarray], layout: Layout) -> dict[str, object]:
+    """Which attributes of the encoder may be at fault, and what they must be, where it is known."""
     stem = tensors.get("conv1.weight")
     if stem is not None and "conv1.weight" in layout:
-        if stem.shape[1] != layout["conv1.weight"][1][1]:
-            return f"; its images have {stem.shape[1]} channels: set config.data.channels"
-        if stem.shape[2:] == (7, 7) != layout["conv1.weight"][1][2:]:
-            return "; set config.model.encoder.stem=imagenet"
-        if stem.shape[2:] == (3, 3) != layout["conv1.weight"][1][2:]:
-            return "; set config.model.encoder.stem=cifar"
+        known = layout["conv1.weight"][1]
+        if stem.shape[1] != known[1]:
+            return {_CHANNELS: stem.shape[1]}
+        for side, name in ((7, "imagenet"), (3, "cifar")):
+            if stem.shape[2:] == (side, side) != known[2:]:
+                return {"stem": name}
     if ("reg_token" in tensors) != ("reg_token" in layout):
-        return "; set config.model.encoder.registers to what it has"
+        return {"registers": tensors["reg_token"].shape[1] if "reg_token" in tensors else 0}
     if ("blocks.0.ls1.gamma" in tensors) != ("blocks.0.ls1.gamma" in layout):
-        return "; set config.model.encoder.layer_scale, above 0 where it has such factors"
-    return ""
+        return {"layer_scale": 1.0 if "blocks.0.ls1.gamma" in tensors else 0.0}
+    return {}
 
 
 def _float32(x: np.ndarray) -> np.ndarray:
@@ -199,9 +243,28 @@ def _few(names: Collection[str]) -> str:
     return f"{len(names)} tensor(s) ({listed})"
 
 
-def misfit(path: object, error: ValueError) -> UserError:
-    """What the user is told of a file that does not fit."""
-    return UserError(
-        f"The weights {str(path)!r} do not fit the encoder: {error}. config.model.encoder must "
-        "describe the network of the file."
-    )
+def misfit(path: object, error: ValueError, place: str = "config.model.encoder.") -> UserError:
+    """What the user is told of a file that does not fit.
+
+    Args:
+      path: The file.
+      error: What `find_encoder` raised, or what makes the encoder.
+      place: What stands before the encoder's attributes where the user sets them: nothing in a
+        program, which gives them as arguments.
+    """
+    options = dict(getattr(error, "options", {}))
+    channels = options.pop(_CHANNELS, None)
+    advice = "The encoder must be that of the file."
+    if place:
+        advice = f"{place.rstrip('.')} must describe the network of the file."
+    if channels and not place:
+        advice = f"Its images have {channels} channel(s)."
+    elif channels:
+        advice = f"Its images have {channels} channel(s): set config.data.channels."
+    elif options:
+        named = ", ".join(
+            f"{place}{name}={value if place else repr(value)}" for name, value in options.items()
+        )
+        advice = f"{'Set' if place else 'Give'} {named}."
+    told = str(error).rstrip(".")
+    return UserError(f"The weights {str(path)!r} do not fit the encoder: {told}. {advice}")

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from ssljax.models.layers.positions import sincos_positions
-from ssljax.models.weights.layout import Layout
+from ssljax.models.weights.layout import Layout, Misfit
 from ssljax.models.weights.names import CLASS_POSITION, PATCH_POSITIONS, PATCHES
 
 _POSITIONS, _TOKEN, _REGISTERS = "pos_embed", "cls_token", "reg_token"
@@ -65,9 +65,8 @@ def split_tokens(
     if dim % 4 == 0:
         known = np.asarray(sincos_positions(rows, columns, dim))
     if np.abs(table - known).max() > _SAME:
-        raise ValueError(
-            "its positions are not the sines and cosines of the encoder's: set "
-            "config.model.encoder.positions=learned"
+        raise Misfit(
+            "its positions are not the sines and cosines of the encoder's", positions="learned"
         )
     if _TOKEN in found:
         found[_TOKEN] = found[_TOKEN] + first
@@ -149,10 +148,10 @@ def _flat_patches(kernel: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     """A convolution's kernel as a matrix of patches, whose values go by row, column and channel."""
     if kernel.ndim != 4 or kernel[0].size != shape[1]:
         size = "x".join(map(str, kernel.shape[2:]))
-        raise ValueError(
+        raise Misfit(
             f"its patches are {size} pixels of {kernel.shape[1]} channel(s), and the encoder's "
-            f"have {shape[1]} values: set config.model.encoder.patch_size={kernel.shape[-1]}, and "
-            "the size and the channels of the images to suit it"
+            f"have {shape[1]} values",
+            patch_size=kernel.shape[-1],
         )
     return kernel.transpose(0, 2, 3, 1).reshape(len(kernel), -1)
 

@@ -120,7 +120,7 @@ def test_the_content_may_be_what_vgg_19_of_a_file_sees(chain, tmp_path):
     options = dict(adversarial_weight=0.001, content="features", content_layer="stage1")
     srgan = build("super_resolution", srresnet, extractor=str(file), **options)
     fresh = state_of(srgan, 2)
-    with pytest.raises(UserError, match="cannot be read"):
+    with pytest.raises(UserError, match="There is no file"):
         srgan.start_from(fresh, srresnet, second)
     save_file(tensors, file)
     state = srgan.start_from(fresh, srresnet, second)

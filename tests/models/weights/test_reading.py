@@ -1,6 +1,7 @@
 """An encoder's weights are found in files that hold more, under the names of their authors."""
 
 import functools
+import re
 
 import jax
 import jax.numpy as jnp
@@ -11,7 +12,7 @@ from safetensors.numpy import save_file
 from ssljax.errors import UserError
 from ssljax.models import VisionTransformer, build_encoder
 from ssljax.models.layers.positions import sincos_positions
-from ssljax.models.weights import find_encoder, load_into, naming_of, shapes_of
+from ssljax.models.weights import Misfit, find_encoder, load_into, misfit, naming_of, shapes_of
 from ssljax.models.weights.tokens import bicubic
 
 DIM, PATCH = 8, 4
@@ -78,6 +79,7 @@ def test_a_transformer_has_the_tensors_of_timm_in_their_places():
         ("teacher.backbone.", {"student.module.backbone.": 0}),
         ("state_dict.module.base_encoder.", {"state_dict.module.momentum_encoder.": 0}),
         ("module.encoder_q.", {"module.encoder_k.": 0}),
+        ("target_encoder.module.", {"encoder.module.": 0}),  # Of I-JEPA.
     ],
 )
 def test_the_part_that_the_authors_evaluate_is_read(prefix, beside):
@@ -97,6 +99,34 @@ def test_the_part_that_the_authors_evaluate_is_read(prefix, beside):
     assert f"not read {len(others)} tensor(s) ({min(others)}" in found.told
 
 
+def test_encoders_of_unknown_names_are_not_guessed_among():
+    tensors = transformer_file()
+    two = {f"{part}.{name}": x for name, x in tensors.items() for part in ("momentum", "backbone")}
+    with pytest.raises(ValueError, match=r"holds 2 encoders \('backbone', 'momentum'\)"):
+        find_encoder(two, transformer())
+
+
+@pytest.mark.parametrize("kind", ["checkpoint", "encoder", "dino"])
+def test_the_heads_of_moco_v3_are_checked(kind):
+    dim, prefix = 384, "state_dict.module.base_encoder." * (kind == "checkpoint")
+    tensors = transformer_file(dim=dim)
+    if kind == "encoder":  # Fixed positions: waves of the row, and then of the column.
+        omega = 1.0 / 10000 ** (np.arange(dim // 4) / (dim / 4))
+        waves = [np.concatenate([np.sin(i * omega), np.cos(i * omega)]) for i in range(2)]
+        table = [np.zeros(dim)] + [
+            np.concatenate([waves[r], waves[c]]) for r in (0, 1) for c in (0, 1)
+        ]
+        tensors["pos_embed"] = np.float32(table)[None]
+    file = {prefix + name: x for name, x in tensors.items()}
+    shapes = shapes_of(VisionTransformer(dim, 2, 6, PATCH), (2 * PATCH, 2 * PATCH, 3))
+    assert find_encoder(file, shapes, 12).variables
+    if kind == "dino":
+        assert find_encoder(file, shapes, 6).variables
+        return
+    with pytest.raises(Misfit, match="MoCo v3's ViT-S, which has 12 heads, and the encoder has 6"):
+        find_encoder(file, shapes, 6)
+
+
 def test_blocks_in_chunks_are_numbered_through():
     tensors = transformer_file()
     chunked = {name.replace("blocks.", "blocks.0."): x for name, x in tensors.items()}
@@ -113,8 +143,9 @@ def test_fixed_positions_are_compared_and_learned_ones_interpolated():
         found.variables["params"]["position_embedding"]["table"], bicubic(table, 2, 2)
     )
     fixed = transformer(positions="sincos")
-    with pytest.raises(ValueError, match=r"set config.model.encoder.positions=learned"):
+    with pytest.raises(Misfit) as raised:
         find_encoder(tensors, fixed)
+    assert raised.value.options == {"positions": "learned"}
     known = np.asarray(sincos_positions(3, 3, DIM)).reshape(1, 9, DIM)
     tensors["pos_embed"] = np.concatenate([np.full((1, 1, DIM), 0.25), known], axis=1)
     params = find_encoder(tensors, fixed).variables["params"]
@@ -162,22 +193,25 @@ def test_what_is_missing_or_unknown_is_told_in_one_sentence():
 @pytest.mark.parametrize(
     ("here", "there", "told"),
     [
-        ("cifar", "imagenet", r"conv1.weight, \(4, 3, 7, 7\) there .*encoder.stem=imagenet"),
-        ("imagenet", "cifar", r"conv1.weight, \(4, 3, 3, 3\) there .*encoder.stem=cifar"),
+        ("cifar", "imagenet", r"conv1.weight, \(4, 3, 7, 7\) there .*encoder.stem=imagenet\."),
+        ("imagenet", "cifar", r"conv1.weight, \(4, 3, 3, 3\) there .*encoder.stem=cifar\."),
     ],
 )
 def test_another_stem_is_told(here, there, told):
     shapes, (_, tensors) = resnet_file(here)[0], resnet_file(there)
-    with pytest.raises(ValueError, match=told):
+    with pytest.raises(Misfit) as raised:
         find_encoder(tensors, shapes)
+    assert re.search(told, str(misfit("weights.pth", raised.value)))
+    assert str(misfit("weights.pth", raised.value, "")).endswith(f"Give stem={there!r}.")
 
 
 def test_other_patches_are_told():
     tensors = transformer_file()
     tensors["patch_embed.proj.weight"] = np.zeros((DIM, 3, 16, 16), np.float32)
-    told = r"patches are 16x16 pixels of 3 channel\(s\), and the encoder's have 48 .*patch_size=16"
-    with pytest.raises(ValueError, match=told):
+    told = r"patches are 16x16 pixels of 3 channel\(s\), and the encoder's have 48"
+    with pytest.raises(Misfit, match=told) as raised:
         find_encoder(tensors, transformer())
+    assert raised.value.options == {"patch_size": 16}
     tensors = transformer_file()
     tensors["pos_embed"] = np.zeros((1, 7, DIM), np.float32)
     with pytest.raises(ValueError, match="its 7 positions are not those of a square"):

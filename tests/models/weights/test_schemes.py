@@ -14,7 +14,7 @@ from safetensors.numpy import save_file
 
 from ssljax.errors import UserError
 from ssljax.models import build_encoder
-from ssljax.models.weights import SCHEMES, from_tensors, load_encoder
+from ssljax.models.weights import SCHEMES, from_tensors, load_encoder, read_tensors
 
 EPSILON = 1e-5
 PARAMETERS = {
@@ -183,6 +183,15 @@ def test_a_pytorch_file_asks_for_pytorch(tmp_path, monkeypatch):
         load_encoder("vgg16", tmp_path / "vgg16.pth")
     with pytest.raises(UserError, match=r"There is no file .*vgg19.pth"):
         load_encoder("vgg19", tmp_path / "vgg19.pth")
+
+
+@pytest.mark.parametrize("start", [b"PK\x03\x04", b"\x80\x02\x8a\nl\xfc\x9cF\xf9"])
+@pytest.mark.parametrize("name", ["vit-s-300ep.pth.tar", "moco_v2_800ep", "a.pth.tar"])
+def test_a_pytorch_file_of_any_name_is_known(tmp_path, monkeypatch, start, name):
+    monkeypatch.setitem(sys.modules, "torch", None)
+    (tmp_path / name).write_bytes(start)
+    with pytest.raises(UserError, match=rf"PyTorch is needed to read .*{name}"):
+        read_tensors(tmp_path / name)
 
 
 def test_types_that_numpy_lacks_are_told(tmp_path):
