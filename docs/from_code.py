@@ -44,11 +44,36 @@ _FIGURES: Mapping[str, tuple[str, ...]] = {
     "Encoders on Fashion-MNIST": ("knn20", "linear", "minutes"),
     "Pretext tasks on CIFAR-10 (a JPEG copy)": ("own score (a guess)", "linear", "minutes"),
     "Several tasks over one encoder": ("linear", "minutes"),
+    "Time as the teacher": ("IoU with the masks, held-out frames",),
     "Generators on Fashion-MNIST": ("FID trained", "FID random", "minutes"),
     "Encoders that invert a generator": ("kNN", "class agreement", "minutes"),
+    "A generator that grows": ("FID trained", "FID random"),
     "Translators of digits": ("pairing error", "same class", "minutes"),
+    "Digits in pairs": ("pairing error", "same class"),
+    "Oranges and lemons": ("way", "FID", "KID"),
+    "Segmentation of streets": ("mean IoU",),
+    "Several classes an image": ("SVM of stage3", "all tiles, whole network"),
+    "Detection of blood cells": ("AP", "AP50", "minutes"),
 }
 """Sections of the results, and the columns of their tables that the table of methods shows."""
+
+_ROWS: Mapping[str, Mapping[str, str]] = {
+    "Time as the teacher": {"**motion_segmentation, from one frame**": "motion_segmentation"},
+    "Oranges and lemons": {"4,000 steps of one": "cyclegan"},
+    "Segmentation of streets": {"trained": "segment"},
+    "Several classes an image": {"simclr": "multi_label"},
+    "Detection of blood cells": {"simclr": "detect"},
+}
+"""Of sections whose rows are named by how a method was trained: whose figures those rows are."""
+
+LEFT_OUT = (
+    "Few labels after rotation",
+    "Forgetting",
+    "Heads, context, starts and the CRF at equal steps",
+    "Encoders on other data sets",
+    "SimCLR on CIFAR-10",
+)
+"""Sections that name a config and that the table of methods leaves out: comparisons of settings."""
 
 _SECTION = re.compile(r"^( *)Attributes:\n((?:\1 .*\n|\n)*)", re.MULTILINE)
 _ENTRY = re.compile(r"^(\w[\w, ]*): (.*(?:\n .*)*)", re.MULTILINE)
@@ -89,11 +114,13 @@ def key_pages() -> dict[str, str]:
 def comments(function: Callable[..., Any]) -> dict[str, str]:
     """The comments that stand beside keys, or above them, in the code of a function.
 
+    A comment beside or above a line with several keys is that of their group alone.
+
     Args:
       function: It assigns `config.key`, or calls with `key=`.
 
     Returns:
-      By key, one sentence or more.
+      By the key's path from the function's config, such as "crf.weight", one sentence or more.
     """
     code = textwrap.dedent(inspect.getsource(function))
     beside, alone = {}, {}
@@ -101,24 +128,57 @@ def comments(function: Callable[..., Any]) -> dict[str, str]:
         if token.type == tokenize.COMMENT:
             is_alone = not token.line[: token.start[1]].strip()
             (alone if is_alone else beside)[token.start[0]] = token.string.lstrip("# ")
-    found = {}
-    for node in ast.walk(ast.parse(code)):
-        if isinstance(node, ast.keyword) and node.arg:
-            key, first, last = node.arg, node.lineno, node.value.end_lineno or node.lineno
-        elif isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Attribute):
-            key, first, last = node.targets[0].attr, node.lineno, node.lineno
-        else:
-            continue
+
+    def above(first: int) -> str:
         start = first
         while start - 1 in alone:
             start -= 1
-        above = " ".join(alone[line] for line in range(start, first))
-        near = beside.get(first) or beside.get(last, "")
-        choices = (near, above) if isinstance(node, ast.keyword) else (above, near)
-        told = next(filter(None, choices), "")
-        if told:
-            found.setdefault(key, told)
+        return " ".join(alone[line] for line in range(start, first))
+
+    found: dict[str, str] = {}
+    for node in ast.walk(ast.parse(code)):
+        if not isinstance(node, ast.Assign | ast.Return | ast.Expr) or node.value is None:
+            continue
+        path = _path(node.targets[0]) if isinstance(node, ast.Assign) else ""
+        if path and (told := above(node.lineno) or beside.get(node.lineno, "")):
+            found.setdefault(path, told)
+        for key, keyword in _alone_on_their_lines(_keywords(node.value, path and f"{path}.")):
+            last = keyword.value.end_lineno or keyword.lineno
+            near = beside.get(keyword.lineno) or beside.get(last, "")
+            if told := near or above(keyword.lineno):
+                found.setdefault(key, told)
     return found
+
+
+def _path(target: ast.AST) -> str:
+    """Of `config.a.b`, "a.b"; of a plain name, nothing."""
+    if not isinstance(target, ast.Attribute):
+        return ""
+    return ".".join(filter(None, (_path(target.value), target.attr)))
+
+
+def _keywords(node: ast.AST, prefix: str) -> Iterable[tuple[str, ast.keyword]]:
+    """The keywords of all calls in an expression, by their paths."""
+    for child in ast.iter_child_nodes(node):
+        below = prefix
+        if isinstance(child, ast.keyword) and child.arg:
+            yield f"{prefix}{child.arg}", child
+            below = f"{prefix}{child.arg}."
+        yield from _keywords(child, below)
+
+
+def _alone_on_their_lines(
+    keys: Iterable[tuple[str, ast.keyword]],
+) -> Iterable[tuple[str, ast.keyword]]:
+    """Those beside which no other key of as few parts begins on the same line."""
+    lines: dict[int, list[tuple[str, ast.keyword]]] = {}
+    for key, keyword in keys:
+        lines.setdefault(keyword.lineno, []).append((key, keyword))
+    for found in lines.values():
+        fewest = min(key.count(".") for key, _ in found)
+        first = [one for one in found if one[0].count(".") == fewest]
+        if len(first) == 1:
+            yield first[0]
 
 
 def attributes(docstring: str | None) -> dict[str, str]:
@@ -199,7 +259,8 @@ def _results(text: str) -> dict[str, list[str]]:
             elif not header:
                 header = cells
             else:
-                name = cells[0].partition("/")[0]
+                name = cells[0].strip("*").partition("/")[0].partition(":")[0]
+                name = _ROWS.get(heading, {}).get(cells[0], name)
                 chosen = [column for column in _FIGURES[heading] if column in header]
                 told = f"{heading}: " + ", ".join(
                     f"{column} {cells[header.index(column)]}" for column in chosen
@@ -233,7 +294,9 @@ def _common_keys() -> str:
         else:
             told, intro = notes, notes.get(group, "") if group else "Of the whole run."
         title = f"`{group}`" if group else "The run"
-        parts.append(f"## {title}\n\n{_escape(intro)}\n\n{_key_table(keys, values, told)}")
+        below = "" if told is notes else f"{group}."
+        table = _key_table(keys, values, {f"{below}{key}": text for key, text in told.items()})
+        parts.append(f"## {title}\n\n{_escape(intro)}\n\n{table}")
     return "\n".join(parts)
 
 
@@ -253,6 +316,7 @@ def _method_keys() -> str:
             if "default_config" in vars(kind):
                 told |= comments(vars(kind)["default_config"].__func__)
         told |= comments(methods.default_config)
+        told = {f"method.{key}": text for key, text in told.items()}
         title, _ = _title_and_paper(method)
         rows = [*_own_rows(config.method, "method", told, view)]
         for role, network in config.model.items():
@@ -271,18 +335,20 @@ def _method_keys() -> str:
 def _own_rows(
     config: ConfigDict, prefix: str, told: Mapping[str, str], view: augment.ViewPolicy
 ) -> Iterable[tuple[str, ...]]:
-    for key, value in config.items():
+    for name, value in config.items():
+        key = f"{prefix}.{name}"
         if isinstance(value, ConfigDict) and "crop_scale" in value:
             changed = [
                 f"{field}={part!r}"
                 for field, part in value.items()
                 if field not in vars(view) or part != getattr(view, field)
             ]
-            yield f"`{prefix}.{key}`", _code(", ".join(changed)), told.get(key, "A view.")
+            yield f"`{key}`", _code(", ".join(changed)), told.get(key, "A view.")
         elif isinstance(value, ConfigDict):
-            yield from _own_rows(value, f"{prefix}.{key}", told, view)
+            yield from _own_rows(value, key, told, view)
         else:
-            yield f"`{prefix}.{key}`", _value(value), told.get(key, "")
+            note = told.get(key) or (told.get(prefix, "") if "." in prefix else "")
+            yield f"`{key}`", _value(value), note
 
 
 def _networks() -> str:
@@ -329,7 +395,7 @@ def _first_sentences(documented: Any) -> str:
 
 
 def _key_table(keys: Iterable[str], values: Mapping[str, Any], told: Mapping[str, str]) -> str:
-    rows = [(f"`{key}`", _value(values[key]), told.get(key.rpartition(".")[2], "")) for key in keys]
+    rows = [(f"`{key}`", _value(values[key]), told.get(key, "")) for key in keys]
     return _table(("key", "default", ""), rows)
 
 

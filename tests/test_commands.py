@@ -6,11 +6,15 @@ import pathlib
 import re
 import shlex
 
+import cv2
+import numpy as np
 import pytest
 import runs
+import workdirs
 
 from ssljax import catalog, main, methods
 from ssljax import config as configs
+from ssljax.page import command as command_of_report
 
 PAGES = [runs.ROOT / "README.md", *sorted((runs.ROOT / "docs").rglob("*.md"))]
 PAGES = [page for page in PAGES if page.parent.name not in ("made", "_build")]
@@ -88,16 +92,50 @@ def test_a_program_that_is_shown_is_there_and_knows_its_options(command):
     assert spec is not None
     if spec.submodule_search_locations:
         spec = importlib.util.find_spec(f"{module}.__main__")
-    origin = pathlib.Path(spec.origin)
-    text = origin.read_text() + "".join(
-        file.read_text() for file in [*origin.parent.glob("*.py"), *(_page_files())]
-    )
+    files = [pathlib.Path(spec.origin)]
+    if module == "ssljax.report":
+        files.append(pathlib.Path(command_of_report.__file__))
+    text = "".join(file.read_text() for file in files)
     for option in re.findall(r" --([a-z]\w*)(?=[ =\]]|$)", command):
         assert f"--{option}" in text or f'"{option}"' in text, option
 
 
-def _page_files():
-    return (runs.ROOT / "ssljax" / "page").glob("*.py")
+def _shown(beginning):
+    """The commands of the documentation that begin so, their words apart."""
+    return [shlex.split(x) for x in COMMANDS if x.startswith(beginning)]
+
+
+def test_the_commands_of_the_quickstart_run(tmp_path, capsys):
+    """As they are shown, but of a tiny network and of few steps, and in one process."""
+    (tmp_path / "images").mkdir()
+    image = np.arange(64, dtype=np.uint8).reshape(8, 8)
+    for number in range(3):
+        cv2.imwrite(str(tmp_path / "images" / f"{number}.png"), image + number)
+    tiny = [f"--config.{key}={value}" for key, value in (runs.TINY | {"steps": 2}).items()]
+    commands = _shown("python -m ssljax.main --config simclr/digits --workdir runs/quickstart")
+    assert ["--mode=" in " ".join(words) for words in commands].count(False) == 1
+    embedding = next(words for words in commands if "--mode=embed" in words)
+    training = next(words for words in commands if not any("--mode" in x for x in words))
+    export = [*training, "--mode=export", "--config.export.format=stablehlo"]
+    places = {"runs/quickstart": str(tmp_path / "run")}
+    for words in (training, embedding, export):
+        asked = [places.get(x, x).replace("IMAGES", str(tmp_path / "images")) for x in words[3:]]
+        assert main.main(["ssljax", *asked, *tiny]) == 0, words
+    written = {path.name for path in (tmp_path / "run").rglob("*")}
+    assert {"metrics.jsonl", "embeddings.npy", "files.csv", "map.png", "README.md"} <= written
+    assert any(name.endswith(".stablehlo") for name in written)
+    capsys.readouterr()
+    assert main.main(["ssljax", "--list"]) == 0
+    assert "simclr/digits" in capsys.readouterr().out
+
+
+def test_the_command_of_a_report_runs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (words,) = _shown("python -m ssljax.report runs/")
+    for place in (word for word in words[3:] if word.startswith("runs/")):
+        workdirs.write(tmp_path / place, "simclr", {}, {})
+    assert command_of_report.main(words[3:]) == 0
+    assert (tmp_path / "compared.html").exists()
 
 
 def test_every_config_that_is_named_is_shipped():

@@ -36,6 +36,9 @@ def test_every_method_stands_in_the_table_of_its_family_with_its_configs(from_co
         listed |= {line.split("`")[1]: line for line in table.splitlines()[2:] if line}
         page = runs.ROOT / "docs" / "families" / f"{family}.md"
         assert f"made/methods_{family}.md" in page.read_text()
+        if family == "joint_embedding":
+            for method in from_code.family_methods(family).values():
+                assert from_code._title_and_paper(method)[0].partition(":")[0] in page.read_text()
     assert listed.keys() == methods.REGISTRY.keys()
     for name in catalog.files():
         assert f"`{name}`" in listed[name.partition("/")[0]]
@@ -80,7 +83,46 @@ def test_keys_have_what_the_code_says_of_them(from_code, pages):
         config.one = dict(two=2)  # Beside.
         config.three = 3
 
-    assert from_code.comments(function) == {"one": "Above, in two lines.", "two": "Beside."}
+        config.both = dict(four=4, five=5)  # Of the group.
+
+    assert from_code.comments(function) == {
+        "one": "Above, in two lines.",
+        "one.two": "Beside.",
+        "both": "Of the group.",
+    }
+
+
+def test_no_note_serves_two_groups_and_none_lacks_in_short_ones(pages):
+    groups, bare = {}, []
+    for line in pages["keys"].splitlines():
+        if line.startswith("| `"):
+            key, _, note = (cell.strip(" `") for cell in re.split(r"(?<!\\)\|", line)[1:-1])
+            groups.setdefault(note, set()).add(key.partition(".")[0])
+            short = ("init", "translate", "embed", "export", "mesh", "log", "checkpoint")
+            if not note and key.startswith(short):
+                bare.append(key)
+    assert not bare
+    assert not {note: of for note, of in groups.items() if note and len(of) > 1}
+
+
+def test_every_section_of_results_that_names_a_config_is_shown_or_left_out(from_code):
+    text = (runs.ROOT / "benchmarks" / "RESULTS.md").read_text()
+    sections = dict(
+        section.split("\n", 1) for section in re.split(r"^##+ ", text, flags=re.MULTILINE)[1:]
+    )
+    known = {*from_code._FIGURES, *from_code.LEFT_OUT}
+    assert known <= sections.keys()
+    naming = {
+        heading
+        for heading, body in sections.items()
+        if {*re.findall(r"\w+/\w+", body)} & catalog.files().keys()
+    }
+    assert not naming - known
+    found = from_code._results(text)
+    assert "A generator that grows: FID trained **0.206**, FID random 2.15" in found["progan"]
+    assert "Detection of blood cells: AP **39.0**, AP50 **59.7**, minutes 7.9" in found["detect"]
+    for method in ("cyclegan", "pix2pix", "segment", "multi_label"):
+        assert len(found[method]) > 0
 
 
 def test_the_method_of_the_documentation_learns_and_is_loaded(tmp_path, monkeypatch):

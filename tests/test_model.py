@@ -2,6 +2,7 @@
 
 import csv
 import functools
+import os
 import pathlib
 import subprocess
 import sys
@@ -18,7 +19,7 @@ from PIL import Image
 from safetensors.numpy import save_file
 
 import ssljax
-from ssljax import main, mesh, models
+from ssljax import main, mesh, models, report
 from ssljax.evals import Run, features
 from ssljax.evals.generative import to_pixels
 from ssljax.methods.adversarial.dcgan import DCGAN
@@ -325,6 +326,34 @@ def test_a_damaged_image_is_left_out_or_ends_the_program(command, workdir, model
     left = [folder / line["path"] for line in lines]
     wanted = model.features(left, stages=("block1",))["block1"].mean((1, 2))
     np.testing.assert_allclose(rows, wanted, rtol=1e-5, atol=1e-6)
+
+
+def test_the_command_line_says_how_layers_are_pooled(command, workdir, folder):
+    changes = dict(evals__stages="('block1',)", evals__pool="max", mesh__data=4, mesh__fsdp=2)
+    assert main.main(_embed(command, folder, **changes)) == 0
+    rows, lines = _read(workdir)
+    left = [folder / line["path"] for line in lines]
+    maps = ssljax.load(workdir).features(left, stages=("block1",))["block1"]
+    np.testing.assert_allclose(rows, maps.max((1, 2)), rtol=1e-5, atol=1e-6)
+
+
+def test_features_are_written_before_the_map_and_whatever_they_are(
+    command, workdir, folder, monkeypatch, capsys
+):
+    os.rename(folder / "cats" / "00.png", os.fsencode(folder / "cats") + b"/\xff.png")
+    embedding = Model.embedding
+    monkeypatch.setattr(Model, "embedding", lambda *given: embedding(*given).at[2].set(np.nan))
+    assert main.main(_embed(command, folder)) == 0
+    assert "features of 1 images are not finite" in capsys.readouterr().err
+    rows, lines = _read(workdir)
+    assert np.isnan(rows).all(axis=1).tolist() == [row == 2 for row in range(11)]
+    assert "cats/?.png" in [line["path"] for line in lines]
+    monkeypatch.setattr(report, "plane", lambda *given: 1 / 0)
+    (pathlib.Path(workdir) / "embeddings" / "embeddings.npy").unlink()
+    with pytest.raises(ZeroDivisionError):
+        main.main(_embed(command, folder))
+    assert len(_read(workdir)[0]) == 11
+    assert not (pathlib.Path(workdir) / "embeddings" / "map.png").exists()
 
 
 def test_what_cannot_be_embedded_is_told(command, folder, tmp_path, capsys):

@@ -58,7 +58,7 @@ def trained(run, tmp_path_factory):
     return workdir
 
 
-def test_it_trains_the_digits_by_name(trained):
+def test_it_trains_the_digits_by_name(run, trained):
     metrics = [json.loads(line) for line in (trained / "metrics.jsonl").read_text().splitlines()]
     assert max(line["step"] for line in metrics) == 3
     assert (trained / "scores.json").exists()

@@ -53,8 +53,8 @@ def base_config(method: str) -> ConfigDict:
             stride=1,  # Frames of the video from one of a clip to the next.
             hop=0,  # Frames from the start of a clip to that of the next; 0: none overlap.
             motion=0.0,  # The part of the clips that is kept, where most moves; 0: all.
-            clip_key="",  # TFDS features of sets whose records are frames: of which video,
-            time_key="",  # and when.
+            clip_key="",  # The TFDS feature that tells of which video a frame is.
+            time_key="",  # And the one that tells when it was.
             labels=0.0,  # Labels a class that are known; below 1, a fraction of them; 0: all.
             labels_seed=0,  # Seed of the draw of those labels.
             threads=0,  # Of the host, to read and decode; 0: one per core, at most 16.
@@ -62,8 +62,12 @@ def base_config(method: str) -> ConfigDict:
             max_corrupt=0,  # Images or videos that may be unreadable before the run stops.
         )
     )
-    # The workdir of a run to start from, and its step; 0: its newest checkpoint.
-    config.init = ConfigDict(dict(workdir="", step=0))
+    config.init = ConfigDict(
+        dict(
+            workdir="",  # That of a run to start from.
+            step=0,  # Of its checkpoint; 0: its newest.
+        )
+    )
     # A file of published weights that the encoder starts with, in place of a run's: safetensors,
     # or PyTorch's where that is installed, as `ssljax.models.weights.find_encoder` knows them.
     config.pretrained = ConfigDict(dict(weights=""))
@@ -76,11 +80,19 @@ def base_config(method: str) -> ConfigDict:
     )
     config.evals = evals.default_config(methods.REGISTRY[method])
     config.samples = ConfigDict(dict(count=64))  # Images that --mode=sample writes.
-    # The folder that --mode=translate reads, and in which way; empty: the method's first.
-    config.translate = ConfigDict(dict(dir="", way=""))
-    # The folder that --mode=embed reads, the layer whose features it writes (empty: the first of
-    # evals.stages), and how it draws a map of them: "pca" or "tsne".
-    config.embed = ConfigDict(dict(dir="", stage="", map="pca"))
+    config.translate = ConfigDict(
+        dict(
+            dir="",  # The folder that --mode=translate reads.
+            way="",  # From which domain to which; empty: the method's first.
+        )
+    )
+    config.embed = ConfigDict(
+        dict(
+            dir="",  # The folder that --mode=embed reads.
+            stage="",  # The layer whose features it writes; empty: the first of evals.stages.
+            map="pca",  # How it draws a map of them: "pca" or "tsne".
+        )
+    )
     config.export = ConfigDict(
         dict(
             # What --mode=export writes: "timm", "torchvision", "stablehlo" or "onnx".
@@ -90,10 +102,27 @@ def base_config(method: str) -> ConfigDict:
             private=True,  # Whether what is pushed is seen by its owner alone.
         )
     )
-    config.mesh = ConfigDict(dict(data=-1, fsdp=1))
-    # `report`: whether the end of a training writes report.html, a page that shows the run.
-    config.log = ConfigDict(dict(every=50, tensorboard=True, wandb="", report=True))
-    config.checkpoint = ConfigDict(dict(every=1000, keep=2, best=""))
+    config.mesh = ConfigDict(
+        dict(
+            data=-1,  # Devices over which batches alone are split; -1: all that are left.
+            fsdp=1,  # Devices over which parameters are split as well.
+        )
+    )
+    config.log = ConfigDict(
+        dict(
+            every=50,  # Train steps between two lines of metrics.jsonl.
+            tensorboard=True,  # Whether TensorBoard's files are written as well.
+            wandb="",  # A project of Weights & Biases; empty: none.
+            report=True,  # Whether the end of a training writes report.html, which shows the run.
+        )
+    )
+    config.checkpoint = ConfigDict(
+        dict(
+            every=1000,  # Train steps between two checkpoints.
+            keep=2,  # How many of the newest stay.
+            best="",  # A score by which the best checkpoint stays as well; empty: none.
+        )
+    )
     return config
 
 

@@ -64,9 +64,11 @@ class Segmentation(Evaluation):
                 refine="",  # What follows the network: "crf"; empty: nothing.
                 batch_size=8,  # Images at once; each takes its pixels times the classes.
                 crf=dict(
-                    weight=4.0,  # Of the kernel of places and colours, w1 of the paper; the one of
-                    position=67.0,  # places alone keeps its weight of 3 and deviation of 1.
-                    color=3.0,  # Deviations in pixels, and in levels of 0 to 255.
+                    # Of the kernel of places and colours, w1 of the paper; the one of places alone
+                    # keeps its weight of 3 and deviation of 1.
+                    weight=4.0,
+                    position=67.0,  # Deviation in pixels.
+                    color=3.0,  # Deviation in levels of 0 to 255.
                     iterations=10,
                 ),
             )

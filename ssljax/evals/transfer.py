@@ -52,8 +52,13 @@ class Transfer(Evaluation):
     @staticmethod
     def default_config() -> ConfigDict:
         """No set."""
-        # Such as ("mnist", ("tiny_imagenet_100", "train[:20%]", "validation")).
-        return ConfigDict(dict(sets=(), probes=("knn", "linear")))
+        return ConfigDict(
+            dict(
+                # Such as ("mnist", ("tiny_imagenet_100", "train[:20%]", "validation")).
+                sets=(),
+                probes=("knn", "linear"),  # What scores each of them.
+            )
+        )
 
     def check(self, run: Run) -> tuple[str, ...]:
         """Raises a `UserError` if a probe is not possible on one of the sets."""

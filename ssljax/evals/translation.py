@@ -65,7 +65,13 @@ class Translation(Evaluation):
         A split that is empty is the one that the domain is trained on, with "test" in the place of
         every "train": "testA" for "trainA", "test[:50%]" for "train[:50%]".
         """
-        return ConfigDict(dict(test_a="", test_b="", count=10000))  # At most, of each split.
+        return ConfigDict(
+            dict(
+                test_a="",
+                test_b="",
+                count=10000,  # At most, of each split.
+            )
+        )
 
     def stages(self, run: Run) -> tuple[str, ...]:
         """None: the whole network translates."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections
 import functools
 import math
+import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -13,6 +14,7 @@ import numpy as np
 from markupsafe import Markup
 
 from ssljax import paths
+from ssljax.errors import UserError
 from ssljax.page import embeddings, scores, settings
 from ssljax.page.charts import Pencil, swatch
 from ssljax.page.findings import findings, wait_share
@@ -42,13 +44,21 @@ def write(workdirs: Sequence[paths.Path], out: paths.Path | None = None) -> path
       The file.
 
     Raises:
-      UserError: If one of them is no workdir.
+      UserError: If one of them is no workdir, or stands there twice.
     """
+    same = [str(place) for place in map(_real, workdirs)]
+    for place, count in collections.Counter(same).items():
+        if count > 1:
+            raise UserError(f"{place} is named {count} times: name each --workdir once.")
     records = [read(place, name) for place, name in zip(workdirs, names(workdirs), strict=True)]
     if out is None:
         out = workdirs[0] / "report.html" if len(workdirs) == 1 else paths.resolve("report.html")
     paths.write(out, page(records).encode(errors="replace"))
     return out
+
+
+def _real(place: paths.Path) -> paths.Path:
+    return place if paths.is_remote(place) else pathlib.Path(place).resolve()
 
 
 def names(workdirs: Sequence[paths.Path]) -> list[str]:

@@ -136,16 +136,18 @@ def over_seeds(groups: Sequence[Sequence[Record]], keys: Sequence[str]) -> Table
       keys: In which the others differ.
 
     Returns:
-      Mean ± sample standard deviation over the runs of a group; None where nothing was scored.
+      Mean ± sample standard deviation over the runs of a group at the same step; None where nothing
+      was scored. A sheet that is not complete is left out, as the page of its run tells.
     """
     found = []
-    for group in groups:
+    for group in _of_one_step(groups):
         named = ", ".join(record.name for record in group)
         shown = ", ".join(f"{key} {value}" for key, value in values(group[0], keys).items())
-        sheets = [of(record.sheets["scores"]) for record in group if "scores" in record.sheets]
+        sheets = [of(record.sheets["scores"]) for record in group]
+        step = str(group[0].sheets["scores"].get("step", "?"))
         for row in dict.fromkeys(row for sheet in sheets for row in sheet):
             having = [sheet[row] for sheet in sheets if row in sheet]
-            found.append((named, shown, row, having))
+            found.append((named, shown, step, row, having))
     names = [
         name
         for name in _names({str(i): x for i, (*_, having) in enumerate(found) for x in having})
@@ -154,17 +156,28 @@ def over_seeds(groups: Sequence[Sequence[Record]], keys: Sequence[str]) -> Table
     if not names:
         return None
     rows = []
-    for named, shown, row, having in found:
-        cells = [Cell(shown or "—"), Cell(row), Cell(str(len(having)))]
+    for named, shown, step, row, having in found:
+        cells = [Cell(shown or "—"), Cell(step), Cell(row), Cell(str(len(having)))]
         for name in names:
             cells.append(Cell(_mean(row, name, [x[name] for x in having if name in x])))
         rows.append((named, tuple(cells)))
-    columns = ("runs", "what differs", "network", "seeds", *names)
+    columns = ("runs", "what differs", "step", "network", "seeds", *names)
     caption = (
-        "Means over runs that differ in the seed alone, ± their sample standard deviation; shares "
-        "in per cent."
+        "Means over runs that differ in the seed alone and were scored at the same step, ± their "
+        "sample standard deviation; shares in per cent. Sheets that are not complete are left out."
     )
-    return Table(caption, columns, tuple(rows), texts=3)
+    return Table(caption, columns, tuple(rows), texts=4)
+
+
+def _of_one_step(groups: Sequence[Sequence[Record]]) -> Iterable[list[Record]]:
+    """The runs of each group that have a complete sheet, by the step at which they were scored."""
+    for group in groups:
+        by_step: dict[Any, list[Record]] = {}
+        for record in group:
+            sheet = record.sheets.get("scores")
+            if sheet is not None and sheet.get("complete", True):
+                by_step.setdefault(str(sheet.get("step")), []).append(record)
+        yield from by_step.values()
 
 
 def _mean(row: str, name: str, found: Sequence[float]) -> str:

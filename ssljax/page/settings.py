@@ -13,11 +13,12 @@ from ssljax import methods
 from ssljax.page.record import Record
 
 _SAME = (
-    *("log.", "checkpoint.", "resume.", "mesh.", "samples.", "translate.", "embed."),
+    *("log.", "checkpoint.", "resume.", "mesh.", "samples.", "translate.", "embed.", "export."),
     *("data.threads", "data.prefetch", "data.cache", "data.dir", "evals.dir", "evals.final"),
 )
 """Beginnings of keys in which runs may differ and be repetitions all the same."""
 _ABSENT = "absent"
+_METHOD = "method.name"
 
 
 def method_of(record: Record) -> tuple[str, str]:
@@ -71,18 +72,34 @@ def _tuples(value: Any) -> Any:
 
 
 def is_repetition(key: str) -> bool:
-    """Whether runs that differ in a key alone are repetitions of one."""
+    """Whether runs that differ in a key alone are repetitions of one.
+
+    Runs that start from repetitions of one run are repetitions themselves, wherever those lie.
+    """
+    if key == "init.workdir":
+        return True
+    key = key.removeprefix("init.run.")
     return key == "seed" or key.startswith(_SAME) or key.endswith(".every")
 
 
 def differing(records: Sequence[Record]) -> list[str]:
-    """The keys in which runs differ, the seed among them, but for where and how they ran."""
+    """The keys in which runs differ, the seed among them, but for where and how they ran.
+
+    Methods have different keys: where runs are of several, the method's name stands for these, and
+    those follow in which runs of one method differ.
+    """
+    for name in (_METHOD, f"init.run.{_METHOD}"):
+        parts: dict[str, list[Record]] = {}
+        for record in records:
+            parts.setdefault(str(record.config.get(name)), []).append(record)
+        if len(parts) > 1:
+            within = (key for part in parts.values() for key in differing(part))
+            return list(dict.fromkeys((name, *within)))
     keys = dict.fromkeys(key for record in records for key in sorted(record.config))
     return [
         key
         for key in keys
-        if (key == "seed" or not is_repetition(key))
-        and not key.startswith(("init.run.", "init.task"))
+        if (key == "seed" or not is_repetition(key)) and not key.startswith("init.task")
         if len({json.dumps(record.config.get(key, _ABSENT)) for record in records}) > 1
     ]
 

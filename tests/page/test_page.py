@@ -12,9 +12,9 @@ import workdirs
 
 from ssljax import page
 from ssljax.errors import UserError
-from ssljax.page import command
+from ssljax.page import command, scores, settings
 from ssljax.page.images import Album
-from ssljax.page.record import File
+from ssljax.page.record import File, read
 
 SECTIONS = ("findings", "ran", "scores", "curves", "embeddings", "pictures")
 
@@ -216,15 +216,72 @@ def test_runs_that_differ_in_the_seed_alone_are_one_row(tmp_path):
     other = workdirs.joint_embedding(tmp_path / "other", optimizer__learning_rate=0.05)
     found = parsed(*places, other)
     # The mean of 90, 92 and 97 is 93, and their standard deviation √13.
-    row = r"run0, run1, run2 optimizer.learning_rate 0.3 trained network 3 93.0 ± 3.6"
+    row = r"run0, run1, run2 optimizer.learning_rate 0.3 60 trained network 3 93.0 ± 3.6"
     assert row in found.words["scores"]
-    assert "other optimizer.learning_rate 0.05 trained network 1 96.0" in found.words["scores"]
+    assert "other optimizer.learning_rate 0.05 60 trained network 1 96.0" in found.words["scores"]
     assert "run1 60 0.3 1" in found.words["runs"]
     (chart,) = [svg for svg in found.all("svg") if "online/loss." in (svg.get("aria-label") or "")]
     assert all(f"{name}: from" in chart["aria-label"] for name in ("run0", "run1", "run2", "other"))
     # Each run has a dash of its own, besides its colour.
     dashes = [line["stroke-dasharray"] for line in found.all("line")]
     assert len(set(dashes)) == len(dashes) == 4
+
+
+def _scored(place, value, **changes):
+    sheet = workdirs.sheet({"trained network": {"knn20": value}}, **changes)
+    workdirs.put(place / "scores.json", sheet)
+
+
+def test_means_are_over_complete_sheets_of_one_step(tmp_path):
+    places = [workdirs.write(tmp_path / f"run{k}", "simclr", {}, {}, seed=k) for k in range(4)]
+    for place, value, changes in zip(
+        places,
+        (0.5, 0.7, 0.9, 0.1),
+        ({}, {}, {"step": 30}, {"complete": False}),
+        strict=True,
+    ):
+        _scored(place, value, **changes)
+    table = scores.over_seeds([[read(place, place.name) for place in places]], ())
+    assert [(name, *(cell.text for cell in cells)) for name, cells in table.rows] == [
+        ("run0, run1", "—", "60", "trained network", "2", "60.0 ± 14.1"),  # 10 times √2.
+        ("run2", "—", "30", "trained network", "1", "90.0"),
+    ]
+
+
+def test_a_workdir_that_is_named_twice_is_told(tmp_path):
+    workdir = workdirs.write(tmp_path / "run", "simclr", {}, {})
+    (tmp_path / "link").symlink_to(workdir)
+    for other in (workdir, tmp_path / "link"):
+        with pytest.raises(UserError, match="is named 2 times"):
+            page.write([workdir, other], tmp_path / "page.html")
+
+
+def test_where_methods_differ_their_names_stand_for_their_keys(tmp_path):
+    records = [
+        read(workdirs.write(tmp_path / f"run{k}", method, {}, {}, **changes), f"run{k}")
+        for k, (method, changes) in enumerate(
+            (
+                ("simclr", {"seed": 1, "export__dir": "there"}),
+                ("simclr", {"method__temperature": 0.2}),
+                ("byol", {}),
+            )
+        )
+    ]
+    assert settings.differing(records) == ["method.name", "method.temperature", "seed"]
+    assert settings.differing(records[::2]) == ["method.name"]
+
+
+def test_runs_that_start_from_repetitions_are_repetitions(tmp_path):
+    records = []
+    for k, (seed, rate) in enumerate(((0, 0.1), (1, 0.1), (2, 0.3))):
+        start = {"seed": seed, "method.name": "simclr", "optimizer.learning_rate": rate}
+        changes = {f"init.run.{key}": value for key, value in start.items()}
+        changes |= {"init.workdir": f"/runs/{k}", "export.dir": f"/exports/{k}", "seed": seed}
+        place = workdirs.write(tmp_path / f"run{k}", "finetune", {}, {}, **changes)
+        records.append(read(place, place.name))
+    grouped = [[record.name for record in group] for group in settings.groups(records)]
+    assert grouped == [["run0", "run1"], ["run2"]]
+    assert settings.differing(records) == ["init.run.optimizer.learning_rate", "seed"]
 
 
 def test_runs_are_called_by_what_tells_them_apart(tmp_path):
