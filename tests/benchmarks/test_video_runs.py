@@ -100,8 +100,8 @@ def test_plain_answers_are_marked_on_the_questions_that_the_network_is_asked(tmp
     mask = np.zeros((side, side), np.uint8)
     mask[:, : 2 * side // 5] = 1
     # The ground's flow is as long as that of what moves, so that lengths alone say nothing.
-    flow = np.full((side, side, 2), (-1.5, 0.0), np.float32)
-    flow[:, : 2 * side // 5] = (1.5, 0.0)
+    flow = np.full((side, side, 2), (-6.0, 0.0), np.float32)
+    flow[:, : 2 * side // 5] = (6.0, 0.0)
     for split in ("train", "test"):
         for number in range(3):
             for place, content in (

@@ -30,6 +30,10 @@ def get_config():
 """
 
 
+beside_pods = pytest.mark.parametrize("store", ["gs"], indirect=True)
+"""For what need not be shown of every store: that one is beside TPU pods."""
+
+
 @pytest.fixture(scope="session")
 def uninterrupted(tmp_path_factory):
     """The state of a run on a disk that nobody stopped."""
@@ -82,12 +86,14 @@ def test_a_run_that_was_killed_ends_like_one_on_a_disk_that_was_not(trained, uni
     ]
 
 
+@beside_pods
 def test_another_config_is_refused(trained, capsys):
     changed = CHANGES | {"optimizer__learning_rate": 1.0}
     assert main.main(runs.arguments(trained, **changed)) == 2
     assert f"{trained} was written by another config" in capsys.readouterr().err
 
 
+@beside_pods
 def test_a_run_in_a_bucket_is_shown(trained):
     out = page.write([trained])
     assert out == trained / "report.html"
@@ -97,6 +103,7 @@ def test_a_run_in_a_bucket_is_shown(trained):
         page.write([trained.parent / "nothing"])
 
 
+@beside_pods
 def test_a_run_in_a_bucket_is_scored(trained):
     scored = CHANGES | {"evals__final": "('knn',)", "evals__knn__neighbors": "((5, 0.1),)"}
     assert main.main([*runs.arguments(trained, **scored), "--mode=evaluate"]) == 0
@@ -106,6 +113,7 @@ def test_a_run_in_a_bucket_is_scored(trained):
     assert sheet["scores"]["trained network"].keys() == {"knn5"}
 
 
+@beside_pods
 def test_a_run_starts_from_one_in_a_bucket(trained, place, tmp_path):
     file = tmp_path / "finetune.py"
     file.write_text(FINETUNE)
@@ -117,6 +125,7 @@ def test_a_run_starts_from_one_in_a_bucket(trained, place, tmp_path):
     assert json.loads(paths.read(place / "scores.json"))["complete"]
 
 
+@beside_pods
 def test_images_are_drawn_and_scored_by_a_run_in_a_bucket(trained, place, tmp_path):
     scores = {
         "steps": 2,
@@ -141,7 +150,7 @@ def test_images_are_drawn_and_scored_by_a_run_in_a_bucket(trained, place, tmp_pa
     assert paths.read(place / "affine" / "samples" / "grid_2.png").startswith(b"\x89PNG")
 
 
-@pytest.mark.parametrize("store", ["gs"], indirect=True)  # The one beside TPU pods.
+@beside_pods
 def test_one_process_goes_on_as_two_and_two_as_one(place, capsys):
     with socket.socket() as free:
         free.bind(("localhost", 0))

@@ -10,12 +10,12 @@ from ml_collections import ConfigDict
 from ssljax import data
 from ssljax.errors import UserError
 from ssljax.evals import shown_frames
+from ssljax.evals.contract import Run
 
-RUN = types.SimpleNamespace(
-    config=ConfigDict({"propagation": {"batch_size": 2}}),
-    experiment=types.SimpleNamespace(config=ConfigDict({"data": {"channels": 3, "range": ()}})),
-    mesh=types.SimpleNamespace(size=1),
-)
+RUN = object.__new__(Run)  # With all that is read of it.
+RUN.config = ConfigDict({"propagation": {"batch_size": 2}})
+RUN.experiment = types.SimpleNamespace(config=ConfigDict({"data": {"channels": 3, "range": ()}}))
+RUN.mesh = types.SimpleNamespace(size=1)
 
 
 def png(values, dtype=np.uint8):

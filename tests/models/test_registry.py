@@ -9,8 +9,9 @@ from ssljax.models import ENCODERS, ResNet, SmallConvNet, build_encoder
 
 @pytest.mark.parametrize("name", ENCODERS)
 def test_every_encoder_keeps_the_contract(name):
-    images = jax.ShapeDtypeStruct((2, 32, 32, 3), jnp.float32)
     encoder = build_encoder(name)
+    side = 2 * getattr(encoder, "patch_size", 16)
+    images = jax.ShapeDtypeStruct((2, side, side, 3), jnp.float32)
     outputs, variables = jax.eval_shape(
         lambda x: encoder.init_with_output(jax.random.key(0), x, train=False), images
     )

@@ -207,9 +207,9 @@ def test_the_tracker_copies_labels_from_the_three_frames_before():
     for frame in range(1, FRAMES):
         before = [max(frame - back, 0) for back in (3, 2, 1)]
         sources = np.concatenate([embeddings[:, n] for n in before], axis=1)
-        known = np.concatenate([labels[n] for n in before], axis=1)
+        copied = np.concatenate([labels[n] for n in before], axis=1)
         shares = softmax(embeddings[:, frame] @ sources.swapaxes(1, 2) / 0.5)
-        labels.append(shares @ known)
+        labels.append(shares @ copied)
         expected = labels[-1].reshape(BATCH, PLACES, PLACES, 3)
         # A place has the label of the pixel whose colour would be asked for; it is linear between.
         for axis in (1, 2):
