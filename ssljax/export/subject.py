@@ -127,7 +127,7 @@ _RESIZES = {
 def told(subject: Subject) -> tuple[str, ...]:
     """What becomes of an image as it is read, as sentences: `data.resize` and `data.range`."""
     keys = subject.config.data
-    sentences = (_RESIZES[keys.resize],)
+    sentences: tuple[str, ...] = (_RESIZES[keys.resize],)
     if keys.range:
         low, high = keys.range
         sentences += (
