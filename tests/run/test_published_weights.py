@@ -220,5 +220,5 @@ def test_a_file_is_scored_without_a_step_of_training(tmp_path):
 
 
 def test_a_file_that_is_missing_is_told(command):
-    with pytest.raises(UserError, match=r"'.*none.safetensors' cannot be read"):
+    with pytest.raises(UserError, match=r"There is no file '.*none.safetensors'"):
         build(command(pretrained__weights="none.safetensors")).start()
