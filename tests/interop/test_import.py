@@ -184,7 +184,7 @@ def test_moco_v3_has_its_halves_the_other_way_round(tmp_path):
     )
     weights = load_into(built(), tmp_path / "moco.pth", (SIDE, SIDE, 3))
     equal(ours(built(), weights), theirs(network))
-    with pytest.raises(UserError, match="positions=learned"):
+    with pytest.raises(UserError, match="not the sines and cosines"):
         load_into(built(positions="sincos"), tmp_path / "moco.pth", (SIDE, SIDE, 3))
 
 
