@@ -277,7 +277,7 @@ def complete(config: ConfigDict) -> ConfigDict:
 
 def _completed(recorded: Mapping[str, Any]) -> dict[str, Any]:
     own = _ADDED_TO_METHODS.get(recorded.get("method.name", ""), {})
-    encoder = _ADDED_TO_ENCODERS if "model.encoder.name" in recorded else {}
+    encoder = _ADDED_TO_ENCODERS if "model.encoder.patch_size" in recorded else {}
     tasks = dict[str, Any]()
     if lacking := _lacking_tasks(recorded):
         keys = {name: methods.default_config("multi_task")[name].to_dict() for name in lacking}

@@ -167,7 +167,7 @@ def test_a_run_without_colours_is_told(files, run, tmp_path, capsys):
         ({"weights": None}, "Name one network: --weights"),
         ({"workdir": "run"}, "Name one network: --weights"),
         ({"weights": None, "workdir": "none"}, "none is not the --workdir of a run"),
-        ({"weights": "none.safetensors"}, "none.safetensors' cannot be read"),
+        ({"weights": "none.safetensors"}, "none.safetensors': name one with weights"),
         ({"content": "none.png"}, "none.png cannot be read"),
         ({"style": __file__}, "test_style_transfer.py cannot be read as an image"),
         ({"out": "made.jpg"}, "made.jpg does not end in .png"),
