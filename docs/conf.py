@@ -1,5 +1,6 @@
 """How Sphinx builds the documentation: `make docs`."""
 
+import importlib.metadata
 import os
 import pathlib
 import sys
@@ -15,11 +16,9 @@ os.environ["PYTHONPATH"] = os.pathsep.join(
     filter(None, [str(HERE.parent), os.environ.get("PYTHONPATH")])
 )
 
-import ssljax  # noqa: E402
-
 project = "ssljax"
 author = copyright = "The ssljax authors"
-release = version = ssljax.__version__
+release = version = importlib.metadata.version("ssljax")
 extensions = [
     "from_code",
     "myst_nb",

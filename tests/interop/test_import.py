@@ -14,7 +14,7 @@ import pytest
 from safetensors.numpy import save_file
 
 from ssljax.errors import UserError
-from ssljax.models import VisionTransformer, build_encoder, options_of
+from ssljax.models import VisionTransformer, build_encoder
 from ssljax.models.encoders.mae import MaskedDecoder
 from ssljax.models.weights import find_decoder, load_into, read_tensors
 from ssljax.models.weights.tokens import bicubic
@@ -24,7 +24,6 @@ timm = pytest.importorskip("timm")
 torchvision = pytest.importorskip("torchvision")
 
 SIDE, DIM, DEPTH, HEADS, PATCH = 32, 24, 3, 3, 8
-NEWER = {"registers", "layer_scale"} <= set(options_of(VisionTransformer))
 
 
 def randomized(network):
@@ -245,7 +244,6 @@ def test_mae_with_its_decoder(tmp_path):
     equal(np.asarray(found).reshape(-1, values), wanted.reshape(-1, values))
 
 
-@pytest.mark.skipif(not NEWER, reason="the vision transformer has no registers yet")
 @pytest.mark.parametrize("registers", [0, 4])
 def test_dino_v2(registers, tmp_path):
     network = transformer(reg_tokens=registers, no_embed_class=True, init_values=1.0)

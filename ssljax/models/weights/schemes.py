@@ -57,8 +57,8 @@ def _resnet(
     return Scheme(partial(ResNet, sizes, block), network)
 
 
-def _vit(network: str, **options: int) -> Scheme:
-    return Scheme(partial(VisionTransformer, **options), network, _SIDE_OF_TRANSFORMERS)  # type: ignore[arg-type]
+def _vit(network: str, **options: Any) -> Scheme:
+    return Scheme(partial(VisionTransformer, **options), network, _SIDE_OF_TRANSFORMERS)
 
 
 SCHEMES: dict[str, Scheme] = {
