@@ -3,7 +3,7 @@
 from ssljax.optimizers.build import Optimizer, build
 from ssljax.optimizers.clock import scale_by_step
 from ssljax.optimizers.freeze import build_with_frozen
-from ssljax.optimizers.masks import NORMS_AND_BIASES, name_mask
+from ssljax.optimizers.masks import NORMS_AND_BIASES, name_mask, scale_by_name
 from ssljax.optimizers.settings import Settings
 from ssljax.optimizers.settings import read as read_settings
 
@@ -15,5 +15,6 @@ __all__ = [
     "build_with_frozen",
     "name_mask",
     "read_settings",
+    "scale_by_name",
     "scale_by_step",
 ]

@@ -1,4 +1,4 @@
-"""Parameters chosen by their names."""
+"""Parameters chosen by their names, or treated by them."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -6,6 +6,7 @@ from typing import Any
 
 import chex
 import jax
+import optax
 
 NORMS_AND_BIASES = r"(^|/)(bias|scale)$|(?i:norm)[^/]*/[^/]*$"
 """Matches the paths of biases and scales, and of whatever belongs to a module named as a norm."""
@@ -37,3 +38,20 @@ def name_mask(patterns: Sequence[str]) -> Callable[[chex.ArrayTree], Any]:
         return jax.tree_util.tree_unflatten(structure, kept)
 
     return mask
+
+
+def scale_by_name(factor: Callable[[str], float]) -> optax.GradientTransformation:
+    """Multiplies the update of each parameter by a factor of its own.
+
+    Args:
+      factor: Of the parameter with a path, such as `encoder/stem_conv/kernel`; 0 leaves it as it
+        is, where this comes after weight decay.
+
+    Returns:
+      The transformation, to be chained after those that compute the step.
+    """
+
+    def scaled(path: Any, update: chex.Array) -> chex.Array:
+        return update * factor(jax.tree_util.keystr(path, simple=True, separator="/"))
+
+    return optax.stateless(lambda updates, _: jax.tree_util.tree_map_with_path(scaled, updates))

@@ -1,7 +1,9 @@
 """Parameters chosen by name, on the parameters of a real network."""
 
+import chex
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from ssljax import models, optimizers
 
@@ -57,3 +59,14 @@ def test_norms_are_known_by_name_and_spectral_norm_is_none_of_them():
         "SpectralNorm_0": {"Dense_0": {"kernel": True}},
         "rescale": {"kernel": True},
     }
+
+
+def test_each_update_is_scaled_by_the_factor_of_its_name():
+    factors = {"encoder/conv/kernel": 0.0, "head/kernel": 10.0, "head/bias": 20.0}
+    tx = optimizers.scale_by_name(factors.__getitem__)
+    updates = {"encoder": {"conv": {"kernel": jnp.ones(2)}}, "head": {"kernel": jnp.ones(2)}}
+    updates["head"]["bias"] = jnp.full(1, -1.0)
+    scaled, _ = tx.update(updates, tx.init(updates))
+    expected = {"encoder": {"conv": {"kernel": np.zeros(2)}}, "head": {"kernel": np.full(2, 10.0)}}
+    expected["head"]["bias"] = np.full(1, -20.0)
+    chex.assert_trees_all_equal(scaled, expected)

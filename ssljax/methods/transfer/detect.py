@@ -18,12 +18,12 @@ import optax
 from jaxtyping import Array, Float, Float32, PRNGKeyArray
 from ml_collections import ConfigDict
 
-from ssljax import augment, losses, models
+from ssljax import augment, losses, models, optimizers
 from ssljax.augment import presets
 from ssljax.methods import passes
 from ssljax.methods.contract import Aux, Batch, Feed, Method, Task, TrainState, Turn
 from ssljax.methods.protocols import GivesOwnInputs
-from ssljax.methods.transfer.weights import take
+from ssljax.methods.transfer import weights
 from ssljax.ops import box_targets, boxes
 
 PyTree = Any
@@ -99,20 +99,11 @@ class Detect(Method):
         )
         self.bounds = _bounds(method.ranges, config.model.pyramid.levels)
         player = passes.online_player(self.loss, config, task)
-        tx = optax.chain(player.tx, optax.stateless(self._at_own_rates))
+        tx = optax.chain(player.tx, optimizers.scale_by_name(self._rate))
         self.players = (dataclasses.replace(player, tx=tx),)
 
-    def _at_own_rates(self, updates: PyTree, params: PyTree | None) -> PyTree:
-        """Multiplies each update by its rate; of what is frozen there is none, nor any decay."""
-
-        def scaled(path: Any, update: Array) -> Array:
-            name = jax.tree_util.keystr(path, simple=True, separator="/")
-            return update * self._rate(name)
-
-        return jax.tree_util.tree_map_with_path(scaled, updates)
-
     def _rate(self, name: str) -> float:
-        """The rate of a parameter, as a factor of the optimizer's."""
+        """The rate of a parameter, as a factor of the optimizer's; 0 of what is frozen."""
         if name.startswith("encoder/"):
             return float(self.train_encoder and (self.train_norms or "norm" not in name))
         return self.bias_rate if name.endswith("/bias") else 1.0
@@ -124,17 +115,12 @@ class Detect(Method):
 
     def start_from(self, state: TrainState, source: Method, source_state: TrainState) -> TrainState:
         """Takes the encoder of any run; pyramid and head stay untrained."""
-        params, variables = source.trained_weights(source_state)
-        own, advice = state.params["online"], "use that run's config.model.encoder"
-        fresh = ("pyramid", "head")
-        taken = take(own, params, advice, fresh) | {name: own[name] for name in fresh}
-        collections = {
-            name: take(part, variables.get(name, {}), advice, fresh)
-            for name, part in state.variables["online"].items()
-        }
-        return state.replace(
-            params=state.params | {"online": taken},
-            variables=state.variables | {"online": collections},
+        return weights.start_from(
+            state,
+            source,
+            source_state,
+            advice="use that run's config.model.encoder",
+            fresh=("pyramid", "head"),
         )
 
     def views(self, key: PRNGKeyArray, batch: Batch) -> PyTree:

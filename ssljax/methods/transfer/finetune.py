@@ -9,18 +9,17 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import optax
 from jaxtyping import Array, PRNGKeyArray
 from ml_collections import ConfigDict
 
-from ssljax import augment, models
+from ssljax import augment, models, optimizers
 from ssljax.methods import passes
 from ssljax.methods.contract import Batch, Method, Task, TrainState
 from ssljax.methods.protocols import GivesOwnInputs
+from ssljax.methods.transfer import weights
 from ssljax.methods.transfer.supervised import Supervised
-from ssljax.methods.transfer.weights import take
 
 PyTree = Any
 
@@ -73,7 +72,7 @@ class Finetune(Supervised):
         if not self.train_encoder:
             (player,) = self.players
             # Without a gradient there would still be weight decay.
-            tx = optax.chain(player.tx, optax.stateless(_without_encoder))
+            tx = optax.chain(player.tx, optimizers.scale_by_name(_all_but_encoder))
             self.players = (dataclasses.replace(player, tx=tx),)
 
     def classifier(self, config: ConfigDict) -> models.Classifier:
@@ -101,17 +100,7 @@ class Finetune(Supervised):
         """Takes encoder and head from any run that has them; the classifier stays untrained."""
         if self.from_scratch:
             return state
-        params, variables = source.trained_weights(source_state)
-        own = state.params["online"]
-        taken = take(own, params, _ADVICE) | {"classifier": own["classifier"]}
-        collections = {
-            name: take(part, variables.get(name, {}), _ADVICE)
-            for name, part in state.variables["online"].items()
-        }
-        return state.replace(
-            params=state.params | {"online": taken},
-            variables=state.variables | {"online": collections},
-        )
+        return weights.start_from(state, source, source_state, advice=_ADVICE)
 
     def views(self, key: PRNGKeyArray, batch: Batch) -> PyTree:
         """Makes one view of every image, and adds the labels."""
@@ -127,11 +116,10 @@ class Finetune(Supervised):
         """Every output of the network on the whole images; "logits" are the classes' scores."""
         if self.own_inputs is None:
             return super().features(state, images)
-        weights = {"params": state.params["online"], **state.variables["online"]}
-        outputs: Any = self.network.apply(weights, images, train=False)
+        variables = {"params": state.params["online"], **state.variables["online"]}
+        outputs: Any = self.network.apply(variables, images, train=False)
         return outputs
 
 
-def _without_encoder(updates: PyTree, params: PyTree | None) -> PyTree:
-    """Leaves the encoder's parameters as they are."""
-    return updates | {"encoder": jax.tree.map(jnp.zeros_like, updates["encoder"])}
+def _all_but_encoder(name: str) -> float:
+    return float(not name.startswith("encoder/"))

@@ -11,19 +11,18 @@ import functools
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-import jax
 import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, PRNGKeyArray
 from ml_collections import ConfigDict
 
-from ssljax import augment, metrics, models
+from ssljax import augment, metrics, models, optimizers
 from ssljax.augment import presets
 from ssljax.methods import passes
 from ssljax.methods.contract import Aux, Batch, Feed, Method, Task, TrainState, Turn
 from ssljax.methods.known_labels import classify
 from ssljax.methods.protocols import GivesOwnInputs
-from ssljax.methods.transfer.weights import take
+from ssljax.methods.transfer import weights
 from ssljax.ops.resampling import nearest
 
 PyTree = Any
@@ -96,20 +95,11 @@ class Segment(Method):
             encoder, head, method.stage, tuple(method.scales), self.train_encoder
         )
         player = passes.online_player(self.loss, config, task)
-        tx = optax.chain(player.tx, optax.stateless(self._at_own_rates))
+        tx = optax.chain(player.tx, optimizers.scale_by_name(self._rate))
         self.players = (dataclasses.replace(player, tx=tx),)
 
-    def _at_own_rates(self, updates: PyTree, params: PyTree | None) -> PyTree:
-        """Multiplies each update by its rate; of what is frozen there is none, nor any decay."""
-
-        def scaled(path: Any, update: Array) -> Array:
-            name = jax.tree_util.keystr(path, simple=True, separator="/")
-            return update * self._rate(name)
-
-        return jax.tree_util.tree_map_with_path(scaled, updates)
-
     def _rate(self, name: str) -> float:
-        """The rate of a parameter, as a factor of the optimizer's."""
+        """The rate of a parameter, as a factor of the optimizer's; 0 of what is frozen."""
         if name.startswith("head/"):
             return self.rates[name.endswith("/bias")]
         return float(self.train_encoder and (self.train_norms or "norm" not in name))
@@ -121,16 +111,12 @@ class Segment(Method):
 
     def start_from(self, state: TrainState, source: Method, source_state: TrainState) -> TrainState:
         """Takes the encoder of any run; the head stays untrained."""
-        params, variables = source.trained_weights(source_state)
-        own, advice = state.params["online"], "config.model.encoder must be of the same form"
-        taken = take(own, params, advice, fresh=("head",)) | {"head": own["head"]}
-        collections = {
-            name: take(part, variables.get(name, {}), advice, fresh=("head",))
-            for name, part in state.variables["online"].items()
-        }
-        return state.replace(
-            params=state.params | {"online": taken},
-            variables=state.variables | {"online": collections},
+        return weights.start_from(
+            state,
+            source,
+            source_state,
+            advice="config.model.encoder must be of the same form",
+            fresh=("head",),
         )
 
     def views(self, key: PRNGKeyArray, batch: Batch) -> PyTree:

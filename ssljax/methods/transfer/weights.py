@@ -8,10 +8,50 @@ from typing import Any
 import jax.numpy as jnp
 from flax import traverse_util
 
+from ssljax.methods.contract import Method, TrainState
+
 PyTree = Any
 
 OPTIONAL = "projector/"
 """Of the source's projection head there may be more layers than are taken."""
+
+
+def start_from(
+    state: TrainState,
+    source: Method,
+    source_state: TrainState,
+    *,
+    advice: str,
+    fresh: Collection[str] = ("classifier",),
+) -> TrainState:
+    """A fresh state whose one network has the weights of another run's, as far as it has them.
+
+    Args:
+      state: The fresh state; its player is "online".
+      source: The other run's method.
+      source_state: Its state.
+      advice: What to do where the two networks differ.
+      fresh: Modules of the network that stay untrained.
+
+    Returns:
+      The state, with the source's parameters and other collections.
+
+    Raises:
+      ValueError: As `take` does.
+    """
+    params, variables = source.trained_weights(source_state)
+    own, collections = state.params["online"], state.variables["online"]
+    kept = {name: own[name] for name in fresh}
+    return state.replace(
+        params=state.params | {"online": take(own, params, advice, fresh) | kept},
+        variables=state.variables
+        | {
+            "online": {
+                name: take(part, variables.get(name, {}), advice, fresh)
+                for name, part in collections.items()
+            }
+        },
+    )
 
 
 def take(
