@@ -1,13 +1,10 @@
 """Settings for every test: eight simulated devices and no silent promotion of types or ranks."""
 
-import atexit
 import ctypes
 import gc
 import importlib.metadata
 import os
 import pathlib
-import shutil
-import tempfile
 
 # The programs of tests run for microseconds: it does not pay to optimise them.
 _XLA_FLAGS = (
@@ -21,14 +18,9 @@ if tuple(map(int, importlib.metadata.version("jaxlib").split(".")[:2])) < (0, 11
 os.environ["JAX_PLATFORMS"] = "cpu"
 os.environ["SSLJAX_HUGE_PAGES"] = "0"  # The program would start twice.
 os.environ["XLA_FLAGS"] = " ".join((os.environ.get("XLA_FLAGS", ""), *_XLA_FLAGS)).strip()
-if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
-    # Many tests start the same run again. What one process has compiled, the others of this session
-    # read: the workers inherit the variable.
-    _programs = tempfile.mkdtemp(prefix="ssljax-programs-")
-    atexit.register(shutil.rmtree, _programs, ignore_errors=True)
-    os.environ["JAX_COMPILATION_CACHE_DIR"] = _programs
-    os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.2"
-    os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"
+# A program for several devices that comes out of the cache may run its collectives in another order
+# on each (jaxlib 0.10.2), until all of them wait for each other and XLA ends the process.
+os.environ["JAX_ENABLE_COMPILATION_CACHE"] = "false"
 
 import jax
 import pytest

@@ -127,6 +127,19 @@ def choose(
     )
 
 
+def may_cache(devices: int | None, environment: Mapping[str, str]) -> bool:
+    """Whether JAX's compilation cache is safe.
+
+    Out of it, a program for several devices of a CPU may run collectives that do not depend on each
+    other in another order on each device, which then wait for each other (jaxlib 0.10.2).
+
+    Args:
+      devices: The number of host devices; None where JAX and its settings know it.
+      environment: The process's variables.
+    """
+    return devices == 1 or not on_cpu(environment)
+
+
 def start(config: Any, distributed: bool = False) -> None:
     """Makes the cores of a CPU devices, as `choose` decides; before JAX starts its devices.
 
@@ -137,6 +150,12 @@ def start(config: Any, distributed: bool = False) -> None:
     import jax
 
     devices, told = choose(available(), config, os.environ, distributed)
+    if os.environ.get("JAX_COMPILATION_CACHE_DIR") and not may_cache(devices, os.environ):
+        jax.config.update("jax_enable_compilation_cache", False)
+        _log.warning(
+            "JAX's compilation cache is not used: a program for several devices of a CPU may wait "
+            "for itself forever when it comes out of it."
+        )
     if devices is None:
         return
     with contextlib.suppress(RuntimeError):  # In a program that has started them already.

@@ -187,10 +187,29 @@ def _start(tmp_path, *options: str, **changes) -> tuple[str, dict]:
     return done.stderr, json.loads((tmp_path / "environment.json").read_text())
 
 
-def test_a_run_has_a_device_a_core_and_tells_where_its_batch_does_not_divide(tmp_path):
+@pytest.mark.parametrize(
+    ("devices", "environment", "safe"),
+    [
+        (1, CPU, True),
+        (2, CPU, False),
+        (None, CPU, False),
+        (None, {"JAX_PLATFORMS": "cuda,cpu"}, True),
+    ],
+)
+def test_programs_for_several_devices_of_a_cpu_do_not_come_out_of_the_cache(
+    devices, environment, safe
+):
+    assert cores.may_cache(devices, environment) == safe
+
+
+def test_a_run_has_a_device_a_core_and_tells_where_its_batch_does_not_divide(tmp_path, monkeypatch):
     number = cores.available()
+    monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", str(tmp_path / "programs"))
+    monkeypatch.delenv("JAX_ENABLE_COMPILATION_CACHE")
     said, recorded = _start(tmp_path / "whole", steps=1, batch_size=number * 8)
     assert len(recorded["devices"]) == number
+    assert said.count("compilation cache is not used") == (number > 1)
+    assert (tmp_path / "programs").exists() == (number == 1)
     assert "cannot be split" not in said
     said, recorded = _start(tmp_path / "odd", steps=1, batch_size=number * 8 + 1)
     assert said.count("cannot be split") == (number > 1)
