@@ -336,7 +336,14 @@ class Model:
         found = self._pass(("translate", chosen), make, images, batch_size, progress, "translating")
         return found.outputs["images"]
 
-    def scan(self, source: data.Source, batch_size: int, max_corrupt: int = 0) -> data.Scan:
+    def scan(
+        self,
+        source: data.Source,
+        batch_size: int,
+        *,
+        max_corrupt: int = 0,
+        in_config: bool = False,
+    ) -> data.Scan:
         """Opens a pass over a source, as the network is to see it.
 
         Args:
@@ -344,6 +351,7 @@ class Model:
           batch_size: Images at once. Where there are fewer, batches are as small as a power of two
             allows, so that passes over a few images need few programs.
           max_corrupt: How many may be damaged, and are then left out.
+          in_config: Whether the user has a config, whose keys messages may name.
         """
         if batch_size < 1:
             raise UserError(
@@ -351,7 +359,9 @@ class Model:
             )
         batch_size = min(batch_size, 1 << (len(source) - 1).bit_length())
         batch_size = -(-batch_size // self.mesh.size) * self.mesh.size
-        reading = feeds.reading(self.config.data) | {"max_corrupt": max_corrupt}
+        reading = feeds.reading(self.config.data) | dict(
+            max_corrupt=max_corrupt, in_config=in_config
+        )
         if reading["resize"] == "none":  # The same for images of that size.
             reading["resize"] = "short_side"
         rows = mesh.local_rows(self.mesh, batch_size)
