@@ -81,18 +81,18 @@ def map_picture(
         none.
 
     Returns:
-      The picture, of 960 pixels a side.
+      The picture, no larger than the map: its longer side has about 960 pixels.
     """
     cell = _THUMBNAIL + 2 * _FRAME
     count = _SIDE // cell
-    span = max(float(np.ptp(points, axis=0).max(initial=0)), 1e-12)
-    middle = (points.max(axis=0) + points.min(axis=0)) / 2
-    places = np.clip((points - middle) / span + 0.5, 0, 1) * (count - 1)
+    places = points - points.min(axis=0)
+    places *= (count - 1) / max(float(places.max(initial=0)), 1e-12)
     # Up on the map is up in the picture.
-    places[:, 1] = count - 1 - places[:, 1]
+    places[:, 1] = places[:, 1].max() - places[:, 1]
     cells = np.round(places).astype(int)
+    columns, rows = cells.max(axis=0) + 1
     far = np.square(places - cells).sum(axis=1)
-    picture = np.full((_SIDE, _SIDE, 3), _WHITE, np.uint8)
+    picture = np.full((rows * cell, columns * cell, 3), _WHITE, np.uint8)
     known = np.full(len(points), -1) if labels is None else labels
     colors = [tuple(bytes.fromhex(color[1:])) for color in COLORS]
     # The nearest are drawn last.
