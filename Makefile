@@ -62,11 +62,11 @@ $(XPK)/ready:
 	$(XPK)/bin/uv pip install --quiet --python $(XPK)/bin/python xpk==1.16.0
 	touch $@
 
-# PyTorch for the CPU: from PyPI it would bring CUDA.
+# PyTorch for the CPU, where its own index is reached: that of PyPI, which is taken otherwise, brings CUDA.
 $(INTEROP)/ready: pyproject.toml requirements.lock
 	$(PYTHON) -m venv $(INTEROP)
 	$(INTEROP)/bin/python -m pip install --quiet --disable-pip-version-check --requirement requirements.lock
-	$(INTEROP)/bin/python -m pip install --quiet --disable-pip-version-check \
+	$(INTEROP)/bin/python -m pip install --quiet --disable-pip-version-check --retries 1 \
 		--extra-index-url https://download.pytorch.org/whl/cpu --editable '.[interop]'
 	touch $@
 

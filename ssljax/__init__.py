@@ -29,7 +29,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from ssljax import augment, losses, methods, ops
     from ssljax.errors import StoppedError, UserError
-    from ssljax.model import Model, load
+    from ssljax.loading import load
+    from ssljax.model import Model
 
 __version__ = "0.1.0"
 
@@ -49,7 +50,7 @@ _HOMES = {
     "Model": "ssljax.model",
     "StoppedError": "ssljax.errors",
     "UserError": "ssljax.errors",
-    "load": "ssljax.model",
+    "load": "ssljax.loading",
 }
 
 

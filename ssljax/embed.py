@@ -61,7 +61,8 @@ def embed_folder(config: ConfigDict, workdir: paths.Path) -> list[paths.Path]:
     config = pretrained.resolve(config, workdir)
     workdirs.check(config, workdir)
     trained = _trained(config, workdir)
-    scan = trained.scan(source, config.evals.batch_size, config.data.max_corrupt)
+    allowed = config.data.max_corrupt
+    scan = trained.scan(source, config.evals.batch_size, max_corrupt=allowed, in_config=True)
     batches = report.tracked(scan, len(scan), scan.batch_size, "embedding")
     embed = _embedder(trained, config)
     every = -(-len(source) // _MAPPED)
@@ -111,7 +112,7 @@ def embed_folder(config: ConfigDict, workdir: paths.Path) -> list[paths.Path]:
             seen = np.stack([pictures[places[row]] for row in mapped])
             known = sorted({*labels} - {""})
             numbers = [known.index(labels[row]) if labels[row] else -1 for row in mapped]
-            points = report.plane(found[mapped], config.embed.map, config.seed)
+            points = report.plane(found[mapped], config.embed.projection, config.seed)
             picture = report.map_picture(points, seen, np.array(numbers))
             paths.write(drawn, report.encode_png(picture))
     return files

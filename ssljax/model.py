@@ -1,110 +1,28 @@
-"""A trained network in a program of one's own: `ssljax.load` and what it gives."""
+"""A trained network in a program of one's own: what `ssljax.load` gives."""
 
 from __future__ import annotations
 
-import logging
-import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import flax.linen as nn
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Float32, UInt8
 from ml_collections import ConfigDict
 
-from ssljax import augment, data, mesh, models, paths, report
-from ssljax.augment import presets
-from ssljax.errors import UserError, first_line
+from ssljax import data, mesh, report
+from ssljax.errors import UserError
 from ssljax.evals import extract, pool, sampling, translating
 from ssljax.evals.extract import Extracted
 from ssljax.evals.generative import to_pixels
-from ssljax.methods import passes
 from ssljax.methods.contract import Method, TrainState
 from ssljax.methods.protocols import Generator, Translator
-from ssljax.models import weights
 from ssljax.models.layers.transformer import SelfAttention
-from ssljax.run import feeds, pretrained
-from ssljax.run import workdir as workdirs
+from ssljax.run import feeds
 
-_log = logging.getLogger(__name__)
 _BATCH_SIZE = 256
 _FEATURES = "features"
-_COLORS = 3
-
-
-def load(
-    place: str | os.PathLike[str],
-    *,
-    step: int | None = None,
-    model: str = "",
-    image_size: int | None = None,
-    mean: Sequence[float] | None = None,
-    std: Sequence[float] | None = None,
-    **options: Any,
-) -> Model:
-    """Loads a trained network.
-
-    Args:
-      place: The workdir of a run, or a file of published weights (safetensors, or PyTorch's where
-        that is installed), on a disk or in a bucket (gs://, s3://). Neither the data that a run was
-        trained on nor the run that it started from need be there any more.
-      step: Of a run, the finished train steps of the checkpoint; None for the newest.
-      model: Of a file, the encoder that it holds, such as "resnet50" or "vit_base": a ResNet, a
-        VGG or a vision transformer, under the names of torchvision, timm or its authors.
-      image_size: Of a file, the side in pixels of what the encoder sees, 224 by default. As is
-        usual for ImageNet, the shorter side of an image is brought to 8/7 of it, and the
-        centre cut out.
-      mean: Of a file, the mean of each of the three colours by which images in [0, 1] are
-        normalised; ImageNet's by default.
-      std: Of a file, the deviation likewise.
-      **options: Of a file, attributes of the encoder, such as `patch_size=8`.
-
-    Returns:
-      The network, on all devices.
-
-    Raises:
-      UserError: If there is no run or no file, or it has no such checkpoint, or is damaged, or is
-        of another network; the message says what to do.
-
-    Example:
-      model = ssljax.load("runs/simclr")
-      model = ssljax.load("gs://bucket/runs/simclr", step=10_000)
-      model = ssljax.load("resnet50.safetensors", model="resnet50")
-      model = ssljax.load("dino_vitb8.pth", model="vit_base", patch_size=8)
-      model = ssljax.load("vit-s-300ep.pth.tar", model="vit_small", heads=12)  # MoCo v3's.
-    """
-    found = paths.resolve(place)
-    if model:
-        if step is not None:
-            raise UserError("A file of weights has no steps: leave out `step`, or `model`.")
-        return _of_file(found, model, image_size or 224, mean, std, options)
-    of_files = dict(image_size=image_size, mean=mean, std=std) | options
-    given = [name for name, value in of_files.items() if name in options or value is not None]
-    if given:
-        raise UserError(
-            f"load has no argument {given[0]!r} for a run: leave it out, or name the "
-            "encoder of a file in `model`."
-        )
-    if found.is_file():
-        raise UserError(
-            f"{found} is a file: say which encoder it holds, as in ssljax.load({str(place)!r}, "
-            'model="resnet50"), or give the workdir of a run.'
-        )
-    if not workdirs.has_checkpoint(found):
-        raise UserError(
-            f"There is no checkpoint in {found}: give the --workdir of a run that was trained."
-        )
-    if step is not None and step < 1:
-        raise UserError(f"step={step} is impossible: it must be that of a checkpoint, or None.")
-    known = ConfigDict({"init": {"workdir": str(found), "step": step or 0}})
-    config = pretrained.resolve(known)
-    method = pretrained.build(config)
-    assert method is not None
-    on = mesh.make_mesh()
-    state = pretrained.restore(config, method, on)
-    return Model(method, state, workdirs.complete(config.init.run), on)
 
 
 class Model:
@@ -336,7 +254,14 @@ class Model:
         found = self._pass(("translate", chosen), make, images, batch_size, progress, "translating")
         return found.outputs["images"]
 
-    def scan(self, source: data.Source, batch_size: int, max_corrupt: int = 0) -> data.Scan:
+    def scan(
+        self,
+        source: data.Source,
+        batch_size: int,
+        *,
+        max_corrupt: int = 0,
+        in_config: bool = False,
+    ) -> data.Scan:
         """Opens a pass over a source, as the network is to see it.
 
         Args:
@@ -344,6 +269,7 @@ class Model:
           batch_size: Images at once. Where there are fewer, batches are as small as a power of two
             allows, so that passes over a few images need few programs.
           max_corrupt: How many may be damaged, and are then left out.
+          in_config: Whether the user has a config, whose keys messages may name.
         """
         if batch_size < 1:
             raise UserError(
@@ -351,7 +277,9 @@ class Model:
             )
         batch_size = min(batch_size, 1 << (len(source) - 1).bit_length())
         batch_size = -(-batch_size // self.mesh.size) * self.mesh.size
-        reading = feeds.reading(self.config.data) | {"max_corrupt": max_corrupt}
+        reading = feeds.reading(self.config.data) | dict(
+            max_corrupt=max_corrupt, in_config=in_config
+        )
         if reading["resize"] == "none":  # The same for images of that size.
             reading["resize"] = "short_side"
         rows = mesh.local_rows(self.mesh, batch_size)
@@ -405,73 +333,3 @@ class Model:
             f"model.{asked} is not for this network, as {self.config.method.name} {why}: it can "
             f"{', '.join(self.abilities)}."
         )
-
-
-class _OfFile(Method):
-    """An encoder of published weights: one player, "online", that learns nothing."""
-
-    evaluated = "published encoder"
-
-    def __init__(self, network: nn.Module, view: augment.ViewPolicy) -> None:
-        self._network, self._view = network, view
-
-    def features(self, state: TrainState, images: Array) -> dict[str, Array]:
-        """All outputs of the encoder."""
-        params, variables = state.params["online"], state.variables["online"]
-        found: dict[str, Array] = passes.features(
-            self._network, params, variables, self._view, images
-        )
-        return found
-
-
-def _of_colors(name: str, values: Sequence[float]) -> tuple[float, ...]:
-    try:
-        found = tuple(float(x) for x in values)
-    except (TypeError, ValueError):
-        found = ()
-    if len(found) != _COLORS:
-        raise UserError(f"{name}={values!r} is impossible: give a number for each of 3 colours.")
-    return found
-
-
-def _of_file(
-    file: paths.Path,
-    model: str,
-    image_size: int,
-    mean: Sequence[float] | None,
-    std: Sequence[float] | None,
-    options: Mapping[str, Any],
-) -> Model:
-    if not file.is_file():
-        raise UserError(
-            f"There is no file {file}: name one with weights, or leave out `model` to load the "
-            "workdir of a run."
-        )
-    mean = _of_colors("mean", presets.IMAGENET_MEAN if mean is None else mean)
-    std = _of_colors("std", presets.IMAGENET_STD if std is None else std)
-    try:
-        view = augment.ViewPolicy(image_size, mean=mean, std=std)
-        network = models.build_encoder(model, **options)
-        shape = (image_size, image_size, 3)
-        read = weights.load_into(network, paths.local_copy(file), shape)
-    except (TypeError, ValueError) as error:
-        raise UserError(f"The network does not fit: {first_line(error).rstrip('.')}.") from error
-    _log.info("%s: %s.", file, read.told)
-    collections = {name: jax.tree.map(np.asarray, tree) for name, tree in read.variables.items()}
-    params = {"online": collections.pop("params")}
-    on = mesh.make_mesh()
-    state = jax.device_put(
-        TrainState(jnp.int32(0), params, {"online": collections}, {}, (), None), mesh.replicated(on)
-    )
-    known = dict(
-        method=dict(name=model),
-        data=dict(
-            image_size=round(image_size * 8 / 7),
-            channels=3,
-            resize="short_side",
-            range=(),
-            threads=0,
-            max_corrupt=0,
-        ),
-    )
-    return Model(_OfFile(network, view), state, ConfigDict(known), on)

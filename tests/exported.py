@@ -2,9 +2,11 @@
 
 import functools
 
+import cv2
 import jax
 import jax.numpy as jnp
 import numpy as np
+import skimage.data
 from ml_collections import ConfigDict
 from sklearn.datasets import load_sample_images
 
@@ -20,11 +22,16 @@ VIEW = dict(size=32, mean=(0.49, 0.48, 0.45), std=(0.25, 0.24, 0.26))
 
 @functools.cache
 def photographs(count: int = 5, side: int = SIDE) -> np.ndarray:
-    """Parts of two photographs, bytes."""
-    rng, (one, two) = np.random.default_rng(0), load_sample_images().images
-    corners = rng.integers(0, 300, (count, 2))
-    parts = [(one, two)[i % 2][y : y + side, x : x + side] for i, (y, x) in enumerate(corners)]
-    return np.stack(parts)
+    """The middle squares of photographs, bytes (count, side, side, 3); count is 6 at most."""
+    names = (skimage.data.astronaut, skimage.data.chelsea, skimage.data.coffee, skimage.data.rocket)
+    made = []
+    for whole in (*load_sample_images().images, *(read() for read in names))[:count]:
+        height, width, _ = whole.shape
+        edge = min(height, width)
+        top, left = (height - edge) // 2, (width - edge) // 2
+        square = whole[top : top + edge, left : left + edge]
+        made.append(cv2.resize(square, (side, side), interpolation=cv2.INTER_AREA))
+    return np.stack(made)
 
 
 def subject(method: str = "simclr", side: int = SIDE, **encoder) -> Subject:

@@ -8,6 +8,7 @@ import re
 import numpy as np
 import pytest
 import runs
+from from_code import comments, families, keys
 
 import ssljax
 from ssljax import catalog, main, methods
@@ -16,29 +17,21 @@ from ssljax.config import base_config, flatten
 EXAMPLE = runs.ROOT / "docs" / "examples" / "align_uniform.py"
 
 
-@pytest.fixture(name="from_code", scope="module")
-def _from_code():
-    spec = importlib.util.spec_from_file_location("from_code", runs.ROOT / "docs" / "from_code.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 @pytest.fixture(name="pages", scope="module")
-def _pages(from_code):
-    return from_code.key_pages()
+def _pages():
+    return keys.key_pages()
 
 
-def test_every_method_stands_in_the_table_of_its_family_with_its_configs(from_code):
+def test_every_method_stands_in_the_table_of_its_family_with_its_configs():
     listed = {}
-    for family in from_code.FAMILIES:
-        table = from_code.method_table(from_code.family_methods(family))
+    for family in families.FAMILIES:
+        table = families.method_table(families.family_methods(family))
         listed |= {line.split("`")[1]: line for line in table.splitlines()[2:] if line}
         page = runs.ROOT / "docs" / "families" / f"{family}.md"
         assert f"made/methods_{family}.md" in page.read_text()
         if family == "joint_embedding":
-            for method in from_code.family_methods(family).values():
-                assert from_code._title_and_paper(method)[0].partition(":")[0] in page.read_text()
+            for method in families.family_methods(family).values():
+                assert families.title_and_paper(method)[0].partition(":")[0] in page.read_text()
     assert listed.keys() == methods.REGISTRY.keys()
     for name in catalog.files():
         assert f"`{name}`" in listed[name.partition("/")[0]]
@@ -61,7 +54,7 @@ def test_every_key_is_listed(pages):
         assert not missing, name
 
 
-def test_keys_have_what_the_code_says_of_them(from_code, pages):
+def test_keys_have_what_the_code_says_of_them(pages):
     for page, line in (
         (
             "keys",
@@ -85,7 +78,7 @@ def test_keys_have_what_the_code_says_of_them(from_code, pages):
 
         config.both = dict(four=4, five=5)  # Of the group.
 
-    assert from_code.comments(function) == {
+    assert comments.comments(function) == {
         "one": "Above, in two lines.",
         "one.two": "Beside.",
         "both": "Of the group.",
@@ -105,12 +98,12 @@ def test_no_note_serves_two_groups_and_none_lacks_in_short_ones(pages):
     assert not {note: of for note, of in groups.items() if note and len(of) > 1}
 
 
-def test_every_section_of_results_that_names_a_config_is_shown_or_left_out(from_code):
+def test_every_section_of_results_that_names_a_config_is_shown_or_left_out():
     text = (runs.ROOT / "benchmarks" / "RESULTS.md").read_text()
     sections = dict(
         section.split("\n", 1) for section in re.split(r"^##+ ", text, flags=re.MULTILINE)[1:]
     )
-    known = {*from_code._FIGURES, *from_code.LEFT_OUT}
+    known = {*families.FIGURES, *families.LEFT_OUT}
     assert known <= sections.keys()
     naming = {
         heading
@@ -118,7 +111,7 @@ def test_every_section_of_results_that_names_a_config_is_shown_or_left_out(from_
         if {*re.findall(r"\w+/\w+", body)} & catalog.files().keys()
     }
     assert not naming - known
-    found = from_code._results(text)
+    found = families.results_of(text)
     assert "A generator that grows: FID trained **0.206**, FID random 2.15" in found["progan"]
     assert "Detection of blood cells: AP **39.0**, AP50 **59.7**, minutes 7.9" in found["detect"]
     for method in ("cyclegan", "pix2pix", "segment", "multi_label"):

@@ -59,7 +59,7 @@ def test_a_range_is_one_for_all_images(tmp_path, images):
     ("changes", "sentence"),
     [
         ({"data__channels": 3, "data__range": "(3, 3)"}, "the numbers that are black and white"),
-        ({"data__channels": 5}, "not the 5 of config.data.channels"),
+        ({"data__channels": 5}, "not 5 as config.data.channels says"),
         ({"method__view__brightness": 0.4}, "colour needs 1 or 3 channels, got 4: set brightness"),
         ({"method__view__gray_p": 0.2}, "colour needs 1 or 3 channels, got 4: set brightness"),
         ({"method__view__mean": "(0.5,0.5,0.5)"}, "one number"),

@@ -104,7 +104,7 @@ def test_every_image_is_translated_there_and_back_under_its_name(trained, comman
 def test_a_corrupt_image_ends_the_program_or_is_left_out(trained, command, asked, capsys):
     (asked / "9.bmp").write_bytes(b"no image")
     way = dict(translate__way="paintings to photos")
-    assert "1 corrupt images, but config.data.max_corrupt allows 0" in told(
+    assert "1 corrupt image, but config.data.max_corrupt allows 0" in told(
         command(asked, **way), capsys
     )
     assert main.main(command(asked, **way, data__max_corrupt=1)) == 0

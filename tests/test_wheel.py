@@ -10,8 +10,11 @@ import subprocess
 import sys
 import sysconfig
 
+import cv2
 import pytest
 import runs
+import skimage.data
+import sklearn.datasets
 
 from ssljax import catalog
 
@@ -66,13 +69,27 @@ def test_it_trains_the_digits_by_name(run, trained):
     assert run("-m", "ssljax.report", str(trained)) == f"{trained / 'report.html'}\n"
 
 
-def test_it_embeds_images_in_three_lines(run, trained):
+@pytest.fixture(scope="module")
+def photographs(tmp_path_factory):
+    """A folder of JPEG files of several sizes, two of them below it."""
+    folder = tmp_path_factory.mktemp("photographs")
+    (folder / "more").mkdir()
+    for number, read in enumerate(
+        (skimage.data.astronaut, skimage.data.chelsea, skimage.data.coffee)
+    ):
+        cv2.imwrite(str(folder / f"{number}.jpg"), read()[..., ::-1])
+    for number, image in enumerate(sklearn.datasets.load_sample_images().images):
+        cv2.imwrite(str(folder / "more" / f"{number}.jpg"), image[..., ::-1])
+    return folder
+
+
+def test_it_embeds_a_folder_of_photographs_in_three_lines(run, trained, photographs):
     code = f"""
-import numpy, ssljax
+import ssljax
 model = ssljax.load({str(trained)!r})
-rows = model.embed(numpy.zeros((5, 20, 30, 1), numpy.uint8))
-print(rows.shape, rows.dtype)"""
-    assert run("-c", code) == "(5, 8) float32\n"
+rows = model.embed({str(photographs)!r})
+print(rows.shape, rows.dtype, len({{row.tobytes() for row in rows}}))"""
+    assert run("-c", code) == "(5, 8) float32 5\n"
 
 
 def test_its_types_are_known_to_checkers(run):

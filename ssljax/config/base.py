@@ -90,7 +90,7 @@ def base_config(method: str) -> ConfigDict:
         dict(
             dir="",  # The folder that --mode=embed reads.
             stage="",  # The layer whose features it writes; empty: the first of evals.stages.
-            map="pca",  # How it draws a map of them: "pca" or "tsne".
+            projection="tsne",  # How it draws a map of them: "tsne" or "pca".
         )
     )
     config.export = ConfigDict(

@@ -14,6 +14,7 @@ from ssljax.config import rules
 from ssljax.config.base import base_config, flatten
 from ssljax.errors import UserError
 from ssljax.ops.propagation import FOLLOWING
+from ssljax.report.embedding_map import PROJECTIONS
 
 
 def _positive(value: float) -> bool:
@@ -153,7 +154,7 @@ _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "evals.generator.split": (bool, 'a split such as "test"'),
     "evals.generator.count": (_positive, "a positive number of images"),
     "evals.embedding_map.count": (_positive, "a positive number of images"),
-    "evals.embedding_map.method": (_one_of("tsne", "pca"), '"tsne" or "pca"'),
+    "evals.embedding_map.projection": (_one_of(*PROJECTIONS), '"tsne" or "pca"'),
     "evals.pictures.neighbors": (_positive, "a positive number of images"),
     "evals.detection.shown_score": (lambda value: 0 <= value <= 1, "a score in [0, 1]"),
     "evals.detection.batch_size": (_positive, "a positive number of images"),
@@ -181,7 +182,7 @@ _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "evals.propagation.batch_size": (_positive, "a positive number of frames"),
     "evals.translation.count": (_positive, "a positive number of images"),
     "samples.count": (_positive, "a positive number of images"),
-    "embed.map": (_one_of("pca", "tsne"), '"pca" or "tsne"'),
+    "embed.projection": (_one_of(*PROJECTIONS), '"tsne" or "pca"'),
     "log.every": (_positive, "a positive number of steps"),
     "checkpoint.every": (_positive, "a positive number of steps"),
     "checkpoint.keep": (_positive, "a positive number of checkpoints"),

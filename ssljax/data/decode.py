@@ -45,7 +45,14 @@ class Misfit(Exception):
     """An image is sound, and not such as the config says: of other channels or of no known scale.
 
     Its message goes on where the name of the image ends.
+
+    Attributes:
+      setting: What the message goes on with where the user has a config to set.
     """
+
+    def __init__(self, told: str, setting: str = "") -> None:
+        super().__init__(told)
+        self.setting = setting
 
 
 class FloatPNG(bytes):
@@ -260,14 +267,16 @@ def _to_bytes(
         return (values >> 8).astype(np.uint8)
     if not np.issubdtype(values.dtype, np.floating):
         raise Misfit(
-            f"holds {values.dtype} numbers, whose white level is unknown: give the numbers that are"
-            " black and white in config.data.range, or store it with 8 or 16 bits"
+            f"holds {values.dtype} numbers, whose white level is unknown: store it with 8 or 16"
+            " bits",
+            ", or give the numbers that are black and white in config.data.range",
         )
     low, high = values.min(), values.max()
     if not (low >= 0 and high <= 1):
         raise Misfit(
             f"holds floats from {low:.4g} to {high:.4g}, and only those in [0, 1] are read: scale"
-            " them to that range, or give the numbers that are black and white in config.data.range"
+            " them to that range",
+            ", or give the numbers that are black and white in config.data.range",
         )
     return np.rint(values * 255).astype(np.uint8)
 
@@ -281,7 +290,7 @@ def _convert_channels(
     if stored == channels and channels != 3:
         return pixels
     if channels not in (1, 3) or stored not in (1, 3, 4):
-        raise Misfit(f"has {stored} channels, not the {channels} of config.data.channels")
+        raise Misfit(f"has {stored} channels, not {channels}", " as config.data.channels says")
     if stored == 1:
         return np.repeat(pixels, 3, axis=2)
     pixels = np.ascontiguousarray(pixels[:, :, :3])

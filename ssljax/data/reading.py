@@ -25,7 +25,13 @@ class Reader:
     """
 
     def __init__(
-        self, source: Source, frame: Frame, max_corrupt: int, crops: HostCrops | None = None
+        self,
+        source: Source,
+        frame: Frame,
+        max_corrupt: int,
+        crops: HostCrops | None = None,
+        *,
+        in_config: bool = True,
     ) -> None:
         """Keeps the settings.
 
@@ -34,6 +40,7 @@ class Reader:
           frame: What the images are brought to.
           max_corrupt: How many different records may be corrupt.
           crops: What is cut from the images, in place of the images.
+          in_config: Whether the user has a config, whose keys messages may name.
         """
         self.source = source
         self._fields = dict(source.fields)
@@ -42,6 +49,7 @@ class Reader:
             del self._fields["image"]
         self._frame = frame
         self._max_corrupt = max_corrupt
+        self._in_config = in_config
         self._corrupt: dict[int, str] = {}
         self._met_alpha = False
         self._lock = threading.Lock()
@@ -88,7 +96,8 @@ class Reader:
             self._report(index, error)
             return None
         except Misfit as error:
-            raise UserError(f"{self.source.describe(index)} {error}.") from error
+            setting = error.setting if self._in_config else ""
+            raise UserError(f"{self.source.describe(index)} {error}{setting}.") from error
         except ValueError as error:
             raise UserError(
                 f"{self.source.describe(index)} {error}: set config.data.resize to 'short_side',"
@@ -142,7 +151,11 @@ class Reader:
                 return
             known = self.corrupt
             if name not in known and len(known) == self._max_corrupt:
-                raise UserError(_too_many([*known, name], self._max_corrupt)) from error
+                if self._in_config:
+                    raise UserError(_too_many([*known, name], self._max_corrupt)) from error
+                raise UserError(
+                    f"{name} is corrupt ({error}): repair it or leave it out."
+                ) from error
             self._corrupt[index] = name
         if name not in known:
             _log.warning("%s is corrupt and left out: %s.", name, error)
@@ -151,7 +164,8 @@ class Reader:
 def _too_many(names: Sequence[str], allowed: int) -> str:
     shown = ", ".join(names[:_NAMES_SHOWN])
     more = f" and {len(names) - _NAMES_SHOWN} more" if len(names) > _NAMES_SHOWN else ""
+    images = "image" if len(names) == 1 else "images"
     return (
-        f"{len(names)} corrupt images, but config.data.max_corrupt allows {allowed} ({shown}"
+        f"{len(names)} corrupt {images}, but config.data.max_corrupt allows {allowed} ({shown}"
         f"{more}): repair or remove them, or raise config.data.max_corrupt."
     )

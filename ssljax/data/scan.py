@@ -41,6 +41,7 @@ class Scan:
         threads: int | None = None,
         max_corrupt: int = 0,
         keep: bool = False,
+        in_config: bool = True,
     ) -> None:
         """Plans the passes; nothing is read yet.
 
@@ -57,13 +58,15 @@ class Scan:
           max_corrupt: How many different images may be corrupt.
           keep: Whether the decoded batches of the first pass are kept for the later ones: for a set
             so small that its pixels take less room than decoding them again takes time.
+          in_config: Whether the user has a config, whose keys messages may name.
         """
         self.source = source
         self._places = np.arange(len(source)) if order is None else order
         self.batch_size = batch_size
         self._rows = range(*rows.indices(batch_size))
         self._threads = threads or default_threads()
-        self._reader = Reader(source, Frame(image_size, channels, resize, value_range), max_corrupt)
+        frame = Frame(image_size, channels, resize, value_range)
+        self._reader = Reader(source, frame, max_corrupt, in_config=in_config)
         self._keep = keep
         self._kept: list[Batch] | None = None
 

@@ -38,7 +38,7 @@ class EmbeddingMap(Evaluation):
     @staticmethod
     def default_config() -> ConfigDict:
         """How many test images are shown, drawn by the run's seed, and how: "tsne" or "pca"."""
-        return ConfigDict(dict(count=1000, method="tsne"))
+        return ConfigDict(dict(count=1000, projection="tsne"))
 
     def check(self, run: Run) -> tuple[str, ...]:
         """Raises a `UserError` if there is no such stage, or no test split."""
@@ -61,14 +61,14 @@ class EmbeddingMap(Evaluation):
         confusion = _confusion(run, state) if _has_labels(run) else None
         if jax.process_index():
             return Scores()
-        way = run.config.embedding_map.method
-        points = report.plane(embeddings, way, experiment.config.seed)
+        projection = run.config.embedding_map.projection
+        points = report.plane(embeddings, projection, experiment.config.seed)
         note = {
             "step": int(state.step),
             "stage": stage,
             "data": run.dataset,
             "split": source.split,
-            "method": way,
+            "method": projection,
             "points": np.round(points.astype(np.float64), _DIGITS).tolist(),
             "labels": found.labels.tolist(),
             "classes": _names(source, found.labels),

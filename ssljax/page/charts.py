@@ -167,7 +167,9 @@ class Pencil:
           names: Of the classes.
           told: What is shown, in words.
         """
-        figure, axes = _figure(5.6, 5.0, left=0.05, right=0.05, bottom=0.05, top=0.05)
+        across, down = np.ptp(points, axis=0) if len(points) else (1.0, 1.0)
+        height = 5.6 * min(max(down / max(across, 1e-12), 0.4), 0.9)
+        figure, axes = _figure(5.6, height, left=0.05, right=0.05, bottom=0.05, top=0.05)
         axes.set_axis_off()
         axes.set_aspect("equal", "datalim")
         x, y = points.T

@@ -25,7 +25,7 @@ _CAPTIONS = {
     "filters": "The first filters: bright above 0, dark below",
     "interpolations": "In each row the images of the codes between its first and its last",
     "neighbors": "In each row a generated image, and the training images at the smallest distance",
-    "pretext": "The pretext task: what was asked and answered",
+    "pretext": "The pretext task: in each row what was asked of an image, then what was answered",
     "real_and_samples": "Real images, and generated ones",
     "sampled": "Images that were sampled",
     "samples": "Images that the generator draws",

@@ -10,7 +10,7 @@ from threadpoolctl import threadpool_limits
 
 from ssljax.report.pictures import Picture
 
-WAYS = ("tsne", "pca")
+PROJECTIONS = ("tsne", "pca")
 COLORS = ("#0072b2", "#d55e00", "#007a5a", "#aa4499", "#9a7400", "#5f6a72")
 """They differ for all kinds of colour blindness, and are dark enough for lines on white."""
 _PERPLEXITY, _DIMENSIONS, _FEWEST = 30.0, 50, 5
@@ -18,29 +18,31 @@ _SIDE, _THUMBNAIL, _FRAME, _WHITE = 960, 30, 2, 255
 
 
 def plane(
-    embeddings: Real[np.ndarray, "rows dim"], way: str = "tsne", seed: int = 0
+    embeddings: Real[np.ndarray, "rows dim"], projection: str = "tsne", seed: int = 0
 ) -> Float[np.ndarray, "rows 2"]:
     """Lays embeddings out on a plane.
 
     Args:
       embeddings: Finite, and at least one.
-      way: "pca", the two directions in which they vary most, or "tsne", in which neighbours stay
-        neighbours and distances mean nothing else. It begins at PCA's plane, reads the 50
-        directions in which they vary most, has a perplexity of 30 where there are a hundred rows or
-        more, and leaves fewer than five rows to PCA.
+      projection: "pca", the two directions in which they vary most, or "tsne", in which neighbours
+        stay neighbours and distances mean nothing else. It begins at PCA's plane, reads the 50
+        directions in which they vary most, has a perplexity of 30 where there are a hundred rows
+        or more, and leaves fewer than five rows to PCA.
       seed: Of t-SNE.
 
     Returns:
       Places; all at 0 where the embeddings do not differ.
 
     Raises:
-      ValueError: If there is no such way.
+      ValueError: If there is no such projection.
 
     Reference:
       Van der Maaten and Hinton, Visualizing Data using t-SNE, 2008.
     """
-    if way not in WAYS:
-        raise ValueError(f"There is no way {way!r} to a plane: there are {', '.join(WAYS)}.")
+    if projection not in PROJECTIONS:
+        raise ValueError(
+            f"There is no projection {projection!r}: there are {', '.join(PROJECTIONS)}."
+        )
     rows = embeddings.astype(np.float64)
     rows -= rows.mean(axis=0)
     scale = np.abs(rows).max(initial=0.0)
@@ -50,7 +52,7 @@ def plane(
     # A direction and its opposite are as good: of the two, that of the largest share is taken.
     largest = np.take_along_axis(right, np.abs(right).argmax(axis=1)[:, None], axis=1)[:, 0]
     directions = left * singular * np.where(largest < 0, -1.0, 1.0)
-    if way == "tsne" and len(rows) >= _FEWEST:
+    if projection == "tsne" and len(rows) >= _FEWEST:
         perplexity = min(_PERPLEXITY, (len(rows) - 1) / 3)
         tsne = TSNE(perplexity=perplexity, init="pca", random_state=seed)
         read = directions[:, :_DIMENSIONS]
@@ -79,18 +81,18 @@ def map_picture(
         none.
 
     Returns:
-      The picture, of 960 pixels a side.
+      The picture, no larger than the map: its longer side has about 960 pixels.
     """
     cell = _THUMBNAIL + 2 * _FRAME
     count = _SIDE // cell
-    span = max(float(np.ptp(points, axis=0).max(initial=0)), 1e-12)
-    middle = (points.max(axis=0) + points.min(axis=0)) / 2
-    places = np.clip((points - middle) / span + 0.5, 0, 1) * (count - 1)
+    places = points - points.min(axis=0)
+    places *= (count - 1) / max(float(places.max(initial=0)), 1e-12)
     # Up on the map is up in the picture.
-    places[:, 1] = count - 1 - places[:, 1]
+    places[:, 1] = places[:, 1].max() - places[:, 1]
     cells = np.round(places).astype(int)
+    columns, rows = cells.max(axis=0) + 1
     far = np.square(places - cells).sum(axis=1)
-    picture = np.full((_SIDE, _SIDE, 3), _WHITE, np.uint8)
+    picture = np.full((rows * cell, columns * cell, 3), _WHITE, np.uint8)
     known = np.full(len(points), -1) if labels is None else labels
     colors = [tuple(bytes.fromhex(color[1:])) for color in COLORS]
     # The nearest are drawn last.

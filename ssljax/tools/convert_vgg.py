@@ -17,20 +17,18 @@ from safetensors.numpy import save_file
 from ssljax.models import weights
 from ssljax.tools import command
 
-_ENCODER = "vgg19"
-
 
 def convert(source: str | Path, target: str | Path) -> None:
     """Writes the convolutions of a file of weights, under the same names.
 
     Args:
       source: A file of torchvision's or timm's VGG-19 without batch norm.
-      target: Where the safetensors file is written; `weights.load_encoder` reads it.
+      target: Where the safetensors file is written; `weights.load_vgg19` reads it.
 
     Raises:
       UserError: If the file cannot be read, or is not one of these weights.
     """
-    tensors = weights.encoder_tensors(_ENCODER, source)
+    tensors = weights.vgg19_tensors(source)
     Path(target).parent.mkdir(parents=True, exist_ok=True)
     save_file(tensors, target)
 

@@ -29,7 +29,6 @@ Maps = dict[str, Float[Array, "_ _ _"]]
 
 INPUTS = ("torchvision", "caffe")
 RANDOM = "random"
-_VGG = "vgg19"
 _CONTENT = ("relu4_2",)
 _STYLE = tuple(f"relu{stage}_1" for stage in range(1, 6))
 _CAFFE_MEAN = (103.939, 116.779, 123.68)
@@ -109,12 +108,12 @@ def open_vgg(path: str, inputs: str = INPUTS[0], seed: int = 0) -> StyleNetwork:
     Raises:
       UserError: If the file cannot be read or is of another network.
     """
-    network = models.build_encoder(_VGG)
+    network = models.build_encoder("vgg19")
     if path == RANDOM:
         image = jnp.zeros((1, 32, 32, 3))
         loaded = jax.jit(network.init, static_argnums=2)(jax.random.key(seed), image, False)
     else:
-        loaded = weights.load_encoder(_VGG, paths.local_copy(paths.resolve(path)))
+        loaded = weights.load_vgg19(paths.local_copy(paths.resolve(path)))
         loaded = jax.tree.map(jnp.asarray, loaded)
 
     def maps(variables: PyTree, image: Image) -> Maps:

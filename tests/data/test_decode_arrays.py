@@ -17,7 +17,7 @@ def _pixels(height, width, channels):
 
 @pytest.mark.parametrize(("stored", "channels"), [(2, 3), (2, 1), (5, 3), (3, 4), (1, 2), (4, 5)])
 def test_other_channels_are_refused(stored, channels):
-    with pytest.raises(Misfit, match=f"has {stored} channels, not the {channels} of"):
+    with pytest.raises(Misfit, match=f"has {stored} channels, not {channels}"):
         decode(_pixels(8, 8, stored), channels=channels, image_size=8)
 
 

@@ -17,7 +17,7 @@ ASKED = {
     "evals__batch_size": 64,
     "evals__knn__neighbors": "((5, 0.1),)",
     "evals__embedding_map__count": 30,
-    "evals__embedding_map__method": "pca",
+    "evals__embedding_map__projection": "pca",
 }
 
 

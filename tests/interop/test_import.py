@@ -88,6 +88,12 @@ FILES = {
         | {"module.projection_head.0.weight": torch.zeros(4, 4)}
         | {"module.prototypes.weight": torch.zeros(4, 4)}
     ),
+    "deepcluster_v2_whole": lambda state: {
+        "state_dict": {f"module.{k}": x for k, x in state.items()}
+        | {"module.projection_head.0.weight": torch.zeros(4, 4)}
+        | {f"module.prototypes.prototypes{i}.weight": torch.zeros(4, 4) for i in range(3)},
+        "amp": {"loss_scaler0": {"loss_scale": 1.0, "unskipped": 0}},
+    },
     "moco_v3": lambda state: {
         "arch": "resnet50",
         "state_dict": {f"module.base_encoder.{k}": x for k, x in state.items()}
@@ -95,10 +101,18 @@ FILES = {
         | {f"module.momentum_encoder.{k}": 0 * x for k, x in state.items()}
         | {"module.predictor.0.weight": torch.zeros(4, 4)},
     },
-    "moco": lambda state: {
+    "moco_v2": lambda state: {
         "state_dict": {f"module.encoder_q.{k}": x for k, x in state.items()}
+        | {"module.encoder_q.fc.0.weight": torch.zeros(4, 4)}
         | {f"module.encoder_k.{k}": 0 * x for k, x in state.items()}
-        | {"module.queue": torch.zeros(4, 4)}
+        | {"module.queue": torch.zeros(4, 4), "module.queue_ptr": torch.zeros(1).long()}
+    },
+    "dino_whole": lambda state: {
+        "student": {f"module.backbone.{k}": 0 * x for k, x in state.items()},
+        "teacher": {f"module.backbone.{k}": x for k, x in state.items()}
+        | {"module.head.last_layer.weight_g": torch.zeros(4, 1)},
+        "fp16_scaler": {"scale": 1.0},
+        "dino_loss": {"center": torch.zeros(1, 4)},
     },
 }
 """What the authors' files hold of a ResNet-50, by its state dictionary."""
@@ -244,6 +258,28 @@ def test_mae_with_its_decoder(tmp_path):
     equal(np.asarray(found).reshape(-1, values), wanted.reshape(-1, values))
 
 
+def test_i_jepa(tmp_path):
+    network = transformer(class_token=False, global_pool="avg", fc_norm=False)
+    side = SIDE // PATCH
+    with torch.no_grad():
+        network.pos_embed.copy_(sines(side, DIM, True)[:, 1:])
+    state, path = network.state_dict(), tmp_path / "ijepa.pth.tar"
+    torch.save(
+        {
+            "encoder": {f"module.{k}": 0 * x for k, x in state.items()},
+            "predictor": {"module.mask_token": torch.zeros(1, 1, 4)},
+            "target_encoder": {f"module.{k}": x for k, x in state.items()},
+            "opt": {"state": {0: {"exp_avg": torch.zeros(4)}}, "param_groups": []},
+            "scaler": None,
+        },
+        path,
+    )
+    encoder = built(class_token=False, pool="mean", positions="sincos")
+    weights = load_into(encoder, path, (SIDE, SIDE, 3))
+    equal(ours(encoder, weights), theirs(network))
+    assert "opt" not in weights.told
+
+
 @pytest.mark.parametrize("registers", [0, 4])
 def test_dino_v2(registers, tmp_path):
     network = transformer(reg_tokens=registers, no_embed_class=True, init_values=1.0)
@@ -253,16 +289,20 @@ def test_dino_v2(registers, tmp_path):
     state["pos_embed"] = torch.cat([position, state["pos_embed"]], dim=1)
     if registers:
         state["register_tokens"] = state.pop("reg_token")
-    chunked = {
+    state["mask_token"] = torch.zeros(1, DIM)
+    chunked = {  # In training; blocks keep their numbers, behind those of the chunks.
         name.replace("blocks.", f"blocks.{int(name.split('.')[1]) // 2}.")
         if name.startswith("blocks.")
         else name: x
         for name, x in state.items()
     }
-    torch.save(chunked | {"mask_token": torch.zeros(1, DIM)}, tmp_path / "dinov2.pth")
+    teacher = {f"backbone.{name}": x for name, x in chunked.items()}
+    teacher["dino_head.last_layer.weight_g"] = torch.zeros(4, 1)
     encoder = built(registers=registers, layer_scale=1e-5)
-    weights = load_into(encoder, tmp_path / "dinov2.pth", (SIDE, SIDE, 3))
-    equal(ours(encoder, weights), theirs(network))
+    for file in (state, {"teacher": teacher}):
+        torch.save(file, tmp_path / "dinov2.pth")
+        weights = load_into(encoder, tmp_path / "dinov2.pth", (SIDE, SIDE, 3))
+        equal(ours(encoder, weights), theirs(network))
 
 
 @pytest.mark.parametrize("shape", [(7, 7), (2, 2), (3, 9), (4, 5)])
@@ -273,3 +313,35 @@ def test_positions_are_interpolated_as_by_pytorch(shape):
     )
     found = bicubic(table, *shape)
     np.testing.assert_allclose(found, wanted[0].numpy().transpose(1, 2, 0), atol=1e-5)
+
+
+@pytest.mark.parametrize("side", [16, 37, 40])
+@pytest.mark.parametrize("author", ["mae", "dinov2", "dinov2 with registers", "timm"])
+def test_positions_are_interpolated_as_by_the_author(author, side, tmp_path):
+    """Of 518 pixels, on which DINOv2 was trained last, to 224 and to more."""
+    registers = 0 if author in ("mae", "dinov2") else 4
+    network = transformer(img_size=37 * PATCH, reg_tokens=registers, no_embed_class=registers > 0)
+    state = dict(network.state_dict())
+    table = state["pos_embed"][:, -37 * 37 :].reshape(1, 37, 37, DIM).permute(0, 3, 1, 2)
+    if author == "timm":
+        made = timm.layers.resample_abs_pos_embed(
+            state["pos_embed"], [side, side], num_prefix_tokens=0
+        )
+        wanted = made[0].reshape(side, side, DIM).numpy()
+    else:
+        manner = dict(size=(side, side), antialias=registers > 0)
+        if author == "dinov2" and side != 37:  # `interpolate_offset`.
+            manner = dict(scale_factor=((side + 0.1) / 37,) * 2)
+        made = torch.nn.functional.interpolate(table, mode="bicubic", **manner)
+        wanted = made[0].permute(1, 2, 0).numpy()
+    if author.startswith("dinov2"):
+        state["mask_token"] = torch.zeros(1, DIM)
+        if registers:
+            state["register_tokens"] = state.pop("reg_token")
+            state["pos_embed"] = torch.cat([torch.ones(1, 1, DIM), state["pos_embed"]], dim=1)
+    if author == "mae":
+        state["mask_token"] = torch.zeros(1, 1, DIM)
+    torch.save(state, tmp_path / "vit.pth")
+    encoder, shape = built(registers=registers), (side * PATCH, side * PATCH, 3)
+    params = load_into(encoder, tmp_path / "vit.pth", shape).variables["params"]
+    np.testing.assert_allclose(params["position_embedding"]["table"], wanted, atol=1e-5)

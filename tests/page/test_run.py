@@ -14,7 +14,7 @@ def test_a_training_ends_with_a_page_of_itself(tmp_path):
         "evals__train_split": "train[:60]",
         "evals__test_split": "test[:20]",
         "evals__batch_size": 32,
-        "evals__embedding_map__method": "pca",
+        "evals__embedding_map__projection": "pca",
     }
     assert main.main(runs.arguments(tmp_path / "run", **SHOWN, **evaluated)) == 0
     text = (tmp_path / "run" / "report.html").read_text()

@@ -25,8 +25,8 @@ def test_by_pca_rows_lie_along_the_directions_in_which_they_vary_most():
 
 @pytest.mark.parametrize("rows", [np.zeros((7, 3)), np.full((7, 3), 1e30), np.ones((1, 4))])
 def test_rows_that_do_not_differ_lie_in_one_place(rows):
-    for way in ("pca", "tsne"):
-        np.testing.assert_array_equal(report.plane(rows, way), np.zeros((len(rows), 2)))
+    for projection in ("pca", "tsne"):
+        np.testing.assert_array_equal(report.plane(rows, projection), np.zeros((len(rows), 2)))
 
 
 def test_by_tsne_neighbours_are_of_one_cluster():
@@ -48,7 +48,7 @@ def test_there_is_a_place_for_few_rows_and_of_any_length(shape):
     assert np.isfinite(found).all()
 
 
-def test_a_way_that_is_not_there_is_told():
+def test_a_projection_that_is_not_there_is_told():
     with pytest.raises(ValueError, match="'umap'"):
         report.plane(np.eye(3), "umap")
 

@@ -9,7 +9,7 @@ from safetensors.numpy import load_file, save_file
 
 from ssljax.errors import UserError
 from ssljax.models import build_encoder
-from ssljax.models.weights import load_encoder
+from ssljax.models.weights import load_vgg19
 from ssljax.tools import convert_vgg
 
 NUMBERS = (0, 2, 5, 7, 10, 12, 14, 16, 19, 21, 23, 25, 28, 30, 32, 34)
@@ -52,7 +52,7 @@ def test_the_network_computes_what_the_file_says(tensors, tmp_path):
     save_file(tensors | classifier, whole)
     assert convert_vgg.main([str(whole), str(small)]) == 0
     assert set(load_file(small)) == set(tensors)
-    variables = jax.tree.map(jnp.asarray, load_encoder("vgg19", small))
+    variables = jax.tree.map(jnp.asarray, load_vgg19(small))
     images = np.random.default_rng(1).normal(size=(1, 16, 16, 3))
     outputs = build_encoder("vgg19").apply(variables, jnp.asarray(images, jnp.float32), False)
     x = images[0].transpose(2, 0, 1)
@@ -90,7 +90,7 @@ def test_a_file_of_something_else_is_told(tensors, tmp_path, capsys, how, told):
 def test_a_file_that_is_missing_or_damaged_is_told(tmp_path):
     path = tmp_path / "vgg19.safetensors"
     with pytest.raises(UserError, match="There is no file"):
-        load_encoder("vgg19", path)
+        load_vgg19(path)
     path.write_text("no weights")
     with pytest.raises(UserError, match=r"cannot be read .*give a safetensors file"):
-        load_encoder("vgg19", path)
+        load_vgg19(path)

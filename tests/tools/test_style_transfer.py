@@ -11,7 +11,7 @@ from safetensors.numpy import save_file
 
 from ssljax import main as train
 from ssljax.models import VGG
-from ssljax.models.weights import SCHEMES
+from ssljax.models.weights import naming_of, shapes_of
 from ssljax.tools import style_masks, style_networks, style_transfer
 
 NARROW = {"widths": (4, 4, 8, 8, 8)}
@@ -114,7 +114,8 @@ def test_a_photograph_is_recoloured_in_two_stages(files, tmp_path, capsys):
 
 def test_weights_of_a_file_are_taken_as_they_are(files, tmp_path):
     rng = np.random.default_rng(1)
-    layout = SCHEMES["vgg19"].layout()
+    shapes = shapes_of(VGG())
+    layout = naming_of(shapes["params"]).layout(shapes)
     tensors = {
         name: rng.standard_normal(shape, np.float32) / np.float32(np.sqrt(np.prod(shape[1:]) + 1))
         for name, (path, shape) in layout.items()

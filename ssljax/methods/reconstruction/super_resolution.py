@@ -249,7 +249,7 @@ class SuperResolution(PretextMethod):
         Raises:
           UserError: If the file of an extractor cannot be read, or is of another network.
         """
-        loaded = {"extractor": weights.load_encoder("vgg19", self.file)} if self.file else None
+        loaded = {"extractor": weights.load_vgg19(self.file)} if self.file else None
         loaded = jax.tree.map(jnp.asarray, loaded)
         if isinstance(source, SuperResolution):
             params, variables = source.trained_weights(source_state)

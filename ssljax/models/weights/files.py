@@ -17,7 +17,7 @@ from ssljax.errors import UserError, brief
 _PYTORCH = (".pth", ".pt", ".bin", ".tar", ".ckpt")
 _COUNTER = ".num_batches_tracked"
 """What PyTorch's batch norms count, and nothing reads."""
-_OF_TRAINING = ("optimizer", "scaler", "scheduler", "lr_scheduler")
+_OF_TRAINING = ("optimizer", "opt", "scaler", "scheduler", "lr_scheduler")
 """Parts of a checkpoint that hold no network."""
 
 

@@ -66,13 +66,40 @@ def find_encoder(
 ) -> Weights:
     """Finds an encoder's weights among tensors named by torchvision, timm, or a method's authors.
 
-    These are read: torchvision's and timm's files; those of MAE, DINO, DINOv2, MoCo v3, SwAV,
-    Barlow Twins and VICReg, the encoder alone or the whole checkpoint; and others whose encoder has
-    torchvision's or timm's names after any prefix, such as "module.backbone.". Of a student and a
-    teacher the teacher is read, of MoCo's encoders the one that learns by gradients, and of
-    I-JEPA's the target.
+    These are read, whole checkpoints and the encoder alone, and others whose encoder has
+    torchvision's or timm's names after any prefix. Each was compared with its authors' code:
 
-    Positions of another grid of patches are interpolated: see `tokens.bicubic`.
+    ============ ========================================== =====================================
+    files of     what they hold of the encoder              classes and functions
+    ============ ========================================== =====================================
+    torchvision  its names, with `fc.` or `classifier.`     `models.resnet`, `models.vgg`
+    timm         its names, with `head.` or `fc.`           `models.vision_transformer`,
+                                                            `models.resnet`
+    MAE          `model`: timm's, with the decoder          `models_mae.MaskedAutoencoderViT`,
+                                                            `util.misc.save_model`
+    DINO         `teacher`, `student`: `backbone.`, in the  `vision_transformer`, `main_dino`,
+                 student and with batch norms `module.`     `utils.MultiCropWrapper`
+                 before it
+    DINOv2       timm's, with `register_tokens` and         `dinov2.models.vision_transformer`,
+                 `mask_token`; of training `teacher`:       `dinov2.hub.backbones`,
+                 `backbone.`, blocks in chunks              `dinov2.train.train.do_test`
+    MoCo v1, v2  `state_dict`: `module.encoder_q.`          `moco.builder`, `main_lincls`
+    MoCo v3      `state_dict`: `module.base_encoder.`;      `moco.builder`, `vits`,
+                 of `convert_to_deit`, `model`              `convert_to_deit`
+    SwAV         `module.`, whole in `state_dict`           `src.resnet50`, `main_swav`
+    Barlow Twins `model`: `module.backbone.`                `main.BarlowTwins`
+    VICReg       `model`: `module.backbone.`                `resnet`, `main_vicreg`
+    I-JEPA       `target_encoder`: `module.`                `src.models.vision_transformer`,
+                                                            `src.train`
+    ============ ========================================== =====================================
+
+    Of a student and a teacher the teacher is read, of MoCo's encoders the one that learns by
+    gradients, and of I-JEPA's the target. SwAV's and VICReg's first convolution pads in two steps
+    what torchvision's pads in one; their wider networks are `width=2` and so on here. Not read are
+    DINO's XCiT, MoCo v3's convolutional stems, DINOv2's ViT-g, whose units are gated, and networks
+    that MAE fine-tuned, which normalise the mean of the tokens.
+
+    Positions of another grid of patches are interpolated: see `tokens.split_tokens`.
 
     Args:
       tensors: Arrays by name. Kernels have the axes (output, input, height, width).
@@ -100,7 +127,7 @@ def find_encoder(
     own = {name: _float32(x) for name, x in inside.items() if not name.startswith(_HEADS)}
     count = len(own)
     _check_heads(own, prefix, heads)
-    own, changed = split_tokens(own, layout)
+    own, changed = split_tokens(own, layout, inside.get("mask_token"))
     variables = _fitted(own, layout, naming.kind)
     rest = sorted(tensors.keys() - {prefix + name for name in inside})
     rest += [prefix + name for name in inside if name.startswith(_HEADS)]

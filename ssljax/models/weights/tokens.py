@@ -16,18 +16,28 @@ _POSITIONS, _TOKEN, _REGISTERS = "pos_embed", "cls_token", "reg_token"
 _CHUNK = re.compile(r"^blocks\.\d+\.(\d+)\.")
 """Of DINOv2's blocks, which lie in chunks and are numbered through."""
 _SAME = 1e-4
-_KEYS = -0.75
-"""Parameter of the cubic kernel, as in PyTorch."""
+_KEYS, _KEYS_OF_PILLOW = -0.75, -0.5
+"""Parameters of the cubic kernel: PyTorch's, and that which both have with antialiasing."""
+_OFFSET = 0.1
+"""Patches that DINOv2 adds: `DinoVisionTransformer.interpolate_pos_encoding`."""
 
 
 def split_tokens(
-    tensors: Mapping[str, np.ndarray], layout: Layout
+    tensors: Mapping[str, np.ndarray], layout: Layout, mask_token: np.ndarray | None = None
 ) -> tuple[dict[str, np.ndarray], str]:
     """Brings a file's tensors to the names and shapes that our vision transformers have.
+
+    Positions of another grid are interpolated as the file's authors do: where there are registers
+    with antialiasing (`dinov2.hub.backbones`, and timm's `resample_abs_pos_embed`), of DINOv2's
+    other files with its tenth of a patch more, and else plainly, as MAE, DeiT and MoCo v3 have it.
+    No name tells apart the files of DINO's encoders, which have the tenth as well, and of those of
+    timm, which antialiases.
 
     Args:
       tensors: Float32 arrays by timm's or DINOv2's names.
       layout: Of the encoder.
+      mask_token: What the file has of that name, by which DINOv2's are known: theirs stands for a
+        patch, (1, dim), and MAE's is its decoder's, (1, 1, dim).
 
     Returns:
       The tensors, as far as there are such; and what became of the positions, for the log.
@@ -37,6 +47,10 @@ def split_tokens(
         have.
     """
     found = {_CHUNK.sub(r"blocks.\1.", name): x for name, x in tensors.items()}
+    if any(name.endswith("mlp.w12.weight") for name in found):
+        raise ValueError(
+            "its blocks have gated units (SwiGLU, as in DINOv2's ViT-g), and the encoder's have not"
+        )
     if "register_tokens" in found:
         found[_REGISTERS] = found.pop("register_tokens")
     if PATCHES in found and PATCHES in layout:
@@ -52,7 +66,10 @@ def split_tokens(
                 f"; positions were interpolated from {table.shape[0]}x{table.shape[1]} to "
                 f"{rows}x{columns} patches"
             )
-        found[PATCH_POSITIONS] = bicubic(table, rows, columns)
+        antialias = _REGISTERS in found
+        is_dinov2 = mask_token is not None and mask_token.ndim == 2
+        offset = _OFFSET if is_dinov2 and not antialias else 0.0
+        found[PATCH_POSITIONS] = bicubic(table, rows, columns, offset=offset, antialias=antialias)
         if CLASS_POSITION in layout:
             found[CLASS_POSITION] = first
         elif first.any():
@@ -106,42 +123,57 @@ def join_tokens(
     return found, alone
 
 
-def bicubic(table: np.ndarray, rows: int, columns: int) -> np.ndarray:
+def bicubic(
+    table: np.ndarray, rows: int, columns: int, *, offset: float = 0.0, antialias: bool = False
+) -> np.ndarray:
     """Interpolates positions to another grid, as `torch.nn.functional.interpolate` does.
 
-    The grids' outer edges coincide, and places beyond the edge are those at the edge. A smaller
-    grid is sampled without antialiasing. DINO's own code has a tenth of a patch more in the scale,
-    against rounding; timm's antialiases a smaller grid and takes Pillow's kernel.
+    The grids' outer edges coincide. Places beyond the edge are those at the edge or, with
+    antialiasing, do not count.
 
     Args:
       table: Positions (rows, columns, dim).
       rows: Rows wanted.
       columns: Columns wanted.
+      offset: Added to both where the scale is made of them: DINO's and DINOv2's tenth of a patch,
+        which keeps rounding from losing one.
+      antialias: Whether a smaller grid averages what it leaves out, with Pillow's kernel.
 
     Returns:
       Float32; the positions themselves if the grid is the same.
     """
     if (rows, columns) == table.shape[:2]:
         return table
-    down, across = _weights(table.shape[0], rows), _weights(table.shape[1], columns)
+    shares = _averages if antialias else _samples
+    down = shares(table.shape[0], rows, table.shape[0] / (rows + offset))
+    across = shares(table.shape[1], columns, table.shape[1] / (columns + offset))
     return np.einsum("ri,cj,ijd->rcd", down, across, table.astype(np.float64)).astype(np.float32)
 
 
-def _weights(known: int, wanted: int) -> np.ndarray:
+def _samples(known: int, wanted: int, scale: float) -> np.ndarray:
     """The share of each known place in each wanted one (Keys, 1981, with four places)."""
     shares = np.zeros((wanted, known))
     for place in range(wanted):
-        center = (place + 0.5) * known / wanted - 0.5
+        center = (place + 0.5) * scale - 0.5
         first = math.floor(center) - 1
         for near in range(first, first + 4):
-            shares[place, min(max(near, 0), known - 1)] += _cubic(abs(center - near))
+            shares[place, min(max(near, 0), known - 1)] += _cubic(abs(center - near), _KEYS)
     return shares
 
 
-def _cubic(x: float) -> float:
+def _averages(known: int, wanted: int, scale: float) -> np.ndarray:
+    """The same with a kernel that is as wide as a wanted place, and as a known one at least."""
+    width = max(scale, 1.0)
+    centers = (np.arange(wanted) + 0.5) * scale - 0.5
+    distances = np.abs(centers[:, None] - np.arange(known)[None]) / width
+    shares = np.vectorize(_cubic)(distances, _KEYS_OF_PILLOW)
+    return shares / shares.sum(axis=1, keepdims=True)
+
+
+def _cubic(x: float, a: float) -> float:
     if x <= 1:
-        return ((_KEYS + 2) * x - (_KEYS + 3)) * x * x + 1
-    return ((_KEYS * x - 5 * _KEYS) * x + 8 * _KEYS) * x - 4 * _KEYS if x < 2 else 0.0
+        return ((a + 2) * x - (a + 3)) * x * x + 1
+    return ((a * x - 5 * a) * x + 8 * a) * x - 4 * a if x < 2 else 0.0
 
 
 def _flat_patches(kernel: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:

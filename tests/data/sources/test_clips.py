@@ -177,9 +177,7 @@ def test_a_corrupt_video_among_ten_is_told_once_and_left_out(
     )
     with contextlib.closing(other.iterate()) as batches:
         np.testing.assert_array_equal(next(batches)["clip"], clips[half])
-    with pytest.raises(
-        UserError, match=r"1 corrupt images, but .* allows 0 \(The video .*2\.mp4\)"
-    ):
+    with pytest.raises(UserError, match=r"1 corrupt image, but .* allows 0 \(The video .*2\.mp4\)"):
         load_all(source, image_size=32, channels=3)
 
 

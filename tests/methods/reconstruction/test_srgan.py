@@ -20,7 +20,8 @@ from ssljax.methods.reconstruction.autoencoder import Autoencoder
 from ssljax.methods.reconstruction.colorization import ColorizationTask
 from ssljax.methods.reconstruction.split_brain import SplitBrainTask
 from ssljax.methods.reconstruction.super_resolution import SuperResolution
-from ssljax.models.weights import scheme_of
+from ssljax.models import VGG
+from ssljax.models.weights import naming_of, shapes_of
 from ssljax.run.step import init_state, make_step
 
 BATCH, SIDE = 4, 32
@@ -112,7 +113,8 @@ def test_the_content_is_what_the_encoder_sees_of_normalised_images(chain):
 def test_the_content_may_be_what_vgg_19_of_a_file_sees(chain, tmp_path):
     (_, srresnet, _), (_, second, _) = chain
     rng, file = np.random.default_rng(0), tmp_path / "vgg19.safetensors"
-    layout = scheme_of("vgg19").layout()
+    shapes = shapes_of(VGG())
+    layout = naming_of(shapes["params"]).layout(shapes)
     tensors = {
         name: rng.standard_normal(shape, np.float32) / np.float32(np.sqrt(np.prod(shape[1:]) + 1))
         for name, (_, shape) in layout.items()

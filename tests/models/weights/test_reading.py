@@ -152,6 +152,30 @@ def test_fixed_positions_are_compared_and_learned_ones_interpolated():
     np.testing.assert_allclose(params["class_token"], tensors["cls_token"] + 0.25)
 
 
+def test_positions_are_interpolated_as_by_those_who_wrote_the_file():
+    plain = transformer_file(side=3)
+    table = plain["pos_embed"][0, 1:].reshape(3, 3, DIM)
+    tokens = RNG.normal(size=(1, 4, DIM)).astype(np.float32)
+    mask, of_mae = np.zeros((1, DIM), np.float32), np.zeros((1, 1, DIM), np.float32)
+
+    def found(registers=0, **more):
+        variables = find_encoder(plain | more, transformer(registers=registers)).variables
+        return variables["params"]["position_embedding"]["table"]
+
+    np.testing.assert_array_equal(found(mask_token=of_mae), bicubic(table, 2, 2))
+    np.testing.assert_array_equal(found(mask_token=mask), bicubic(table, 2, 2, offset=0.1))
+    assert np.abs(found(mask_token=mask) - found()).max() > 0.01
+    averaged = bicubic(table, 2, 2, antialias=True)
+    np.testing.assert_array_equal(found(4, reg_token=tokens), averaged)
+    np.testing.assert_array_equal(found(4, register_tokens=tokens, mask_token=mask), averaged)
+
+
+def test_gated_units_are_told():
+    more = empty("blocks.0.mlp.w12.weight", "blocks.0.mlp.w12.bias", "blocks.0.mlp.w3.weight")
+    with pytest.raises(ValueError, match="blocks have gated units"):
+        find_encoder(transformer_file() | more, transformer())
+
+
 def test_a_cubic_kernel_has_the_weights_of_pytorch():
     line = np.eye(4)[:, None]  # In column i of the result: the share of place i.
     # Halfway between two places: -3/32, 19/32, 19/32, -3/32; what lies outside is at the edge.
@@ -163,6 +187,18 @@ def test_a_cubic_kernel_has_the_weights_of_pytorch():
     wanted = np.array([-0.10546875, 0.87890625, 0.26171875, -0.03515625])
     np.testing.assert_allclose(quarter, wanted, atol=1e-7)
     np.testing.assert_allclose(bicubic(np.ones((3, 5, 1)), 7, 4), 1.0, atol=1e-6)
+    # Half a place more, so that a wanted one is 8/5 wide: the kernel at 1.9, 0.9, 0.1 and 1.1.
+    last = bicubic(line, 2, 1, offset=0.5)[1, 0]
+    np.testing.assert_allclose(last, [-0.00675, 0.08875, 0.97875, -0.06075], atol=1e-7)
+
+
+def test_antialiasing_has_the_weights_of_pillow():
+    line = np.eye(4)[:, None]
+    # A wanted place is two wide: the kernel at 1/8, 3/8 ... of its reach, beyond the edge nothing.
+    shares = np.array([0.8671875, 0.8671875, 0.2265625, -0.0703125])
+    wanted = shares / shares.sum()
+    found = bicubic(line, 2, 1, antialias=True)[:, 0]
+    np.testing.assert_allclose(found, [wanted, wanted[::-1]], atol=1e-7)
 
 
 RESNET = dict(name="resnet18", width=0.0625)
