@@ -1,5 +1,7 @@
 """DINOv2 on ImageNet."""
 
+from typing import Literal
+
 from ml_collections import ConfigDict
 
 from ssljax.config.base import base_config
@@ -7,15 +9,23 @@ from ssljax.optimizers import NORMS_AND_BIASES
 from ssljax.recipes import imagenet
 
 
-def get_config() -> ConfigDict:
+def get_config(variant: Literal["", "vit_small", "vit_base"] = "") -> ConfigDict:
     """The authors' short run on ImageNet alone: ViT-L/16, batch 2048, AdamW, 125,000 steps.
 
         python -m ssljax.main --config dinov2/imagenet --workdir DIR
+        python -m ssljax.main --config dinov2/imagenet:vit_small --workdir DIR
+        python -m ssljax.main --config dinov2/imagenet:vit_base --workdir DIR
 
     Needs `imagenet2012`, prepared with TFDS as array_record, and an accelerator pod. The authors
     report 81.6 % top-1 for kNN and 82.9 % for a linear classifier, with rates that differ by layer.
     Their short run has one head for class token and patches, and centres; heads of their own and
     Sinkhorn's codes are those of the paper's long run. This config has not been run to its end.
+
+    The authors distil their ViT-S and ViT-B from a larger network and publish no run of either from
+    scratch: the variants have the keys of the short run, `student.arch` of its YAML apart.
+
+    Args:
+      variant: "" for ViT-L; "vit_small" or "vit_base".
     """
     config = base_config("dinov2")
     imagenet.pretraining(config, batch_size=2048, epochs=0.0, eval_every=12500, save_every=2500)
@@ -32,7 +42,7 @@ def get_config() -> ConfigDict:
     )
     config.method.local_view.size = 96
     config.model.encoder.update(
-        name="vit_large",
+        name=variant or "vit_large",
         patch_size=16,
         layer_scale=1e-5,
         drop_path=0.3,

@@ -44,6 +44,15 @@ PUBLISHED = {
         "optimizer.end_value": 1e-6,
         "rate": 2e-3,
     },
+    "dinov2/imagenet.py:vit_small": {"steps": 125_000, "model.encoder.name": "vit_small"},
+    "dinov2/imagenet.py:vit_base": {"steps": 125_000, "model.encoder.name": "vit_base"},
+    "ibot/imagenet.py:vit_base": {
+        "batch_size": 1024,
+        "epochs": 400.0,
+        "model.encoder.name": "vit_base",
+        "method.freeze_last_layer_epochs": 3.0,
+        "rate": 2e-3,
+    },
     "ijepa/imagenet.py": {
         "batch_size": 2048,
         "epochs": 300.0,

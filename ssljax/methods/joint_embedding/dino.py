@@ -17,7 +17,7 @@ from ssljax import augment, losses, models
 from ssljax.augment import presets
 from ssljax.methods import passes
 from ssljax.methods.contract import Aux, Batch, Method, Task, TrainState, Turn
-from ssljax.methods.joint_embedding import target_network
+from ssljax.methods.joint_embedding import self_distillation, target_network
 from ssljax.metrics import collapse_metrics
 
 PyTree = Any
@@ -61,11 +61,7 @@ class DINO(Method):
         method = config.method
         self.config = method
         self.task = task
-        self.policies = [
-            (augment.view_from_config(method.view1), 1),
-            (augment.view_from_config(method.view2), 1),
-            (augment.view_from_config(method.local_view), method.local_crops),
-        ]
+        self.policies = self_distillation.crops(method)
         size = method.view1.size
         self.image_shape = (size, size, task.image_shape[-1])
         encoder = models.encoder_from_config(config.model.encoder)
@@ -80,16 +76,7 @@ class DINO(Method):
         self.network = models.EncoderWithHeads(encoder, head)
         # Batch norms are in training mode in both.
         self.teacher = models.EncoderWithHeads(target_network.without_drop_path(encoder), head)
-        player = passes.online_player(
-            self.loss,
-            config,
-            task,
-            frozen="^projector/last_layer$",
-            frozen_steps=round(method.freeze_last_layer_epochs * task.steps_per_epoch),
-            clip_each=method.clip_each,
-            weight_decay_end=method.weight_decay_end,
-        )
-        self.players = (player,)
+        self.players = (self_distillation.student(self.loss, config, task),)
 
     def init(self, key: PRNGKeyArray) -> tuple[dict[str, PyTree], dict[str, PyTree], PyTree]:
         """Makes the student, the teacher as its copy, and the centre at zero."""
@@ -144,9 +131,7 @@ class DINO(Method):
         """The teacher's temperature: a linear warm-up, by the step and not by the epoch."""
         start, end = self.config.teacher_warmup_temperature, self.config.teacher_temperature
         warmup = self.config.teacher_warmup_epochs * self.task.steps_per_epoch
-        if not warmup:
-            return jnp.float32(end)
-        return start + (end - start) * jnp.minimum(step.astype(jnp.float32) / warmup, 1.0)
+        return self_distillation.warmed_up(start, end, warmup, step)
 
     def momentum(self, step: Int[Array, ""]) -> Float[Array, ""]:
         """Share of the old value in the teacher's step."""

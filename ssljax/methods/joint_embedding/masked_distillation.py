@@ -13,7 +13,7 @@ from ml_collections import ConfigDict
 from ssljax import augment, models
 from ssljax.methods import passes
 from ssljax.methods.contract import Batch, Method, Task, TrainState
-from ssljax.methods.joint_embedding import target_network
+from ssljax.methods.joint_embedding import self_distillation, target_network
 
 PyTree = Any
 
@@ -46,27 +46,14 @@ class MaskedDistillation(Method):
         method = config.method
         self.config = method
         self.task = task
-        self.policies = [
-            (augment.view_from_config(method.view1), 1),
-            (augment.view_from_config(method.view2), 1),
-            (augment.view_from_config(method.local_view), method.local_crops),
-        ]
+        self.policies = self_distillation.crops(method)
         size = method.view1.size
         self.image_shape = (size, size, task.image_shape[-1])
         encoder = models.vision_transformer(type(self).__name__.lower(), config.model.encoder)
         self.grid = models.patch_grid((1, *self.image_shape), encoder.patch_size)
         self.network = models.MaskedEncoderWithHeads(encoder, projector, patch_projector)
         self.teacher = self.network.clone(encoder=target_network.without_drop_path(encoder))
-        player = passes.online_player(
-            self.loss,
-            config,
-            task,
-            frozen="projector/last_layer$",
-            frozen_steps=round(method.freeze_last_layer_epochs * task.steps_per_epoch),
-            clip_each=method.clip_each,
-            weight_decay_end=method.weight_decay_end,
-        )
-        self.players = (player,)
+        self.players = (self_distillation.student(self.loss, config, task),)
 
     def loss(self, params: PyTree, turn: Any) -> tuple[Array, Any]:
         """The player's loss, which a subclass defines."""
@@ -135,9 +122,7 @@ class MaskedDistillation(Method):
     def warmed_up(self, start: float, end: float, step: Int[Array, ""]) -> Float[Array, ""]:
         """A teacher's temperature: a linear warm-up, by the step and not by the epoch."""
         warmup = self.config.teacher_warmup_epochs * self.task.steps_per_epoch
-        if not warmup:
-            return jnp.float32(end)
-        return start + (end - start) * jnp.minimum(step.astype(jnp.float32) / warmup, 1.0)
+        return self_distillation.warmed_up(start, end, warmup, step)
 
     def momentum(self, step: Int[Array, ""]) -> Float[Array, ""]:
         """Share of the old value in the teacher's step."""

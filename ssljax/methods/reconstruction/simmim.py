@@ -25,8 +25,9 @@ PyTree = Any
 class SimMIM(Method):
     """One player, the vision transformer with the linear head that evaluations leave out.
 
-    The authors' transformer has one relative position bias for all blocks. It is not offered here:
-    positions are added to the tokens, fixed sines and cosines unless the config says otherwise.
+    The authors' main network is a Swin transformer, and a ViT the second: only the ViT is offered
+    here. Theirs has one relative position bias for all blocks. Here positions are added to the
+    tokens, fixed sines and cosines unless the config says otherwise.
     """
 
     roles: ClassVar = {"encoder": models.ENCODER}
