@@ -253,6 +253,7 @@ def table(results: dict[str, list[dict]]) -> str:
 
 _COLUMNS = {
     "kNN, grey windows of frames to videos (stages)": (_CROPS, "knn20"),
+    "kNN, Tiny ImageNet 100 (stages)": (_ELSEWHERE, "knn20"),
     "linear, Tiny ImageNet 100 (stages)": (_ELSEWHERE, "linear"),
 }
 """Set and probe."""

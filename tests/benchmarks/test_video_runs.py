@@ -74,10 +74,10 @@ def test_own_scores_probes_and_masks_that_follow_stand_beside_the_random_network
     sets = "(('folder', 'train', 'test', '/out/video/crops'), ('tiny_imagenet_100', "
     assert all(f"--config.evals.transfer.sets={sets}" in " ".join(x) for _, x in made.values())
     rows = {line.split(" | ")[0].strip("| "): line for line in _lines(results)}
-    assert rows["raw pixels"] == "| raw pixels | | 20.0 | 10.0 | | |"
+    assert rows["raw pixels"] == "| raw pixels | | 20.0 | 10.0 | 10.0 | | |"
     assert rows["tracking"] == (
         "| tracking | own **75.0** / 55.0 (50.0) | **60.0** / 60.0 (1 / 2) | "
-        "**45.0** / 20.0 (2 / 1) | 1 | 1.5 |"
+        "**45.0** / 20.0 (2 / 1) | **45.0** / 20.0 (2 / 1) | 1 | 1.5 |"
     )
     assert rows["simclr"].startswith("| simclr |  | **60.0** / 60.0 (1 / 2) |")
     assert rows["first mask"] == "| first mask | 25.0 | 25.0 | 25.0 |"
