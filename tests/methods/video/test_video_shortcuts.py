@@ -19,7 +19,7 @@ from ssljax.config import file as config_file
 from ssljax.methods.contract import Task
 from ssljax.methods.video import REGISTRY
 
-CLIPS, DRAWS, NOISES, NUMBERS = 240, 2, 20, 46
+CLIPS, TRACKS, DRAWS, NOISES, NUMBERS = 120, 240, 2, 20, 46
 TUPLES, SORTING = "shuffle_and_learn/folder:cpu", "shuffle_and_learn/folder:sorting_cpu"
 TRACKING = "tracking/folder:cpu"
 
@@ -66,7 +66,6 @@ def numbers_of(views, read):
 def learner(name, steps=150):
     """Trains on some clips; gives the task's own score on the others."""
     task = task_for(name)
-    known = np.tile(np.arange(CLIPS) < CLIPS * 3 // 4, DRAWS)
 
     def targets(rows, key):
         return {
@@ -110,6 +109,8 @@ def learner(name, steps=150):
         return jnp.mean(scores)
 
     def learnt(numbers):
+        count = len(numbers) // DRAWS
+        known = np.tile(np.arange(count) < count * 3 // 4, DRAWS)
         with jax.numpy_dtype_promotion("standard"):  # For optax.
             return float(learn(numbers[known], numbers[~known]))
 
@@ -187,8 +188,8 @@ def test_drifts_of_brightness_and_of_quality_tell_the_order_and_by_the_configs_n
 def bordered(side, most):
     """Both patches of a track show the frame's border on the same sides, and nothing alike else."""
     rng = np.random.default_rng(0)
-    clips = rng.integers(0, 256, (CLIPS, 2, side, side, 3), dtype=np.uint8)
-    widths = rng.integers(0, most + 1, (CLIPS, 4))
+    clips = rng.integers(0, 256, (TRACKS, 2, side, side, 3), dtype=np.uint8)
+    widths = rng.integers(0, most + 1, (TRACKS, 4))
     for clip, (top, bottom, left, right) in zip(clips, widths, strict=True):
         clip[:, :top] = clip[:, side - bottom :] = 0
         clip[:, :, :left] = clip[:, :, side - right :] = 0
