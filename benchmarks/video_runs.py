@@ -3,6 +3,9 @@
 The videos are those of the TFDS set `video_clips`: its last frames are held out of each, the others
 are learnt from. Frames, optical flow, tracks and masks of what moves are made first, in the output
 directory. SimCLR learns from the same frames as single images.
+
+Which video a frame is of, raw pixels tell, for the cameras stand still. So that is asked of small
+windows of frames, from anywhere in them, mirrored or not, and without their colours.
 """
 
 from __future__ import annotations
@@ -10,12 +13,13 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
-import os
 import pathlib
+import shutil
 import statistics
 from collections.abc import Collection
 from typing import Any, NamedTuple
 
+import cv2
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -61,11 +65,13 @@ _THIN = (
     "--config.evals.stages=('stage1','stage2','stage3')",
 )
 _STEPS = "--config.steps={}".format
+_CACHED = "--config.data.cache=device"
+_ORDERS = (_STEPS(600), _CACHED)
 TRIALS = {
     "motion_segmentation": Trial("motion_segmentation/frames:cpu", "masks", (_STEPS(300),)),
-    "tracking": Trial("tracking/folder:cpu", "videos/tracks"),
-    "shuffle_and_learn": Trial("shuffle_and_learn/folder:cpu", "videos/frames", (_STEPS(600),)),
-    "sorting": Trial("shuffle_and_learn/folder:sorting_cpu", "videos/frames", (_STEPS(600),)),
+    "tracking": Trial("tracking/folder:cpu", "videos/tracks", (_CACHED,)),
+    "shuffle_and_learn": Trial("shuffle_and_learn/folder:cpu", "videos/frames", _ORDERS),
+    "sorting": Trial("shuffle_and_learn/folder:sorting_cpu", "videos/frames", _ORDERS),
     "video_colorization": Trial(
         "video_colorization/frames:cpu",
         "videos/frames",
@@ -78,7 +84,7 @@ TRIALS = {
             *_THIN,
             _STEPS(300),
             "--config.data.image_size=96",
-            "--config.data.cache=device",
+            _CACHED,
             "--config.method.view.size=64",
             "--config.batch_size=64",
             "--config.optimizer.name=adamw",
@@ -93,18 +99,22 @@ _FOLLOWED = {"video_colorization": ("stage3", "tracker"), "tracking": ("stage3",
 _FOLLOWED["simclr"] = _FOLLOWED["tracking"]
 """Whose features, or whose own way, labels follow through videos."""
 _NO_TASK = ("simclr",)
-_ELSEWHERE = "tiny_imagenet_100"
+_CROPS, _ELSEWHERE = "folder", "tiny_imagenet_100"
+"""What the sets of windows of frames, and of other images, are called in the scores."""
+_CROP, _CROPS_OF_A_FRAME = 48, {"train": 2, "test": 4}
+"""Side of the windows in pixels of frames, and how many there are of each frame."""
 _BATCH = 64
 """Images that an evaluation sees at once; the questions about them depend on it."""
 _EVALUATED = (
     "--config.evals.stages=('stage1','stage2','stage3')",
     f"--config.evals.batch_size={_BATCH}",
     "--config.evals.knn.neighbors=((20,0.07),)",
-    f"--config.evals.transfer.sets=(('{_ELSEWHERE}','train[:5%]','validation'),)",
-    "--config.evals.transfer.probes=('linear',)",
+    "--config.evals.transfer.probes=('knn','linear')",
     "--config.evals.linear.holdout=True",
     "--config.evals.linear.epochs=10",
 )
+_PICTURED = {"video0": 239, "video5": 168}
+"""Clips in whose pictures a mask is followed, and the held-out frame where it begins."""
 
 
 def home(asked: argparse.Namespace) -> pathlib.Path:
@@ -114,7 +124,7 @@ def home(asked: argparse.Namespace) -> pathlib.Path:
 
 
 def prepare(asked: argparse.Namespace) -> None:
-    """Makes frames, flow, tracks and masks, unless they are there.
+    """Makes frames, flow, tracks, masks and what is asked about, unless they are there.
 
     Raises:
       ValueError: If one of the programs fails.
@@ -126,6 +136,40 @@ def prepare(asked: argparse.Namespace) -> None:
     made = [str(videos), "--out", str(masks), f"--least={_LEAST}"]
     if not (masks / motion_masks.RECORD).exists() and motion_masks.main(made):
         raise ValueError(f"No masks could be made of {videos}.")
+    _cut_crops(videos / "frames", home(asked) / "crops")
+    _start_masks(masks / "test", videos / "frames/test", home(asked) / "first_masks")
+
+
+def _cut_crops(frames: pathlib.Path, out: pathlib.Path) -> None:
+    """Cuts grey windows from frames, at random places, every other one mirrored."""
+    shutil.rmtree(out, ignore_errors=True)
+    for split, count in _CROPS_OF_A_FRAME.items():
+        rng = np.random.default_rng(len(split))
+        for file in sorted((frames / split).rglob("*.jpg")):
+            image = cv2.imread(str(file), cv2.IMREAD_GRAYSCALE)
+            assert image is not None
+            place = out / split / file.relative_to(frames / split).parent
+            place.mkdir(parents=True, exist_ok=True)
+            for number in range(count):
+                top, left = (rng.integers(length - _CROP + 1) for length in image.shape)
+                crop = image[top : top + _CROP, left : left + _CROP]
+                crop = crop[:, ::-1] if rng.random() < 0.5 else crop
+                cv2.imwrite(str(place / f"{file.stem}_{number}.png"), crop)
+
+
+def _start_masks(masks: pathlib.Path, frames: pathlib.Path, out: pathlib.Path) -> None:
+    """Puts frames of clips as DAVIS has them, every one with the mask of the first."""
+    shutil.rmtree(out, ignore_errors=True)
+    for video, first in _PICTURED.items():
+        stored = cv2.imread(str(masks / f"masks/{video}/{first:05d}.png"), cv2.IMREAD_GRAYSCALE)
+        assert stored is not None
+        images, labels = (out / kind / "480p" / video for kind in ("JPEGImages", "Annotations"))
+        images.mkdir(parents=True)
+        labels.mkdir(parents=True)
+        for file in sorted((frames / video).glob("*.jpg")):
+            if int(file.stem) >= first:
+                shutil.copy(file, images)
+                cv2.imwrite(str(labels / f"{file.stem}.png"), np.uint8(stored == 1))
 
 
 def train(
@@ -134,12 +178,12 @@ def train(
     """Trains a trial, scores its own task, and probes what it has learnt.
 
     Returns:
-      What `runs.run` does: the scores of the task; "knn20" of the held-out images of its own data
-      among those that it has learnt from, by the video that they are of; "linear" of Tiny ImageNet;
-      and, of some, J and F of the masks that follow its features.
+      What `runs.run` does: the scores of the task; "knn20" and "linear" of windows of held-out
+      frames, by the video that they are of, and of Tiny ImageNet; and, of some, J and F of the
+      masks that follow its features. Raw pixels are alike for all, and are probed by the first.
     """
     trial = TRIALS[name]
-    final = [*(() if name in _NO_TASK else ("pretext",)), "knn", "transfer"]
+    final = [*(() if name in _NO_TASK else ("pretext",)), "transfer"]
     follow: tuple[str, ...] = ()
     if name in _FOLLOWED:
         final.append("propagation")
@@ -150,19 +194,26 @@ def train(
             f"--config.evals.propagation.stages={_FOLLOWED[name]}",
             "--config.evals.propagation.short_side=240",
         )
-    if asked.data_dir:  # Where sets are looked for that are not the run's own.
-        os.environ["TFDS_DATA_DIR"] = str(asked.data_dir)
+    images = (_ELSEWHERE, "train[:10%]", "validation", *filter(None, [str(asked.data_dir)]))
+    sets = (_CROPS, "train", "test", str(home(asked) / "crops")), images
     return runs.run(
         trial.config,
         home(asked) / f"{name}_{seed}",
-        f"--config.seed={seed}",
-        f"--config.data.dir={home(asked) / trial.folder}",
-        *trial.changes,
+        *_learns(asked, name, seed),
         *_EVALUATED,
+        f"--config.evals.transfer.sets={sets}",
+        f"--config.evals.transfer.pixels={name == next(iter(TRIALS))}",
         *follow,
         f"--config.evals.final={tuple(final)}",
         cores=cores,
     )
+
+
+def _learns(asked: argparse.Namespace, name: str, seed: int) -> list[str]:
+    """The arguments that say what a trial learns."""
+    trial = TRIALS[name]
+    own = f"--config.seed={seed}", f"--config.data.dir={home(asked) / trial.folder}"
+    return [*own, *trial.changes]
 
 
 def table(results: dict[str, list[dict]]) -> str:
@@ -172,47 +223,48 @@ def table(results: dict[str, list[dict]]) -> str:
       results: By trial, what `train` gives for each seed.
 
     Returns:
-      Own scores and probes, a row a trial, trained / random network; and labels that follow
-      features through videos.
+      Own scores and probes, a row a trial, trained / random network, each at its best stage by
+      held-out images of train; and labels that follow features through videos.
     """
-    pixels = next(iter(results.values()))[0]["scores"]["raw pixels"]
-    beside = [plots.cell([pixels[probe.format("stage1")]]) for probe in _COLUMNS.values()]
+    columns = _COLUMNS
     lines = [
-        f"| method | own score (a guess) | stage | {' | '.join(_COLUMNS)} | seeds | minutes |",
-        "|---|---|---|---:|---:|---:|---:|",
-        f"| raw pixels | | | {' | '.join(beside)} | | |",
+        f"| method | own score (a guess) | {' | '.join(columns)} | seeds | minutes |",
+        "|---|---|" + "---:|" * (len(columns) + 2),
     ]
+    if pixels := next(iter(results.values()))[0]["scores"].get("raw pixels"):
+        beside = [plots.cell([pixels[f"{of}/stage1/{probe}"]]) for of, probe in columns.values()]
+        lines.append(f"| raw pixels | | {' | '.join(beside)} | | |")
     for name, made in results.items():
-        stages, cells = [], []
-        for network in ("trained network", "random network"):
-            found = [run["scores"][network] for run in made]
-            best = [_best_stage(scores) for scores in found]
-            stages.append(", ".join(dict.fromkeys(best)))
-            cells.append(
-                [
-                    plots.cell([x[probe.format(s)] for x, s in zip(found, best, strict=True)])
-                    for probe in _COLUMNS.values()
-                ]
-            )
-        both = [f"**{trained}** / {random}" for trained, random in zip(*cells, strict=True)]
+        cells = []
+        for of, probe in columns.values():
+            both, stages = [], []
+            for network in ("trained network", "random network"):
+                found = [run["scores"][network] for run in made]
+                best = [_best_stage(scores, of) for scores in found]
+                values = [x[f"{of}/{s}/{probe}"] for x, s in zip(found, best, strict=True)]
+                both.append(plots.cell(values))
+                stages.append(", ".join(dict.fromkeys(x.removeprefix("stage") for x in best)))
+            cells.append(f"**{both[0]}** / {both[1]} ({' / '.join(stages)})")
         minutes = statistics.mean(run["seconds"] for run in made) / 60
-        row = [name, _own_scores(made), " / ".join(stages), *both, str(len(made))]
+        row = [name, _own_scores(made), *cells, str(len(made))]
         lines.append(f"| {' | '.join(row)} | {minutes:.1f} |")
     return "\n".join([*lines, "", _propagation_table(results)])
 
 
 _COLUMNS = {
-    "kNN, held-out images to videos": "{}/knn20",
-    "linear, Tiny ImageNet 100": f"{_ELSEWHERE}/{{}}/linear",
+    "kNN, grey windows of frames to videos (stages)": (_CROPS, "knn20"),
+    "kNN, Tiny ImageNet 100 (stages)": (_ELSEWHERE, "knn20"),
+    "linear, Tiny ImageNet 100 (stages)": (_ELSEWHERE, "linear"),
 }
+"""Set and probe."""
 
 
-def _best_stage(scores: dict[str, float]) -> str:
-    """The stage whose linear probe is best on held-out images of train."""
+def _best_stage(scores: dict[str, float], of: str) -> str:
+    """The stage whose linear probe of a set is best on held-out images of its train."""
     own = {
-        name.removeprefix(f"{_ELSEWHERE}/"): value
+        name.removeprefix(f"{of}/"): value
         for name, value in scores.items()
-        if name.startswith(_ELSEWHERE)
+        if name.startswith(f"{of}/")
     }
     return pretext_runs.best_stage(own)
 
@@ -351,4 +403,47 @@ def told(asked: argparse.Namespace, results: dict[str, list[dict]]) -> str:
             lambda name, value: f"{name} {100 * value:.1f}", motion_floors(asked).items()
         )
         text += f"\nMasks of what moves, intersection over union: {', '.join(floors)}.\n"
+    if all(name in results for name in _STRIP):
+        followed_strip(asked)
     return text
+
+
+_STRIP = {
+    "video_colorization": ("--config.evals.propagation.stages=('tracker',)",),
+    "tracking": (
+        "--config.evals.propagation.stages=('stage3',)",
+        "--config.evals.propagation.short_side=240",
+    ),
+}
+"""By whose features masks are followed in pictures, and how."""
+
+
+def followed_strip(asked: argparse.Namespace, seed: int = 0) -> None:
+    """Writes `followed.jpg`: the first mask of some clips, as it is taken through them.
+
+    The rows of a clip are the first mask in every frame, what the random networks of `_STRIP` say,
+    and what the trained ones do.
+    """
+    said: dict[str, list[list[np.ndarray]]] = {"random": [], "trained": []}
+    for name, how in _STRIP.items():
+        workdir = home(asked) / f"{name}_{seed}"
+        runs.evaluate(
+            TRIALS[name].config,
+            workdir,
+            "followed",
+            *_learns(asked, name, seed),
+            "--config.evals.final=('propagation',)",
+            f"--config.evals.propagation.dir={home(asked) / 'first_masks'}",
+            *how,
+        )
+        for network, rows in said.items():
+            (file,) = workdir.glob(f"scores-*-pictures/propagation_{network}_*.png")
+            picture = cv2.imread(str(file))
+            assert picture is not None
+            # Two rows a clip: the masks that are stored, and what is said.
+            rows.append(np.array_split(picture, 2 * len(_PICTURED)))
+    shown = []
+    for clip in range(len(_PICTURED)):
+        shown.append(said["random"][0][2 * clip])
+        shown += [rows[2 * clip + 1] for network in said.values() for rows in network]
+    cv2.imwrite(str(home(asked) / "followed.jpg"), np.concatenate(shown))

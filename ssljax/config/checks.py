@@ -57,10 +57,10 @@ def _costs(value: Any) -> bool:
 
 
 def _sets(value: Any) -> bool:
-    """Whether these are names of data sets, or names with two splits."""
+    """Whether these are names of data sets, or names with two splits and perhaps a directory."""
     return not isinstance(value, str) and all(
         isinstance(one, str)
-        or (len(one) == 3 and all(isinstance(part, str) and part for part in one))
+        or (len(one) in (3, 4) and all(isinstance(part, str) and part for part in one))
         for one in value
     )
 
@@ -143,7 +143,7 @@ _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "evals.svm.seeds": (_positive, "a positive number of draws"),
     "evals.transfer.sets": (
         _sets,
-        "names of data sets, or names with two splits, such as "
+        "names of data sets, or names with two splits (and a directory), such as "
         "('mnist', ('tiny_imagenet_100', 'train', 'validation'))",
     ),
     "evals.transfer.probes": (

@@ -190,15 +190,16 @@ class Run:
             keys |= feeds.own_keys(config, feed)
         return ConfigDict(keys | {"split": split})
 
-    def elsewhere(self, name: str, train_split: str, test_split: str) -> Run:
+    def elsewhere(self, name: str, train_split: str, test_split: str, place: str = "") -> Run:
         """The same run, to be scored on another data set, whose features have their usual names.
 
         Args:
           name: Of the set.
           train_split: To learn from.
           test_split: To report on.
+          place: The set's directory; by default that of the evaluations.
         """
-        return self.once(_elsewhere, name, train_split, test_split)
+        return self.once(_elsewhere, name, train_split, test_split, place)
 
     def name_of(self, split: str) -> str:
         """A split of the evaluations' data set, as messages call it."""
@@ -235,10 +236,12 @@ def _outcome(make: Callable[..., Made], *arguments: Any) -> Callable[[], Made]:
     return lambda: made
 
 
-def _elsewhere(run: Run, name: str, train_split: str, test_split: str) -> Run:
+def _elsewhere(run: Run, name: str, train_split: str, test_split: str, place: str) -> Run:
     other = Run(run.experiment)
     other.config = run.config.copy_and_resolve_references()
-    other.config.update(name=name, train_split=train_split, test_split=test_split)
+    other.config.update(
+        name=name, train_split=train_split, test_split=test_split, dir=place or run.config.dir
+    )
     other.dataset, other.origin = name, run.origin
     other._feature_keys = {key: "" for key in run.experiment.config.data if key.endswith("_key")}
     return other

@@ -28,17 +28,20 @@ class Elsewhere(NamedTuple):
       name: As in `config.data.name`.
       train_split: To learn from.
       test_split: To report on.
+      dir: As in `config.data.dir`; empty for that of the evaluations.
     """
 
     name: str
     train_split: str
     test_split: str
+    dir: str = ""
 
 
 class Transfer(Evaluation):
     """Scores of probes on other data sets, as "<set>/knn20" and so on, in one table.
 
-    A set is a name, with the splits of `config.evals`, or a name with two splits of its own. Its
+    A set is a name, with the splits of `config.evals`, or a name with two splits of its own, and
+    with a directory where it is in another one, such as ("folder", "train", "test", DIR). Its
     images are brought to the size and the channels of the run's, the network stays frozen, and
     probes learn the set's own classes. Features have TFDS's usual names there, "image" and "label".
     Each probe has the keys that it has by itself, such as `config.evals.linear.epochs`.
@@ -57,6 +60,7 @@ class Transfer(Evaluation):
                 # Such as ("mnist", ("tiny_imagenet_100", "train[:20%]", "validation")).
                 sets=(),
                 probes=("knn", "linear"),  # What scores each of them.
+                pixels=True,  # Whether raw pixels, which are alike for all runs, are a baseline.
             )
         )
 
@@ -85,6 +89,8 @@ class Transfer(Evaluation):
     def score(self, run: Run, state: TrainState | None) -> Scores:
         """Scores a state on each set."""
         values: dict[str, float] = {}
+        if state is None and not run.config.transfer.pixels:
+            return Scores(values)
         for one in _sets(run):
             there = run.elsewhere(*one)
             for probe in _probes(run):

@@ -249,6 +249,8 @@ def test_probes_on_other_sets_are_those_of_these_sets_alone(experiment):
         other, other_pixels = (Knn().score(Run(experiment), x).values for x in (STATE, None))
         assert found == {"digits/knn5": other["knn5"], f"{tagged.NAME}/knn5": own["knn5"]}
         assert pixels["digits/knn5"] == other_pixels["knn5"] > other["knn5"] > 0.1
+        evals.transfer.pixels = False
+        assert Transfer().score(Run(experiment), None).values == {}
         for sets, told in (((), "names no data set"), (("a", "a"), "names 'a' twice")):
             evals.transfer.sets = sets
             with pytest.raises(UserError, match=told):

@@ -7,7 +7,7 @@ from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Float32, Num
+from jaxtyping import Array, Bool, Float, Float32, Num
 
 from ssljax import augment
 from ssljax.augment.resample import apply_separable
@@ -75,6 +75,7 @@ class Coding:
         classes: Num[Array, "batch height width"],
         values: Float[Array, "batch height width dim"],
         truth: Float[Array, "batch height width dim"],
+        where: Bool[Array, "batch height width"] | None = None,
     ) -> dict[str, Float[Array, " batch"]]:
         """Marks what is said of each image.
 
@@ -83,18 +84,19 @@ class Coding:
           classes: The likeliest class at each place.
           values: The colour that is said.
           truth: The true one.
+          where: The places that count; all by default.
 
         Returns:
           "<name>_accuracy", the share of the places whose class is right, and "<name>_closeness",
           the mean of 1 - distance / reach, at least 0 at each place: the area under the curve of
-          the places that are right to within a distance.
+          the places that are right to within a distance. Both are NaN where no place counts.
         """
         right = classes == self.nearest(truth)
         distances = jnp.sqrt(jnp.sum(jnp.square(values - truth), axis=-1))
         close = jnp.clip(1.0 - distances / self.reach, 0.0, 1.0)
         return {
-            f"{name}_accuracy": jnp.mean(right.astype(jnp.float32), axis=(1, 2)),
-            f"{name}_closeness": jnp.mean(close, axis=(1, 2)),
+            f"{name}_accuracy": jnp.mean(right.astype(jnp.float32), axis=(1, 2), where=where),
+            f"{name}_closeness": jnp.mean(close, axis=(1, 2), where=where),
         }
 
 

@@ -37,6 +37,8 @@ Known = tuple[
 
 _ITERATIONS = 20
 """Passes of k-means."""
+_MOVING = 10.0
+"""Difference of L, of 100, by which a place of two frames shows different things."""
 
 
 class EmbeddingHead(nn.Module):
@@ -77,7 +79,8 @@ class VideoColorizationTask(PretextTask):
     The scores are of the colours that are copied at `test_temperature`: the accuracy of the bin of
     ab, of the 314 of `colorization`, that is copied most, and the closeness of their mean. Those of
     a guess are of what the frame before has at the same place, which is right wherever nothing
-    moves.
+    moves. Accuracy and closeness are also told of the places that move alone, those whose L is not
+    that of the frame before: neither colours nor the network say which these are.
     """
 
     fields: ClassVar[tuple[str, ...]] = ("clip",)
@@ -100,7 +103,9 @@ class VideoColorizationTask(PretextTask):
         self.coding = colors.Coding(
             color_bins.gamut_bins(10.0), 1, 1.0, 1.0, 150.0, (0.0, 0.0), colors.AB_SCALE
         )
-        self.chance = dict.fromkeys(("color_accuracy", "color_closeness"), math.nan)
+        self.chance = dict.fromkeys(
+            [f"{x}_{y}" for x in ("color", "moving") for y in ("accuracy", "closeness")], math.nan
+        )
 
     @staticmethod
     def default_config() -> ConfigDict:
@@ -137,10 +142,12 @@ class VideoColorizationTask(PretextTask):
         view = self._cut(key, clips)
         lab = color.srgb_to_lab(view)
         batch, frames, *shape = lab.shape
-        ab = colors.pick(lab[..., 1:].reshape(batch * frames, *shape[:2], 2), self.places)
+        seen = colors.pick(lab.reshape(batch * frames, *shape), self.places)
+        seen = seen.reshape(batch, frames, *seen.shape[1:])
+        moves = jnp.abs(seen[:, -1, ..., 0] - seen[:, -2, ..., 0]) > _MOVING
         return Question(
             {"lightness": colors.centered(lab)[..., :1]},
-            {"ab": ab.reshape(batch, frames, *ab.shape[1:]), "view": view},
+            {"ab": seen[..., 1:], "moves": moves, "view": view},
         )
 
     def _cut(
@@ -154,10 +161,10 @@ class VideoColorizationTask(PretextTask):
 
     def scores(self, outputs: Outputs, targets: Any) -> dict[str, Float[Array, " batch"]]:
         """Marks the colours that are copied."""
-        references, truth = targets["ab"][:, :-1], targets["ab"][:, -1]
+        references = targets["ab"][:, :-1]
         bins = jax.nn.one_hot(self.coding.nearest(references), len(self.coding.bins))
         classes = jnp.argmax(self.copy(outputs, bins), axis=-1)
-        return self.coding.marks("color", classes, self.copy(outputs, references), truth)
+        return self._marks(classes, self.copy(outputs, references), targets)
 
     def copy(
         self, outputs: Outputs, values: Float[Array, "batch references side side labels"]
@@ -169,8 +176,16 @@ class VideoColorizationTask(PretextTask):
 
     def guess(self, question: Question) -> dict[str, Float[Array, " batch"]]:
         """The marks of the frame before, place by place."""
-        before, truth = question.targets["ab"][:, -2], question.targets["ab"][:, -1]
-        return self.coding.marks("color", self.coding.nearest(before), before, truth)
+        before = question.targets["ab"][:, -2]
+        return self._marks(self.coding.nearest(before), before, question.targets)
+
+    def _marks(
+        self, classes: Array, values: Float[Array, "batch side side 2"], targets: Any
+    ) -> dict[str, Float[Array, " batch"]]:
+        """The marks of what is said of all places, and of those that move."""
+        truth = targets["ab"][:, -1]
+        of_all = self.coding.marks("color", classes, values, truth)
+        return of_all | self.coding.marks("moving", classes, values, truth, targets["moves"])
 
     def picture(
         self, outputs: Outputs, question: Question

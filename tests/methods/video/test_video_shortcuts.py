@@ -2,7 +2,7 @@
 
 A network sees the trace alone: what it is given of each frame are numbers that hold the trace. It
 is trained as the method trains, and learns to answer where nothing is done about the trace, but
-does no better than a guess where the method does as it does by default.
+does as well as a guess, no better and no worse, where views are made as the configs for a CPU say.
 """
 
 import functools
@@ -15,41 +15,57 @@ import optax
 import pytest
 from natural import natural_noise, traces
 
+from ssljax.config import file as config_file
 from ssljax.methods.contract import Task
-from ssljax.methods.video.shuffle_and_learn import ShuffleAndLearnTask
-from ssljax.methods.video.tracking import TrackingTask
+from ssljax.methods.video import REGISTRY
 
-SIDE, WINDOW, CLIPS = 28, 16, 240
-DRAWS = 2
-NOTHING = dict(standardize=False, channel_splitting=False, blur=(), noise=0.0, jitter=0, border=0)
-HEAD = dict(embedding_dim=24, hidden_dim=16)
-NEAR = 0.1
-"""Some two standard deviations of the accuracy on so many clips, if a clip's answers go together.
-"""
+CLIPS, TRACKS, DRAWS, NOISES, NUMBERS = 120, 240, 2, 20, 46
+TUPLES, SORTING = "shuffle_and_learn/folder:cpu", "shuffle_and_learn/folder:sorting_cpu"
+TRACKING = "tracking/folder:cpu"
 
 
-def task_for(kind, **changes):
-    config = kind.default_config()
-    config.view.size = WINDOW
-    config.update(HEAD | changes)
-    return kind(config, Task((SIDE, SIDE, 3), CLIPS, 1, 1.0), "float32")
+def side_of(name):
+    return config_file.load(name).data.image_size
 
 
-def seen(task, clips, read):
-    """What the network is given, of several draws of the views, read from every frame."""
-    ask = jax.jit(lambda key, clips: task.ask(key, {"clip": clips}).inputs)
-    drawn = np.concatenate([ask(jax.random.key(draw), clips) for draw in range(DRAWS)], axis=0)
-    numbers = read(drawn.reshape(-1, *drawn.shape[2:])).reshape(*drawn.shape[:2], -1)
+@functools.cache
+def task_for(name):
+    """The task of a config, but for what its head reads, and how wide that is."""
+    config = config_file.load(name).method
+    config.update(layer="features", pool=False, embedding_dim=24, hidden_dim=16)
+    task = Task((side_of(name), side_of(name), 3), CLIPS, 1, 1.0)
+    return REGISTRY[config.name].task_type(config, task, "float32")
+
+
+def as_stored(clips, read):
+    """What is read from every frame where nothing is done to it, as often as there are draws."""
+    return jnp.tile(numbers_of(clips / np.float32(255), read), (DRAWS, 1, 1, 1, 1))
+
+
+@functools.cache
+def asker(name):
+    return jax.jit(lambda key, clips: task_for(name).ask(key, {"clip": clips}).inputs)
+
+
+def as_seen(name, clips, read):
+    """What is read from what the network is given, of several draws of the views."""
+    drawn = [asker(name)(jax.random.key(draw), clips) for draw in range(DRAWS)]
+    return numbers_of(np.concatenate(drawn), read)
+
+
+def numbers_of(views, read):
+    numbers = read(views.reshape(-1, *views.shape[2:])).reshape(*views.shape[:2], -1)
     flat = numbers.reshape(-1, numbers.shape[-1])
     numbers = (numbers - flat.mean(axis=0)) / np.maximum(flat.std(axis=0), 1e-6)
-    return jnp.asarray(numbers, jnp.float32)
+    # As many of every trace, so that the network is compiled once.
+    numbers = np.pad(numbers, [(0, 0), (0, 0), (0, NUMBERS - numbers.shape[-1])])
+    return jnp.asarray(numbers[:, :, None, None], jnp.float32)
 
 
-def learnt(task, numbers, steps=150):
-    """The task's own score on the clips that were not trained on."""
-    numbers = numbers[:, :, None, None]
-    known = np.tile(np.arange(CLIPS) < CLIPS * 3 // 4, DRAWS)
-    train, test = numbers[known], numbers[~known]
+@functools.cache
+def learner(name, steps=150):
+    """Trains on some clips; gives the task's own score on the others."""
+    task = task_for(name)
 
     def targets(rows, key):
         return {
@@ -66,12 +82,13 @@ def learnt(task, numbers, steps=150):
         changed = ["batch_stats"] if train else False
         return task.head.apply(variables, encode, rows, train, mutable=changed)
 
-    variables = task.head.init(jax.random.key(0), encode, train[:2], False)
-    params, others = variables.pop("params"), variables
     tx = optax.adamw(1e-2, weight_decay=0.1)
 
     @jax.jit
-    def go(params, others):
+    def learn(train, test):
+        variables = dict(task.head.init(jax.random.key(0), encode, train[:2], False))
+        params, others = variables.pop("params"), variables
+
         def step(number, carried):
             params, others, state = carried
             key = jax.random.fold_in(jax.random.key(1), number)
@@ -85,20 +102,26 @@ def learnt(task, numbers, steps=150):
             updates, state = tx.update(slopes, state, params)
             return optax.apply_updates(params, updates), {**others, **changed}, state
 
-        return jax.lax.fori_loop(0, steps, step, (params, others, tx.init(params)))[:2]
+        begin = (params, others, tx.init(params))
+        params, others, _ = jax.lax.fori_loop(0, steps, step, begin)
+        outputs = answer({"params": params, **others}, test, False)
+        (scores,) = task.scores(outputs, targets(len(test), jax.random.key(0))).values()
+        return jnp.mean(scores)
 
-    with jax.numpy_dtype_promotion("standard"):  # For optax.
-        params, others = go(params, others)
-    outputs = answer({"params": params, **others}, test, False)
-    scores = task.scores(outputs, targets(len(test), jax.random.key(0)))
-    return float(np.mean(next(iter(scores.values()))))
+    def learnt(numbers):
+        count = len(numbers) // DRAWS
+        known = np.tile(np.arange(count) < count * 3 // 4, DRAWS)
+        with jax.numpy_dtype_promotion("standard"):  # For optax.
+            return float(learn(numbers[known], numbers[~known]))
+
+    return learnt
 
 
 @functools.cache
-def still(frames):
-    """Clips in which nothing moves, each of a noise of its own."""
-    noise = natural_noise(CLIPS, SIDE)
-    return np.repeat(np.repeat(noise, 3, axis=-1)[:, None], frames, axis=1)
+def still(side):
+    """Clips of one frame: noise, of which there are several pieces."""
+    noise = np.repeat(natural_noise(NOISES, side), 3, axis=-1)
+    return np.tile(noise, (CLIPS // NOISES, 1, 1, 1))[:, None]
 
 
 def drift(frames, low, high):
@@ -112,19 +135,19 @@ def drift(frames, low, high):
     return middle + half * np.linspace(-1, 1, frames)
 
 
-def brightening(frames):
+def brightening(side, frames):
     levels = drift(frames, 0.6, 1.1)[:, :, None, None, None]
-    return np.clip(255 * (0.15 + 0.7 * still(frames)) * levels, 0, 255).astype(np.uint8)
+    return np.clip(255 * (0.15 + 0.7 * still(side)) * levels, 0, 255).astype(np.uint8)
 
 
-def compressed(frames):
+def compressed(side, frames):
     """JPEG of a quality that drifts."""
     quality = np.clip(drift(frames, 5, 85), 5, 95).astype(int)
-    bytes_ = np.clip(255 * still(frames), 0, 255).astype(np.uint8)
-    coded = np.empty_like(bytes_)
+    bytes_ = np.clip(255 * still(side)[:, 0], 0, 255).astype(np.uint8)
+    coded = np.empty((CLIPS, frames, side, side, 3), np.uint8)
     for clip, frame in np.ndindex(*quality.shape):
         asked = [cv2.IMWRITE_JPEG_QUALITY, int(quality[clip, frame])]
-        _, file = cv2.imencode(".jpg", bytes_[clip, frame], asked)
+        _, file = cv2.imencode(".jpg", bytes_[clip], asked)
         coded[clip, frame] = cv2.imdecode(file, cv2.IMREAD_COLOR)
     return coded
 
@@ -145,28 +168,28 @@ def blocks(views):
     return np.concatenate(found, axis=1)
 
 
-# Of two frames and more alone can be said what is between: the tuples need a layer on all three.
-TUPLES, SORTING = dict(positives=0.5, order_dim=16), dict(form="sorting")
+@pytest.mark.parametrize(("film", "read"), [(brightening, levels), (compressed, blocks)])
+def test_drifts_of_brightness_and_of_quality_tell_the_order_and_by_the_configs_nothing(film, read):
+    # Both forms see frames alike: the first ones of five are a clip for sorting.
+    assert task_for(TUPLES).policy == task_for(SORTING).policy
+    assert side_of(TUPLES) == side_of(SORTING)
+    clips = film(side_of(TUPLES), task_for(TUPLES).frames)
+    size = task_for(TUPLES).view.size
+    stored, seen = as_stored(clips[:, :, :size, :size], read), as_seen(TUPLES, clips, read)
+    for name in (TUPLES, SORTING):
+        (chance,) = task_for(name).chance.values()
+        learnt, frames = learner(name), task_for(name).frames
+        assert learnt(stored[:, :frames]) > chance + 0.2
+        # One and a half standard deviations, if all answers about a clip go together.
+        near = 1.5 * np.sqrt(chance * (1 - chance) / (CLIPS // 4))
+        assert abs(learnt(seen[:, :frames]) - chance) < near
 
 
-@pytest.mark.parametrize(
-    ("form", "clips", "read"), [(TUPLES, brightening, levels), (SORTING, compressed, blocks)]
-)
-def test_a_drift_of_brightness_or_quality_tells_the_order_and_by_default_nothing(form, clips, read):
-    careless = task_for(ShuffleAndLearnTask, **form | NOTHING)
-    careful = task_for(ShuffleAndLearnTask, **form)
-    made = clips(careful.frames)
-    (chance,) = careful.chance.values()
-    assert learnt(careless, seen(careless, made, read)) > chance + 0.2
-    assert abs(learnt(careful, seen(careful, made, read)) - chance) < NEAR
-
-
-def bordered():
+def bordered(side, most):
     """Both patches of a track show the frame's border on the same sides, and nothing alike else."""
     rng = np.random.default_rng(0)
-    side = WINDOW + 2 * 14  # By default a border of 8 and windows that move by 6.
-    clips = rng.integers(0, 256, (CLIPS, 2, side, side, 3), dtype=np.uint8)
-    widths = rng.integers(0, 7, (CLIPS, 4))
+    clips = rng.integers(0, 256, (TRACKS, 2, side, side, 3), dtype=np.uint8)
+    widths = rng.integers(0, most + 1, (TRACKS, 4))
     for clip, (top, bottom, left, right) in zip(clips, widths, strict=True):
         clip[:, :top] = clip[:, side - bottom :] = 0
         clip[:, :, :left] = clip[:, :, side - right :] = 0
@@ -180,10 +203,10 @@ def edges(views):
     return np.concatenate([x[:, near] for x in lines for near in (slice(8), slice(-8, None))], 1)
 
 
-def test_the_border_of_frames_tells_tracks_and_by_default_nothing():
-    tracks = bordered()
-    careless = task_for(TrackingTask, **NOTHING | dict(crop=tracks.shape[2]))
-    careful = task_for(TrackingTask)
-    assert learnt(careless, seen(careless, tracks, edges)) > 0.8
-    # Without anything to learn, embeddings may become the same: then nothing is nearer.
-    assert learnt(careful, seen(careful, tracks, edges)) < 0.5 + NEAR
+def test_the_border_of_frames_tells_tracks_and_by_the_config_nothing():
+    """Strips are up to twice as wide as what is cut off."""
+    border = config_file.load(TRACKING).method.border
+    tracks, learnt = bordered(side_of(TRACKING), 2 * border), learner(TRACKING)
+    assert learnt(as_stored(tracks, edges)) > 0.8
+    # Near 0, embeddings would have become the same, and nothing would be further.
+    assert abs(learnt(as_seen(TRACKING, tracks, edges)) - 0.5) < 0.1
