@@ -74,7 +74,8 @@ def load(
     if model:
         if step is not None:
             raise UserError("A file of weights has no steps: leave out `step`, or `model`.")
-        return _of_file(found, model, image_size or _SIDE, mean, std, options)
+        side = _SIDE if image_size is None else image_size
+        return _of_file(found, model, side, mean, std, options)
     of_files = dict(image_size=image_size, mean=mean, std=std) | options
     given = [name for name, value in of_files.items() if name in options or value is not None]
     if given:

@@ -237,7 +237,8 @@ def test_a_file_of_published_weights_is_loaded(tmp_path, monkeypatch):
         (dict(model="resnet34"), "weights.safetensors"),
         (dict(model="resnet18", step=1), "has no steps"),
         (dict(model="resnet18", mean=(0.5,)), r"mean=\(0.5,\) is impossible"),
-        (dict(model="vit_tiny", image_size=30), r"30.*[^.]\. The encoder must be"),
+        (dict(model="vit_tiny", image_size=30), r"network does not fit: .*30.*[^.]\.$"),
+        (dict(model="resnet18", image_size=0), "size must be"),
         (dict(model="resnet18", stem="cifar"), r"Give stem='imagenet'\.$"),
         (dict(model="resnet18", image_size=16), "Images of 16x16 pixels do not fit"),
     ):

@@ -20,11 +20,6 @@ def write(directory: pathlib.Path = _MADE) -> None:
     """Writes all pages; a file whose content stays the same keeps its time."""
     directory.mkdir(exist_ok=True)
     pages = {f"methods_{family}": method_table(family_methods(family)) for family in FAMILIES}
-    for family, table in pages.items():
-        if not family_methods(family.removeprefix("methods_")):
-            pages[family] = "This version has none.\n"
-        else:
-            pages[family] = table
     for name, content in (pages | key_pages()).items():
         file = directory / f"{name}.md"
         if not file.exists() or file.read_text(encoding="utf-8") != content:

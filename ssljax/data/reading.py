@@ -164,8 +164,8 @@ class Reader:
 def _too_many(names: Sequence[str], allowed: int) -> str:
     shown = ", ".join(names[:_NAMES_SHOWN])
     more = f" and {len(names) - _NAMES_SHOWN} more" if len(names) > _NAMES_SHOWN else ""
-    images = "image" if len(names) == 1 else "images"
+    images, them = ("image", "it") if len(names) == 1 else ("images", "them")
     return (
         f"{len(names)} corrupt {images}, but config.data.max_corrupt allows {allowed} ({shown}"
-        f"{more}): repair or remove them, or raise config.data.max_corrupt."
+        f"{more}): repair or remove {them}, or raise config.data.max_corrupt."
     )

@@ -81,7 +81,8 @@ def map_picture(
         none.
 
     Returns:
-      The picture, no larger than the map: its longer side has about 960 pixels.
+      The picture, no larger than the map: its longer side has about 960 pixels, or that of one
+      thumbnail where all points are the same.
     """
     cell = _THUMBNAIL + 2 * _FRAME
     count = _SIDE // cell

@@ -15,6 +15,7 @@ import logging
 import math
 import os
 import pathlib
+import re
 import sys
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
@@ -26,6 +27,8 @@ HUGE_PAGES = {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}
 up to a third of the time."""
 
 _PAGES_DECIDED = "SSLJAX_HUGE_PAGES"
+_FORCED = re.compile(r"xla_force_host_platform_device_count=(\d+)")
+"""How XLA is told how many devices a CPU has."""
 
 
 class Choice(NamedTuple):
@@ -105,7 +108,7 @@ def choose(
       One device per core; or as many as the mesh asks for; or, if the batch cannot be split over
       all cores, as many as it can be split over.
     """
-    asked = "xla_force_host_platform_device_count" in environment.get("XLA_FLAGS", "")
+    asked = _FORCED.search(environment.get("XLA_FLAGS", ""))
     several = distributed or environment.get("JAX_NUM_PROCESSES")
     if asked or several or environment.get("JAX_NUM_CPU_DEVICES") or not on_cpu(environment):
         return Choice(None)
@@ -127,7 +130,9 @@ def choose(
     )
 
 
-def may_cache(devices: int | None, environment: Mapping[str, str]) -> bool:
+def may_cache(
+    devices: int | None, environment: Mapping[str, str], distributed: bool = False
+) -> bool:
     """Whether JAX's compilation cache is safe.
 
     Out of it, a program for several devices of a CPU may run collectives that do not depend on each
@@ -136,8 +141,12 @@ def may_cache(devices: int | None, environment: Mapping[str, str]) -> bool:
     Args:
       devices: The number of host devices; None where JAX and its settings know it.
       environment: The process's variables.
+      distributed: Whether a cluster says what the processes are.
     """
-    return devices == 1 or not on_cpu(environment)
+    forced = _FORCED.search(environment.get("XLA_FLAGS", ""))
+    asked = environment.get("JAX_NUM_CPU_DEVICES") or (forced[1] if forced else "")
+    several = distributed or environment.get("JAX_NUM_PROCESSES")
+    return (str(devices or asked) == "1" and not several) or not on_cpu(environment)
 
 
 def start(config: Any, distributed: bool = False) -> None:
@@ -150,7 +159,9 @@ def start(config: Any, distributed: bool = False) -> None:
     import jax
 
     devices, told = choose(available(), config, os.environ, distributed)
-    if os.environ.get("JAX_COMPILATION_CACHE_DIR") and not may_cache(devices, os.environ):
+    if os.environ.get("JAX_COMPILATION_CACHE_DIR") and not may_cache(
+        devices, os.environ, distributed
+    ):
         jax.config.update("jax_enable_compilation_cache", False)
         _log.warning(
             "JAX's compilation cache is not used: a program for several devices of a CPU may wait "

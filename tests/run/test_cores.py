@@ -193,6 +193,10 @@ def _start(tmp_path, *options: str, **changes) -> tuple[str, dict]:
         (1, CPU, True),
         (2, CPU, False),
         (None, CPU, False),
+        (None, CPU | {"JAX_NUM_CPU_DEVICES": "1"}, True),
+        (None, CPU | {"JAX_NUM_CPU_DEVICES": "1", "JAX_NUM_PROCESSES": "2"}, False),
+        (None, CPU | {"XLA_FLAGS": "--xla_force_host_platform_device_count=1"}, True),
+        (None, CPU | {"XLA_FLAGS": "--xla_force_host_platform_device_count=12"}, False),
         (None, {"JAX_PLATFORMS": "cuda,cpu"}, True),
     ],
 )

@@ -58,10 +58,10 @@ def load_into(
 
     Raises:
       UserError: If the file is missing or damaged, or holds no weights of this encoder.
+      ValueError: If there is no such encoder for such images.
     """
-    tensors = read_tensors(path)
+    tensors, shapes = read_tensors(path), shapes_of(encoder, image_shape)
     try:
-        shapes = shapes_of(encoder, image_shape)
         return find_encoder(tensors, shapes, getattr(encoder, "heads", None))
     except ValueError as error:
         raise misfit(path, error, place="") from error

@@ -11,6 +11,8 @@ import numpy as np
 Layout = Mapping[str, tuple[tuple[str, ...], tuple[int, ...]]]
 """The path in a network's variables and the shape of each tensor of a PyTorch file."""
 
+CHANNELS = "channels"
+"""Among the options of a `Misfit`, one that is not the encoder's but its images'."""
 _MOST_NAMED = 3
 
 

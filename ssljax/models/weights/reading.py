@@ -13,7 +13,7 @@ import numpy as np
 
 from ssljax.errors import UserError
 from ssljax.models.layers.positions import sincos_positions
-from ssljax.models.weights.layout import Layout, Misfit, variables_of
+from ssljax.models.weights.layout import CHANNELS, Layout, Misfit, variables_of
 from ssljax.models.weights.names import MAE_DECODER, PATCHES, Naming, naming_of
 from ssljax.models.weights.tokens import split_tokens
 
@@ -28,8 +28,6 @@ _HEADS = (
 )
 """What names begin with that stand beside an encoder's, in the same part of a file."""
 _MOST_NAMED = 3
-_CHANNELS = "channels"
-"""An option that is not the encoder's but its images'."""
 _DIM_OF_MOCO, _HEADS_OF_MOCO = 384, 12
 
 
@@ -248,7 +246,7 @@ def _advice(tensors: Mapping[str, np.ndarray], layout: Layout) -> dict[str, obje
     if stem is not None and "conv1.weight" in layout:
         known = layout["conv1.weight"][1]
         if stem.shape[1] != known[1]:
-            return {_CHANNELS: stem.shape[1]}
+            return {CHANNELS: stem.shape[1]}
         for side, name in ((7, "imagenet"), (3, "cifar")):
             if stem.shape[2:] == (side, side) != known[2:]:
                 return {"stem": name}
@@ -280,7 +278,7 @@ def misfit(path: object, error: ValueError, place: str = "config.model.encoder."
         program, which gives them as arguments.
     """
     options = dict(getattr(error, "options", {}))
-    channels = options.pop(_CHANNELS, None)
+    channels = options.pop(CHANNELS, None)
     advice = "The encoder must be that of the file."
     if place:
         advice = f"{place.rstrip('.')} must describe the network of the file."

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from ssljax.models.layers.positions import sincos_positions
-from ssljax.models.weights.layout import Layout, Misfit
+from ssljax.models.weights.layout import CHANNELS, Layout, Misfit
 from ssljax.models.weights.names import CLASS_POSITION, PATCH_POSITIONS, PATCHES
 
 _POSITIONS, _TOKEN, _REGISTERS = "pos_embed", "cls_token", "reg_token"
@@ -81,7 +81,7 @@ def split_tokens(
     known = np.zeros(())
     if dim % 4 == 0:
         known = np.asarray(sincos_positions(rows, columns, dim))
-    if np.abs(table - known).max() > _SAME:
+    if not np.abs(table - known).max() <= _SAME:
         raise Misfit(
             "its positions are not the sines and cosines of the encoder's", positions="learned"
         )
@@ -178,12 +178,15 @@ def _cubic(x: float, a: float) -> float:
 
 def _flat_patches(kernel: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     """A convolution's kernel as a matrix of patches, whose values go by row, column and channel."""
-    if kernel.ndim != 4 or kernel[0].size != shape[1]:
-        size = "x".join(map(str, kernel.shape[2:]))
+    if kernel.ndim != 4:
+        raise ValueError(f"its {PATCHES} is of shape {kernel.shape}, and no convolution's kernel")
+    _, channels, height, width = kernel.shape
+    if kernel[0].size != shape[1]:
+        others = shape[1] / (height * width)
         raise Misfit(
-            f"its patches are {size} pixels of {kernel.shape[1]} channel(s), and the encoder's "
+            f"its patches are {height}x{width} pixels of {channels} channel(s), and the encoder's "
             f"have {shape[1]} values",
-            patch_size=kernel.shape[-1],
+            **({CHANNELS: channels} if others in (1, 3) else {"patch_size": width}),
         )
     return kernel.transpose(0, 2, 3, 1).reshape(len(kernel), -1)
 

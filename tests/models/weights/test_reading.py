@@ -248,6 +248,13 @@ def test_other_patches_are_told():
     with pytest.raises(Misfit, match=told) as raised:
         find_encoder(tensors, transformer())
     assert raised.value.options == {"patch_size": 16}
+    tensors["patch_embed.proj.weight"] = np.zeros((DIM, 1, PATCH, PATCH), np.float32)
+    with pytest.raises(Misfit, match=r"4x4 pixels of 1 channel\(s\)") as raised:
+        find_encoder(tensors, transformer())
+    assert raised.value.options == {"channels": 1}
+    tensors["patch_embed.proj.weight"] = np.zeros((DIM, 48), np.float32)
+    with pytest.raises(ValueError, match=rf"patch_embed.* is of shape \({DIM}, 48\), and no"):
+        find_encoder(tensors, transformer())
     tensors = transformer_file()
     tensors["pos_embed"] = np.zeros((1, 7, DIM), np.float32)
     with pytest.raises(ValueError, match="its 7 positions are not those of a square"):
