@@ -80,11 +80,7 @@ class Transfer(Evaluation):
                 f"config.evals.transfer.sets names {twice[0]!r} twice, and scores are called by "
                 "their set: name it once."
             )
-        return tuple(
-            f"{one.name}/{score}"
-            for one in sets
-            for score in _check(run, one)
-        )
+        return tuple(f"{one.name}/{score}" for one in sets for score in _check(run, one))
 
     def score(self, run: Run, state: TrainState | None) -> Scores:
         """Scores a state on each set."""

@@ -59,7 +59,7 @@ def numbers_of(views, read):
 
 
 @functools.cache
-def learner(name, steps=150):
+def learner(name, steps=80):
     """Trains on some clips; gives the task's own score on the others."""
     task = task_for(name)
 
@@ -203,7 +203,7 @@ def edges(views):
 def test_the_border_of_frames_tells_tracks_unless_it_is_cut_off():
     """Strips are up to as wide as what is cut off; windows are not moved, which would hide them."""
     tracks = bordered(side_of(TRACKING), config_file.load(TRACKING).method.border)
-    learnt = learner(TRACKING, steps=60)
+    learnt = learner(TRACKING)
     assert learnt(as_seen(TRACKING, tracks, edges, jitter=0, border=0)) > 0.7
     # Two standard deviations, if each view's share of further patches is evenly spread.
     near = 2 * np.sqrt(1 / 12 / (TRACKS // 4 * DRAWS))
