@@ -124,7 +124,7 @@ def home(asked: argparse.Namespace) -> pathlib.Path:
 
 
 def prepare(asked: argparse.Namespace) -> None:
-    """Makes frames, flow, tracks, masks and what is asked about, unless they are there.
+    """Makes frames, flow, tracks and masks, unless they are there, and anew what is asked about.
 
     Raises:
       ValueError: If one of the programs fails.
@@ -143,8 +143,8 @@ def prepare(asked: argparse.Namespace) -> None:
 def _cut_crops(frames: pathlib.Path, out: pathlib.Path) -> None:
     """Cuts grey windows from frames, at random places, every other one mirrored."""
     shutil.rmtree(out, ignore_errors=True)
+    rng = np.random.default_rng(0)
     for split, count in _CROPS_OF_A_FRAME.items():
-        rng = np.random.default_rng(len(split))
         for file in sorted((frames / split).rglob("*.jpg")):
             image = cv2.imread(str(file), cv2.IMREAD_GRAYSCALE)
             assert image is not None

@@ -25,8 +25,8 @@ def get_config(variant: Literal["", "cpu"] = "") -> ConfigDict:
 
     Args:
       variant: "" for accelerators; "cpu" for a thin network on patches of 48 pixels, and minutes on
-        one core. Strips of the border of frames that are up to 4 pixels wide tell no tracks there,
-        wider ones do: such frames are to be cropped first.
+        one core. Of the border of frames 2 pixels are cut off there, and of strips that are
+        wider something tells tracks: such frames are to be cropped first.
     """
     config = base_config("tracking")
     config.data.update(name="folder", frames=2, image_size=256)

@@ -57,7 +57,8 @@ class Transfer(Evaluation):
         """No set."""
         return ConfigDict(
             dict(
-                # Such as ("mnist", ("tiny_imagenet_100", "train[:20%]", "validation")).
+                # Such as ("mnist", ("tiny_imagenet_100", "train[:20%]", "validation"),
+                # ("folder", "train", "test", "/images")).
                 sets=(),
                 probes=("knn", "linear"),  # What scores each of them.
                 pixels=True,  # Whether raw pixels, which are alike for all runs, are a baseline.
@@ -79,12 +80,7 @@ class Transfer(Evaluation):
                 f"config.evals.transfer.sets names {twice[0]!r} twice, and scores are called by "
                 "their set: name it once."
             )
-        return tuple(
-            f"{one.name}/{score}"
-            for one in sets
-            for probe in _probes(run)
-            for score in probe.check(run.elsewhere(*one))
-        )
+        return tuple(f"{one.name}/{score}" for one in sets for score in _check(run, one))
 
     def score(self, run: Run, state: TrainState | None) -> Scores:
         """Scores a state on each set."""
@@ -98,6 +94,18 @@ class Transfer(Evaluation):
                 values |= {f"{one.name}/{score}": value for score, value in found.items()}
             there.forget()
         return Scores(values)
+
+
+def _check(run: Run, one: Elsewhere) -> list[str]:
+    """The scores of all probes on a set; of its directory messages say where that is named."""
+    there = run.elsewhere(*one)
+    try:
+        return [score for probe in _probes(run) for score in probe.check(there)]
+    except UserError as error:
+        if not one.dir:
+            raise
+        told = str(error).replace("config.data.dir", "config.evals.transfer.sets")
+        raise UserError(told) from error
 
 
 def _probes(run: Run) -> list[Evaluation]:

@@ -251,7 +251,12 @@ def test_probes_on_other_sets_are_those_of_these_sets_alone(experiment):
         assert pixels["digits/knn5"] == other_pixels["knn5"] > other["knn5"] > 0.1
         evals.transfer.pixels = False
         assert Transfer().score(Run(experiment), None).values == {}
-        for sets, told in (((), "names no data set"), (("a", "a"), "names 'a' twice")):
+        nowhere = (("folder", "train", "test", "/nowhere"),)
+        for sets, told in (
+            ((), "names no data set"),
+            (("a", "a"), "names 'a' twice"),
+            (nowhere, r"There is no directory /nowhere: .* in config\.evals\.transfer\.sets\.$"),
+        ):
             evals.transfer.sets = sets
             with pytest.raises(UserError, match=told):
                 Transfer().check(Run(experiment))
