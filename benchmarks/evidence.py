@@ -58,6 +58,7 @@ from benchmarks import (
     transfer_runs,
     translation_runs,
     video_runs,
+    video_sets,
 )
 from ssljax.config import file as config_file
 
@@ -322,7 +323,7 @@ def main() -> None:
     if asked.family == "detection":
         detection_runs.make_encoders(asked, methods)
     if asked.family == "video":
-        video_runs.prepare(asked)
+        video_sets.prepare(asked)
     trials = [(method, seed) for method in methods for seed in range(asked.seeds)]
     waves = [
         [trial for trial in trials if (trial[0] in pretext_runs.STARTS_FROM) == second]

@@ -1,11 +1,7 @@
 """Runs of methods that learn from videos, and the tables of what they have learnt.
 
-The videos are those of the TFDS set `video_clips`: its last frames are held out of each, the others
-are learnt from. Frames, optical flow, tracks and masks of what moves are made first, in the output
-directory. SimCLR learns from the same frames as single images.
-
-Which video a frame is of, raw pixels tell, for the cameras stand still. So that is asked of small
-windows of frames, from anywhere in them, mirrored or not, and without their colours.
+They learn from what `benchmarks.video_sets` makes; SimCLR learns from the same frames as single
+images.
 """
 
 from __future__ import annotations
@@ -13,35 +9,17 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
-import pathlib
-import shutil
 import statistics
 from collections.abc import Collection
 from typing import Any, NamedTuple
 
 import cv2
-import jax
-import jax.numpy as jnp
 import numpy as np
 
 from benchmarks import plots, pretext_runs, runs
-from ssljax import data
-from ssljax.config import file as config_file
-from ssljax.data.flow_files import decode_flow
-from ssljax.methods.contract import Task
-from ssljax.methods.video.motion_segmentation import MotionSegmentationTask, intersection_over_union
-from ssljax.tools import motion_masks, motion_voting, prepare_video
-
-DATASET = "video_clips"
-_PREPARED = (
-    *("--image_key", "frame", "--clip_key", "clip", "--time_key", "time"),
-    *("--side", "128", "--holdout", "0.2", "--gap", "8"),
-    # The videos are short, and little moves in them: by the paper's rules there would be 14 tracks.
-    *("--track_length", "15", "--track_every", "1", "--track_box", "0.375"),
-    *("--track_moving", "0.3", "--track_least", "0.05", "--track_kept", "0.25"),
-)
-_LEAST = 0.02
-"""Share of a frame that must move for its mask to be kept; the paper's 10 % leaves few frames."""
+from benchmarks.video_floors import BATCH, CONFIG, motion_floors
+from benchmarks.video_sets import DATASET, PICTURED, home
+from ssljax.tools import motion_masks
 
 
 class Trial(NamedTuple):
@@ -68,7 +46,7 @@ _STEPS = "--config.steps={}".format
 _CACHED = "--config.data.cache=device"
 _ORDERS = (_STEPS(600), _CACHED)
 TRIALS = {
-    "motion_segmentation": Trial("motion_segmentation/frames:cpu", "masks", (_STEPS(300),)),
+    "motion_segmentation": Trial(CONFIG, "masks", (_STEPS(300),)),
     "tracking": Trial("tracking/folder:cpu", "videos/tracks", (_CACHED,)),
     "shuffle_and_learn": Trial("shuffle_and_learn/folder:cpu", "videos/frames", _ORDERS),
     "sorting": Trial("shuffle_and_learn/folder:sorting_cpu", "videos/frames", _ORDERS),
@@ -101,75 +79,14 @@ _FOLLOWED["simclr"] = _FOLLOWED["tracking"]
 _NO_TASK = ("simclr",)
 _CROPS, _ELSEWHERE = "folder", "tiny_imagenet_100"
 """What the sets of windows of frames, and of other images, are called in the scores."""
-_CROP, _CROPS_OF_A_FRAME = 48, {"train": 2, "test": 4}
-"""Side of the windows in pixels of frames, and how many there are of each frame."""
-_BATCH = 64
-"""Images that an evaluation sees at once; the questions about them depend on it."""
 _EVALUATED = (
     "--config.evals.stages=('stage1','stage2','stage3')",
-    f"--config.evals.batch_size={_BATCH}",
+    f"--config.evals.batch_size={BATCH}",
     "--config.evals.knn.neighbors=((20,0.07),)",
     "--config.evals.transfer.probes=('knn','linear')",
     "--config.evals.linear.holdout=True",
     "--config.evals.linear.epochs=10",
 )
-_PICTURED = {"video0": 239, "video5": 168}
-"""Clips in whose pictures a mask is followed, and the held-out frame where it begins."""
-
-
-def home(asked: argparse.Namespace) -> pathlib.Path:
-    """Where everything of the family is."""
-    found: pathlib.Path = asked.out / "video"
-    return found
-
-
-def prepare(asked: argparse.Namespace) -> None:
-    """Makes frames, flow, tracks and masks, unless they are there, and anew what is asked about.
-
-    Raises:
-      ValueError: If one of the programs fails.
-    """
-    videos, masks = home(asked) / "videos", home(asked) / "masks"
-    source = ("--dataset", DATASET, "--data_dir", asked.data_dir, "--out", str(videos))
-    if prepare_video.main([*source, *_PREPARED]):
-        raise ValueError(f"{DATASET} could not be prepared in {videos}.")
-    made = [str(videos), "--out", str(masks), f"--least={_LEAST}"]
-    if not (masks / motion_masks.RECORD).exists() and motion_masks.main(made):
-        raise ValueError(f"No masks could be made of {videos}.")
-    _cut_crops(videos / "frames", home(asked) / "crops")
-    _start_masks(masks / "test", videos / "frames/test", home(asked) / "first_masks")
-
-
-def _cut_crops(frames: pathlib.Path, out: pathlib.Path) -> None:
-    """Cuts grey windows from frames, at random places, every other one mirrored."""
-    shutil.rmtree(out, ignore_errors=True)
-    rng = np.random.default_rng(0)
-    for split, count in _CROPS_OF_A_FRAME.items():
-        for file in sorted((frames / split).rglob("*.jpg")):
-            image = cv2.imread(str(file), cv2.IMREAD_GRAYSCALE)
-            assert image is not None
-            place = out / split / file.relative_to(frames / split).parent
-            place.mkdir(parents=True, exist_ok=True)
-            for number in range(count):
-                top, left = (rng.integers(length - _CROP + 1) for length in image.shape)
-                crop = image[top : top + _CROP, left : left + _CROP]
-                crop = crop[:, ::-1] if rng.random() < 0.5 else crop
-                cv2.imwrite(str(place / f"{file.stem}_{number}.png"), crop)
-
-
-def _start_masks(masks: pathlib.Path, frames: pathlib.Path, out: pathlib.Path) -> None:
-    """Puts frames of clips as DAVIS has them, every one with the mask of the first."""
-    shutil.rmtree(out, ignore_errors=True)
-    for video, first in _PICTURED.items():
-        stored = cv2.imread(str(masks / f"masks/{video}/{first:05d}.png"), cv2.IMREAD_GRAYSCALE)
-        assert stored is not None
-        images, labels = (out / kind / "480p" / video for kind in ("JPEGImages", "Annotations"))
-        images.mkdir(parents=True)
-        labels.mkdir(parents=True)
-        for file in sorted((frames / video).glob("*.jpg")):
-            if int(file.stem) >= first:
-                shutil.copy(file, images)
-                cv2.imwrite(str(labels / f"{file.stem}.png"), np.uint8(stored == 1))
 
 
 def train(
@@ -298,90 +215,6 @@ def _propagation_table(results: dict[str, list[dict]]) -> str:
 _FOLLOWING = ("j_and_f", "j_mean", "f_mean")
 
 
-def motion_floors(asked: argparse.Namespace, seed: int = 0) -> dict[str, float]:
-    """Intersection over union of plain answers, about the questions that the network is asked.
-
-    Args:
-      asked: The command line.
-      seed: Of the run whose questions they are.
-
-    Returns:
-      Of "everything"; of "one mask", the places that move in more than a share of the training
-      frames; and of "thresholded flow", less the camera's motion, which sees the next frame as
-      well. Share and threshold are those that are best on the training frames. Questions without
-      a sure place are left out.
-    """
-    config = config_file.load(TRIALS["motion_segmentation"].config)
-    side = config.data.image_size
-    task = Task((side, side, 3), config.batch_size, 1, 1.0)
-    asking = MotionSegmentationTask(config.method, task, "float32")
-    split = {name: _asked(asked, asking, config, name, seed) for name in ("train", "test")}
-    answers = {"everything": lambda part, _: np.ones_like(part.moves, bool)}
-    usual = np.sum(split["train"].moves == 1, axis=0) / np.maximum(
-        np.sum(split["train"].moves >= 0, axis=0), 1
-    )
-    answers["one mask"] = lambda part, share: np.broadcast_to(usual > share, part.moves.shape)
-    answers["thresholded flow"] = lambda part, share: part.flow > 5 * share
-    shares = np.linspace(0.02, 0.98, 49)
-    found = {}
-    for name, answer in answers.items():
-
-        def score(part: _Part, share: float, answer: Any = answer) -> float:
-            return float(
-                np.nanmean(
-                    intersection_over_union(*map(jnp.asarray, (answer(part, share), part.moves)))
-                )
-            )
-
-        best = max(shares, key=lambda share: score(split["train"], share))
-        found[name] = score(split["test"], best)
-    return found
-
-
-class _Part(NamedTuple):
-    """The questions about a split: what moves in each place, and how far flow says."""
-
-    moves: np.ndarray
-    flow: np.ndarray
-
-
-def _asked(
-    asked: argparse.Namespace, asking: MotionSegmentationTask, config: Any, split: str, seed: int
-) -> _Part:
-    source = data.open_source(
-        "folder", split, data_dir=str(home(asked) / "masks"), parts=data.Parts(mask_classes=2)
-    )
-    frame = data.Frame(config.data.image_size, 3)
-    moves, flow = [], []
-    for start in range(0, len(source), _BATCH):
-        places = range(start, min(start + _BATCH, len(source)))
-        batch = data.load_all(
-            data.Subset(source, np.array(places)),
-            image_size=config.data.image_size,
-            channels=3,
-        )
-        lengths = np.stack([_flow_of(asked, source.describe(place), frame) for place in places])
-        key = jax.random.fold_in(jax.random.key(seed), start)
-        for kind, mask in ((moves, batch["mask"]), (flow, lengths)):
-            fields = {"image": jnp.asarray(batch["image"]), "mask": jnp.asarray(mask)}
-            targets = asking.ask(key, fields).targets
-            kind.append(np.asarray(targets["mask"]))
-    return _Part(np.concatenate(moves), np.concatenate(flow) / _LEVELS)
-
-
-_LEVELS = 100
-"""Parts of a pixel in which the length of flow is counted, as masks are whole numbers."""
-
-
-def _flow_of(asked: argparse.Namespace, file: str, frame: data.Frame) -> np.ndarray:
-    """How far what is in a frame moves by itself, placed as the frame is."""
-    split, _, video, name = pathlib.Path(file).parts[-4:]
-    stored = home(asked) / "videos/flow" / split / video / f"{pathlib.Path(name).stem}.png"
-    lengths = motion_voting.own_motion(decode_flow(stored.read_bytes()))
-    whole = np.round(_LEVELS * lengths).astype(np.int32)
-    return data.Mask(void=-1).decode(whole, frame, None)
-
-
 def told(asked: argparse.Namespace, results: dict[str, list[dict]]) -> str:
     """Everything that is written of the family, as Markdown."""
     counts = json.loads((home(asked) / "masks" / motion_masks.RECORD).read_text())["frames"]
@@ -400,7 +233,8 @@ def told(asked: argparse.Namespace, results: dict[str, list[dict]]) -> str:
     )
     if "motion_segmentation" in results:
         floors = itertools.starmap(
-            lambda name, value: f"{name} {100 * value:.1f}", motion_floors(asked).items()
+            lambda name, value: f"{name} {100 * value:.1f}",
+            motion_floors(asked).items(),
         )
         text += f"\nMasks of what moves, intersection over union: {', '.join(floors)}.\n"
     if all(name in results for name in _STRIP):
@@ -441,9 +275,9 @@ def followed_strip(asked: argparse.Namespace, seed: int = 0) -> None:
             picture = cv2.imread(str(file))
             assert picture is not None
             # Two rows a clip: the masks that are stored, and what is said.
-            rows.append(np.array_split(picture, 2 * len(_PICTURED)))
+            rows.append(np.array_split(picture, 2 * len(PICTURED)))
     shown = []
-    for clip in range(len(_PICTURED)):
+    for clip in range(len(PICTURED)):
         shown.append(said["random"][0][2 * clip])
         shown += [rows[2 * clip + 1] for network in said.values() for rows in network]
     cv2.imwrite(str(home(asked) / "followed.jpg"), np.concatenate(shown))

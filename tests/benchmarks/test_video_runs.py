@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from benchmarks import evidence, runs, video_runs
+from benchmarks import evidence, runs, video_floors, video_runs, video_sets
 from ssljax.config import file as config_file
 from ssljax.data.flow_files import encode_flow
 from ssljax.tools import motion_masks
@@ -122,7 +122,7 @@ def test_plain_answers_are_marked_on_the_questions_that_the_network_is_asked(tmp
                 file.write_bytes(content)
     record = {"frames": {split: {"kept": 3} for split in ("train", "test")}}
     (root / "masks" / motion_masks.RECORD).write_text(json.dumps(record))
-    found = video_runs.motion_floors(argparse.Namespace(out=tmp_path))
+    found = video_floors.motion_floors(argparse.Namespace(out=tmp_path))
     assert found["thresholded flow"] == 1.0
     # Windows and mirrors differ, so that no place moves in all questions.
     assert 0.2 < found["everything"] < 0.8
@@ -136,7 +136,7 @@ def test_windows_of_frames_are_grey_and_some_are_mirrored(tmp_path):
         file = tmp_path / "frames" / place
         file.parent.mkdir(parents=True)
         cv2.imwrite(str(file), ramp)
-    video_runs._cut_crops(tmp_path / "frames", tmp_path / "crops")
+    video_sets.cut_crops(tmp_path / "frames", tmp_path / "crops")
     files = sorted((tmp_path / "crops").rglob("*.png"))
     assert [str(file.relative_to(tmp_path / "crops")) for file in files] == [
         *(f"test/b/00007_{n}.png" for n in range(4)),
